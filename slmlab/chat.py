@@ -1,0 +1,193 @@
+"""Messages to prompt text, text to ids, ids back to text: with the model's own template and tokenizer.
+
+Gives the same ids to every engine. Knows nothing about engines: it reads the files beside a model's weights.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from slmlab.errors import BadRequest, WeightsError
+from slmlab.records import Message
+
+
+@dataclass(frozen=True)
+class TokenPiece:
+    """One token of a text as the model sees it: its id, and the text it stands for (� for part of a character)."""
+
+    id: int
+    text: str
+
+    def __str__(self):
+        return self.text
+
+
+def as_messages(question: str | Message | Iterable[Message | dict], system: str | None = None) -> list[Message]:
+    """What a caller may hand over as a question, as a list of messages that ends with the user's."""
+    if isinstance(question, str):
+        messages = [Message("user", question)]
+    elif isinstance(question, Message):
+        messages = [question]
+    elif isinstance(question, Iterable):
+        messages = [one if isinstance(one, Message) else _from_dict(one) for one in question]
+    else:
+        raise BadRequest(f"A question is text or a list of messages, not {type(question).__name__}.")
+    if system is not None:
+        messages = [Message("system", system), *messages]
+    if not messages or not messages[-1].content.strip():
+        raise BadRequest("The question is empty. Write something for the model to answer.")
+    return messages
+
+
+def _from_dict(one) -> Message:
+    if not isinstance(one, dict) or set(one) != {"role", "content"}:
+        raise BadRequest(f"A message is Message(role, content) or a dict with these two keys, not {one!r}.")
+    return Message(**one)
+
+
+class ChatFormat:
+    """The tokenizer and chat template in a model's folder."""
+
+    def __init__(self, folder: Path):
+        from tokenizers import Tokenizer
+
+        self.folder = folder
+        try:
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        except Exception as fault:  # the tokenizer's Rust code raises bare Exception for a missing or damaged file
+            raise WeightsError(f"The tokenizer in {folder} can't be read: {fault}. Fetch the model again.") from fault
+        self._template = _find_template(folder, self._settings)
+        self.end_ids = self._find_end_ids()
+
+    def prompt(self, messages: Sequence[Message]) -> str:
+        """The text the model is given for these messages, ready for its answer."""
+        if self._template is None:
+            raise BadRequest(
+                f"The model in {self.folder} has no chat template: it completes text and was not taught to chat. "
+                "Use .complete(text), or a model whose name ends in -instruct."
+            )
+        return self._render(messages)
+
+    def _render(self, messages):
+        import jinja2
+
+        try:
+            return _compile(self._template).render(
+                messages=[{"role": one.role, "content": one.content} for one in messages],
+                add_generation_prompt=True,
+                bos_token=_text_of(self._settings.get("bos_token")),
+                eos_token=_text_of(self._settings.get("eos_token")),
+            )
+        except jinja2.TemplateError as fault:
+            raise BadRequest(f"The model's chat template refuses these messages: {fault}") from fault
+
+    def ids(self, text: str) -> list[int]:
+        """The ids of a text, with a beginning-of-text id where the model's tokenizer wants one."""
+        return self._tokenizer.encode(text).ids
+
+    def pieces(self, text: str) -> list[TokenPiece]:
+        return [self.piece(id) for id in self._tokenizer.encode(text, add_special_tokens=False).ids]
+
+    def piece(self, id: int) -> TokenPiece:
+        return TokenPiece(id, self._tokenizer.decode([id], skip_special_tokens=False))
+
+    def text(self, ids: Sequence[int]) -> str:
+        return self._tokenizer.decode(list(ids))
+
+    def reader(self) -> "TextReader":
+        return TextReader(self._tokenizer)
+
+    def _find_end_ids(self) -> frozenset[int]:
+        """Every id that ends an answer: models name several, in up to three files."""
+        found = set()
+        for name in ("generation_config.json", "config.json", "genai_config.json"):
+            path = self.folder / name
+            if path.is_file():
+                settings = json.loads(path.read_text(encoding="utf-8"))
+                value = settings.get("model", settings).get("eos_token_id") if isinstance(settings, dict) else None
+                found.update(value if isinstance(value, list) else [] if value is None else [value])
+        named = self._tokenizer.token_to_id(_text_of(self._settings.get("eos_token")))
+        document = self._tokenizer.token_to_id("<|endoftext|>")  # ends a document in every family of this course
+        return frozenset(found | {id for id in (named, document) if id is not None})
+
+
+class TextReader:
+    """Turns ids into text one by one, and never breaks a character: its bytes wait until the last one is there."""
+
+    def __init__(self, tokenizer):
+        from tokenizers.decoders import DecodeStream
+
+        self._tokenizer = tokenizer
+        self._stream = DecodeStream(skip_special_tokens=True)
+
+    def read(self, id: int) -> str:
+        return self._stream.step(self._tokenizer, id) or ""
+
+
+class StopWatcher:
+    """Holds back text that may be the beginning of a stop text, and says when one is complete."""
+
+    def __init__(self, stops: Sequence[str]):
+        self._stops = stops
+        self._held = ""
+        self.stopped = False
+
+    def read(self, text: str) -> str:
+        """The part of the text so far that may be shown."""
+        if not self._stops:
+            return text
+        held = self._held + text
+        found = [held.index(stop) for stop in self._stops if stop in held]
+        if found:
+            self.stopped, self._held = True, ""
+            return held[: min(found)]
+        keep = max((_overlap(held, stop) for stop in self._stops), default=0)
+        self._held = held[len(held) - keep :]
+        return held[: len(held) - keep]
+
+    def rest(self) -> str:
+        """What was held back, when the answer ended without the stop text."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _overlap(text: str, stop: str) -> int:
+    """How many characters at the end of the text could be the beginning of the stop text."""
+    return next((size for size in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:size])), 0)
+
+
+def _find_template(folder: Path, settings: dict) -> str | None:
+    beside = folder / "chat_template.jinja"
+    if beside.is_file():
+        return beside.read_text(encoding="utf-8")
+    template = settings.get("chat_template")
+    if isinstance(template, list):  # several named templates: the one for plain chat
+        template = next((one["template"] for one in template if one.get("name") == "default"), None)
+    return template
+
+
+@cache
+def _compile(source: str):
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = lambda pattern: datetime.now().strftime(pattern)
+    environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
+    return environment.from_string(source)
+
+
+def _refuse(message):
+    import jinja2
+
+    raise jinja2.TemplateError(message)
+
+
+def _text_of(token: str | dict | None) -> str:
+    return token.get("content", "") if isinstance(token, dict) else token or ""

@@ -1,0 +1,1 @@
+"""One file per runtime, all with the contract of `contract.Engine`: ask, complete, chat, and a Reply that streams."""

@@ -1,0 +1,80 @@
+"""What every engine offers a lesson, wherever the model runs: ask, chat, and settings checked before anything runs.
+
+Knows nothing about runtimes: a runtime answers messages with a Reply, the rest is here.
+"""
+
+from collections.abc import Iterable
+from dataclasses import fields
+
+from slmlab.chat import as_messages
+from slmlab.errors import BadRequest, nearest
+from slmlab.records import Message, Reply, Sampling
+
+
+class Engine:
+    """A model that answers. `engine` names the runtime, `precision` the weights, `context` the tokens it can hold."""
+
+    engine: str
+    precision: str | None = None
+    context: int | None = None
+
+    def __init__(self, card):
+        self.card = card
+        self.name = card.id
+
+    def ask(self, question: str | Message | Iterable[Message | dict], system: str | None = None, **settings) -> Reply:
+        """Answer a question, or a conversation that ends with the user's turn. Settings are those of Sampling."""
+        scorer = settings.pop("scorer", None)
+        return self._answer(as_messages(question, system), as_sampling(settings), scorer, None)
+
+    def chat(self, system: str | None = None, **settings) -> "Conversation":
+        """A conversation: each `.ask` sees the turns before it."""
+        return Conversation(self, system, settings)
+
+    def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
+        raise TypeError(f"{type(self).__name__} has to define _answer(messages, sampling, scorer, on_end) -> Reply")
+
+    def close(self) -> None:
+        """Free what the model holds. Using it afterwards is refused."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __repr__(self):
+        parts = (self.name, self.engine, self.precision, f"context {self.context:,}" if self.context else None)
+        return " · ".join(part for part in parts if part)
+
+
+class Conversation:
+    """Turns so far, and the way to take the next one. A turn joins `messages` when its answer has been read."""
+
+    def __init__(self, model: Engine, system: str | None = None, settings: dict | None = None):
+        self.model = model
+        self.settings = settings or {}
+        self.messages: list[Message] = [] if system is None else [Message("system", system)]
+
+    def ask(self, question: str, **settings) -> Reply:
+        """The next turn. An interrupted answer joins the conversation with the text that was read."""
+        turn = as_messages(question)
+        merged = self.settings | settings
+        scorer = merged.pop("scorer", None)
+
+        def remember(reply: Reply):
+            text = "".join(token.text for token in reply.tokens)
+            self.messages += [*turn, Message("assistant", text)] if text else []
+
+        return self.model._answer([*self.messages, *turn], as_sampling(merged), scorer, remember)
+
+    def __repr__(self):
+        return "\n".join(f"{one.role}: {one.content}" for one in self.messages) or "Conversation(no turn yet)"
+
+
+def as_sampling(settings: dict) -> Sampling:
+    known = [field.name for field in fields(Sampling)]
+    for name in settings:
+        if name not in known:
+            raise BadRequest(f"Unknown setting {name!r}. {nearest(name, [*known, 'scorer'])}")
+    return Sampling(**settings)

@@ -1,0 +1,192 @@
+"""What the engines of this machine share: prompt to ids, the token loop, text out of ids, the KV cache between turns.
+
+A runtime gives a Session (ids in, logits out) and its own beam search; nothing here knows which runtime it is.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from threading import Lock
+from time import perf_counter
+
+import numpy as np
+
+from slmlab.chat import ChatFormat, StopWatcher, TokenPiece, as_messages
+from slmlab.engines.contract import Engine, as_sampling
+from slmlab.errors import BadRequest, SlmLabError
+from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, TokenProbability
+from slmlab.sampling import Chooser, filter_probabilities, log_softmax, softmax
+
+Scorer = Callable[[Sequence[int], np.ndarray], np.ndarray]
+
+
+class Session:
+    """One text being read and written: the ids the runtime has taken in, and the logits that follow them."""
+
+    def __init__(self, capacity: int):
+        self.ids: list[int] = []
+        self.capacity = capacity
+
+    def append(self, ids: Sequence[int]) -> None:
+        self.ids.extend(ids)
+        self._feed(ids)
+
+    def _feed(self, ids: Sequence[int]) -> None:
+        raise TypeError("a runtime's session defines _feed")
+
+    def logits(self) -> np.ndarray:
+        """The logits after the last id, one number for each id of the vocabulary."""
+        raise TypeError("a runtime's session defines logits")
+
+
+class LocalEngine(Engine):
+    """An engine whose weights are in a folder of this machine."""
+
+    def __init__(self, card, folder: Path, precision: str):
+        super().__init__(card)
+        self.precision = precision
+        self.format = ChatFormat(folder)
+        self._lock = Lock()
+        self._spare: Session | None = None
+        self._closed = False
+
+    # What a runtime defines
+
+    def _session(self, capacity: int) -> Session:
+        raise TypeError("a runtime defines _session")
+
+    def _beams(self, ids: Sequence[int], room: int, sampling: Sampling) -> list[int]:
+        raise TypeError("a runtime defines _beams")
+
+    def _logits_of(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
+        """Blocks of logits that together have one row for each id."""
+        raise TypeError("a runtime defines _logits_of")
+
+    # What a lesson uses
+
+    def prompt(self, question, system: str | None = None) -> str:
+        """The text that the model is really given for a question or a list of messages."""
+        return self.format.prompt(as_messages(question, system))
+
+    def complete(self, text: str, *, scorer: Scorer | None = None, **settings) -> Reply:
+        """Go on writing a text as it stands, with no chat template."""
+        return self._reply(text, as_sampling(settings), scorer, None)
+
+    def tokens(self, text: str) -> list[TokenPiece]:
+        """The tokens that a text is cut into."""
+        return self.format.pieces(text)
+
+    def next_token_probabilities(
+        self, text: str, top: int = 10, sampling: Sampling | None = None
+    ) -> list[TokenProbability]:
+        """The likeliest next tokens after a text (see .prompt for a chat's); with a sampling, after its filters."""
+        ids = self._ids_of(text)
+        session = self._session(capacity=len(ids) + 1)
+        session.append(ids)
+        logits = session.logits()
+        probabilities = filter_probabilities(logits, sampling) if sampling else softmax(logits)
+        best = np.argsort(-probabilities, kind="stable")[: max(1, top)]
+        return [TokenProbability(int(id), self.format.piece(int(id)).text, float(probabilities[id])) for id in best]
+
+    def logprobs(self, text: str) -> list[tuple[TokenPiece, float | None]]:
+        """Each token of a text with the log-probability the model gave it; None for the first, which nothing precedes."""
+        ids = self._ids_of(text)
+        found, row = [None], 0
+        for block in self._logits_of(ids):
+            following = ids[row + 1 : row + 1 + len(block)]
+            found += [float(v) for v in log_softmax(block[: len(following)])[np.arange(len(following)), following]]
+            row += len(block)
+        return [(self.format.piece(id), value) for id, value in zip(ids, found, strict=True)]
+
+    def close(self) -> None:
+        self._closed, self._spare = True, None
+
+    # The road
+
+    def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
+        return self._reply(self.format.prompt(messages), sampling, scorer, on_end)
+
+    def _reply(self, text: str, sampling: Sampling, scorer: Scorer | None, on_end) -> Reply:
+        if scorer and sampling.beams > 1:
+            raise BadRequest("A scorer changes one step at a time and beam search weighs many: set beams=1.")
+        ids = self._ids_of(text)
+        return Reply(lambda: self.stream(ids, sampling, scorer), self.name, on_end)
+
+    def _ids_of(self, text: str) -> list[int]:
+        """The ids of a prompt, refused here when empty or too long, before anything runs."""
+        if self._closed:
+            raise SlmLabError(f"This model was closed. Load it again: slmlab.load({self.name!r})")
+        if not isinstance(text, str) or not text:
+            raise BadRequest("The prompt is empty. Give the model some text to go on from.")
+        ids = self.format.ids(text)
+        if len(ids) >= self.context:
+            raise BadRequest(
+                f"The prompt has {len(ids):,} tokens and {self.name} holds {self.context:,}, answer included. "
+                "Shorten it, or split it and ask about each part."
+            )
+        return ids
+
+    def stream(self, ids: Sequence[int], sampling: Sampling, scorer: Scorer | None = None) -> Iterator[Event]:
+        """The primitive: a Start, a Token for each id as soon as it is known, an End."""
+        began = perf_counter()
+        room = min(sampling.max_tokens, self.context - len(ids))
+        if sampling.beams > 1:
+            yield Start(began, len(ids))
+            chosen = ((id, None) for id in self._beams(ids, room, sampling))
+            yield from self._write(chosen, room, sampling)
+            return
+        session = self._take_spare(ids, room) or self._session(_capacity(len(ids) + room, self.context))
+        yield Start(began, len(ids), reused_tokens=len(session.ids))
+        session.append(ids[len(session.ids) :])
+        yield from self._write(self._choose(session, sampling, scorer), room, sampling)
+        self._spare = session
+
+    def _choose(self, session: Session, sampling: Sampling, scorer: Scorer | None):
+        """Ids one after another, each with its log-probability where asked for."""
+        chooser = Chooser(sampling)
+        while True:
+            logits = session.logits()
+            scores = logits if scorer is None else _checked(scorer(tuple(session.ids), logits.copy()), logits)
+            id = chooser.choose(scores, session.ids)
+            yield id, float(log_softmax(logits)[id]) if sampling.logprobs else None
+            session.append([id])
+
+    def _write(self, chosen, room: int, sampling: Sampling) -> Iterator[Event]:
+        """Ids to tokens with text, until the model ends, a stop text is complete, or the room is used up."""
+        reader, watcher = self.format.reader(), StopWatcher(sampling.stop)
+        for count, (id, logprob) in enumerate(chosen, start=1):
+            now = perf_counter()
+            ended = id in self.format.end_ids
+            text = "" if ended else watcher.read(reader.read(id))
+            reason = "end" if ended else "stop" if watcher.stopped else "length" if count == room else None
+            yield Token(id, text + watcher.rest() if reason else text, now, logprob)
+            if reason:
+                yield End(now, reason)
+                return
+        yield End(perf_counter(), "length")
+
+    def _take_spare(self, ids: Sequence[int], room: int) -> Session | None:
+        """The session of the turn before, when this prompt goes on from all of it: its KV cache needs no second reading.
+
+        Only a true continuation counts: ids read one by one and in a block differ in the last digits on int8,
+        and the same question must give the same answer whatever was asked before.
+        """
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare and len(spare.ids) < len(ids) and spare.ids == list(ids[: len(spare.ids)]):
+            return spare if len(ids) + room <= spare.capacity else None
+        return None
+
+
+def _capacity(needed: int, context: int) -> int:
+    """Room for this turn and some turns to come, in doublings: the KV cache is allocated whole."""
+    size = 1024
+    while size < needed:
+        size *= 2
+    return min(size, context)
+
+
+def _checked(scores, logits: np.ndarray) -> np.ndarray:
+    scores = np.asarray(scores)
+    if scores.shape != logits.shape:
+        raise BadRequest(f"A scorer returns one score for each of {len(logits):,} ids, not shape {scores.shape}.")
+    return scores

@@ -1,0 +1,105 @@
+"""ONNX Runtime GenAI: the quantized CPU fallback of the whole course.
+
+Gives a LocalEngine over a folder with genai_config.json. Knows nothing about where the folder came from.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from slmlab.engines.local import LocalEngine, Session
+from slmlab.errors import MissingPackage, WeightsError
+from slmlab.hardware import best_threads
+from slmlab.records import Sampling
+
+BLOCK = 256  # rows of logits at a time: 256 x 49,152 float32 are 50 MB
+
+
+class OnnxEngine(LocalEngine):
+    """A model in ONNX form, on the CPU unless its configuration names another provider."""
+
+    engine = "onnx"
+
+    def __init__(self, card, folder: Path, precision: str, threads: int | None = None):
+        super().__init__(card, folder, precision)
+        self._og = _runtime()
+        self.threads = threads or best_threads()
+        self.context, self._vocabulary = _read_config(folder)
+        try:
+            config = self._og.Config(str(folder))
+            # The runtime's own default uses one thread on a CPU: half the speed of two.
+            config.overlay(json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": self.threads}}}}))
+            self._model = self._og.Model(config)
+        except Exception as fault:  # the runtime raises its own untyped errors for every kind of bad folder
+            raise WeightsError(f"ONNX Runtime can't load {folder}: {fault}") from fault
+
+    def _generator(self, capacity: int, **options):
+        params = self._og.GeneratorParams(self._model)
+        params.set_search_options(do_sample=False, max_length=min(capacity, self.context), **options)
+        return self._og.Generator(self._model, params)
+
+    def _session(self, capacity: int) -> "OnnxSession":
+        return OnnxSession(self, capacity)
+
+    def _beams(self, ids: Sequence[int], room: int, sampling: Sampling) -> list[int]:
+        generator = self._generator(
+            len(ids) + room,
+            num_beams=sampling.beams,
+            early_stopping=True,
+            repetition_penalty=sampling.repetition_penalty,
+        )
+        generator.append_tokens(list(ids))
+        while not generator.is_done():
+            with self._lock:
+                generator.generate_next_token()
+        return [int(id) for id in generator.get_sequence(0)[len(ids) :]]
+
+    def _logits_of(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
+        generator = self._generator(len(ids) + 1)
+        for start in range(0, len(ids), BLOCK):
+            with self._lock:
+                generator.append_tokens(list(ids[start : start + BLOCK]))
+                block = generator.get_output("logits")[0]
+            yield np.asarray(block, dtype=np.float32)
+
+    def close(self) -> None:
+        super().close()
+        self._model = None
+
+
+class OnnxSession(Session):
+    """A generator of the runtime: it holds the KV cache of one text."""
+
+    def __init__(self, engine: OnnxEngine, capacity: int):
+        super().__init__(capacity)
+        self._lock = engine._lock
+        self._generator = engine._generator(capacity)
+
+    def _feed(self, ids: Sequence[int]) -> None:
+        with self._lock:
+            self._generator.append_tokens(list(ids))
+
+    def logits(self) -> np.ndarray:
+        return self._generator.get_logits().reshape(-1)
+
+
+def _runtime():
+    try:
+        import onnxruntime_genai
+    except ImportError as fault:
+        raise MissingPackage(
+            "ONNX Runtime GenAI isn't installed: python -m pip install onnxruntime-genai (or: python lab.py setup)"
+        ) from fault
+    onnxruntime_genai.disable_telemetry_events()
+    return onnxruntime_genai
+
+
+def _read_config(folder: Path) -> tuple[int, int]:
+    """Context length and vocabulary size from the folder's own configuration."""
+    try:
+        model = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]
+        return int(model["context_length"]), int(model["vocab_size"])
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise WeightsError(f"{folder} has no readable genai_config.json, so it is no ONNX Runtime GenAI model.") from fault

@@ -1,0 +1,37 @@
+"""The few exceptions of slmlab. Every message says what happened and what to do next.
+
+Knows nothing about models, files or networks: the room that finds a fault words it.
+"""
+
+
+class SlmLabError(Exception):
+    """Anything slmlab refuses on purpose; catch this one to catch them all."""
+
+
+class UnknownName(SlmLabError):
+    """A model, exercise, quiz or other name that isn't in the catalog; the message lists the near ones."""
+
+
+class BadRequest(SlmLabError):
+    """A prompt or setting that can't be run: empty, too long for the context, out of range."""
+
+
+class WeightsError(SlmLabError):
+    """Weights that are missing, damaged, unreachable or can't be written to the cache."""
+
+
+class MissingPackage(SlmLabError):
+    """An optional package isn't installed; the message holds the line that installs it."""
+
+
+class DoesNotFit(SlmLabError):
+    """This machine has too little memory or disk, and falling back was not allowed."""
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """`Available: ...` with the closest names first, for the end of an UnknownName message."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name.lower(), known, n=3, cutoff=0.4)
+    rest = [one for one in known if one not in close]
+    return "Available: " + ", ".join(close + rest)

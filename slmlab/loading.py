@@ -1,0 +1,138 @@
+"""load(name): the model, or in its place the one that runs here, with one line that says so.
+
+The top of the road: catalog, then hardware, then weights, then an engine.
+"""
+
+from pathlib import Path
+
+from slmlab import weights
+from slmlab.catalog import Card, card, card_of_folder
+from slmlab.engines.contract import Engine
+from slmlab.errors import BadRequest, DoesNotFit, SlmLabError, WeightsError
+from slmlab.hardware import Machine, machine, will_it_fit
+from slmlab.sources import offline
+
+BUNDLED = "smollm2-135m"
+ENGINES = {"onnx": ("int8", "int4", "fp32"), "transformers": ("fp32", "bf16")}
+
+
+def load(
+    name: str = BUNDLED,
+    *,
+    engine: str | None = None,
+    precision: str | None = None,
+    fallback: bool = True,
+    download: bool = True,
+    threads: int | None = None,
+) -> Engine:
+    """A model ready to answer.
+
+    With no name, the bundled one: ONNX Runtime GenAI, int8, on the CPU. Any other name runs on a GPU that fits it, else
+    on the CPU in its published ONNX int4, else the bundled model answers in its place and one line says so;
+    `fallback=False` raises instead. `engine` ('onnx', 'transformers') and `precision` choose by hand. `download=False`
+    uses only what is on this machine. A path to a model folder loads what is in it.
+    """
+    _check_choice(engine, precision)
+    if _is_path(name):
+        return _open_folder(Path(name).expanduser(), engine, precision, threads)
+    wanted = card(name)
+    if wanted.wheel:
+        return _open_bundled(wanted, engine, precision, download, threads)
+    try:
+        return _open_published(wanted, engine, precision, download, threads)
+    except (DoesNotFit, WeightsError) as fault:
+        if not fallback:
+            raise
+        print(f"{BUNDLED} answers instead of {wanted.id}: {_first_sentence(fault)} To insist: fallback=False.")
+        return _open_bundled(card(BUNDLED), engine, None, download, threads)
+
+
+def _check_choice(engine: str | None, precision: str | None) -> None:
+    if engine is not None and engine not in ENGINES:
+        raise BadRequest(f"Unknown engine {engine!r}. Available: {', '.join(ENGINES)}.")
+    known = ENGINES[engine] if engine else sorted({one for each in ENGINES.values() for one in each})
+    if precision is not None and precision not in known:
+        raise BadRequest(f"Unknown precision {precision!r} for {engine or 'any engine'}. Available: {', '.join(known)}.")
+
+
+def _open_bundled(chosen: Card, engine: str | None, precision: str | None, download: bool, threads: int | None) -> Engine:
+    engine = engine or ("transformers" if precision == "bf16" else "onnx")
+    precision = precision or ENGINES[engine][0]
+    form = "transformers" if engine == "transformers" else f"onnx-{precision}"
+    return _open(chosen, weights.folder(chosen, form, download=download), engine, precision, "cpu", threads)
+
+
+def _open_published(
+    wanted: Card, engine: str | None, precision: str | None, download: bool, threads: int | None
+) -> Engine:
+    """A model of the hub: on a GPU in bf16 where it fits, else on the CPU in its published ONNX form."""
+    here = machine()
+    plan = _plan(wanted, here, engine, precision)
+    if plan is None:
+        raise DoesNotFit(_why_not(wanted, here, engine, precision))
+    engine, precision, device = plan
+    form = "transformers" if engine == "transformers" else f"onnx-{precision}"
+    if not weights.is_ready(wanted, form) and not download:
+        raise WeightsError(f"it isn't on this machine (to get it: python -m slmlab fetch {wanted.id}).")
+    return _open(wanted, weights.folder(wanted, form, download=download), engine, precision, device, threads)
+
+
+def _plan(wanted: Card, here: Machine, engine: str | None, precision: str | None) -> tuple[str, str, str] | None:
+    """Engine, precision and device for a published model on this machine, or None."""
+    ways = []
+    if wanted.hub:
+        gpu = "mps" if here.unified_memory else "cuda"
+        ways += [("transformers", "bf16", gpu), ("transformers", "bf16", "cpu"), ("transformers", "fp32", "cpu")]
+    if wanted.onnx:
+        ways.insert(1, ("onnx", "int4", "cpu"))
+    asked_for = engine or precision
+    for way in ways:
+        right_engine = engine in (None, way[0]) and precision in (None, way[1])
+        slow_detour = way[0] == "transformers" and way[2] == "cpu" and not asked_for
+        if right_engine and not slow_detour and _fits(wanted, way[1], way[2], here):
+            return way
+    return None
+
+
+def _fits(wanted: Card, precision: str, device: str, here: Machine) -> bool:
+    fit = next(iter(will_it_fit(wanted, precision, machine=here)))
+    return bool(fit.fits_vram if device == "cuda" else fit.fits_ram)
+
+
+def _why_not(wanted: Card, here: Machine, engine: str | None, precision: str | None) -> str:
+    if not wanted.hub and not wanted.onnx:
+        return f"{wanted.name} has no weights to download: it is a service, not a file."
+    if not wanted.onnx and engine == "onnx" or (engine, precision) == ("onnx", "int8"):
+        return f"{wanted.name} has no published ONNX weights in the form asked for. Try engine='transformers'."
+    fit = next(iter(will_it_fit(wanted, precision or ("int4" if wanted.onnx else "bf16"), machine=here)))
+    return f"{fit.sentence} See slmlab.will_it_fit({wanted.id!r})."
+
+
+def _open(chosen: Card, folder: Path, engine: str, precision: str, device: str, threads: int | None) -> Engine:
+    if engine == "onnx":
+        from slmlab.engines.onnx import OnnxEngine
+
+        return OnnxEngine(chosen, folder, precision, threads=threads)
+    from slmlab.engines.transformers import TransformersEngine
+
+    return TransformersEngine(chosen, folder, precision, device=device, threads=threads)
+
+
+def _is_path(name: str) -> bool:
+    if not isinstance(name, str | Path) or not str(name):
+        raise BadRequest(f"A model's name is text, such as {BUNDLED!r}, not {name!r}.")
+    return isinstance(name, Path) or name.startswith((".", "/", "~")) or "\\" in name or Path(name).is_dir()
+
+
+def _open_folder(folder: Path, engine: str | None, precision: str | None, threads: int | None) -> Engine:
+    """A model folder that the reader has: its files say which engine it is for."""
+    if not folder.is_dir():
+        raise WeightsError(f"There is no folder {folder}. Give a folder that holds config.json or genai_config.json.")
+    is_onnx = (folder / "genai_config.json").is_file()
+    engine = engine or ("onnx" if is_onnx else "transformers")
+    precision = precision or ("int4" if engine == "onnx" else "fp32")
+    return _open(card_of_folder(folder), folder, engine, precision, "cpu", threads)
+
+
+def _first_sentence(fault: SlmLabError) -> str:
+    return str(fault).split("\n")[0]

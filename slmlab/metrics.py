@@ -1,0 +1,66 @@
+"""Figures out of records: medians over runs, perplexity, the limit that memory sets. Pure functions.
+
+A single reply's figures are `reply.metrics`. Knows nothing about engines or plotting.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from statistics import median
+from time import perf_counter
+
+from slmlab.errors import BadRequest
+from slmlab.records import Metrics, Reply
+
+
+def median_metrics(runs: Iterable[Metrics]) -> Metrics:
+    """The median of each figure over several runs; a figure unknown in every run stays None."""
+    runs = list(runs)
+    if not runs:
+        raise BadRequest("There is no run to take a median of.")
+    known = {f.name: [v for run in runs if (v := getattr(run, f.name)) is not None] for f in fields(Metrics)}
+    return Metrics(**{name: median(values) if values else None for name, values in known.items()})
+
+
+def median_of(ask: Callable[[], Reply], runs: int = 3) -> Metrics:
+    """Ask once to warm up, then `runs` times, and give the medians."""
+    ask().metrics  # noqa: B018 - reading it runs the answer to its end
+    return median_metrics(ask().metrics for _ in range(runs))
+
+
+def perplexity(logprobs: Iterable[float | None]) -> float:
+    """How many equally likely choices the model wavers between, on average: 1 is certainty. None values are passed over."""
+    known = [value for value in logprobs if value is not None]
+    if not known:
+        raise BadRequest("Perplexity needs a text of at least two tokens.")
+    return math.exp(-sum(known) / len(known))
+
+
+def agreement(first: Sequence[int], second: Sequence[int]) -> float:
+    """The share of positions at which two sequences of ids are the same."""
+    if not first or len(first) != len(second):
+        raise BadRequest(f"Two sequences of the same length, please, not {len(first)} and {len(second)}.")
+    return sum(a == b for a, b in zip(first, second, strict=True)) / len(first)
+
+
+def memory_bandwidth(megabytes: int = 256, runs: int = 5) -> float:
+    """Bytes per second that this machine moves between memory and processor: the median of copying a large array.
+
+    A copy reads and writes each byte, so it counts twice.
+    """
+    import numpy as np
+
+    source = np.ones(megabytes << 17, dtype=np.float64)
+    target = np.empty_like(source)
+    np.copyto(target, source)
+    seconds = []
+    for _ in range(runs):
+        began = perf_counter()
+        np.copyto(target, source)
+        seconds.append(perf_counter() - began)
+    return 2 * source.nbytes / median(seconds)
+
+
+def speed_limit(weight_bytes: float, bytes_per_s: float) -> float:
+    """Tokens per second that no decoder can exceed alone: each token reads every weight once."""
+    return bytes_per_s / weight_bytes

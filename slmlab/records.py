@@ -1,0 +1,224 @@
+"""The records that travel the road: Message, Sampling, Start, Token, End, Reply, Metrics.
+
+Frozen, and made of plain values. Knows nothing about engines, networks or notebooks.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+
+from slmlab.errors import BadRequest
+
+ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+    def __post_init__(self):
+        if self.role not in ROLES:
+            raise BadRequest(f"Unknown role {self.role!r}. A message's role is one of: {', '.join(ROLES)}.")
+        if not isinstance(self.content, str):
+            raise BadRequest(f"A message's content is text, not {type(self.content).__name__}.")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen. The default is greedy: the same question gives the same answer."""
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    beams: int = 1
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+
+    def __post_init__(self):
+        if isinstance(self.stop, str):
+            object.__setattr__(self, "stop", (self.stop,))
+        object.__setattr__(self, "stop", tuple(self.stop))
+        for name, low, high, meaning in _LIMITS:
+            _check_number(name, getattr(self, name), low, high, meaning)
+        if self.seed is not None:
+            _check_number("seed", self.seed, 0, 2**31 - 1, "a whole number, or None for a new one each time")
+        if any(not isinstance(text, str) or not text for text in self.stop):
+            raise BadRequest("stop takes texts that end the answer, and an empty one would end it before it begins.")
+        if self.beams > 1 and self.temperature > 0:
+            raise BadRequest("Beam search follows the likeliest sequences and never samples: set temperature=0 or beams=1.")
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0.0
+
+
+# name, lowest, highest, what a good value means
+_LIMITS = (
+    ("max_tokens", 1, 1_000_000, "how many tokens the answer may have, 1 or more"),
+    ("temperature", 0.0, 5.0, "0 for greedy, about 0.7 for lively, at most 5"),
+    ("top_p", 1e-6, 1.0, "above 0, and 1 keeps every token"),
+    ("top_k", 0, 1_000_000, "0 keeps every token"),
+    ("repetition_penalty", 0.1, 10.0, "1 changes nothing, 1.1 discourages repeats"),
+    ("beams", 1, 16, "1 for no beam search, at most 16"),
+)
+
+
+def _check_number(name, value, low, high, meaning):
+    whole = isinstance(low, int)
+    right_kind = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    if not right_kind or not math.isfinite(value) or not low <= value <= high:
+        raise BadRequest(f"{name}={value!r} is out of range: {meaning}.")
+
+
+@dataclass(frozen=True)
+class Start:
+    """The engine took the prompt. `reused_tokens` of it were still in its KV cache."""
+
+    time_s: float
+    prompt_tokens: int | None = None
+    reused_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token: an id that the engine counted, stamped once. Its text is empty while a character is unfinished."""
+
+    id: int | None
+    text: str
+    time_s: float
+    logprob: float | None = None
+
+    def __str__(self):
+        return self.text
+
+
+@dataclass(frozen=True)
+class End:
+    """The engine is done. `reason` is 'end' (the model stopped), 'length' (max_tokens), 'stop' (a stop text)."""
+
+    time_s: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class TokenProbability:
+    """A token that could come next, and how likely the model holds it."""
+
+    id: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What a reply cost. What is unknown is None, never 0."""
+
+    prompt_tokens: int | None
+    new_tokens: int
+    ttft_s: float | None
+    prefill_tokens_per_s: float | None
+    decode_tokens_per_s: float | None
+    total_s: float | None
+
+    def __str__(self):
+        known = [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) is not None]
+        return " · ".join(f"{name} {value:,.3g}" if isinstance(value, float) else f"{name} {value:,}" for name, value in known)
+
+
+Event = Start | Token | End
+
+
+class Reply:
+    """An answer that arrives while you read it.
+
+    Iterate it to stream `Token`s (print one and you print its text), take `.text` for all of it at once, `.show()` to
+    watch it appear. Leaving a loop early ends the answer and frees what the engine held; what was read stays readable,
+    and iterating again replays it. `finish_reason` is None until then, and afterwards 'end', 'length', 'stop', or
+    'interrupted' when the reader left.
+    """
+
+    def __init__(
+        self, open_stream: Callable[[], Iterator[Event]], model: str, on_end: Callable[["Reply"], None] | None = None
+    ):
+        self.model = model
+        self.tokens: list[Token] = []
+        self.start: Start | None = None
+        self.end_time_s: float | None = None
+        self.finish_reason: str | None = None
+        self._open_stream = open_stream
+        self._on_end = on_end
+        self._reading = False
+
+    def __iter__(self) -> Iterator[Token]:
+        yield from self.tokens
+        if not self._reading and self.finish_reason is None:
+            yield from self._read()
+
+    def _read(self) -> Iterator[Token]:
+        self._reading = True
+        events = self._open_stream()
+        try:
+            for event in events:
+                if isinstance(event, Token):
+                    self.tokens.append(event)
+                    yield event
+                elif isinstance(event, Start):
+                    self.start = event
+                else:
+                    self.finish_reason, self.end_time_s = event.reason, event.time_s
+        finally:
+            events.close()
+            self._reading = False
+            self.finish_reason = self.finish_reason or "interrupted"
+            if self._on_end:
+                self._on_end(self)
+
+    def _drain(self):
+        for _ in self:
+            pass
+
+    @property
+    def text(self) -> str:
+        """The whole answer; inside a loop over this reply, what has arrived so far."""
+        self._drain()
+        return "".join(token.text for token in self.tokens)
+
+    def show(self) -> None:
+        """Print the answer as it arrives."""
+        for token in self:
+            print(token.text, end="", flush=True)
+        print()
+
+    @property
+    def metrics(self) -> Metrics:
+        """What the answer cost, from the times stamped at the engine's border."""
+        self._drain()
+        return measure(self.start, self.tokens, self.end_time_s)
+
+    def __repr__(self):
+        if self.finish_reason is None and not self.tokens:
+            return "Reply(not read yet: .show() streams it, .text gives all of it)"
+        text = "".join(token.text for token in self.tokens)
+        return f"Reply({text!r}, {len(self.tokens)} tokens, {self.finish_reason or 'running'})"
+
+
+def measure(start: Start | None, tokens: list[Token], end_time_s: float | None) -> Metrics:
+    """The figures of one reply: time to first token from the start, decode rate over the tokens after the first."""
+    ttft_s = tokens[0].time_s - start.time_s if start and tokens else None
+    decode_s = tokens[-1].time_s - tokens[0].time_s if len(tokens) > 1 else None
+    fresh = start.prompt_tokens - start.reused_tokens if start and start.prompt_tokens else None
+    last_s = end_time_s if end_time_s is not None else tokens[-1].time_s if tokens else None
+    return Metrics(
+        prompt_tokens=start.prompt_tokens if start else None,
+        new_tokens=len(tokens),
+        ttft_s=ttft_s,
+        prefill_tokens_per_s=fresh / ttft_s if fresh and ttft_s else None,
+        decode_tokens_per_s=(len(tokens) - 1) / decode_s if decode_s else None,
+        total_s=last_s - start.time_s if start and last_s is not None else None,
+    )

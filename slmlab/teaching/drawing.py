@@ -1,0 +1,213 @@
+"""What every plot shares: the canvas, the palette, labels that any font can draw, and the sentence under the axes.
+
+Knows nothing about models. Importing it imports no matplotlib; drawing the first plot does.
+"""
+
+import functools
+import math
+import numbers
+import textwrap
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from slmlab.errors import BadRequest
+
+WIDTH_IN, DPI = 8.0, 100
+TEXT, MONO = "DejaVu Sans", "DejaVu Sans Mono"  # matplotlib brings both, so every machine draws the same picture
+GREY, INK = "#595959", "#222222"
+# Okabe and Ito's colours for every kind of colour vision, without the yellow that white paper swallows
+BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, BLACK = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000".split()
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, BLACK)
+SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+STYLE = {
+    "font.family": TEXT,
+    "font.size": 13,
+    "axes.labelsize": 13,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 13,
+    "legend.fontsize": 12,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#8c8c8c",
+    "axes.linewidth": 1.2,
+    "axes.axisbelow": True,
+    "xtick.color": "#8c8c8c",
+    "xtick.labelcolor": INK,
+    "ytick.color": "#8c8c8c",
+    "ytick.labelcolor": INK,
+    "hatch.linewidth": 1.5,
+}
+_CAPTION = "slmlab-caption"
+_CAPTION_COLUMNS = 88
+
+
+@contextmanager
+def canvas(ax, height_in: float, legend_rows: int = 0) -> Iterator:
+    """The axes to draw on, in the house's style: the caller's, or those of a new figure, this high inside."""
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    with matplotlib.rc_context(STYLE):
+        if ax is None:
+            figure, ax = plt.subplots(figsize=(WIDTH_IN, height_in), dpi=DPI)
+            figure.slmlab_room_in = (height_in, 0.15 + 0.27 * legend_rows)
+            # a PNG names the version that drew it unless told not to, and stored lessons would change with it
+            figure.canvas.print_png = functools.partial(figure.canvas.print_png, metadata={"Software": None})
+        for side in ("top", "right", "left"):
+            ax.spines[side].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+        yield ax
+
+
+def finish(ax, sentence: str) -> None:
+    """Write the sentence under the axes; in a figure of our own, also give every label the room it takes."""
+    for old in [text for text in ax.texts if text.get_gid() == _CAPTION]:
+        old.remove()
+    sentence = drawable(sentence)
+    lines = _balanced(sentence)
+    drop_in = 0.72 if ax.get_xlabel() else 0.1 if not ax.xaxis.get_visible() else 0.42
+    own = hasattr(ax.figure, "slmlab_room_in")
+    if own:
+        _make_room(ax, drop_in + 0.12 + 0.24 * max(2, len(lines)))
+    from matplotlib.transforms import blended_transform_factory
+
+    corner = blended_transform_factory(ax.figure.transFigure if own else ax.transAxes, ax.transAxes)
+    ax.annotate(
+        "\n".join(lines),
+        xy=(0.015 if own else 0.0, 0.0),
+        xycoords=corner,
+        xytext=(0, -72 * drop_in),
+        textcoords="offset points",
+        ha="left",
+        va="top",
+        fontsize=12,
+        color=GREY,
+        linespacing=1.35,
+        annotation_clip=False,
+        gid=_CAPTION,
+    ).slmlab_sentence = sentence
+
+
+def _balanced(sentence: str) -> list[str]:
+    """As few lines as the figure allows, of about the same length: no word is left alone on the last."""
+    fewest = len(textwrap.wrap(sentence, _CAPTION_COLUMNS))
+    widths = range(max(1, len(sentence) // fewest), _CAPTION_COLUMNS + 1)
+    return next((lines for width in widths if len(lines := textwrap.wrap(sentence, width)) == fewest), [sentence])
+
+
+def _make_room(ax, foot_in: float) -> None:
+    """Margins that hold what stands outside the axes: row names, figures at the ends of bars, the sentence."""
+    room, head = ax.figure.slmlab_room_in
+    width, height = WIDTH_IN, round(head + room + foot_in, 2)
+    ax.figure.set_size_inches(width, height)
+    ax.figure.subplots_adjust(left=0.02, right=0.98, bottom=foot_in / height, top=1 - head / height)
+    for _ in range(3):  # a label's place moves with the axes, so the margins settle in a few steps
+        axes, drawn = ax.get_window_extent(), ax.get_tightbbox()
+        left = (axes.x0 - drawn.x0) / DPI + 0.12
+        right = (drawn.x1 - axes.x1) / DPI + 0.12
+        ax.figure.subplots_adjust(left=min(left / width, 0.5), right=max(1 - right / width, 0.55))
+
+
+def caption(ax) -> str:
+    """The sentence drawn under these axes, for whoever can't see them."""
+    for text in ax.texts:
+        if text.get_gid() == _CAPTION:
+            return text.slmlab_sentence
+    raise BadRequest("These axes have no caption: they were not drawn by a plot of slmlab.")
+
+
+def name_rows(ax, names: Sequence[str]) -> None:
+    """Rows from the top down, one name each."""
+    ax.set_yticks(range(len(names)), [drawable(name) for name in names])
+    for label in ax.get_yticklabels():
+        label.set_parse_math(False)
+    ax.set_ylim(len(names) - 0.45, -0.55)
+
+
+def patch(name, colour, hatch):
+    from matplotlib.patches import Patch
+
+    return Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=drawable(name))
+
+
+def legend(ax, handles: list, columns: int = 3) -> None:
+    ax.legend(
+        handles=handles,
+        ncols=columns,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        frameon=False,
+        borderaxespad=0.1,
+        handletextpad=0.5,
+        columnspacing=1.4,
+    )
+
+
+@functools.lru_cache
+def _glyphs(family: str) -> frozenset[int]:
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont(family)).get_charmap())
+
+
+def drawable(text: str, family: str = TEXT) -> str:
+    """The text with every character that the font lacks written as its code, so that none is lost as an empty box."""
+    known = _glyphs(family)
+    return "".join(one if ord(one) in known and one.isprintable() else _code(one) for one in str(text))
+
+
+def _code(one: str) -> str:
+    number = ord(one)
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" if number < 65536 else f"\\U{number:06x}"
+
+
+def visible(text: str) -> str:
+    """A token's text with its spaces and line ends to be seen: ' a\\n' is ␣a⏎."""
+    if not text:
+        return "(empty)"
+    shown = text.translate({ord(" "): "␣", ord("\n"): "⏎", ord("\t"): "⇥"})
+    # a mark that combines with the letter before it has none before it here
+    return "◌" + shown if unicodedata.combining(shown[0]) else shown
+
+
+def finite(value, what: str) -> float:
+    """The number, or a refusal that names what isn't one."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise BadRequest(f"{what} is {value!r}, and only a number can be drawn.")
+    return float(value)
+
+
+def listed(items, what: str) -> list:
+    """The items as a list; an empty one is refused with what should have been there."""
+    items = list(items)
+    if not items:
+        raise BadRequest(f"There is nothing to draw: hand over at least one {what}.")
+    return items
+
+
+def gigabytes(size_bytes: float) -> str:
+    gb = size_bytes / 1e9
+    return f"{gb:,.0f} GB" if gb >= 100 else f"{gb:.1f} GB" if gb >= 1 else f"{size_bytes / 1e6:,.0f} MB"
+
+
+def count(number: float) -> str:
+    """3_821_000_000 is 3.8B, as model names say it."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if number >= size:
+            scaled = number / size
+            return f"{scaled:.0f}{letter}" if scaled >= 100 else f"{scaled:.3g}{letter}"
+    return f"{number:.0f}"
+
+
+def seconds(duration_s: float) -> str:
+    if duration_s < 0.1:
+        return f"{duration_s * 1000:.2g} ms"
+    return f"{duration_s:.2f} s" if duration_s < 10 else f"{duration_s:.0f} s"
+
+
+def percent(share: float) -> str:
+    if share == 0:
+        return "cut"
+    return "< 0.1%" if share < 0.001 else f"{share:.1%}" if share < 0.0995 else f"{share:.0%}"

@@ -1,0 +1,19 @@
+"""Every plot by name: each takes records and returns matplotlib Axes with one sentence under them.
+
+Pure, and cheap to import. `caption(ax)` gives the sentence as text.
+"""
+
+from slmlab.teaching.answer_plots import plot_next_tokens, plot_speeds, plot_timeline, plot_token_strip
+from slmlab.teaching.drawing import caption
+from slmlab.teaching.model_plots import plot_benchmarks, plot_memory, plot_sizes
+
+__all__ = [
+    "caption",
+    "plot_benchmarks",
+    "plot_memory",
+    "plot_next_tokens",
+    "plot_sizes",
+    "plot_speeds",
+    "plot_timeline",
+    "plot_token_strip",
+]

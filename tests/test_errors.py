@@ -1,0 +1,14 @@
+"""errors: one family, and near names first."""
+
+import inspect
+
+from slmlab import errors
+
+
+def test_every_error_is_caught_by_one_name():
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+    assert len(kinds) >= 5 and all(issubclass(kind, errors.SlmLabError) for kind in kinds)
+
+
+def test_the_nearest_names_come_first_and_none_is_lost():
+    assert errors.nearest("phi", ["mistral", "phi-3", "gpt-4"]) == "Available: phi-3, mistral, gpt-4"

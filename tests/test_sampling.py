@@ -1,0 +1,71 @@
+"""sampling: the arithmetic of the next token, held against Transformers' own."""
+
+import numpy as np
+import pytest
+
+from slmlab.errors import BadRequest
+from slmlab.records import Sampling
+from slmlab.sampling import Chooser, filter_probabilities, log_softmax, penalise_repeats, softmax
+
+LOGITS = np.random.default_rng(7).normal(size=500).astype(np.float32) * 3
+
+
+def test_softmax_survives_huge_logits():
+    assert softmax(np.array([1e30, 0.0], dtype=np.float64)).tolist() == [1.0, 0.0]
+    assert np.allclose(np.exp(log_softmax(LOGITS)), softmax(LOGITS))
+
+
+@pytest.mark.parametrize("settings", [{"top_k": 5}, {"top_p": 0.8}, {"top_k": 40, "top_p": 0.9}, {"top_p": 1e-6}])
+def test_the_filters_agree_with_transformers(settings):
+    import torch
+    from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+    scores = TemperatureLogitsWarper(0.7)(None, torch.tensor(LOGITS[None]))
+    if "top_k" in settings:
+        scores = TopKLogitsWarper(settings["top_k"])(None, scores)
+    if "top_p" in settings:
+        scores = TopPLogitsWarper(settings["top_p"])(None, scores)
+    expected = scores.softmax(-1)[0].numpy()
+    found = filter_probabilities(LOGITS, Sampling(temperature=0.7, **settings))
+    assert np.allclose(found, expected, atol=1e-6), "the same tokens are kept, with the same probabilities"
+
+
+def test_the_repetition_penalty_agrees_with_transformers():
+    import torch
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    seen = [3, 3, 10, 499]
+    expected = RepetitionPenaltyLogitsProcessor(1.3)(torch.tensor([seen]), torch.tensor(LOGITS[None].copy()))[0].numpy()
+    assert np.allclose(penalise_repeats(LOGITS, seen, 1.3), expected)
+
+
+def test_temperature_zero_ignores_the_seed():
+    ids = {Chooser(Sampling(seed=seed)).choose(LOGITS, []) for seed in range(5)}
+    assert ids == {int(LOGITS.argmax())}
+
+
+def test_a_seed_repeats_the_choices_and_another_changes_them():
+    def draw(seed):
+        chooser = Chooser(Sampling(temperature=1.5, seed=seed))
+        return [chooser.choose(LOGITS, []) for _ in range(20)]
+
+    assert draw(1) == draw(1) != draw(2)
+
+
+def test_drawn_tokens_follow_the_probabilities():
+    chooser = Chooser(Sampling(temperature=1.0, seed=0))
+    logits = np.log(np.array([0.5, 0.3, 0.2]))
+    counts = np.bincount([chooser.choose(logits, []) for _ in range(4000)], minlength=3) / 4000
+    assert np.allclose(counts, [0.5, 0.3, 0.2], atol=0.03)
+
+
+def test_a_filtered_token_is_never_drawn():
+    chooser = Chooser(Sampling(temperature=5.0, top_k=2, seed=0))
+    best = set(np.argsort(-LOGITS)[:2].tolist())
+    assert {chooser.choose(LOGITS, []) for _ in range(200)} == best
+
+
+def test_nothing_left_to_choose_is_an_error_that_names_the_scorer():
+    for broken in (np.full(4, -np.inf), np.array([0.0, np.nan])):
+        with pytest.raises(BadRequest, match="scorer"):
+            Chooser(Sampling()).choose(broken, [])
