@@ -55,7 +55,8 @@ def transformers_to_onnx(source: Path, target: Path, precision: str) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     # The builder writes the tokenizer anew; the mended one is the same file for every form.
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        (target / name).write_bytes((source / name).read_bytes())
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
 
 
 def _end_with_parent() -> None:

@@ -30,8 +30,9 @@ class DoesNotFit(SlmLabError):
 
 def nearest(name: str, known: list[str]) -> str:
     """`Available: ...` with the closest names first, for the end of an UnknownName message."""
-    from difflib import get_close_matches
+    from difflib import SequenceMatcher
 
-    close = get_close_matches(name.lower(), known, n=3, cutoff=0.4)
-    rest = [one for one in known if one not in close]
-    return "Available: " + ", ".join(close + rest)
+    def distance(one: str) -> float:
+        return -SequenceMatcher(None, name.lower(), one.lower()[: len(name) + 1]).ratio()
+
+    return "Available: " + ", ".join(sorted(known, key=distance))

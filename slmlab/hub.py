@@ -46,7 +46,7 @@ def _listing(repo: str, subfolder: str | None, ways: str) -> list:
 
     try:
         found = HfApi().model_info(repo, files_metadata=True, timeout=10).siblings
-    except Exception as fault:  # the hub's network errors are those of whichever HTTP client it was built with
+    except _network_errors() as fault:
         raise WeightsError(f"{_reason(repo, fault)} {ways}") from fault
     inside = f"{subfolder}/" if subfolder else ""
     files = [file for file in found if file.rfilename.startswith(inside) and _wanted(file.rfilename, bool(subfolder))]
@@ -65,12 +65,19 @@ def _download(repo: str, names: list[str], partial: Path, ways: str) -> None:
 
     try:
         snapshot_download(repo, allow_patterns=names, local_dir=partial)
-    except Exception as fault:  # as above; a KeyboardInterrupt flies on, and what has arrived stays in `partial`
-        if isinstance(fault, OSError) and fault.errno:
+    except _network_errors() as fault:
+        if isinstance(fault, OSError) and fault.errno:  # the disk's, worded by the cache
             raise
         raise WeightsError(
             f"{_reason(repo, fault)} What has arrived is kept: the same line goes on from there. {ways}"
         ) from fault
+
+
+def _network_errors() -> tuple[type[Exception], ...]:
+    """OSError, and the base error of whichever HTTP client the hub's library was built with."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (OSError, *(base for base in HfHubHTTPError.__bases__ if base is not OSError))
 
 
 def _reason(repo: str, fault: Exception) -> str:

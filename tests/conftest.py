@@ -44,6 +44,7 @@ def write_tiny_model(folder: Path, architecture: str, seed: int = 0) -> Path:
         num_key_value_heads=2, max_position_embeddings=256, tie_word_embeddings=architecture == "llama",
         eos_token_id=256, bos_token_id=None, pad_token_id=256, initializer_range=0.5,
     )  # fmt: skip
+    config.original_max_position_embeddings = 256  # as in Phi-3-mini-4k: no long-context scaling
     torch.manual_seed(seed)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     return folder
@@ -80,9 +81,9 @@ def tiny_onnx(tiny_onnx_folder):
 
 
 @pytest.fixture(scope="session", params=["onnx", "transformers"])
-def tiny(request):
+def tiny(request, tiny_onnx, tiny_transformers):
     """Each engine over the same random weights."""
-    return request.getfixturevalue(f"tiny_{request.param}")
+    return {"onnx": tiny_onnx, "transformers": tiny_transformers}[request.param]
 
 
 @pytest.fixture(scope="session")

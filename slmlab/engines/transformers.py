@@ -26,7 +26,7 @@ class TransformersEngine(LocalEngine):
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
             raise BadRequest(f"Transformers runs fp32 or bf16 here, not {precision}. Use engine='onnx' for int8 or int4.")
-        self._torch, auto_model = _runtime()
+        self._torch, auto_model, damaged = _runtime()
         self.device = device
         self.threads = threads or best_threads()
         if device == "cpu":
@@ -34,7 +34,7 @@ class TransformersEngine(LocalEngine):
         try:
             dtype = getattr(self._torch, DTYPES[precision])
             self._model = auto_model.from_pretrained(folder, dtype=dtype, local_files_only=True, use_safetensors=True)
-        except (OSError, ValueError, RuntimeError) as fault:
+        except (OSError, ValueError, RuntimeError, damaged) as fault:
             raise WeightsError(f"Transformers can't load {folder}: {fault}") from fault
         self._model.to(device).eval()
         self.context = self._model.config.get_text_config().max_position_embeddings
@@ -109,6 +109,7 @@ class TransformersSession(Session):
 def _runtime():
     try:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging
     except ImportError as fault:
@@ -116,4 +117,4 @@ def _runtime():
             "Transformers and torch aren't installed: python lab.py setup (it picks the right build of torch)"
         ) from fault
     logging.disable_progress_bar()
-    return torch, AutoModelForCausalLM
+    return torch, AutoModelForCausalLM, SafetensorError

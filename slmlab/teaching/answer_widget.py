@@ -19,7 +19,7 @@ class AskBox(Live):
         self._model, self._sampling = model, sampling
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
-        self.question = w.Text(value=question, placeholder="Ask something, then press Enter", layout={"width": "100%"})
+        self.question = w.Text(value=question, placeholder="Ask something, then press Enter", layout={"width": "98%"})
         self.ask_button = w.Button(description="Ask", button_style="primary", tooltip="Ask the model (Enter)")
         self.stop_button = w.Button(description="Stop", disabled=True, tooltip="Stop the answer")
         self.answer, self.status = w.HTML(), w.HTML()
@@ -79,6 +79,7 @@ class AskBox(Live):
         with closing(iter(reply)) as tokens:  # leaving early closes the stream here, in the thread that opened it
             for token in tokens:
                 text += token.text
+                self.status.value = ""
                 if time.perf_counter() - drawn_s > _REFRESH_S:
                     self._show(text)
                     drawn_s = time.perf_counter()

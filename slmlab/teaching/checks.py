@@ -6,6 +6,7 @@ Shows and keeps; which answer is right is said by the verdict functions.
 from dataclasses import dataclass
 
 from slmlab.errors import BadRequest, UnknownName, nearest
+from slmlab.tables import html_table, text_table
 from slmlab.teaching import progress as record
 from slmlab.teaching import verdicts_decoding, verdicts_measures  # noqa: F401 - importing them registers the verdicts
 from slmlab.teaching.answers import judge
@@ -94,19 +95,18 @@ class Progress:
     lessons: tuple[LessonProgress, ...]
     note: str = ""
 
+    _HEADS = ("lesson", "exercises", "quiz, best")
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        return [(one.lesson, f"{one.done} of {one.exercises}", one.quiz) for one in self.lessons]
+
     def __str__(self):
-        rows = [("lesson", "exercises", "quiz, best")]
-        rows += [(one.lesson, f"{one.done} of {one.exercises}", one.quiz) for one in self.lessons]
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join(lines + [self.note] * bool(self.note))
+        return "\n".join(part for part in (text_table(self._HEADS, self._rows()), self.note) if part)
 
     __repr__ = __str__
 
-    def _repr_markdown_(self):
-        lines = ["| lesson | exercises | quiz, best |", "| --- | --- | --- |"]
-        lines += [f"| {one.lesson} | {one.done} of {one.exercises} | {one.quiz} |" for one in self.lessons]
-        return "\n".join(lines) + (f"\n\n*{self.note}*" if self.note else "")
+    def _repr_html_(self):
+        return html_table(self._HEADS, self._rows(), note=self.note)
 
 
 def progress() -> Progress:

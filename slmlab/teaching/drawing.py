@@ -66,7 +66,7 @@ def finish(ax, sentence: str) -> None:
     for old in [text for text in ax.texts if text.get_gid() == _CAPTION]:
         old.remove()
     sentence = drawable(sentence)
-    lines = _balanced(sentence)
+    lines = _lines_of(sentence)
     drop_in = 0.72 if ax.get_xlabel() else 0.1 if not ax.xaxis.get_visible() else 0.42
     own = hasattr(ax.figure, "slmlab_room_in")
     if own:
@@ -90,11 +90,14 @@ def finish(ax, sentence: str) -> None:
     ).slmlab_sentence = sentence
 
 
-def _balanced(sentence: str) -> list[str]:
-    """As few lines as the figure allows, of about the same length: no word is left alone on the last."""
-    fewest = len(textwrap.wrap(sentence, _CAPTION_COLUMNS))
-    widths = range(max(1, len(sentence) // fewest), _CAPTION_COLUMNS + 1)
-    return next((lines for width in widths if len(lines := textwrap.wrap(sentence, width)) == fewest), [sentence])
+def _lines_of(sentence: str) -> list[str]:
+    """The sentence in lines of the figure's width, or a little less where the last one would hold a lonely word."""
+    widest = textwrap.wrap(sentence, _CAPTION_COLUMNS)
+    for width in range(_CAPTION_COLUMNS, _CAPTION_COLUMNS // 2, -1):
+        lines = textwrap.wrap(sentence, width)
+        if len(lines) == len(widest) and len(lines[-1]) > 0.4 * width:
+            return lines
+    return widest
 
 
 def _make_room(ax, foot_in: float) -> None:

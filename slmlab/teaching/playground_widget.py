@@ -13,7 +13,7 @@ from slmlab.sampling import filter_probabilities
 from slmlab.teaching.drawing import percent, visible
 from slmlab.teaching.live import Live, ipywidgets, on_enter, paragraph
 
-ASKED = 2000  # of these the tail is long enough for a temperature of 2
+EVERY = 10**7  # the whole vocabulary: a high temperature brings up tokens from far down the list
 SHOWN = 10
 _EXAMPLES = (
     ("as the model gives it", Sampling(temperature=1.0)),
@@ -52,7 +52,7 @@ class Playground(Live):
             self._draw()
 
     def _take(self, text: str) -> None:
-        rows = [row for row in self._model.next_token_probabilities(text, top=ASKED) if row.probability > 0]
+        rows = [row for row in self._model.next_token_probabilities(text, top=EVERY) if row.probability > 0]
         if not rows:
             raise BadRequest("The model gave no probabilities for this text. Try another one.")
         self.tokens = sorted(rows, key=lambda row: -row.probability)
@@ -72,12 +72,12 @@ class Playground(Live):
         left = int((now > 0).sum())
         self.bars.value = _bars(self.tokens[:SHOWN], now[:SHOWN])
         said = f"{_quoted(first)}: {percent(first.probability)} → {percent(float(now[0]))}. "
-        said += "One token is left: no chance in it." if left == 1 else f"{left:,} tokens can be drawn."
-        self.remark.value = paragraph(f"{said}\n{self._scope()}", role="status")
-
-    def _scope(self) -> str:
-        held = sum(row.probability for row in self.tokens)
-        return f"Reckoned over the {len(self.tokens):,} likeliest tokens, which hold {held:.1%} of all probability."
+        said += (
+            "One token is left to draw, so nothing is left to chance."
+            if left == 1
+            else f"{left:,} tokens can be drawn."
+        )
+        self.remark.value = paragraph(said, role="status")
 
     def _examples(self):
         return [(name, self.probabilities(sampling)[:SHOWN]) for name, sampling in _EXAMPLES]
@@ -115,7 +115,8 @@ def _quoted(token) -> str:
 def _bars(tokens, now) -> str:
     top = max([row.probability for row in tokens] + [float(value) for value in now]) or 1.0
     rows = "".join(_bar(row, float(value), top) for row, value in zip(tokens, now, strict=True))
-    return f'<table style="font-size: 15px; border-collapse: collapse; width: 640px">{rows}</table>'
+    key = paragraph("grey: as the model gives it · blue: with these settings")
+    return f'{key}<table style="font-size: 15px; border-collapse: collapse; width: 640px">{rows}</table>'
 
 
 def _bar(row, value: float, top: float) -> str:
@@ -123,6 +124,6 @@ def _bar(row, value: float, top: float) -> str:
     before = f'<div style="height: 4px; width: {row.probability / top:.2%}; background: #8c8c8c"></div>'
     after = f'<div style="height: 13px; width: {value / top:.2%}; background: #0072B2"></div>'
     words = f"{percent(row.probability)} → <b>{percent(value)}</b>"
-    token = f"<code>{escape(visible(row.text))}</code>"
+    token = f"<code style='font-size: 15px'>{escape(visible(row.text))}</code>"
     bars = f'<td {cell}; width: 380px" aria-hidden="true">{after}{before}</td>'
     return f'<tr><td {cell}">{token}</td>{bars}<td {cell}">{words}</td></tr>'

@@ -6,6 +6,12 @@ from slmlab.teaching import progress
 from slmlab.teaching.live import Live, ipywidgets, paragraph
 from slmlab.teaching.quizzes import LETTERS, Quiz, QuizQuestion, find_quiz
 
+# long options wrap, and are read from the back row
+_STYLE = """<style>.slmlab-quiz .widget-radio-box label
+{display: flex; flex-direction: row-reverse; justify-content: flex-end; align-items: flex-start;
+height: auto; white-space: normal; font-size: 15px; line-height: 1.4}
+.slmlab-quiz .widget-radio-box input {flex: none; margin: 3px 8px 0 0}</style>"""
+
 
 class QuizBox(Live):
     """One quiz on the page. `.choose(question, option)` and `.check()` do by code what a reader does by hand."""
@@ -22,7 +28,9 @@ class QuizBox(Live):
         for number, (one, choice, remark) in enumerate(zip(quiz.questions, self.choices, self.remarks, strict=True), 1):
             ask = f'<div style="font-size: 16px; margin-top: 8px"><b>{number}. {escape(one.ask)}</b></div>'
             rows += [w.HTML(ask), choice, remark]
+        rows.insert(0, w.HTML(_STYLE, layout={"display": "none"}))
         self.box = w.VBox([*rows, self.button, self.result], layout={"max_width": "860px"})
+        self.box.add_class("slmlab-quiz")
 
     def choose(self, question: int, option: int) -> None:
         self.choices[question].index = option

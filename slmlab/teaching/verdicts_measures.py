@@ -3,8 +3,7 @@
 Takes a learner's answer, tries it on cases whose result is known, and says in a sentence what is still wrong.
 """
 
-from types import SimpleNamespace
-
+from slmlab.catalog import card
 from slmlab.records import End, Reply, Start, Token
 from slmlab.teaching.answers import function_in, given, near, number_from, shown
 from slmlab.teaching.exercises import exercise
@@ -88,27 +87,28 @@ def _kv_cache_gb(answer):
 @exercise("size-3")
 def _fits(answer):
     function = function_in(answer, "fits")
-    for card, ram_gb, wanted, why in _MODELS_AND_MACHINES:
-        value = given(function, card, ram_gb)
+    for name, ram_gb, wanted in (
+        ("phi-3.5-mini", 8, True),
+        ("phi-3.5-mini", 1.5, False),
+        ("phi-3-medium", 12, True),
+        ("phi-3.5-moe", 8, False),
+        ("gpt-4", 8, False),
+    ):
+        one = card(name)
+        value = given(function, one, ram_gb)
         if value not in (True, False):
             return f"`fits` gave {shown(value)}, and True or False is wanted"
         if bool(value) is not wanted:
-            return f"for {card.id} and {ram_gb:g} GB it gave {bool(value)}: {why}"
+            return f"for {one.name} and {ram_gb:g} GB it gave {bool(value)}: {_why(one)}"
     return None
 
 
-def _card(name, parameters, active=None):
-    return SimpleNamespace(id=name, parameters=parameters, active_parameters=active or parameters)
-
-
-_MODELS_AND_MACHINES = (
-    (_card("a model of 3.8B", 3.8e9), 8, True, "at 4 bits it takes 1.9 GB"),
-    (_card("a model of 3.8B", 3.8e9), 1.5, False, "at 4 bits it takes 1.9 GB"),
-    (_card("a model of 14B", 14e9), 8, True, "at 4 bits a parameter is half a byte, so it takes 7 GB"),
-    (_card("a model of 70B", 70e9), 8, False, "at 4 bits it takes 35 GB"),
-    (_card("a mixture of experts", 41.9e9, 6.6e9), 8, False, "6.6B are active, and all 41.9B have to be in memory"),
-    (_card("a model of undisclosed size", None), 8, False, "of a size nobody published, don't promise that it fits"),
-)
+def _why(one) -> str:
+    if one.parameters is None:
+        return "nobody published its size, so don't promise that it fits"
+    size = f"its {one.parameters / 1e9:.3g}B parameters take {one.parameters / 2e9:.3g} GB at half a byte each"
+    active = one.active_parameters
+    return f"{active / 1e9:.2g}B of them are active, and still {size}" if active < one.parameters else size
 
 
 @exercise("speed-1")
