@@ -48,7 +48,9 @@ def install_packages(venv, python):
     has_torch = any(venv.glob(platform_choices(platform.system())["packages"] + "/torch"))
     need, free = DISK_GB["update" if has_torch else plan.build], shutil.disk_usage(str(venv)).free / 1e9
     if free < need:
-        raise Stop(f"The set-up needs {need} GB of disk, and {free:.1f} GB are free at {ROOT}. Free some, run it again.")
+        raise Stop(
+            f"The set-up needs {need} GB of disk, and {free:.1f} GB are free at {ROOT}. Free some first."
+        )
     say(2, f"Installing packages; torch: {plan.note}")
     sweep_half_installed(venv)
     raw = b"raw" in subprocess.run([str(python), "-m", "pip", "install", "--help"], stdout=subprocess.PIPE).stdout

@@ -12,9 +12,10 @@ import sys
 import sysconfig
 
 OLDEST, NEWEST = (3, 11), (3, 13)
+LONGEST_FOLDER = 65  # letters of this folder's path, where Windows has not been told to take long ones
 SECRET = re.compile(r"(API_?KEY|_KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$|^AWS_", re.IGNORECASE)
 
-Machine = collections.namedtuple("Machine", "system processor python bits release musl")
+Machine = collections.namedtuple("Machine", "system processor python bits release musl long_paths")
 
 
 def platform_choices(system):
@@ -46,15 +47,30 @@ def machine_fault(machine, folder):
         return "torch needs glibc 2.28 or later: Debian 10, Ubuntu 20.04, Fedora 29 or newer. Or use a Codespace."
     if (";" if windows else ":") in str(folder)[2:]:
         return f"No .venv can live in a folder with a path separator in its name. Rename {folder}"
-    if windows and len(str(folder)) > 100:
-        return f"Windows stops at paths of 260 letters, and packages need 160 of them. Move {folder} to a shorter path."
+    if windows and not machine.long_paths and len(str(folder)) > LONGEST_FOLDER:
+        return (
+            f"Windows stops at paths of 260 letters here, and torch needs 191 of them. Move {folder} to a shorter path."
+        )
     return None
 
 
 def this_machine():
     release = platform.mac_ver()[0] if platform.system() == "Darwin" else platform.libc_ver()[1]
     bits, musl = (64 if sys.maxsize > 2**32 else 32), "musl" in str(sysconfig.get_config_var("SOABI"))
-    return Machine(platform.system(), platform.machine(), sys.version_info[:2], bits, release, musl)
+    python = sys.version_info[:2]
+    return Machine(platform.system(), platform.machine(), python, bits, release, musl, _takes_long_paths())
+
+
+def _takes_long_paths():
+    if platform.system() != "Windows":
+        return True
+    import winreg
+
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
+            return winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1
+    except OSError:
+        return False
 
 
 def offline_environment(environ, root):

@@ -43,6 +43,8 @@ class Architecture:
     parts: tuple[Part, ...] = ()
 
     def __post_init__(self):
+        if self.norm not in ("rms", "layer"):
+            raise BadRequest(f"Unknown norm {self.norm!r}. Available: rms, layer.")
         if self.head_size is None:
             object.__setattr__(self, "head_size", self.hidden // self.heads)
 

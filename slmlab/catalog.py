@@ -100,8 +100,6 @@ def _read_cards(path: Path) -> dict[str, Card]:
         _check_type(table, dict, place)
         found[name] = one = _record(Card, {"id": name, **table}, place)
         _check_one_of(one.kind, KINDS, f"{place}: kind")
-        for source in one.sources:
-            _check_one_of(source.grade, GRADES, f"{place}: sources: grade")
     return found
 
 
@@ -129,7 +127,6 @@ def _read_benchmarks(path: Path) -> tuple[Benchmark, ...]:
             for benchmark, value in scores.items():
                 row = {"model": model, "benchmark": benchmark, "value": value, **shared}
                 rows.append(_record(Benchmark, row, f"{place}: {model!r}"))
-                _check_one_of(rows[-1].grade, GRADES, f"{place}: grade")
     return tuple(rows)
 
 
@@ -151,6 +148,8 @@ def _record(kind: type, table: Mapping, place: str):
     for field in fields(kind):
         if field.name not in table and field.default is MISSING:
             raise SlmLabError(f"{place}: the key {field.name!r} is missing.")
+    if "grade" in types:
+        _check_one_of(table["grade"], GRADES, f"{place}: grade")
     return kind(**{key: _value(value, types[key], f"{place}: {key}") for key, value in table.items()})
 
 

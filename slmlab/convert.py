@@ -10,7 +10,6 @@ import sys
 import threading
 from pathlib import Path
 
-
 # The file's own template slips a system prompt into every chat that has none, and a model this small wavers under it:
 # after "What is the capital of France?" the likeliest first word falls from 56 % to 15 %, one point above the next.
 CHATML = (

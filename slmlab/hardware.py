@@ -51,7 +51,7 @@ class Fit:
         return None if self.weights_bytes is None else self.weights_bytes + self.kv_bytes + self.overhead_bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FitReport:
     """The fits of one model, a row per precision. Iterate it, or show it."""
 
@@ -92,6 +92,8 @@ class FitReport:
     def __str__(self):
         sentences = "\n".join(f"{fit.precision}: {fit.sentence}" for fit in self.fits)
         return f"{self._caption()}\n{text_table(self._HEADS[:-1], (row[:-1] for row in self._rows()))}\n{sentences}"
+
+    __repr__ = __str__
 
     def _repr_html_(self):
         return html_table(self._HEADS, self._rows(), self._caption())

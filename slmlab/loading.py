@@ -10,7 +10,6 @@ from slmlab.catalog import Card, card, card_of_folder
 from slmlab.engines.contract import Engine
 from slmlab.errors import BadRequest, DoesNotFit, SlmLabError, WeightsError
 from slmlab.hardware import Machine, machine, will_it_fit
-from slmlab.sources import offline
 
 BUNDLED = "smollm2-135m"
 ENGINES = {"onnx": ("int8", "int4", "fp32"), "transformers": ("fp32", "bf16")}

@@ -40,6 +40,7 @@ STYLE = {
     "hatch.linewidth": 1.5,
 }
 _CAPTION = "slmlab-caption"
+_GLUE = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 _CAPTION_COLUMNS = 88
 
 
@@ -58,7 +59,10 @@ def canvas(ax, height_in: float, legend_rows: int = 0) -> Iterator:
         for side in ("top", "right", "left"):
             ax.spines[side].set_visible(False)
         ax.tick_params(axis="y", length=0)
+        interactive = matplotlib.is_interactive()
         yield ax
+    # A notebook's first figure switches interactive drawing on; leaving the style must not switch it off again.
+    matplotlib.interactive(interactive)
 
 
 def finish(ax, sentence: str) -> None:
@@ -158,7 +162,9 @@ def _glyphs(family: str) -> frozenset[int]:
 def drawable(text: str, family: str = TEXT) -> str:
     """The text with every character that the font lacks written as its code, so that none is lost as an empty box."""
     known = _glyphs(family)
-    return "".join(one if ord(one) in known and one.isprintable() else _code(one) for one in str(text))
+    return "".join(
+        one if ord(one) in known and (one.isprintable() or one == _GLUE) else _code(one) for one in str(text)
+    )
 
 
 def _code(one: str) -> str:
@@ -192,7 +198,9 @@ def listed(items, what: str) -> list:
 
 def gigabytes(size_bytes: float) -> str:
     gb = size_bytes / 1e9
-    return f"{gb:,.0f} GB" if gb >= 100 else f"{gb:.1f} GB" if gb >= 1 else f"{size_bytes / 1e6:,.0f} MB"
+    if gb < 1:
+        return f"{size_bytes / 1e6:,.0f}{_GLUE}MB"
+    return f"{gb:,.0f}{_GLUE}GB" if gb >= 100 else f"{gb:.1f}{_GLUE}GB"
 
 
 def count(number: float) -> str:
@@ -205,9 +213,9 @@ def count(number: float) -> str:
 
 
 def seconds(duration_s: float) -> str:
-    if duration_s < 0.1:
-        return f"{duration_s * 1000:.2g} ms"
-    return f"{duration_s:.2f} s" if duration_s < 10 else f"{duration_s:.0f} s"
+    if duration_s < 0.0995:
+        return f"{duration_s * 1000:.{1 if duration_s < 0.00995 else 0}f}{_GLUE}ms"
+    return f"{duration_s:.2f}{_GLUE}s" if duration_s < 9.995 else f"{duration_s:.0f}{_GLUE}s"
 
 
 def percent(share: float) -> str:

@@ -77,7 +77,7 @@ def _question(row: dict) -> Question:
     )
 
 
-def score(model, asked: Sequence[Question], max_tokens: int = 24) -> Score:
+def score(model, asked: Sequence[Question], max_tokens: int = 40) -> Score:
     """Ask every question: a choice goes to the likelier option, an open question to the text the model writes."""
     return Score(model.name, tuple(_judge(model, one, max_tokens) for one in asked))
 
@@ -100,3 +100,34 @@ def mean_logprob(model, prompt: str, continuation: str) -> float:
     given = len(model.tokens(prompt))
     values = [value for _, value in model.logprobs(prompt + continuation)[given:] if value is not None]
     return sum(values) / len(values)
+
+
+@dataclass(frozen=True)
+class Lean:
+    """How a model splits a choice between two words after a sentence that mentions `word`."""
+
+    word: str
+    first: str
+    second: str
+    first_probability: float
+    second_probability: float
+
+    @property
+    def share(self) -> float:
+        """The first word's share of the two: 0.5 is even."""
+        return self.first_probability / (self.first_probability + self.second_probability)
+
+    def __str__(self):
+        mark = round(20 * self.share)
+        bar = "·" * mark + "│" + "·" * (20 - mark)
+        return f"{self.word:12} {self.second} {bar} {self.first}  {self.share:.0%} {self.first}"
+
+
+def leans(model, template: str, words: Sequence[str], first: str, second: str) -> list[Lean]:
+    """For each word put into the template, the probabilities of two next words; the strongest lean to `first` on top."""
+    found = []
+    for word in words:
+        following = model.next_token_probabilities(template.format(word), top=10**9)
+        chance = {one.text: one.probability for one in reversed(following)}
+        found.append(Lean(word, first, second, chance.get(f" {first}", 0.0), chance.get(f" {second}", 0.0)))
+    return sorted(found, key=lambda one: -one.share)

@@ -21,7 +21,7 @@ def plot_sizes(cards, *, rumours: bool = False, ax=None):
     known = [finite(card.parameters, f"The size of {card.id}") for card in cards if card.parameters is not None]
     if not known:
         raise BadRequest("None of these models has a published size. Add one that has, such as smollm2-135m.")
-    low = min(known + [card.active_parameters for card in cards if card.kind == "moe"]) / 2
+    low = min(known + [card.active_parameters for card in cards if _is_sparse(card)]) / 2
     rumoured = {card.id: _rumour(card) for card in cards if rumours and card.parameters is None and _rumour(card)}
     high = max([*known, *rumoured.values()]) * 1.6
     with drawing.canvas(ax, 0.1 + 0.48 * len(cards)) as ax:
@@ -42,13 +42,17 @@ def plot_sizes(cards, *, rumours: bool = False, ax=None):
     return ax
 
 
+def _is_sparse(card) -> bool:
+    return card.kind == "moe" and card.parameters is not None and card.active_parameters is not None
+
+
 def _rumour(card) -> int | None:
     return card.published.rumoured_parameters if card.published else None
 
 
 def _size_row(ax, y, card):
     label, colour, active = drawing.count(card.parameters), drawing.BLUE, card.active_parameters
-    if card.kind == "moe":
+    if _is_sparse(card):
         label, colour = f"{label} total", drawing.ORANGE
         ax.plot([active, card.parameters], [y, y], color=colour, linewidth=3, zorder=2)
         hollow = {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 3}
@@ -67,13 +71,17 @@ def _undisclosed_row(ax, y, rumour):
         ax.annotate(f"a rumour says {drawing.count(rumour)}", (rumour, y), (-12, 0), **_BESIDE, ha="right", **words)
 
 
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
 def _sizes_sentence(cards):
     known = [card for card in cards if card.parameters is not None]
     small, large = known[0], known[-1]
     words = f"{small.id} has {drawing.count(small.parameters)} parameters"
-    if large.parameters > small.parameters:
-        words = f"{large.id} is {large.parameters / small.parameters:,.0f} times as large as {small.id}"
-    sparse = next((card for card in known if card.kind == "moe"), None)
+    if large.parameters > 1.5 * small.parameters:
+        words = f"{large.id} is {_times(large.parameters / small.parameters)} times as large as {small.id}"
+    sparse = next((card for card in known if _is_sparse(card)), None)
     if sparse:
         name = "it" if sparse is large else sparse.id
         words += f"; {name} uses {sparse.active_parameters / sparse.parameters:.0%} of its parameters per token"

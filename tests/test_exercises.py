@@ -1,0 +1,262 @@
+"""Every exercise: the starter runs and fails, the solution passes, a likely mistake gets the sentence that helps."""
+
+import ast
+import json
+import math
+
+import numpy as np
+import pytest
+
+from slmlab.errors import UnknownName
+from slmlab.records import End, Reply, Start, Token
+from slmlab.teaching import exercises
+from slmlab.teaching.checks import check
+
+EVERY = list(exercises.exercises())
+
+
+@pytest.fixture(autouse=True)
+def own_progress(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLMLAB_PROGRESS", str(tmp_path / "progress.json"))
+
+
+class TinyModel:
+    """Says one word to anything."""
+
+    def ask(self, question):
+        def events():
+            yield Start(0.0, 3)
+            yield Token(1, "Because.", 0.5)
+            yield End(0.6, "end")
+
+        return Reply(events, "tiny")
+
+
+def run_cell(source: str):
+    """Run a cell as a notebook does, and give the value of its last line."""
+    tree = ast.parse(source)
+    last = ast.Expression(tree.body.pop().value)
+    names = {"check": check, "model": TinyModel()}
+    exec(compile(tree, "<cell>", "exec"), names)
+    return eval(compile(last, "<cell>", "eval"), names)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_starter_runs_and_does_not_pass(name):
+    verdict = run_cell(exercises.find(name).starter)
+    assert verdict.exercise.id == name and verdict.passed is False and verdict.message
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_solution_passes(name, capsys):
+    verdict = run_cell(exercises.find(name).solution)
+    assert verdict.exercise.id == name and verdict.passed, verdict
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_texts_are_complete_and_short_enough_for_a_cell(name):
+    one = exercises.find(name)
+    assert len(one.hints) == 3 and all(one.hints) and one.task and one.title and one.right
+    assert len(one.starter.strip().splitlines()) <= 12 and len(one.solution.strip().splitlines()) <= 14
+    assert one.solution.strip() not in " ".join(one.hints)
+    assert f'check("{name}", ' in one.starter
+
+
+def test_an_unknown_exercise_lists_the_near_ones():
+    with pytest.raises(UnknownName, match="Available: onnx-1"):
+        exercises.find("onnx1")
+
+
+def said(name, answer) -> str:
+    verdict = check(name, answer)
+    assert verdict.passed is False, f"{name} let a wrong answer pass"
+    return verdict.message
+
+
+def read_to(tokens: int) -> Reply:
+    reply = TinyModel().ask("?")
+    stream = iter(reply)
+    for _ in range(tokens):
+        next(stream)
+    stream.close()
+    return reply
+
+
+def silent() -> Reply:
+    def events():
+        yield Start(0.0, 3)
+        yield End(0.1, "end")
+
+    reply = Reply(events, "tiny")
+    list(reply)
+    return reply
+
+
+def spans(reply):
+    return reply.tokens[-1].time_s - reply.tokens[0].time_s
+
+
+def in_place(ids):
+    def scorer(_, logits):
+        logits[ids] = -np.inf
+        return logits
+
+    return scorer
+
+
+def zeroed(ids):
+    return lambda _, logits: np.where(np.isin(np.arange(len(logits)), ids), 0.0, logits)
+
+
+def shifted(ids):
+    return lambda _, logits: np.where(np.isin(np.arange(len(logits)), ids), -np.inf, logits - 1)
+
+
+def scaled(largest, finish):
+    def quantize(values):
+        scale = float(np.abs(values).max() / largest) or 1.0
+        return finish(values / scale), scale
+
+    return quantize, lambda small, scale: small.astype(np.float32) * scale
+
+
+def chat(end="<|im_end|>\n", opened="<|im_start|>assistant\n", after_role="\n"):
+    return lambda ms: "".join(f"<|im_start|>{m.role}{after_role}{m.content}{end}" for m in ms) + opened
+
+
+def greedy_json(text):
+    begin, end = text.find("{"), text.rfind("}")
+    try:
+        return json.loads(text[begin : end + 1]) if begin >= 0 else None
+    except json.JSONDecodeError:
+        return None
+
+
+def softmax(logits, t, top=0.0):
+    powers = [math.exp((one - top) / t) for one in logits]
+    return [one / sum(powers) for one in powers]
+
+
+def in_bytes_each(card, ram_gb):
+    return bool(card.parameters) and card.parameters / 1e9 <= ram_gb
+
+
+def active_only(card, ram_gb):
+    return bool(card.parameters) and card.active_parameters / 2e9 <= ram_gb
+
+
+# exercise -> what the verdict should say: the answer with that mistake
+MISTAKES = {
+    "start-1": {
+        "not read yet": TinyModel().ask("?"),
+        "before its end": read_to(1),
+        "that is a text": "Because.",
+        "hand over what `model.ask(...)` gives, not `42`": 42,
+        "no tokens": silent(),
+    },
+    "start-2": {
+        "only 4 steps": lambda r: len(r.tokens) / spans(r),
+        "leave it out": lambda r: (len(r.tokens) - 1) / (r.tokens[-1].time_s - r.start.time_s),
+        "the other way round": lambda r: spans(r) / (len(r.tokens) - 1),
+        "ZeroDivisionError": lambda r: (len(r.tokens) - 1) / spans(r),
+        "give None, not `0`": lambda r: (len(r.tokens) - 1) / spans(r) if len(r.tokens) > 1 else 0,
+        "and 10 is right": lambda r: 3.0,
+    },
+    "size-1": {
+        "those are gigabits": lambda parameters, bits: parameters * bits / 1e9,
+        "those are bytes": lambda parameters, bits: parameters * bits / 8,
+        "counts in GiB": lambda parameters, bits: parameters * bits / 8 / 2**30,
+        "and 7.6 is right": lambda parameters, bits: parameters * 2 / 1e8,
+        "not `7.6`": 7.6,
+    },
+    "size-2": {
+        "a key and a value": lambda la, heads, size, tokens, width: la * heads * size * tokens * width / 1e9,
+        "those are bytes": lambda la, heads, size, tokens, width: 2 * la * heads * size * tokens * width,
+        "is right": lambda la, heads, size, tokens, width: 2 * la * heads * tokens * width / 1e9,
+    },
+    "size-3": {
+        "take 6.98 GB": in_bytes_each,
+        "6.6B of them are active": active_only,
+        "TypeError": lambda card, ram_gb: card.parameters / 2e9 <= ram_gb,
+        "don't promise": lambda card, ram_gb: (card.parameters or 0) / 2e9 <= ram_gb,
+        "True or False is wanted": lambda card, ram_gb: "yes",
+    },
+    "speed-1": {
+        "turn it over": lambda weights, bandwidth: weights / bandwidth,
+        "is right": lambda weights, bandwidth: bandwidth / weights / 8,
+        "a number is wanted": lambda weights, bandwidth: "fast",
+    },
+    "instruct-1": {
+        "open the assistant's own turn": chat(opened=""),
+        "where `'<|im_end|>": chat(end="\n"),
+        "where `'\\n": chat(after_role=" "),
+        "and here `'<|im_end|>'` follows": chat(opened="<|im_start|>assistant\n<|im_end|>"),
+        "a text is wanted": lambda messages: [one.content for one in messages],
+        "at the very beginning": lambda messages: "",
+    },
+    "instruct-2": {
+        "divide each by their sum": lambda logits, t: [math.exp(one / t) for one in logits],
+        "take the largest logit off": softmax,
+        "is right": lambda logits, t: softmax(logits, 1.0, top=max(logits)),
+        "where 3 are wanted": lambda logits, t: [1.0],
+    },
+    "instruct-3": {
+        "catch that": json.loads,
+        "turn it into a dict": lambda text: text,
+        "`{'name': 'Ada'}` is right": greedy_json,
+        "and `None` is right": lambda text: greedy_json(text) or {},
+    },
+    "onnx-1": {
+        "the logits themselves": lambda logits, k: np.sort(logits)[::-1][:k],
+        "those are the lowest": lambda logits, k: np.argsort(logits)[:k],
+        "in another order": lambda logits, k: np.argsort(logits)[-k:],
+        "and [1, 4, 3] is right": lambda logits, k: list(range(k)),
+        "a list of numbers is wanted": lambda logits, k: int(np.argmax(logits)),
+    },
+    "onnx-2": {
+        "work on a copy": in_place,
+        "not -inf": zeroed,
+        "the other logits changed": shifted,
+        "a function of `(ids_so_far, logits)` is wanted": lambda ids: ids,
+        "gave nothing": lambda ids: lambda ids_so_far, logits: None,
+    },
+    "onnx-3": {
+        "round to the nearest": scaled(127, lambda values: values.astype(np.int8)),
+        "does the largest land on 127": scaled(128, lambda values: np.round(values).astype(np.int16).astype(np.int8)),
+        "int8 is wanted": scaled(127, np.round),
+        "hand over both functions": lambda values: values,
+        "a pair is wanted": (lambda values: values.astype(np.int8), lambda small: small),
+    },
+}
+CASES = [(name, words, answer) for name, cases in MISTAKES.items() for words, answer in cases.items()]
+
+
+def test_every_exercise_has_likely_mistakes():
+    assert list(MISTAKES) == EVERY
+
+
+@pytest.mark.filterwarnings("ignore")  # numpy warns of the learner's own divisions by zero
+@pytest.mark.parametrize(("name", "words", "answer"), CASES, ids=[f"{name}: {words}" for name, words, _ in CASES])
+def test_a_likely_mistake_gets_the_sentence_that_helps(name, words, answer):
+    assert words in said(name, answer)
+
+
+def test_softmax_as_numpy_array_passes_and_its_overflow_is_named():
+    def stable(logits, t):
+        powers = np.exp((np.array(logits) - max(logits)) / t)
+        return powers / powers.sum()
+
+    def plain(logits, t):
+        powers = np.exp(np.array(logits) / t)
+        return powers / powers.sum()
+
+    assert check("instruct-2", stable)
+    with np.errstate(all="ignore"):
+        assert "largest logit" in said("instruct-2", plain)
+
+
+def test_other_right_ways_pass_as_well():
+    assert check("size-3", lambda c, ram: c.weight_bytes("int4") is not None and c.weight_bytes("int4") / 1e9 <= ram)
+    assert check("onnx-1", lambda logits, k: sorted(range(len(logits)), key=lambda id: -logits[id])[:k])
+    assert check("onnx-2", lambda ids: lambda _, x: np.where(np.isin(np.arange(len(x)), ids), -np.inf, x))
+    assert check("size-1", lambda parameters, bits: parameters / 1e9 * (bits / 8))
