@@ -16,6 +16,8 @@ from setup.programs import ROOT
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
+PATIENCE_S = 4
+
 Plan = collections.namedtuple("Plan", "build first note")
 
 
@@ -37,8 +39,14 @@ def torch_plan(system, has_gpu, pin, offered, cpu_index_reachable):
     return Plan("cuda", [], note + f". To do with 0.2 GB: put a wheel of torch {cpu} where pip's find-links points")
 
 
+def torch_pin():
+    return re.search(r"^torch==([\w.]+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE).group(
+        1
+    )
+
+
 def plan_torch(python):
-    pin = re.search(r"^torch==([\w.]+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE).group(1)
+    pin = torch_pin()
     gpu = bool(shutil.which("nvidia-smi")) and _output(["nvidia-smi", "-L"]).startswith("GPU")
     linux = platform.system() == "Linux"
     found = _output([python, "-m", "pip", "index", "versions", "torch"]) if linux else ""
@@ -59,7 +67,7 @@ def _reachable(address):
     answers = []
     probe = threading.Thread(target=lambda: answers.append(_answers(address)), daemon=True)
     probe.start()
-    probe.join(4)  # looking up the name has no time-out of its own
+    probe.join(PATIENCE_S)  # looking up the name has no time-out of its own
     return answers == [True]
 
 

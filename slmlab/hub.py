@@ -34,7 +34,9 @@ def from_hub(repo: str, subfolder: str | None, target: Path, partial: Path, ways
         source = partial / file.rfilename
         if file.lfs and sha256_of(source) != file.lfs.sha256:
             source.unlink()
-            raise WeightsError(f"{file.rfilename} arrived damaged and was not kept. Run the same line again to fetch it.")
+            raise WeightsError(
+                f"{file.rfilename} arrived damaged and was not kept. Run the same line again to fetch it."
+            )
         name = file.rfilename.removeprefix(f"{subfolder}/") if subfolder else file.rfilename
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         source.replace(target / name)

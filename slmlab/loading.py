@@ -51,10 +51,14 @@ def _check_choice(engine: str | None, precision: str | None) -> None:
         raise BadRequest(f"Unknown engine {engine!r}. Available: {', '.join(ENGINES)}.")
     known = ENGINES[engine] if engine else sorted({one for each in ENGINES.values() for one in each})
     if precision is not None and precision not in known:
-        raise BadRequest(f"Unknown precision {precision!r} for {engine or 'any engine'}. Available: {', '.join(known)}.")
+        raise BadRequest(
+            f"Unknown precision {precision!r} for {engine or 'any engine'}. Available: {', '.join(known)}."
+        )
 
 
-def _open_bundled(chosen: Card, engine: str | None, precision: str | None, download: bool, threads: int | None) -> Engine:
+def _open_bundled(
+    chosen: Card, engine: str | None, precision: str | None, download: bool, threads: int | None
+) -> Engine:
     engine = engine or ("transformers" if precision == "bf16" else "onnx")
     precision = precision or ENGINES[engine][0]
     form = "transformers" if engine == "transformers" else f"onnx-{precision}"

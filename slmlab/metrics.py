@@ -29,7 +29,7 @@ def median_of(ask: Callable[[], Reply], runs: int = 3) -> Metrics:
 
 
 def perplexity(logprobs: Iterable[float | None]) -> float:
-    """How many equally likely choices the model wavers between, on average: 1 is certainty. None values are passed over."""
+    """How many equally likely choices the model wavers between, on average: 1 is certainty. None is passed over."""
     known = [value for value in logprobs if value is not None]
     if not known:
         raise BadRequest("Perplexity needs a text of at least two tokens.")

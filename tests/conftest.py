@@ -1,4 +1,4 @@
-"""What the tests share: tiny real models with random weights, made once, and the bundled model where a test names it."""
+"""What the tests share: tiny real models with random weights, made once, and the bundled one where it is named."""
 
 import contextlib
 import io

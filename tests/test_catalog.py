@@ -222,3 +222,9 @@ def test_importing_the_catalog_imports_no_runtime():
 
 def test_the_facts_are_plain_toml_that_anyone_can_read():
     assert set(tomllib.loads(GOOD)) == set(cards())
+
+
+def test_the_readme_of_the_data_gives_the_hashes_that_the_card_demands():
+    text = (data_folder() / "README.md").read_text(encoding="utf-8")
+    wheel = card("smollm2-135m").wheel
+    assert wheel.sha256 in text and wheel.file_sha256 in text

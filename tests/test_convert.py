@@ -8,7 +8,8 @@ import pytest
 from slmlab import weights
 from slmlab.catalog import card
 
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "smollm2_tokens.json").read_text(encoding="utf-8"))
+HERE = Path(__file__).parent / "reference"
+REFERENCE = json.loads((HERE / "smollm2_tokens.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("case", REFERENCE["cases"], ids=lambda case: case["name"])
@@ -31,6 +32,18 @@ def test_both_engines_have_the_same_tokenizer(bundled):
     other = weights.folder(card("smollm2-135m"), "transformers")
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         assert (other / name).read_bytes() == (bundled.format.folder / name).read_bytes()
+
+
+def test_the_weights_are_those_that_transformers_reads_itself(bundled):
+    import hashlib
+
+    from safetensors.numpy import load_file
+
+    found = load_file(weights.folder(card("smollm2-135m"), "transformers") / "model.safetensors")
+    digest = hashlib.sha256()
+    for name in sorted(found):
+        digest.update(name.encode() + found[name].tobytes())
+    assert digest.hexdigest() == json.loads((HERE / "smollm2_weights.json").read_text())["sha256"]
 
 
 def test_no_system_prompt_is_slipped_in(bundled):

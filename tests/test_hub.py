@@ -27,6 +27,10 @@ FILES = {
 }
 
 
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 class Hub(BaseHTTPRequestHandler):
     """The two paths of a model hub that a download uses, with ranges and the hub's headers."""
 
@@ -38,14 +42,18 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked.append(self.path)
         if "/tree/" in self.path:
-            return self._json([{**one, "type": "file", "path": one["rfilename"], "oid": one["blobId"]} for one in self._listing()])
+            return self._json(
+                [{**one, "type": "file", "path": one["rfilename"], "oid": one["blobId"]} for one in self._listing()]
+            )
         if self.path.startswith("/api/models/"):
-            return self._json({"id": "x/y", "sha": COMMIT, "private": False, "gated": False, "siblings": self._listing()})
+            return self._json(
+                {"id": "x/y", "sha": COMMIT, "private": False, "gated": False, "siblings": self._listing()}
+            )
         name = self.path.split(f"/{COMMIT}/")[-1].split("/main/")[-1]
         if name not in FILES:
             return self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
         content = self.server.contents.get(name, FILES[name])
-        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha256(FILES[name]).hexdigest()}"'}
+        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{sha256(FILES[name])}"'}
         wanted = self.headers.get("Range")
         if wanted:
             start = int(wanted.removeprefix("bytes=").split("-")[0])
@@ -59,7 +67,7 @@ class Hub(BaseHTTPRequestHandler):
         return [
             {
                 "rfilename": name, "size": len(content), "blobId": "0" * 40,
-                "lfs": {"oid": hashlib.sha256(content).hexdigest(), "sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130},
+                "lfs": {"oid": sha256(content), "sha256": sha256(content), "size": len(content), "pointerSize": 130},
             }
             for name, content in FILES.items()
         ]  # fmt: skip

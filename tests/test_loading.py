@@ -90,7 +90,9 @@ def test_an_unknown_name_lists_the_near_ones():
         slmlab.load("phi")
 
 
-@pytest.mark.parametrize("choice", [{"engine": "tensorrt"}, {"precision": "int3"}, {"engine": "onnx", "precision": "bf16"}])
+@pytest.mark.parametrize(
+    "choice", [{"engine": "tensorrt"}, {"precision": "int3"}, {"engine": "onnx", "precision": "bf16"}]
+)
 def test_a_choice_that_does_not_exist_lists_the_ones_that_do(choice):
     with pytest.raises(BadRequest, match="Available"):
         slmlab.load(**choice)

@@ -196,7 +196,9 @@ def test_logprobs_of_the_stream_are_those_of_the_text(tiny):
     streamed = [token.logprob for token in reply]
     ids = tiny.format.ids("hello") + [token.id for token in reply]
     rows = np.concatenate(list(tiny._logits_of(ids)))[4:-1]
-    expected = [row[id] - np.log(np.exp(row - row.max()).sum()) - row.max() for row, id in zip(rows, ids[5:], strict=True)]
+    expected = [
+        row[id] - np.log(np.exp(row - row.max()).sum()) - row.max() for row, id in zip(rows, ids[5:], strict=True)
+    ]
     assert np.allclose(streamed, expected, atol=1e-3)
 
 

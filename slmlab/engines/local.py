@@ -88,7 +88,7 @@ class LocalEngine(Engine):
         return [TokenProbability(int(id), self.format.piece(int(id)).text, float(probabilities[id])) for id in best]
 
     def logprobs(self, text: str) -> list[tuple[TokenPiece, float | None]]:
-        """Each token of a text with the log-probability the model gave it; None for the first, which nothing precedes."""
+        """Each token of a text with the log-probability that the model gave it; None for the first."""
         ids = self._ids_of(text)
         found, row = [None], 0
         for block in self._logits_of(ids):
@@ -165,7 +165,7 @@ class LocalEngine(Engine):
         yield End(perf_counter(), "length")
 
     def _take_spare(self, ids: Sequence[int], room: int) -> Session | None:
-        """The session of the turn before, when this prompt goes on from all of it: its KV cache needs no second reading.
+        """The session of the turn before, when this prompt goes on from all of it: no second reading is needed.
 
         Only a true continuation counts: ids read one by one and in a block differ in the last digits on int8,
         and the same question must give the same answer whatever was asked before.

@@ -30,7 +30,9 @@ class OnnxEngine(LocalEngine):
         try:
             config = self._og.Config(str(folder))
             # The runtime's own default uses one thread on a CPU: half the speed of two.
-            config.overlay(json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": self.threads}}}}))
+            config.overlay(
+                json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": self.threads}}}})
+            )
             self._model = self._og.Model(config)
         except Exception as fault:  # the runtime raises its own untyped errors for every kind of bad folder
             raise WeightsError(f"ONNX Runtime can't load {folder}: {fault}") from fault
@@ -102,4 +104,6 @@ def _read_config(folder: Path) -> tuple[int, int]:
         model = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]
         return int(model["context_length"]), int(model["vocab_size"])
     except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise WeightsError(f"{folder} has no readable genai_config.json, so it is no ONNX Runtime GenAI model.") from fault
+        raise WeightsError(
+            f"{folder} has no readable genai_config.json, so it is no ONNX Runtime GenAI model."
+        ) from fault

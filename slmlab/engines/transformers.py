@@ -25,7 +25,9 @@ class TransformersEngine(LocalEngine):
     def __init__(self, card, folder: Path, precision: str = "fp32", device: str = "cpu", threads: int | None = None):
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
-            raise BadRequest(f"Transformers runs fp32 or bf16 here, not {precision}. Use engine='onnx' for int8 or int4.")
+            raise BadRequest(
+                f"Transformers runs fp32 or bf16 here, not {precision}. Use engine='onnx' for int8 or int4."
+            )
         self._torch, auto_model, damaged = _runtime()
         self.device = device
         self.threads = threads or best_threads()
@@ -67,7 +69,7 @@ class TransformersEngine(LocalEngine):
         yield self._forward(ids, use_cache=False).logits[0].float().cpu().numpy()
 
     def attentions(self, text: str) -> tuple[list[TokenPiece], np.ndarray]:
-        """The tokens of a text, and what each attends to: an array of (layers, heads, tokens, tokens), rows sum to 1."""
+        """The tokens of a text, and what each attends to: (layers, heads, tokens, tokens), and rows sum to 1."""
         ids = self._ids_of(text)
         before = self._model.config._attn_implementation
         with self._lock:  # the fast attention never forms these numbers, so the plain one runs for this call

@@ -124,7 +124,7 @@ class Lean:
 
 
 def leans(model, template: str, words: Sequence[str], first: str, second: str) -> list[Lean]:
-    """For each word put into the template, the probabilities of two next words; the strongest lean to `first` on top."""
+    """For each word in the template, the probabilities of two next words; the strongest lean to `first` on top."""
     found = []
     for word in words:
         following = model.next_token_probabilities(template.format(word), top=10**9)

@@ -1,0 +1,29 @@
+"""What the benchmarks share: options, medians, the machine in words, and a last line of JSON."""
+
+import argparse
+import json
+import statistics
+
+
+def options(doc: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer runs, under 40 seconds")
+    return parser.parse_args()
+
+
+def spread(values: list[float], digits: int = 3) -> str:
+    """Median, with the smallest and the largest run."""
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def machine_in_words() -> str:
+    """Cores and type only: nothing that tells whose machine it is."""
+    from slmlab.hardware import machine
+
+    here = machine()
+    return f"{here.usable_cores} cores, {here.cpu}, {here.system}, {'GPU' if here.gpu else 'no GPU'}"
+
+
+def finish(**figures) -> None:
+    """The figures of the goal, by name, on the last line."""
+    print(json.dumps({name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}))
