@@ -48,15 +48,15 @@ def install_packages(venv, python):
     has_torch = any(venv.glob(platform_choices(platform.system())["packages"] + "/torch"))
     need, free = DISK_GB["update" if has_torch else plan.build], shutil.disk_usage(str(venv)).free / 1e9
     if free < need:
-        raise Stop(
-            f"The set-up needs {need} GB of disk, and {free:.1f} GB are free at {ROOT}. Free some first."
-        )
+        raise Stop(f"The set-up needs {need} GB of disk, and {free:.1f} GB are free at {ROOT}. Free some first.")
     say(2, f"Installing packages; torch: {plan.note}")
     sweep_half_installed(venv)
-    raw = b"raw" in subprocess.run([str(python), "-m", "pip", "install", "--help"], stdout=subprocess.PIPE).stdout
-    if plan.first and pip_install(python, *plan.first, raw_progress=raw)[0]:
+    # progress as plain numbers, which this pip may be too old for
+    knows_raw = b"raw" in subprocess.run([str(python), "-m", "pip", "install", "-h"], stdout=subprocess.PIPE).stdout
+    progress = ["--progress-bar", "raw"] if knows_raw else []
+    if plan.first and pip_install(python, *progress, *plan.first)[0]:
         print("      That build could not be had: going on with the index's own, which can be 3 GB. Ctrl-C stops it.")
-    code, last = pip_install(python, "-r", "requirements.txt", raw_progress=raw)
+    code, last = pip_install(python, *progress, "-r", "requirements.txt")
     if code:
         raise Stop("\n".join([*last, "", "pip could not install the packages. " + pip_hint(last)]))
     settings = venv / "share" / "jupyter" / "lab" / "settings"  # no question about news, no look for updates

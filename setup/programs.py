@@ -98,15 +98,14 @@ def tick(seen, done):
         print("\r" + " " * 78 + "\r", end="", flush=True)
 
 
-def pip_install(python, *what, raw_progress=True):
-    options = ["--progress-bar", "raw"] if raw_progress else []
-    return watch([python, "-m", "pip", "install", "--disable-pip-version-check", *options, *what])
+def pip_install(python, *what):
+    return watch([python, "-m", "pip", "install", "--disable-pip-version-check", *what])
 
 
 @contextlib.contextmanager
 def only_one(path):
     """One set-up at a time: a lock on a file, which the system opens when its holders end, however they end."""
-    with open(str(path), "r+b") as file:
+    with open(str(path), "rb") as file:
         os.set_inheritable(file.fileno(), os.name != "nt")
         if not _lock(file):
             print("Another lab.py is setting up this folder: waiting for it. Ctrl-C stops the wait.", flush=True)

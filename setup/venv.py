@@ -98,7 +98,7 @@ def make_venv(venv, python, root):
         raise Stop(
             "\n".join([*last, f"The .venv could not be made. On Debian and Ubuntu: sudo apt install {name}-venv."])
         )
-    if pip_install(python, PIP, raw_progress=False)[0]:
+    if pip_install(python, "--retries", "1", PIP)[0]:
         print(f"      {PIP} can't be had here: going on with the one that came with Python.")
     write_state(venv, made=str(root))
 

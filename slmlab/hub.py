@@ -13,12 +13,14 @@ from slmlab.sources import offline, sha256_of
 WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "*.onnx", "*.onnx.data")
 
 
-def from_hub(repo: str, subfolder: str | None, target: Path, partial: Path, ways: str) -> None:
+def from_hub(
+    repo: str, subfolder: str | None, target: Path, partial: Path, ways: str, revision: str | None = None
+) -> None:
     """Fill `target` with the files of a repository, or of one folder in it. `partial` keeps what an interrupted
     download has, for the next one to go on from."""
     if offline():
         raise WeightsError(f"{repo} is not in the cache and SLMLAB_OFFLINE is set. {ways}")
-    files = _listing(repo, subfolder, ways)
+    files = _listing(repo, subfolder, ways, revision)
     size = sum(file.size for file in files)
     print(f"Fetching {repo}: {size / 1e9:,.2f} GB in {len(files)} files from the model hub.", flush=True)
     partial.mkdir(parents=True, exist_ok=True)
@@ -29,7 +31,7 @@ def from_hub(repo: str, subfolder: str | None, target: Path, partial: Path, ways
             f"{repo} takes {size / 1e9:,.1f} GB and the disk has {free / 1e9:,.1f} GB free. "
             "Free some room, or move the cache: set SLMLAB_CACHE to a folder with room."
         )
-    _download(repo, [file.rfilename for file in files], partial, ways)
+    _download(repo, [file.rfilename for file in files], partial, ways, revision)
     for file in files:
         source = partial / file.rfilename
         if file.lfs and sha256_of(source) != file.lfs.sha256:
@@ -43,11 +45,11 @@ def from_hub(repo: str, subfolder: str | None, target: Path, partial: Path, ways
     shutil.rmtree(partial, ignore_errors=True)
 
 
-def _listing(repo: str, subfolder: str | None, ways: str) -> list:
+def _listing(repo: str, subfolder: str | None, ways: str, revision: str | None) -> list:
     from huggingface_hub import HfApi
 
     try:
-        found = HfApi().model_info(repo, files_metadata=True, timeout=10).siblings
+        found = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=10).siblings
     except _network_errors() as fault:
         raise WeightsError(f"{_reason(repo, fault)} {ways}") from fault
     inside = f"{subfolder}/" if subfolder else ""
@@ -62,11 +64,11 @@ def _wanted(name: str, deep: bool) -> bool:
     return (deep or "/" not in name) and any(fnmatch(name, pattern) for pattern in WANTED)
 
 
-def _download(repo: str, names: list[str], partial: Path, ways: str) -> None:
+def _download(repo: str, names: list[str], partial: Path, ways: str, revision: str | None) -> None:
     from huggingface_hub import snapshot_download
 
     try:
-        snapshot_download(repo, allow_patterns=names, local_dir=partial)
+        snapshot_download(repo, revision=revision, allow_patterns=names, local_dir=partial)
     except _network_errors() as fault:
         if isinstance(fault, OSError) and fault.errno:  # the disk's, worded by the cache
             raise

@@ -96,6 +96,11 @@ GPU_SERVER = Machine(
 )
 
 
+def cache_folder() -> Path:
+    """Where models live: SLMLAB_CACHE, or .cache/slmlab in the home folder."""
+    return Path(os.environ.get("SLMLAB_CACHE") or Path.home() / ".cache" / "slmlab").expanduser().absolute()
+
+
 def machine() -> Machine:
     """This machine as it is now, within the limits of a container if there is one."""
     total, available = probe.memory()
@@ -110,7 +115,7 @@ def machine() -> Machine:
         vram_free_bytes=free,
         gpu=cpu if apple else name,
         unified_memory=apple,
-        disk_free_bytes=probe.disk_free(_cache()),
+        disk_free_bytes=probe.disk_free(cache_folder()),
         physical_cores=physical,
         usable_cores=usable,
         threads=probe.best_threads(),
@@ -118,8 +123,3 @@ def machine() -> Machine:
         system=platform.system(),
         python=platform.python_version(),
     )
-
-
-def _cache() -> Path:
-    """The rule of weights.cache_folder(), which stands above and can't be asked; a test holds the two equal."""
-    return Path(os.environ.get("SLMLAB_CACHE") or Path.home() / ".cache" / "slmlab").expanduser().absolute()

@@ -15,15 +15,11 @@ from pathlib import Path
 from slmlab import hub, sources
 from slmlab.catalog import Card
 from slmlab.errors import SlmLabError, WeightsError
+from slmlab.machines import cache_folder
 from slmlab.sources import sha256_of
 
 FORMS = ("gguf", "transformers", "onnx-fp32", "onnx-int8", "onnx-int4")
 MANIFEST = "manifest.json"
-
-
-def cache_folder() -> Path:
-    """Where models live: SLMLAB_CACHE, or .cache/slmlab in the home folder."""
-    return Path(os.environ.get("SLMLAB_CACHE") or Path.home() / ".cache" / "slmlab").expanduser().absolute()
 
 
 def place(card: Card, form: str) -> Path:
@@ -118,7 +114,9 @@ def _from_hub(card: Card, form: str, new: Path, download: bool, given: Path | No
     elif not download:
         raise WeightsError(f"{card.id} is not in the cache and no download was allowed. {ways}")
     else:
-        hub.from_hub(*published[form], new, place(card, form).with_name(f"{form}.partial"), ways)
+        revision = card.ids.hub_revision if form == "transformers" else None
+        partial = place(card, form).with_name(f"{form}.partial")
+        hub.from_hub(*published[form], new, partial, ways, revision)
 
 
 def _publish(target: Path, fill: Callable[[Path], None]) -> Path:

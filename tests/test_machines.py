@@ -17,7 +17,7 @@ def test_this_machine_is_described_without_importing_a_runtime():
 def test_the_disk_is_looked_at_where_the_cache_is(tmp_path, monkeypatch):
     for value in (str(tmp_path / "far"), "~/elsewhere", ""):
         monkeypatch.setenv("SLMLAB_CACHE", value)
-        assert machines._cache() == weights.cache_folder()
+        assert machines.cache_folder() == weights.place(card('smollm2-135m'), 'gguf').parents[2]
 
 
 def test_the_gpu_with_most_free_memory_is_taken(monkeypatch):

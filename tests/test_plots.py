@@ -326,6 +326,12 @@ def test_token_strip_puts_every_token_in_a_box_and_wraps():
     assert plots.caption(ax) == "30 tokens, a box each; ␣ is a space."
 
 
+def test_a_tokens_dollar_signs_are_no_mathematics():
+    ax = plots.plot_token_strip([TokenPiece(1, "$x$")])
+    assert not any(text.get_parse_math() for text in ax.texts)
+    assert "$x$" in plots.caption(plots.plot_next_tokens(next_tokens(("$x$", 0.5))))
+
+
 def test_token_strip_writes_ids_when_asked_and_shortens_what_is_endless():
     ax = plots.plot_token_strip([TokenPiece(128_000, "x" * 500)], ids=True)
     assert "128000" in words(ax) and "…" in words(ax) and plots.caption(ax) == "One token."

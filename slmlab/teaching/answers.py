@@ -57,7 +57,7 @@ def _time_limit(limit_s: float):
         with lock:
             if state["open"]:
                 state["fired"] = True
-                pass
+                raise_in(here, ctypes.py_object(_TooLong))
 
     timer = threading.Timer(limit_s, stop)
     timer.daemon = True
