@@ -36,10 +36,15 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = ""
 
     head = "".join(f"<th>{escape(str(one))}</th>" for one in heads)
     head = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(_html_cell(escape(str(cell))) for cell in row) + "</tr>" for row in rows)
     above = f"<p><strong>{escape(caption)}</strong></p>" if caption else ""
     below = f"<p>{escape(note)}</p>" if note else ""
     return f"{above}<table>{head}<tbody>{body}</tbody></table>{below}"
+
+
+def _html_cell(text: str) -> str:
+    """Figures to the right, as a notebook's own style has it; words to the left."""
+    return f"<td>{text}</td>" if text[:1].isdigit() else f'<td style="text-align: left">{text}</td>'
 
 
 def in_bytes(size: float | None) -> str:

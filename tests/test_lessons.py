@@ -52,3 +52,15 @@ def test_the_opening_says_minutes_memory_and_offline(path):
     assert opening.startswith("# ")
     for promise in (r"\d+ minutes", r"[\d.]+ GB", r"offline: yes", r"You will be able to"):
         assert re.search(promise, opening), f"{path.name} does not open with {promise}"
+
+
+@each_lesson
+def test_its_exercises_stand_in_it_as_starters_that_do_not_pass(path):
+    """What a starter and a solution are worth is proved in test_exercises.py; here: the lesson holds each one, unsolved."""
+    from slmlab.teaching.exercises import exercises
+
+    wanted = {one.starter.strip(): one.id for one in exercises().values() if one.lesson == path.stem}
+    found = {cell.source.strip(): cell for cell in cells(path, "code") if "exercise" in cell.metadata.get("tags", [])}
+    assert found.keys() == wanted.keys(), f"{path.name} and data/exercises.toml differ"
+    for cell in found.values():
+        assert any("Not yet" in str(output.get("data", {})) for output in cell.outputs)
