@@ -90,7 +90,9 @@ def set_up():
 def open_lab(python, port, browser):
     print(f"Opening JupyterLab at {FIRST_LESSON}. Leave this window open; Ctrl-C twice ends it.", flush=True)
     options = [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}", f"--port={port}"]
-    return hand_over([python, "-m", "jupyterlab", *options, *([] if browser else ["--no-browser"])])
+    options += [] if browser else ["--no-browser"]
+    options += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # as in most containers
+    return hand_over([python, "-m", "jupyterlab", *options])
 
 
 def hand_over(command, env=None):

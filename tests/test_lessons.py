@@ -56,7 +56,7 @@ def test_the_opening_says_minutes_memory_and_offline(path):
 
 @each_lesson
 def test_its_exercises_stand_in_it_as_starters_that_do_not_pass(path):
-    """What a starter and a solution are worth is proved in test_exercises.py; here: the lesson holds each one, unsolved."""
+    """What starters and solutions are worth is proved in test_exercises.py; here, that the lesson holds each."""
     from slmlab.teaching.exercises import exercises
 
     wanted = {one.starter.strip(): one.id for one in exercises().values() if one.lesson == path.stem}

@@ -290,7 +290,7 @@ def test_next_tokens_compares_before_and_after_by_id():
     assert widths(ax) == [0.6, 0.1, 1.0, 0.0] and "cut" in words(ax)
     hatches = [bar.get_hatch() for bar in ax.patches]
     assert hatches[:2] != hatches[2:], "colour is not the only difference"
-    assert plots.caption(ax).endswith("from 60% to 100% and keep 1 of these 2 tokens.")
+    assert plots.caption(ax).endswith("from 60% to 100% after the settings, and 1 of these 2 tokens are left.")
 
 
 def test_characters_that_the_font_lacks_are_written_as_codes_and_warn_nobody():

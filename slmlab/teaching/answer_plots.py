@@ -66,8 +66,8 @@ def _timeline_sentence(names, times):
     return f"{start}, then one every {gap}: {len(row)} tokens in {drawing.seconds(row[-1])}."
 
 
-def plot_next_tokens(probabilities, after=None, *, ax=None):
-    """The likeliest next tokens as bars; `after` shows the same ones once temperature, top-k or top-p changed them."""
+def plot_next_tokens(probabilities, after=None, *, names=("as the model gives it", "after the settings"), ax=None):
+    """The likeliest next tokens as bars; `after` shows the same ones once settings, or another prompt, changed them."""
     rows = listed(probabilities, "TokenProbability")
     before = [finite(row.probability, f"The probability of {row.text!r}") for row in rows]
     later = None
@@ -81,13 +81,13 @@ def plot_next_tokens(probabilities, after=None, *, ax=None):
         else:
             _bars(ax, -0.21, 0.4, before, top, drawing.BLUE, "")
             _bars(ax, 0.21, 0.4, later, top, drawing.ORANGE, "//")
-            keys = (("as the model gives it", drawing.BLUE, ""), ("after the settings", drawing.ORANGE, "//"))
+            keys = ((drawable(names[0]), drawing.BLUE, ""), (drawable(names[1]), drawing.ORANGE, "//"))
             drawing.legend(ax, [drawing.patch(*key) for key in keys])
         drawing.name_rows(ax, [visible(row.text) for row in rows])
         ax.set_xlim(0, top * 1.02)
         ax.xaxis.set_visible(False)
         ax.spines["bottom"].set_visible(False)
-        drawing.finish(ax, _next_sentence(rows, before, later))
+        drawing.finish(ax, _next_sentence(rows, before, later, names[1]))
     return ax
 
 
@@ -98,13 +98,14 @@ def _bars(ax, shift, height, values, top, colour, hatch):
         ax.text(value + top * 0.012, y, drawing.percent(value), va="center", fontsize=12)
 
 
-def _next_sentence(rows, before, later):
+def _next_sentence(rows, before, later, changed):
     best = max(range(len(rows)), key=before.__getitem__)
     name, share = f"“{visible(rows[best].text)}”", drawing.percent(before[best])
     if later is None:
         return f"{name} comes next with {share}; these {len(rows)} tokens hold {sum(before):.0%} of all probability."
     kept, now = sum(value > 0 for value in later), drawing.percent(later[best])
-    return f"The settings take {name} from {share} to {now} and keep {kept} of these {len(rows)} tokens."
+    rest = "" if kept == len(rows) else f", and {kept} of these {len(rows)} tokens are left"
+    return f"{name} goes from {share} to {now} {changed}{rest}."
 
 
 def plot_speeds(rows: Mapping[str, object], limit=None, *, ax=None):
