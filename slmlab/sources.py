@@ -101,7 +101,7 @@ def _run_with_progress(command: list[str]) -> str:
 
     raw = tuple(map(int, importlib.metadata.version("pip").split(".")[:2])) >= (24, 1)
     said = []
-    bar = tqdm(unit="B", unit_scale=True, file=sys.stdout, leave=False, disable=not raw)
+    bar = tqdm(unit="B", unit_scale=True, file=sys.stdout, leave=False, disable=not (raw and watched()))
     child = subprocess.Popen(
         [*command, "--progress-bar", "raw" if raw else "off"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",
@@ -121,6 +121,11 @@ def _run_with_progress(command: list[str]) -> str:
         child.kill()
         child.wait()
     return "".join(said)
+
+
+def watched() -> bool:
+    """Whether someone sees a bar move: in a terminal or a notebook, not in a log."""
+    return sys.stdout.isatty() or "ipykernel" in sys.modules
 
 
 def _last_line(text: str) -> str:
@@ -170,12 +175,12 @@ def converted(card: Card, form: str, origin: Path, target: Path) -> None:
 def _wait_with_clock(child: subprocess.Popen, what: str) -> None:
     """Wait for a conversion, with the seconds ticking where someone watches."""
     began = time.monotonic()
-    watched = sys.stdout.isatty()
+    ticking = watched()
     while child.poll() is None:
-        if watched:
+        if ticking:
             print(f"\r{what} … {time.monotonic() - began:.0f} s ", end="", flush=True)
         time.sleep(0.2)
-    print(f"{chr(13) if watched else ''}{what}: {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{chr(13) if ticking else ''}{what}: {time.monotonic() - began:.0f} s", flush=True)
 
 
 def _explain_failure(form: str, code: int, log: str) -> None:
