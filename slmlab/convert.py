@@ -18,7 +18,7 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 # An 8-bit grid with a zero point holds the file's 4-bit blocks (a scale and a minimum for each 32 weights) almost
-# exactly: perplexity 0.1 % above fp32 on this model, and 1.1 % without it, at the same speed.
+# exactly. On one text of 800 tokens perplexity rose by 0.1 % over fp32, and without it by 1.1 %, at the same speed.
 BUILDER_OPTIONS = {"int8": ["is_symmetric=false"]}
 
 

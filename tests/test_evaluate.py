@@ -16,12 +16,8 @@ class Opinionated:
     def __init__(self, likes, sentence="It is in Rome."):
         self.likes, self.sentence = likes, sentence
 
-    def tokens(self, text):
-        return [TokenPiece(0, word) for word in text.split()]
-
-    def logprobs(self, text):
-        words = text.split()
-        return [(TokenPiece(0, word), None if i == 0 else self.likes.get(word, -9.0)) for i, word in enumerate(words)]
+    def logprobs(self, text, after):
+        return [(TokenPiece(0, word), self.likes.get(word, -9.0)) for word in text.split()]
 
     def ask(self, question, **_):
         return Reply(lambda: iter_events(self.sentence), self.name)

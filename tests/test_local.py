@@ -208,6 +208,27 @@ def test_logprobs_have_one_value_for_each_token_but_the_first(tiny):
     assert rows[0][1] is None and all(value < 0 for _, value in rows[1:])
 
 
+def test_logprobs_after_a_text_are_those_of_its_end(tiny):
+    whole, end = tiny.logprobs("hello there"), tiny.logprobs(" there", after="hello")
+    assert end == whole[5:] and all(value is not None for _, value in end)
+
+
+def test_favourites_are_what_greedy_would_write(tiny):
+    reply = tiny.complete("abc", max_tokens=6)
+    ids = [token.id for token in reply if token.id not in tiny.format.end_ids]
+    text = tiny.format.text(ids)
+    if tiny.format.ids("abc" + text) == tiny.format.ids("abc") + ids:
+        assert tiny.favourites("abc" + text)[2 : 2 + len(ids)] == ids
+    assert len(tiny.favourites("abc")) == 3
+
+
+def test_a_beam_search_that_ends_on_its_own_says_so(tiny, monkeypatch):
+    monkeypatch.setattr(tiny, "_beams", lambda ids, room, sampling: tiny.format.ids("ok"))
+    assert tiny.complete("a", beams=2, max_tokens=9).metrics and tiny.complete("a", beams=2).finish_reason is None
+    reply = tiny.complete("a", beams=2, max_tokens=9)
+    assert reply.text == "ok" and reply.finish_reason == "end"
+
+
 def test_a_conversation_reuses_the_cache_and_answers_as_if_read_afresh(tiny):
     chat = tiny.chat(max_tokens=8)
     chat.ask("one").text  # noqa: B018

@@ -87,15 +87,22 @@ class LocalEngine(Engine):
         best = np.argsort(-probabilities, kind="stable")[: max(1, top)]
         return [TokenProbability(int(id), self.format.piece(int(id)).text, float(probabilities[id])) for id in best]
 
-    def logprobs(self, text: str) -> list[tuple[TokenPiece, float | None]]:
-        """Each token of a text with the log-probability that the model gave it; None for the first."""
-        ids = self._ids_of(text)
+    def logprobs(self, text: str, after: str = "") -> list[tuple[TokenPiece, float | None]]:
+        """Each token of a text with the log-probability that the model gave it, there or after another text.
+
+        None for the very first, which nothing precedes."""
+        ids = self._ids_of(after + text)
+        given = len(self.format.ids(after)) if after else 0
         found, row = [None], 0
         for block in self._logits_of(ids):
             following = ids[row + 1 : row + 1 + len(block)]
             found += [float(v) for v in log_softmax(block[: len(following)])[np.arange(len(following)), following]]
             row += len(block)
-        return [(self.format.piece(id), value) for id, value in zip(ids, found, strict=True)]
+        return [(self.format.piece(id), value) for id, value in zip(ids, found, strict=True)][given:]
+
+    def favourites(self, text: str) -> list[int]:
+        """The id that the model holds likeliest after each token of a text."""
+        return [int(id) for block in self._logits_of(self._ids_of(text)) for id in block.argmax(axis=-1)]
 
     def close(self) -> None:
         self._closed, self._spare = True, None
@@ -153,6 +160,7 @@ class LocalEngine(Engine):
     def _write(self, chosen, room: int, sampling: Sampling) -> Iterator[Event]:
         """Ids to tokens with text, until the model ends, a stop text is complete, or the room is used up."""
         reader, watcher = self.format.reader(), StopWatcher(sampling.stop)
+        count = 0
         for count, (id, logprob) in enumerate(chosen, start=1):
             now = perf_counter()
             ended = id in self.format.end_ids
@@ -162,7 +170,7 @@ class LocalEngine(Engine):
             if reason:
                 yield End(now, reason)
                 return
-        yield End(perf_counter(), "length")
+        yield End(perf_counter(), "end" if count < room else "length")  # a beam search that ended on its own
 
     def _take_spare(self, ids: Sequence[int], room: int) -> Session | None:
         """The session of the turn before, when this prompt goes on from all of it: no second reading is needed.

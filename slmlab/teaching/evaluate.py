@@ -97,8 +97,7 @@ def says(text: str, answer: str) -> bool:
 
 def mean_logprob(model, prompt: str, continuation: str) -> float:
     """How likely a model finds a continuation, per token: a long one isn't punished for its length."""
-    given = len(model.tokens(prompt))
-    values = [value for _, value in model.logprobs(prompt + continuation)[given:] if value is not None]
+    values = [value for _, value in model.logprobs(continuation, after=prompt)]
     return sum(values) / len(values)
 
 
