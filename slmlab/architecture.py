@@ -120,6 +120,21 @@ class Architecture:
         bits = 8 if precision == "int8" else 4
         return quantized * bits // 8 + -(-quantized // block) * 4 + plain * 4 + extra * 2
 
+    def read_bytes(self, precision: str, *, block: int = 32) -> int:
+        """What is read from memory to write one token: each matrix that works on it once, idle experts not at all.
+
+        Of the table that turns ids into vectors it is one row, unless the table serves as the output head too.
+        """
+        if precision not in PRECISIONS:
+            raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(PRECISIONS)}.")
+        idle = self.text_parameters - self.active_parameters
+        table = 0 if self.tied else self.embedding_parameters
+        if precision in ("fp32", "bf16"):
+            return (self.text_parameters - idle - table) * (4 if precision == "fp32" else 2)
+        read = self._matrix_parameters() - idle
+        plain = self.text_parameters - self._matrix_parameters() - table  # norms and biases
+        return read * (8 if precision == "int8" else 4) // 8 + -(-read // block) * 4 + plain * 4
+
     def _matrix_parameters(self) -> int:
         """Everything that is multiplied: the layers' matrices and the output head, without biases."""
         ffn = (3 if self.gated else 2) * self.hidden * self.ffn * self.experts

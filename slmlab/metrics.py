@@ -62,6 +62,6 @@ def memory_bandwidth(megabytes: int = 256, runs: int = 7) -> float:
     return (left.nbytes + right.nbytes) / min(seconds[1:])
 
 
-def speed_limit(weight_bytes: float, bytes_per_s: float) -> float:
-    """Tokens per second that no decoder can exceed alone: each token reads every weight once."""
-    return bytes_per_s / weight_bytes
+def speed_limit(read_bytes: float, bytes_per_s: float) -> float:
+    """Tokens per second that no decoder can exceed alone: each token reads card.read_bytes once."""
+    return bytes_per_s / read_bytes

@@ -149,6 +149,10 @@ class Card:
         """What each token of context costs in memory."""
         return self.architecture.kv_bytes_per_token(precision) if self.architecture else None
 
+    def read_bytes(self, precision: str) -> int | None:
+        """What is read from memory to write one token: the divisor of the speed limit."""
+        return self.architecture.read_bytes(precision) if self.architecture else None
+
     def weight_bytes(self, precision: str) -> int | None:
         return self.weight_size(precision).bytes
 

@@ -120,3 +120,20 @@ def test_a_sliding_window_does_not_change_what_a_token_costs():
 def test_an_unknown_precision_is_refused_with_the_known_ones(call):
     with pytest.raises(BadRequest, match="fp32"):
         call(Architecture(2, 64, 4, 2, 128, 100))
+
+
+def test_a_token_reads_all_weights_of_a_tied_dense_model_once():
+    shape = cards()["smollm2-135m"].architecture
+    assert shape.read_bytes("fp32") == shape.weight_bytes("fp32")
+    table = shape.embedding_parameters * 4  # int8 keeps a second table, in fp32, of which one row is read
+    assert shape.read_bytes("int8") == shape.weight_bytes("int8") - table
+    assert shape.read_bytes("int4") == shape.weight_bytes("int4", shared_embedding=True)
+
+
+def test_a_token_passes_over_idle_experts_and_the_untied_table():
+    moe, dense = cards()["phi-3.5-moe"].architecture, cards()["phi-3.5-mini"].architecture
+    assert moe.read_bytes("bf16") == (moe.active_parameters - moe.embedding_parameters) * 2
+    assert dense.read_bytes("bf16") == (dense.parameters - dense.embedding_parameters) * 2
+    assert moe.read_bytes("int4") < moe.weight_bytes("int4") / 5
+    with pytest.raises(BadRequest):
+        dense.read_bytes("int2")
