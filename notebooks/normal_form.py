@@ -172,7 +172,8 @@ def _clean(output, root):
 
 
 def _without_machine(text, root):
-    for folder, name in ((root, "."), (Path(tempfile.gettempdir()), "TMP"), (Path.home(), "~")):
+    names = {root: ".", Path(tempfile.gettempdir()): "TMP", Path.home(): "~"}
+    for folder, name in sorted(names.items(), key=lambda one: -len(str(one[0]))):  # the innermost folder first
         for written in {str(folder), str(folder).replace("\\", "\\\\"), folder.as_posix()}:
             text = re.sub(re.escape(written) + r"(?![\w.-])", lambda _, name=name: name, text)
     return ADDRESS.sub("0x…", text)

@@ -26,6 +26,8 @@ def on(monkeypatch):
         here = Machine(**{**sizes, "usable_cores": 2, "threads": 2, **facts})
         monkeypatch.setattr(doctor, "machine", lambda: here)
 
+    for switch in ("SLMLAB_OFFLINE", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(switch, raising=False)
     put()
     return put
 
