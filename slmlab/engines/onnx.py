@@ -39,7 +39,12 @@ class OnnxEngine(LocalEngine):
 
     def _generator(self, capacity: int, **options):
         params = self._og.GeneratorParams(self._model)
-        params.set_search_options(do_sample=False, max_length=min(capacity, self.context), **options)
+        plain = {
+            "do_sample": False,
+            "num_beams": 1,
+            "repetition_penalty": 1.0,
+        }  # whatever the folder's own defaults are
+        params.set_search_options(**plain | {"max_length": min(capacity, self.context)} | options)
         return self._og.Generator(self._model, params)
 
     def _session(self, capacity: int) -> "OnnxSession":
@@ -82,6 +87,13 @@ class OnnxSession(Session):
     def _feed(self, ids: Sequence[int]) -> None:
         with self._lock:
             self._generator.append_tokens(list(ids))
+
+    def take_likeliest(self) -> int:
+        with self._lock:
+            self._generator.generate_next_token()
+            id = int(self._generator.get_next_tokens()[0])
+        self.ids.append(id)
+        return id
 
     def logits(self) -> np.ndarray:
         return self._generator.get_logits().reshape(-1)
