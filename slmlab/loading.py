@@ -3,13 +3,15 @@
 The top of the road: catalog, then hardware, then weights, then an engine.
 """
 
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from slmlab import weights
 from slmlab.catalog import Card, card, card_of_folder
 from slmlab.engines.contract import Engine
-from slmlab.errors import BadRequest, DoesNotFit, SlmLabError, WeightsError
+from slmlab.errors import BadRequest, DoesNotFit, SlmLabError, UnknownName, WeightsError
 from slmlab.hardware import Machine, machine, will_it_fit
 
 BUNDLED = "smollm2-135m"
@@ -32,7 +34,7 @@ def load(
     `fallback=False` raises instead. `engine` ('onnx', 'transformers') and `precision` choose by hand. `download=False`
     uses only what is on this machine. A path to a model folder loads what is in it.
     """
-    _check_choice(engine, precision)
+    _check_choice(engine, precision, threads)
     if _is_path(name):
         return _open_folder(Path(name).expanduser(), engine, precision, threads)
     wanted = card(name)
@@ -47,8 +49,11 @@ def load(
         return _open_bundled(card(BUNDLED), engine, None, download, threads)
 
 
-def _check_choice(engine: str | None, precision: str | None) -> None:
-    if engine is not None and engine not in ENGINES:
+def _check_choice(engine: str | None, precision: str | None, threads: int | None) -> None:
+    most = 4 * (os.cpu_count() or 1)
+    if threads is not None and (type(threads) is not int or not 1 <= threads <= most):
+        raise BadRequest(f"threads={threads!r} is out of range: 1 to {most} here, and none for as many as help.")
+    if engine is not None and engine not in list(ENGINES):
         raise BadRequest(f"Unknown engine {engine!r}. Available: {', '.join(ENGINES)}.")
     known = ENGINES[engine] if engine else sorted({one for each in ENGINES.values() for one in each})
     if precision is not None and precision not in known:
@@ -83,19 +88,22 @@ def _open_published(
 
 def _plan(wanted: Card, here: Machine, engine: str | None, precision: str | None) -> tuple[str, str, str] | None:
     """Engine, precision and device for a published model on this machine, or None."""
-    ways = []
-    if wanted.native and wanted.kind in ("text", "moe"):
-        gpu = "mps" if here.unified_memory else "cuda"
-        ways += [("transformers", "bf16", gpu), ("transformers", "bf16", "cpu"), ("transformers", "fp32", "cpu")]
-    if wanted.onnx:
-        ways.append(("onnx", "int4", "cpu"))
-    asked_for = engine or precision
-    for way in ways:
-        right_engine = engine in (None, way[0]) and precision in (None, way[1])
-        slow_detour = way[0] == "transformers" and way[2] == "cpu" and not asked_for
-        if right_engine and not slow_detour and _fits(wanted, way[1], way[2], here):
+    for way in _ways(wanted, here, engine, precision):
+        slow_detour = way[0] == "transformers" and way[2] == "cpu" and not (engine or precision)
+        if not slow_detour and _fits(wanted, way[1], way[2], here):
             return way
     return None
+
+
+def _ways(wanted: Card, here: Machine, engine: str | None, precision: str | None) -> list[tuple[str, str, str]]:
+    """The published forms of a model that load runs, the best first, as far as the reader's choice allows."""
+    if wanted.kind not in ("text", "moe"):
+        return []
+    gpu = "mps" if here.unified_memory else "cuda"
+    cpu = [("transformers", "bf16", "cpu"), ("transformers", "fp32", "cpu")]
+    ways = [("transformers", "bf16", gpu), *cpu] if wanted.native else []
+    ways += [("onnx", "int4", "cpu")] if wanted.onnx else []
+    return [way for way in ways if engine in (None, way[0]) and precision in (None, way[1])]
 
 
 def _fits(wanted: Card, precision: str, device: str, here: Machine) -> bool:
@@ -108,8 +116,11 @@ def _why_not(wanted: Card, here: Machine, engine: str | None, precision: str | N
         return f"{wanted.name} has no weights to download: it is a service, not a file."
     if not wanted.native and not wanted.onnx:
         return f"{wanted.name} runs only with code of its own from the hub, which this course never executes."
-    if not wanted.onnx and engine == "onnx" or (engine, precision) == ("onnx", "int8"):
-        return f"{wanted.name} has no published ONNX weights in the form asked for. Try engine='transformers'."
+    if wanted.kind not in ("text", "moe"):
+        return f"{wanted.name} is a {wanted.kind} model, and load() runs models of text."
+    if not _ways(wanted, here, engine, precision):
+        asked = " ".join(filter(None, (engine, precision)))
+        return f"{wanted.name} is not published for {asked}. Leave the choice to load()."
     fit = next(iter(will_it_fit(wanted, precision or ("int4" if wanted.onnx else "bf16"), machine=here)))
     return f"{fit.sentence} See slmlab.will_it_fit({wanted.id!r})."
 
@@ -127,7 +138,14 @@ def _open(chosen: Card, folder: Path, engine: str, precision: str, device: str, 
 def _is_path(name: str) -> bool:
     if not isinstance(name, str | Path) or not str(name):
         raise BadRequest(f"A model's name is text, such as {BUNDLED!r}, not {name!r}.")
-    return isinstance(name, Path) or name.startswith((".", "/", "~")) or "\\" in name or Path(name).is_dir()
+    if isinstance(name, Path) or name.startswith((".", "/", "~")) or "\\" in name:
+        return True
+    try:
+        card(name)
+    except UnknownName:  # a name of the catalog wins over a folder of that name
+        with suppress(OSError, ValueError):
+            return Path(name).is_dir()
+    return False
 
 
 def _open_folder(folder: Path, engine: str | None, precision: str | None, threads: int | None) -> Engine:

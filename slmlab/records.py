@@ -3,9 +3,9 @@
 Frozen, and made of plain values. Knows nothing about engines, networks or notebooks.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 
 from slmlab.errors import BadRequest
 
@@ -41,18 +41,26 @@ class Sampling:
     logprobs: bool = False
 
     def __post_init__(self):
-        if isinstance(self.stop, str):
-            object.__setattr__(self, "stop", (self.stop,))
-        object.__setattr__(self, "stop", tuple(self.stop))
         for name, low, high, meaning in _LIMITS:
-            _check_number(name, getattr(self, name), low, high, meaning)
+            object.__setattr__(self, name, _checked_number(name, getattr(self, name), low, high, meaning))
         if self.seed is not None:
-            _check_number("seed", self.seed, 0, 2**31 - 1, "a whole number, or None for a new one each time")
+            meaning = "a whole number, or None for a new one each time"
+            object.__setattr__(self, "seed", _checked_number("seed", self.seed, 0, 2**31 - 1, meaning))
+        if not isinstance(self.stop, str | list | tuple) and self.stop is not None:
+            raise BadRequest(f"stop={self.stop!r} is no text and no list of texts.")
+        stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        object.__setattr__(self, "stop", stops)
+        if not isinstance(self.logprobs, bool):
+            raise BadRequest(f"logprobs={self.logprobs!r} is out of range: True or False.")
         if any(not isinstance(text, str) or not text for text in self.stop):
             raise BadRequest("stop takes texts that end the answer, and an empty one would end it before it begins.")
         if self.beams > 1 and self.temperature > 0:
             raise BadRequest(
                 "Beam search follows the likeliest sequences and never samples: set temperature=0 or beams=1."
+            )
+        if self.beams > 1 and self.logprobs:
+            raise BadRequest(
+                "Beam search gives no log-probabilities on the way: set beams=1, or ask .logprobs(answer)."
             )
 
     @property
@@ -71,20 +79,26 @@ _LIMITS = (
 )
 
 
-def _check_number(name, value, low, high, meaning):
+def _checked_number(name, value, low, high, meaning) -> int | float:
+    """The value as a plain int or float; NumPy's numbers are welcome."""
     whole = isinstance(low, int)
-    right_kind = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not right_kind or not math.isfinite(value) or not low <= value <= high:
+    right_kind = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+    if not right_kind or not low <= value <= high:  # NaN is neither
         raise BadRequest(f"{name}={value!r} is out of range: {meaning}.")
+    return int(value) if whole else float(value)
 
 
 @dataclass(frozen=True)
 class Start:
-    """The engine took the prompt. `reused_tokens` of it were still in its KV cache."""
+    """The engine took the prompt. `reused_tokens` of it were still in its KV cache.
+
+    Not `streamed` means that the tokens come all at once at the end, as a beam search gives them.
+    """
 
     time_s: float
     prompt_tokens: int | None = None
     reused_tokens: int = 0
+    streamed: bool = True
 
 
 @dataclass(frozen=True)
@@ -220,8 +234,9 @@ class Reply:
 def measure(start: Start | None, tokens: list[Token], end_time_s: float | None) -> Metrics:
     """The figures of one reply: time to first token from the start, decode rate over the tokens after the first."""
     ttft_s = tokens[0].time_s - start.time_s if start and tokens else None
-    decode_s = tokens[-1].time_s - tokens[0].time_s if len(tokens) > 1 else None
-    fresh = start.prompt_tokens - start.reused_tokens if start and start.prompt_tokens else None
+    streamed = start is None or start.streamed
+    decode_s = tokens[-1].time_s - tokens[0].time_s if len(tokens) > 1 and streamed else None
+    fresh = start.prompt_tokens - start.reused_tokens if start and start.prompt_tokens and streamed else None
     last_s = end_time_s if end_time_s is not None else tokens[-1].time_s if tokens else None
     return Metrics(
         prompt_tokens=start.prompt_tokens if start else None,

@@ -37,7 +37,8 @@ def filter_probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
         chosen = np.zeros(len(logits))
         chosen[int(np.argmax(logits))] = 1.0
         return chosen
-    kept = logits / sampling.temperature
+    with np.errstate(over="ignore"):  # a tiny temperature makes all but the likeliest -inf, as it should
+        kept = (logits.astype(np.float64) - logits.max()) / sampling.temperature
     if 0 < sampling.top_k < len(kept):
         kept = np.where(kept >= np.partition(kept, -sampling.top_k)[-sampling.top_k], kept, -np.inf)
     probabilities = softmax(kept)

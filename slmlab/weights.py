@@ -9,8 +9,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_ident
 
 from slmlab import hub, sources
 from slmlab.catalog import Card
@@ -56,10 +57,13 @@ def fault_of(target: Path, *, thorough: bool | None = None) -> str | None:
     """What is wrong with a folder of the cache, or None. A file whose size and time are as verified isn't read again;
     `thorough` reads all, and False reads none."""
     try:
-        files = dict(json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"])
+        files = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
+        whole = bool(files) and all({"size", "mtime_ns", "sha256"} <= one.keys() for one in files.values())
     except FileNotFoundError:
         return "is not there"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
         return "has a damaged manifest"
     touched = False
     for name, known in files.items():
@@ -75,7 +79,8 @@ def fault_of(target: Path, *, thorough: bool | None = None) -> str | None:
                 return f"has a damaged {name}: its hash differs"
             known["mtime_ns"], touched = now.st_mtime_ns, touched or changed
     if touched:
-        _write_manifest(target, files)
+        with suppress(OSError):  # it only saves reading the files again: a cache may be read-only
+            _write_manifest(target, files)
     return None
 
 
@@ -108,6 +113,9 @@ def _from_hub(card: Card, form: str, new: Path, download: bool, given: Path | No
     if card.onnx:
         published["onnx-int4"] = (card.onnx.repo, card.onnx.folder)
     if given:
+        wanted = ("genai_config.json", "*.onnx") if form.startswith("onnx") else ("config.json", "*.safetensors")
+        if not all(any(given.glob(pattern)) for pattern in wanted):
+            raise WeightsError(f"{given} is no folder with {' and '.join(wanted)}: it holds no {card.id} as {form}.")
         shutil.copytree(given, new, dirs_exist_ok=True)
     elif form not in published:
         raise WeightsError(f"{card.name} is not published as {form}. Available: {', '.join(published) or 'nothing'}.")
@@ -140,7 +148,7 @@ def _publish(target: Path, fill: Callable[[Path], None]) -> Path:
 
 
 def _write_manifest(target: Path, files: dict) -> None:
-    beside = target / (MANIFEST + ".new")
+    beside = target / f"{MANIFEST}.{os.getpid()}.{get_ident()}"
     beside.write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
     os.replace(beside, target / MANIFEST)
 

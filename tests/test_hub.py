@@ -151,5 +151,8 @@ def test_no_hub_names_both_ways(model_hub, monkeypatch):
 def test_a_folder_that_is_handed_over_is_taken_without_a_network(own_cache, tmp_path, monkeypatch):
     monkeypatch.setenv("SLMLAB_OFFLINE", "1")
     (tmp_path / "mine").mkdir()
+    with pytest.raises(WeightsError, match="no folder with genai_config.json"):
+        weights.folder(CARD, "onnx-int4", given=tmp_path / "mine")
     (tmp_path / "mine" / "model.onnx").write_bytes(b"graph")
+    (tmp_path / "mine" / "genai_config.json").write_text("{}")
     assert (weights.folder(CARD, "onnx-int4", given=tmp_path / "mine") / "model.onnx").read_bytes() == b"graph"

@@ -111,6 +111,27 @@ def test_a_folder_is_loaded_as_it_is(tiny_folder, tiny_onnx_folder):
         assert model.engine == "onnx"
 
 
+def test_a_folder_of_a_models_name_does_not_hide_the_model(opened, tmp_path, monkeypatch):
+    (tmp_path / "smollm2-135m").mkdir()
+    monkeypatch.chdir(tmp_path)
+    slmlab.load("smollm2-135m")
+    assert opened[0][0] == "smollm2-135m"
+    with pytest.raises(UnknownName):
+        slmlab.load("x" * 10_000)
+
+
+def test_a_vision_model_is_refused_for_what_it_is(opened, monkeypatch, capsys):
+    laptop(monkeypatch, ram_gb=64)
+    slmlab.load("phi-4-multimodal")
+    assert "load() runs models of text" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", 10**6, True])
+def test_absurd_threads_are_refused(threads):
+    with pytest.raises(BadRequest, match="threads="):
+        slmlab.load(threads=threads)
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(WeightsError, match="There is no folder"):
         slmlab.load(tmp_path / "nowhere")

@@ -255,3 +255,42 @@ def test_a_closed_model_says_how_to_get_it_back(tiny_folder):
         model.complete("a", max_tokens=1).text  # noqa: B018
     with pytest.raises(SlmLabError, match="Load it again"):
         model.complete("a")
+
+
+def test_a_reply_read_after_close_is_refused_and_leaves_nothing(tiny_folder):
+    from slmlab.catalog import card_of_folder
+    from slmlab.engines.transformers import TransformersEngine
+
+    model = TransformersEngine(card_of_folder(tiny_folder), tiny_folder, "fp32")
+    unread, begun = model.complete("a"), iter(model.complete("a", max_tokens=50))
+    next(begun)
+    model.close()
+    for reply in (unread, begun):
+        with pytest.raises(SlmLabError, match="Load it again"):
+            list(reply)
+    assert model._spare is None
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udcff"])
+def test_half_a_character_is_refused_kindly(tiny, text):
+    for use in (tiny.complete, tiny.ask, tiny.tokens):
+        with pytest.raises(BadRequest, match="half a character"):
+            use(text)
+
+
+def test_a_beam_search_claims_no_speed_for_single_tokens(tiny):
+    found = tiny.complete("abc", beams=2, max_tokens=5).metrics
+    assert found.decode_tokens_per_s is None and found.prefill_tokens_per_s is None and found.total_s > 0
+
+
+def test_a_token_across_the_border_belongs_to_what_comes_after(bundled):
+    assert [piece.text for piece, _ in bundled.logprobs("lo", after="hel")] == [
+        piece.text for piece in bundled.tokens("hello")
+    ]
+
+
+def test_a_scorer_that_is_no_function_or_gives_words_is_refused(tiny):
+    with pytest.raises(BadRequest, match="function"):
+        tiny.complete("a", scorer=5)
+    with pytest.raises(BadRequest, match="numbers"):
+        tiny.complete("a", scorer=lambda ids, logits: ["x"] * len(logits)).text  # noqa: B018

@@ -50,6 +50,31 @@ def test_bad_input_is_one_clear_line(bundled, arguments, said):
     assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_closed_output_or_input_is_no_traceback(bundled):
+    shell = f"{sys.executable} -m slmlab chat"
+    for command in (f"{shell} hi --max-tokens 2 >&-", f"{shell} <&-", f"{shell} hi --max-tokens 2 >/dev/full"):
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+        assert "Traceback" not in done.stderr, command
+
+
+def test_an_empty_line_of_a_pipe_is_passed_over(bundled):
+    done = run("chat", "--max-tokens", "12", input="\nWhat is the capital of France?\n\nAnd of Italy?\n")
+    assert "Paris" in done.stdout and "Rome" in done.stdout
+
+
+def test_verify_reads_every_form_and_mends_it(bundled, own_cache):
+    import shutil
+
+    from slmlab import weights
+
+    source = bundled.format.folder
+    target = weights.place(bundled.card, "onnx-int8")
+    shutil.copytree(source, target)
+    (target / "genai_config.json").write_text("{}")
+    done = run("fetch", "--verify", "--form", "onnx-int8", env=os.environ | {"SLMLAB_OFFLINE": "1"})
+    assert "so it was deleted" in done.stdout and done.returncode == 1 and "Two ways to get it" in done.stderr
+
+
 def test_models_lists_every_card():
     from slmlab.catalog import cards
 

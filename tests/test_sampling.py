@@ -44,6 +44,12 @@ def test_temperature_zero_ignores_the_seed():
     assert ids == {int(LOGITS.argmax())}
 
 
+def test_a_tiny_temperature_is_as_good_as_greedy():
+    for temperature in (1e-320, 1e-12):
+        found = filter_probabilities(LOGITS, Sampling(temperature=temperature))
+        assert found.argmax() == LOGITS.argmax() and found.max() == 1.0 and np.isfinite(found).all()
+
+
 def test_a_seed_repeats_the_choices_and_another_changes_them():
     def draw(seed):
         chooser = Chooser(Sampling(temperature=1.5, seed=seed))

@@ -98,6 +98,34 @@ def test_a_damaged_manifest_means_a_new_start(quick, text):
     assert not is_ready(CARD, "onnx-int8") and folder(CARD, "onnx-int8") and is_ready(CARD, "onnx-int8")
 
 
+@pytest.mark.parametrize("files", [{}, {"model.safetensors": 5}, {"model.safetensors": {}}])
+def test_a_manifest_that_says_nothing_means_a_new_start(quick, files):
+    made = folder(CARD, "onnx-int8")
+    (made / weights.MANIFEST).write_text(json.dumps({"files": files}))
+    assert fault_of(made) == "has a damaged manifest" and folder(CARD, "onnx-int8") and is_ready(CARD, "onnx-int8")
+
+
+def test_a_copied_cache_that_is_read_only_serves_all_the_same(quick, monkeypatch):
+    file = folder(CARD, "onnx-int8") / "model.safetensors"
+    os.utime(file, (5, 5))
+
+    def refuse(target, files):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(weights, "_write_manifest", refuse)
+    assert folder(CARD, "onnx-int8") == file.parent
+
+
+def test_many_readers_of_a_copied_cache_do_not_trip_over_each_other(quick):
+    from concurrent.futures import ThreadPoolExecutor
+
+    made = folder(CARD, "onnx-int8")
+    with ThreadPoolExecutor(8) as pool:
+        for turn in range(10):
+            os.utime(made / "config.json", (turn + 1, turn + 1))
+            assert set(pool.map(lambda _: fault_of(made), range(8))) == {None}
+
+
 def test_a_failed_step_leaves_nothing_half_made(quick, monkeypatch):
     def fails(chosen, form, origin, target):
         write_model(target)

@@ -54,6 +54,9 @@ class Conversation:
     def __init__(self, model: Engine, system: str | None = None, settings: dict | None = None):
         self.model = model
         self.settings = settings or {}
+        as_sampling(
+            {name: value for name, value in self.settings.items() if name != "scorer"}
+        )  # refused now, not later
         self.messages: list[Message] = [] if system is None else [Message("system", system)]
 
     def ask(self, question: str, **settings) -> Reply:

@@ -5,7 +5,7 @@ A runtime gives a Session (ids in, logits out) and its own beam search; nothing 
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from time import perf_counter
 
 import numpy as np
@@ -51,7 +51,7 @@ class LocalEngine(Engine):
         super().__init__(card)
         self.precision = precision
         self.format = ChatFormat(folder)
-        self._lock = Lock()
+        self._lock = RLock()
         self._spare: Session | None = None
         self._closed = False
 
@@ -84,7 +84,9 @@ class LocalEngine(Engine):
     def next_token_probabilities(
         self, text: str, top: int = 10, sampling: Sampling | None = None
     ) -> list[TokenProbability]:
-        """The likeliest next tokens after a text (see .prompt for a chat's); with a sampling, after its filters."""
+        """The likeliest next tokens after a text (see .prompt for a chat's).
+
+        With a sampling, after its temperature, top-k and top-p."""
         ids = self._ids_of(text)
         session = self._session(capacity=len(ids) + 1)
         session.append(ids)
@@ -98,7 +100,7 @@ class LocalEngine(Engine):
 
         None for the very first, which nothing precedes."""
         ids = self._ids_of(after + text)
-        given = len(self.format.ids(after)) if after else 0
+        given = _shared(self.format.ids(after), ids) if after else 0
         found, row = [None], 0
         for block in self._logits_of(ids):
             following = ids[row + 1 : row + 1 + len(block)]
@@ -119,6 +121,8 @@ class LocalEngine(Engine):
         return self._reply(self.format.prompt(messages), sampling, scorer, on_end)
 
     def _reply(self, text: str, sampling: Sampling, scorer: Scorer | None, on_end) -> Reply:
+        if scorer is not None and not callable(scorer):
+            raise BadRequest("A scorer is a function of (ids, logits) that gives logits.")
         if scorer and sampling.beams > 1:
             raise BadRequest("A scorer changes one step at a time and beam search weighs many: set beams=1.")
         ids = self._ids_of(text)
@@ -126,8 +130,7 @@ class LocalEngine(Engine):
 
     def _ids_of(self, text: str) -> list[int]:
         """The ids of a prompt, refused here when empty or too long, before anything runs."""
-        if self._closed:
-            raise SlmLabError(f"This model was closed. Load it again: slmlab.load({self.name!r})")
+        self._check_open()
         if not isinstance(text, str) or not text:
             raise BadRequest("The prompt is empty. Give the model some text to go on from.")
         ids = self.format.ids(text)
@@ -138,12 +141,17 @@ class LocalEngine(Engine):
             )
         return ids
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SlmLabError(f"This model was closed. Load it again: slmlab.load({self.name!r})")
+
     def stream(self, ids: Sequence[int], sampling: Sampling, scorer: Scorer | None = None) -> Iterator[Event]:
         """The primitive: a Start, a Token for each id as soon as it is known, an End."""
+        self._check_open()
         began = perf_counter()
         room = min(sampling.max_tokens, self.context - len(ids))
         if sampling.beams > 1:
-            yield Start(began, len(ids))
+            yield Start(began, len(ids), streamed=False)
             chosen = ((id, None) for id in self._beams(ids, room, sampling))
             yield from self._write(chosen, room, sampling)
             return
@@ -151,15 +159,17 @@ class LocalEngine(Engine):
         yield Start(began, len(ids), reused_tokens=len(session.ids))
         session.append(ids[len(session.ids) :])
         yield from self._write(self._choose(session, sampling, scorer), room, sampling)
-        self._spare = session
+        self._spare = None if self._closed else session
 
     def _choose(self, session: Session, sampling: Sampling, scorer: Scorer | None):
         """Ids one after another, each with its log-probability where asked for."""
         plain = sampling.greedy and sampling.repetition_penalty == 1.0 and not sampling.logprobs and scorer is None
         while plain:
+            self._check_open()
             yield session.take_likeliest(), None
         chooser = Chooser(sampling)
         while True:
+            self._check_open()
             logits = session.logits()
             scores = logits if scorer is None else _checked(scorer(tuple(session.ids), logits.copy()), logits)
             id = chooser.choose(scores, session.ids)
@@ -194,6 +204,13 @@ class LocalEngine(Engine):
         return None
 
 
+def _shared(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many ids two sequences have in common at the beginning: a token across the border belongs to the second."""
+    return next(
+        (place for place, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), len(first)
+    )
+
+
 def _capacity(needed: int, context: int) -> int:
     """Room for this turn and some turns to come, in doublings: the KV cache is allocated whole."""
     size = 1024
@@ -203,7 +220,10 @@ def _capacity(needed: int, context: int) -> int:
 
 
 def _checked(scores, logits: np.ndarray) -> np.ndarray:
-    scores = np.asarray(scores)
+    try:
+        scores = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as fault:
+        raise BadRequest(f"A scorer returns numbers, one score for each id: {fault}.") from fault
     if scores.shape != logits.shape:
         raise BadRequest(f"A scorer returns one score for each of {len(logits):,} ids, not shape {scores.shape}.")
     return scores

@@ -71,13 +71,12 @@ class TransformersEngine(LocalEngine):
     def attentions(self, text: str) -> tuple[list[TokenPiece], np.ndarray]:
         """The tokens of a text, and what each attends to: (layers, heads, tokens, tokens), and rows sum to 1."""
         ids = self._ids_of(text)
-        before = self._model.config._attn_implementation
         with self._lock:  # the fast attention never forms these numbers, so the plain one runs for this call
+            before = self._model.config._attn_implementation
             self._model.set_attn_implementation("eager")
-        try:
-            found = self._forward(ids, output_attentions=True, use_cache=False).attentions
-        finally:
-            with self._lock:
+            try:
+                found = self._forward(ids, output_attentions=True, use_cache=False).attentions
+            finally:
                 self._model.set_attn_implementation(before)
         layers = np.stack([layer[0].float().cpu().numpy() for layer in found])
         return [self.format.piece(id) for id in ids], layers

@@ -14,7 +14,11 @@ _EMPTY = {"version": 1, "exercises": {}, "quizzes": {}}
 
 
 def progress_file() -> Path:
-    return Path(os.environ.get("SLMLAB_PROGRESS") or Path.home() / ".slmlab" / "progress.json").expanduser()
+    given = Path(os.environ.get("SLMLAB_PROGRESS") or Path.home() / ".slmlab" / "progress.json")
+    try:
+        return given.expanduser()
+    except RuntimeError:  # a tilde before a name that has no home folder
+        return given
 
 
 def read() -> tuple[dict, str]:
@@ -61,13 +65,15 @@ def _fresh() -> dict:
 
 
 def _read(path: Path) -> tuple[dict, str]:
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is no file")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if _is_sound(record):
             return record, ""
     except FileNotFoundError:
         return _fresh(), ""
-    except ValueError:  # neither JSON nor text
+    except (ValueError, RecursionError):  # neither JSON nor text
         pass
     damaged = path.with_name(path.name + ".damaged")
     os.replace(path, damaged)
