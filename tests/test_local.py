@@ -240,6 +240,17 @@ def test_a_conversation_reuses_the_cache_and_answers_as_if_read_afresh(tiny):
         assert second.start.reused_tokens > 0 or second.start.prompt_tokens > 0
 
 
+@pytest.mark.parametrize("written", [1, 5])
+def test_a_text_appended_after_greedy_tokens_is_read_after_all_of_them(tiny, written):
+    session, afresh = tiny._session(128), tiny._session(128)
+    session.append(tiny.format.ids("hello"))
+    for _ in range(written):
+        session.take_likeliest()
+    session.append(tiny.format.ids(" and more"))
+    afresh.append(session.ids)
+    assert len(session.ids) == 5 + written + 9 and np.allclose(session.logits(), afresh.logits(), atol=1e-4)
+
+
 def test_an_unrelated_question_reuses_nothing(tiny):
     tiny.ask("one", max_tokens=4).text  # noqa: B018
     reply = tiny.ask("another thing", max_tokens=4)

@@ -91,8 +91,8 @@ def test_what_is_unknown_is_none_not_zero():
     [
         {"max_tokens": 0}, {"max_tokens": -3}, {"max_tokens": 2.5}, {"temperature": -0.1}, {"temperature": 100},
         {"temperature": float("nan")}, {"top_p": 0}, {"top_p": 1.1}, {"top_k": -1}, {"repetition_penalty": 0},
-        {"beams": 0}, {"beams": 99}, {"seed": -1}, {"seed": "x"}, {"stop": ("",)}, {"stop": (3,)}, {"max_tokens": True}, {"stop": 5},
-        {"temperature": 10**400}, {"logprobs": "x"},
+        {"beams": 0}, {"beams": 99}, {"seed": -1}, {"seed": "x"}, {"stop": ("",)}, {"stop": (3,)}, {"max_tokens": True},
+        {"temperature": 10**400}, {"logprobs": "x"}, {"stop": 5},
         {"beams": 2, "temperature": 0.5},
     ],
 )  # fmt: skip

@@ -83,15 +83,23 @@ class OnnxSession(Session):
         super().__init__(capacity)
         self._lock = engine._lock
         self._generator = engine._generator(capacity)
+        self._chosen_unread = False
 
     def _feed(self, ids: Sequence[int]) -> None:
         with self._lock:
+            if self._chosen_unread:
+                # The runtime reads an id that it chose itself only when it chooses the next one; text appended before
+                # that would go on without it. So that id is taken back and given again.
+                place = len(self.ids) - len(ids) - 1
+                self._generator.rewind_to(place)
+                ids, self._chosen_unread = self.ids[place:], False
             self._generator.append_tokens(list(ids))
 
     def take_likeliest(self) -> int:
         with self._lock:
             self._generator.generate_next_token()
             id = int(self._generator.get_next_tokens()[0])
+            self._chosen_unread = True
         self.ids.append(id)
         return id
 
