@@ -64,9 +64,9 @@ class Machine:
 
 _GB = 10**9
 # Machines to compare with. What is free on them is an assumption: a system and a browser take some 3 GB of a laptop,
-# a phone gives one app about half of its memory.
+# a phone of 8 GB gives one app about half of them, and no more.
 PHONE = Machine(
-    ram_total_bytes=8 * _GB,
+    ram_total_bytes=4 * _GB,
     ram_available_bytes=4 * _GB,
     disk_free_bytes=16 * _GB,
     physical_cores=6,

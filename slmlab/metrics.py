@@ -10,6 +10,7 @@ from statistics import median
 from time import perf_counter
 
 from slmlab.errors import BadRequest
+from slmlab.probe import best_threads
 from slmlab.records import Metrics, Reply
 
 
@@ -44,17 +45,20 @@ def agreement(first: Sequence[int], second: Sequence[int]) -> float:
 
 
 def memory_bandwidth(megabytes: int = 256, runs: int = 7) -> float:
-    """Bytes per second that the processor reads from memory, as decoding does: the best of several runs of a dot
-    product over arrays far larger than its cache, on two threads. The best, because a limit is what was reached once.
+    """Bytes per second that the processor reads from memory, as decoding does.
+
+    The best of several runs of a dot product over arrays far larger than its cache, on as many threads as a model gets:
+    the best, because a limit is what was reached once.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
 
-    left = np.ones((2, megabytes << 16), dtype=np.float32)
+    threads = best_threads()
+    left = np.ones((threads, (megabytes << 17) // threads), dtype=np.float32)
     right = np.ones_like(left)
     seconds = []
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for _ in range(runs + 1):
             began = perf_counter()
             list(pool.map(np.dot, left, right))

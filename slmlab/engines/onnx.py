@@ -29,7 +29,7 @@ class OnnxEngine(LocalEngine):
         self.context, self._vocabulary = _read_config(folder)
         try:
             config = self._og.Config(str(folder))
-            # The runtime's own default uses one thread on a CPU: half the speed of two.
+            # The runtime's own default used one thread on a machine of two cores: half the speed.
             config.overlay(
                 json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": self.threads}}}})
             )
