@@ -73,9 +73,20 @@ def _takes_long_paths():
         return False
 
 
+# where a reader's own services are: tests and notebooks ask the practice servers
+ADDRESSES = (
+    "AZURE_OPENAI_ENDPOINT",
+    "FOUNDRY_ENDPOINT",
+    "NIM_BASE_URL",
+    "OLLAMA_HOST",
+    "OPENAI_BASE_URL",
+    "SLMLAB_SERVER",
+)
+
+
 def offline_environment(environ, root):
     """The environment of tests and notebooks: no keys, and a hook that blocks the network in every Python below."""
-    clean = {name: value for name, value in environ.items() if not SECRET.search(name)}
+    clean = {name: value for name, value in environ.items() if not SECRET.search(name) and name not in ADDRESSES}
     paths = [str(root / "tests" / "no_network"), *clean.get("PYTHONPATH", "").split(os.pathsep)]
     clean["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
     clean.update(dict.fromkeys(("SLMLAB_OFFLINE", "HF_HUB_OFFLINE", "JUPYTER_PREFER_ENV_PATH", "PYTHONUTF8"), "1"))

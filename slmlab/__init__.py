@@ -11,6 +11,10 @@ from importlib import import_module
 
 _HOMES = {
     "load": "loading",
+    "connect": "connecting",
+    "endpoint": "connecting",
+    "serve": "serving.process",
+    "status_table": "providers",
     "card": "catalog",
     "cards": "catalog",
     "benchmarks": "catalog",
@@ -20,6 +24,7 @@ _HOMES = {
     "Message": "records",
     "Sampling": "records",
     "SlmLabError": "errors",
+    "as_picture": "pictures",
     "check": "teaching.checks",
     "progress": "teaching.checks",
     "quiz": "teaching.widgets",

@@ -95,10 +95,10 @@ def _dense_shape(settings: Mapping) -> Architecture | None:
 @cache
 def _read_cards(path: Path) -> dict[str, Card]:
     found = {}
-    for name, table in _toml(path).items():
+    for name, table in read_toml(path).items():
         place = f"{path.name}: model {name!r}"
         _check_type(table, dict, place)
-        found[name] = one = _record(Card, {"id": name, **table}, place)
+        found[name] = one = as_record(Card, {"id": name, **table}, place)
         _check_one_of(one.kind, KINDS, f"{place}: kind")
     return found
 
@@ -120,17 +120,17 @@ def _index(path: Path) -> dict[str, Card]:
 @cache
 def _read_benchmarks(path: Path) -> tuple[Benchmark, ...]:
     rows = []
-    for number, table in enumerate(_toml(path).get("tables", []), start=1):
+    for number, table in enumerate(read_toml(path).get("tables", []), start=1):
         place = f"{path.name}: table {number}"
         shared = {key: value for key, value in table.items() if key != "scores"}
         for model, scores in table.get("scores", {}).items():
             for benchmark, value in scores.items():
                 row = {"model": model, "benchmark": benchmark, "value": value, **shared}
-                rows.append(_record(Benchmark, row, f"{place}: {model!r}"))
+                rows.append(as_record(Benchmark, row, f"{place}: {model!r}"))
     return tuple(rows)
 
 
-def _toml(path: Path) -> dict:
+def read_toml(path: Path) -> dict:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
@@ -139,7 +139,7 @@ def _toml(path: Path) -> dict:
         ) from fault
 
 
-def _record(kind: type, table: Mapping, place: str):
+def as_record(kind: type, table: Mapping, place: str):
     """A record from a table of TOML: no key is missing, none is unknown, every value has the type it should have."""
     types = get_type_hints(kind)
     unknown = sorted(set(table) - set(types))
@@ -161,7 +161,7 @@ def _value(value, wanted, place: str):
         return tuple(_value(one, get_args(wanted)[0], place) for one in value)
     if is_dataclass(wanted):
         _check_type(value, dict, place)
-        return _record(wanted, value, place)
+        return as_record(wanted, value, place)
     _check_type(value, wanted, place)
     if wanted is int and value <= 0:
         raise SlmLabError(f"{place}: {value} can't be right. Leave out what is unknown.")

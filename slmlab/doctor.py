@@ -15,6 +15,7 @@ from slmlab.catalog import card
 from slmlab.errors import SlmLabError
 from slmlab.findings import Finding, Report
 from slmlab.machines import Machine, machine
+from slmlab.providers import providers
 from slmlab.tables import in_bytes
 from slmlab.troubles import TROUBLES, troubleshooting_markdown
 
@@ -23,16 +24,6 @@ __all__ = ["Finding", "Report", "examine", "TROUBLES", "troubleshooting_markdown
 BUNDLED, FORM = "smollm2-135m", "onnx-int8"
 # The bundled model answers in about 0.9 GB; its conversion takes about 2 GB, once, and all its forms 1.6 GB of disk.
 RAM_TO_ANSWER, RAM_TO_CONVERT, DISK_TO_CONVERT = 0.9e9, 2.2e9, 1.7e9
-KEYS = (
-    "HF_TOKEN",
-    "OPENAI_API_KEY",
-    "AZURE_OPENAI_API_KEY",
-    "AZURE_INFERENCE_CREDENTIAL",
-    "NVIDIA_API_KEY",
-    "NGC_API_KEY",
-    "OLLAMA_API_KEY",
-    "GITHUB_TOKEN",
-)
 SWITCHES = ("SLMLAB_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
@@ -154,9 +145,14 @@ def _fetch() -> str:
     return f"{line} --from FILE  (offline: bring the file from another machine)" if _offline_by() else line
 
 
+def key_variables() -> list[str]:
+    """Every variable that a service of the course takes its key from."""
+    return ["HF_TOKEN", "NGC_API_KEY", *(name for one in providers().values() for name in one.key_variables)]
+
+
 def _keys() -> Finding:
     """Which keys are set, by name. Their values are looked at only for spaces, and never leave this function."""
-    present = [name for name in KEYS if os.environ.get(name)]
+    present = [name for name in key_variables() if os.environ.get(name)]
     odd = [name for name in present if os.environ[name] != os.environ[name].strip() or " " in os.environ[name]]
     if odd:
         detail = f"{', '.join(odd)}: there is a space or a line end in it, and the service will refuse it"

@@ -15,7 +15,7 @@ from slmlab.catalog import data_folder
 from slmlab.findings import Finding
 
 PYTHONS = ((3, 11), (3, 13))
-FOR_TESTS = {"pytest", "nbval", "nbclient", "nbformat", "ruff"}
+FOR_TESTS = {"pytest", "nbval", "nbclient", "nbformat", "ruff", "ollama", "pyyaml", "requests"}
 
 
 def python() -> Finding:

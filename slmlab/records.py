@@ -18,12 +18,14 @@ class Message:
 
     role: str
     content: str
+    images: tuple = ()  # of slmlab.pictures.Picture
 
     def __post_init__(self):
         if self.role not in ROLES:
             raise BadRequest(f"Unknown role {self.role!r}. A message's role is one of: {', '.join(ROLES)}.")
         if not isinstance(self.content, str):
             raise BadRequest(f"A message's content is text, not {type(self.content).__name__}.")
+        object.__setattr__(self, "images", tuple(self.images))
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     logprobs: bool = False
+    top_logprobs: int = 0
 
     def __post_init__(self):
         for name, low, high, meaning in _LIMITS:
@@ -58,6 +61,8 @@ class Sampling:
             raise BadRequest(
                 "Beam search follows the likeliest sequences and never samples: set temperature=0 or beams=1."
             )
+        if self.top_logprobs and not self.logprobs:
+            raise BadRequest("top_logprobs are told beside each token's own: set logprobs=True as well.")
         if self.beams > 1 and self.logprobs:
             raise BadRequest(
                 "Beam search gives no log-probabilities on the way: set beams=1, or ask .logprobs(answer)."
@@ -76,6 +81,7 @@ _LIMITS = (
     ("top_k", 0, 1_000_000, "0 keeps every token"),
     ("repetition_penalty", 0.1, 10.0, "1 changes nothing, 1.1 discourages repeats"),
     ("beams", 1, 16, "1 for no beam search, at most 16"),
+    ("top_logprobs", 0, 20, "how many of the likeliest tokens to tell at each step, at most 20"),
 )
 
 
@@ -102,13 +108,26 @@ class Start:
 
 
 @dataclass(frozen=True)
+class TokenProbability:
+    """A token that could come next, and how likely the model holds it. A remote server tells no id."""
+
+    id: int | None
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
 class Token:
-    """One token: an id that the engine counted, stamped once. Its text is empty while a character is unfinished."""
+    """One token: an id that the engine counted, stamped once. Its text is empty while a character is unfinished.
+
+    With no id it is a piece of text as a remote server sent it: of how many tokens, only the server knows.
+    """
 
     id: int | None
     text: str
     time_s: float
     logprob: float | None = None
+    top: tuple[TokenProbability, ...] = ()
 
     def __str__(self):
         return self.text
@@ -116,19 +135,17 @@ class Token:
 
 @dataclass(frozen=True)
 class End:
-    """The engine is done. `reason` is 'end' (the model stopped), 'length' (max_tokens), 'stop' (a stop text)."""
+    """The engine is done. `reason` is 'end' (the model stopped), 'length' (max_tokens), 'stop' (a stop text),
+    'filtered' (a service's content filter), 'incomplete' (the connection broke; `fault` says how).
+
+    A remote server tells only now how many tokens it read and wrote.
+    """
 
     time_s: float
     reason: str
-
-
-@dataclass(frozen=True)
-class TokenProbability:
-    """A token that could come next, and how likely the model holds it."""
-
-    id: int
-    text: str
-    probability: float
+    prompt_tokens: int | None = None
+    new_tokens: int | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +153,7 @@ class Metrics:
     """What a reply cost. What is unknown is None, never 0."""
 
     prompt_tokens: int | None
-    new_tokens: int
+    new_tokens: int | None
     ttft_s: float | None
     prefill_tokens_per_s: float | None
     decode_tokens_per_s: float | None
@@ -157,8 +174,8 @@ class Reply:
 
     Iterate it to stream `Token`s (print one and you print its text), take `.text` for all of it at once, `.show()` to
     watch it appear. Leaving a loop early ends the answer and frees what the engine held; what was read stays readable,
-    and iterating again replays it. `finish_reason` is None until then, and afterwards 'end', 'length', 'stop', or
-    'interrupted' when the reader left.
+    and iterating again replays it. `finish_reason` is None until then, and afterwards that of End, or 'interrupted'
+    when the reader left.
     """
 
     def __init__(
@@ -167,7 +184,7 @@ class Reply:
         self.model = model
         self._tokens: list[Token] = []
         self.start: Start | None = None
-        self.end_time_s: float | None = None
+        self.end: End | None = None
         self.finish_reason: str | None = None
         self._open_stream = open_stream
         self._on_end = on_end
@@ -189,7 +206,7 @@ class Reply:
                 elif isinstance(event, Start):
                     self.start = event
                 else:
-                    self.finish_reason, self.end_time_s = event.reason, event.time_s
+                    self.finish_reason, self.end = event.reason, event
         finally:
             events.close()
             self._reading = False
@@ -216,33 +233,43 @@ class Reply:
         """Print the answer as it arrives."""
         for token in self:
             print(token.text, end="", flush=True)
-        print()
+        print(f"\n[{self.end.fault}]" if self.end and self.end.fault else "")
 
     @property
     def metrics(self) -> Metrics:
         """What the answer cost, from the times stamped at the engine's border."""
         tokens = self.tokens
-        return measure(self.start, tokens, self.end_time_s)
+        return measure(self.start, tokens, self.end)
 
     def __repr__(self):
         if self.finish_reason is None and not self._tokens:
             return "Reply(not read yet: .show() streams it, .text gives all of it)"
         text = "".join(token.text for token in self._tokens)
-        return f"Reply({text!r}, {len(self._tokens)} tokens, {self.finish_reason or 'running'})"
+        count = _count(self._tokens, self.end)
+        size = "unknown length" if count is None else f"{count} tokens"
+        return f"Reply({text!r}, {size}, {self.finish_reason or 'running'})"
 
 
-def measure(start: Start | None, tokens: list[Token], end_time_s: float | None) -> Metrics:
+def _count(tokens: list[Token], end: End | None) -> int | None:
+    """How many tokens an answer has: as the server counted, else one for each id that the engine gave."""
+    if end and end.new_tokens is not None:
+        return end.new_tokens
+    return None if any(token.id is None for token in tokens) else len(tokens)
+
+
+def measure(start: Start | None, tokens: list[Token], end: End | None) -> Metrics:
     """The figures of one reply: time to first token from the start, decode rate over the tokens after the first."""
     ttft_s = tokens[0].time_s - start.time_s if start and tokens else None
     streamed = start is None or start.streamed
     decode_s = tokens[-1].time_s - tokens[0].time_s if len(tokens) > 1 and streamed else None
     fresh = start.prompt_tokens - start.reused_tokens if start and start.prompt_tokens and streamed else None
-    last_s = end_time_s if end_time_s is not None else tokens[-1].time_s if tokens else None
+    last_s = end.time_s if end else tokens[-1].time_s if tokens else None
+    count = _count(tokens, end)
     return Metrics(
-        prompt_tokens=start.prompt_tokens if start else None,
-        new_tokens=len(tokens),
+        prompt_tokens=end.prompt_tokens if end and end.prompt_tokens is not None else start and start.prompt_tokens,
+        new_tokens=count,
         ttft_s=ttft_s,
         prefill_tokens_per_s=fresh / ttft_s if fresh and ttft_s else None,
-        decode_tokens_per_s=(len(tokens) - 1) / decode_s if decode_s else None,
+        decode_tokens_per_s=(count - 1) / decode_s if decode_s and count else None,
         total_s=last_s - start.time_s if start and last_s is not None else None,
     )

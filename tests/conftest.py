@@ -80,6 +80,15 @@ def tiny_onnx(tiny_onnx_folder):
     return OnnxEngine(card_of_folder(tiny_onnx_folder), tiny_onnx_folder, "fp32")
 
 
+@pytest.fixture(scope="session")
+def tiny_batched(tiny_onnx_folder):
+    """Four seats over the same weights."""
+    from slmlab.engines.batched import BatchedEngine
+
+    with BatchedEngine(card_of_folder(tiny_onnx_folder), tiny_onnx_folder, "fp32", seats=4, threads=1) as engine:
+        yield engine
+
+
 @pytest.fixture(scope="session", params=["onnx", "transformers"])
 def tiny(request, tiny_onnx, tiny_transformers):
     """Each engine over the same random weights."""

@@ -172,7 +172,7 @@ def test_a_cache_in_the_home_folder_is_shown_without_the_home(on, monkeypatch, t
 
 
 def test_keys_are_shown_by_name_and_never_by_value(on, no_model, monkeypatch):
-    for name in doctor.KEYS:
+    for name in doctor.key_variables():
         monkeypatch.setenv(name, f"{SECRET}-{name.lower()} ")
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:{SECRET}@proxy")
     report = examine()
@@ -183,7 +183,7 @@ def test_keys_are_shown_by_name_and_never_by_value(on, no_model, monkeypatch):
 
 
 def test_a_key_without_spaces_is_well_and_an_empty_one_is_not_set(on, no_model, monkeypatch):
-    for name in doctor.KEYS:
+    for name in doctor.key_variables():
         monkeypatch.delenv(name, raising=False)
     assert examine()["keys"].detail == "none set, and none needed"
     monkeypatch.setenv("HF_TOKEN", SECRET)

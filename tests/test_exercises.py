@@ -227,6 +227,37 @@ MISTAKES = {
         "hand over both functions": lambda values: values,
         "a pair is wanted": (lambda values: values.astype(np.int8), lambda small: small),
     },
+    "github-1": {
+        "IndexError": lambda chunks: "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks),
+        "the pieces are joined": lambda chunks: chunks[0]["choices"][0]["delta"]["content"],
+        "has no content": lambda chunks: "".join(str(c["delta"].get("content")) for k in chunks for c in k["choices"]),
+    },
+    "github-2": {
+        "a server that fails": lambda status, after: after,
+        "nobody waits half a day": lambda status, after: (after or 1) if status in (429, 500, 503) else None,
+        "a wrong key is wrong": lambda status, after: 1 if after is None else after if after <= 60 else None,
+        "gone for good": lambda status, after: None if (after or 1) > 60 or status in (401, 404) else after or 1,
+    },
+    "nim-1": {
+        "base64 is longer": lambda size: size,
+        "the last group is filled up": lambda size: size * 4 / 3,
+        "is right": lambda size: size * 8,
+    },
+    "nim-2": {
+        "for a million tokens": lambda read, written, price_in, price_out: read * price_in + written * price_out,
+        "a price of their own": lambda read, written, price_in, price_out: (read + written) * price_in / 1e6,
+        "is right": lambda read, written, price_in, price_out: read * price_in / 1e6 + 1,
+    },
+    "foundry-1": {
+        "wanted:": lambda old: old,
+        "no api-version": lambda old: old.replace("/models", "/openai/v1") + "?api-version=2024-05-01-preview",
+        "an address is wanted": lambda old: old.split("/"),
+    },
+    "foundry-2": {
+        "['violence'] is right": lambda results: list(results),
+        "a list of categories is wanted": lambda results: "violence",
+        "and [] is right": lambda results: [one for one in results if results[one]["filtered"]] or ["none"],
+    },
 }
 CASES = [(name, words, answer) for name, cases in MISTAKES.items() for words, answer in cases.items()]
 

@@ -21,6 +21,16 @@ def test_the_table_of_lessons_says_what_the_lesson_says(path):
     assert [cell.strip() for cell in row.split("|")[3:6]] == [minutes, memory, "yes"]
 
 
+def test_the_table_of_services_says_what_the_data_says():
+    from slmlab.providers import providers
+
+    for one in providers().values():
+        row = next((line for line in TEXT.splitlines() if line.startswith("|") and f"| `{one.id}` |" in line), "")
+        wanted = [*one.url_variables[:1], *one.key_variables[:1]] if one.id != "local" else []
+        assert one.id == "local" or all(f"`{word}`" in row for word in wanted) and row, one.id
+        assert one.practice is None or f"| `{one.practice}` |" in row or one.id == "local", one.id
+
+
 def test_the_troubles_are_the_doctors_own():
     assert troubleshooting_markdown().strip() in TEXT
 

@@ -76,7 +76,7 @@ def test_metrics_are_pure_arithmetic_on_the_stamps():
 
 
 def test_reused_tokens_do_not_count_as_prefill():
-    found = measure(Start(0.0, prompt_tokens=100, reused_tokens=90), [Token(1, "a", 0.5)], 0.5)
+    found = measure(Start(0.0, prompt_tokens=100, reused_tokens=90), [Token(1, "a", 0.5)], End(0.5, "end"))
     assert found.prefill_tokens_per_s == 20
 
 

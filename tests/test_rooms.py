@@ -10,20 +10,25 @@ PACKAGE = Path(__file__).resolve().parent.parent / "slmlab"
 # Top floor first. A module may import from any floor below its own, and from none beside or above.
 FLOORS = (
     "__main__",
-    "loading",
-    "engines.onnx engines.transformers  doctor  teaching.widgets",
-    "engines.local  environment  teaching.answer_widget teaching.playground_widget teaching.quiz_widget",
-    "weights  hardware  teaching.plots teaching.evaluate teaching.checks",
-    "hub  machines  teaching.answer_plots teaching.model_plots teaching.verdicts_decoding teaching.verdicts_measures",
-    "engines.contract  sources  teaching.exercises teaching.quizzes teaching.live",
+    "loading  connecting  serving.app",
+    "engines.onnx engines.transformers engines.batched engines.openai engines.azure  doctor  teaching.widgets"
+    " serving.practice",
+    "engines.local engines.remote  environment  teaching.answer_widget teaching.playground_widget teaching.quiz_widget"
+    " teaching.side_by_side_widget  serving.practice_azure serving.practice_nvidia serving.practice_ollama",
+    "weights  hardware  engines.batching engines.faults  teaching.plots teaching.evaluate teaching.checks"
+    "  serving.profile",
+    "hub  machines  teaching.answer_plots teaching.model_plots teaching.verdicts_decoding teaching.verdicts_measures"
+    " teaching.verdicts_endpoints  serving.desk serving.process",
+    "engines.contract  sources  providers  teaching.exercises teaching.quizzes teaching.live serving.wire",
     "catalog  chat  sampling  metrics  findings  troubles  teaching.drawing teaching.answers teaching.progress",
-    "model_card  probe  convert",
+    "model_card  probe  convert  serving.page serving.limits serving.telemetry serving.exchange",
     "architecture",
-    "records  tables",
+    "records  tables  pictures",
     "errors",
 )
 FLOOR_OF = {room: -number for number, floor in enumerate(FLOORS) for room in floor.split()}
 HEAVY = {"torch", "transformers", "onnxruntime", "onnxruntime_genai", "onnx", "matplotlib", "ipywidgets", "psutil"}
+HEAVY |= {"openai", "azure", "requests"}
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for path in sorted(PACKAGE.rglob("*.py"))

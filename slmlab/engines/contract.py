@@ -4,28 +4,42 @@ Knows nothing about runtimes: a runtime answers messages with a Reply, the rest 
 """
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from slmlab.chat import as_messages
 from slmlab.errors import BadRequest, nearest
+from slmlab.pictures import as_pictures
 from slmlab.records import Message, Reply, Sampling
 
 
 class Engine:
-    """A model that answers. `engine` names the runtime, `precision` the weights, `context` the tokens it can hold."""
+    """A model that answers. `engine` names the runtime, `precision` the weights, `context` the tokens it can hold,
+    `seats` how many threads may ask it at the same time."""
 
     engine: str
     precision: str | None = None
     context: int | None = None
+    seats: int = 1
 
     def __init__(self, card):
         self.card = card
         self.name = card.id
 
-    def ask(self, question: str | Message | Iterable[Message | dict], system: str | None = None, **settings) -> Reply:
-        """Answer a question, or a conversation that ends with the user's turn. Settings are those of Sampling."""
+    def ask(
+        self,
+        question: str | Message | Iterable[Message | dict],
+        system: str | None = None,
+        images: Iterable | None = None,
+        **settings,
+    ) -> Reply:
+        """Answer a question, or a conversation that ends with the user's turn. Settings are those of Sampling.
+
+        `images` are pictures that go with the question: paths, bytes, PIL images, arrays or figures."""
         scorer = settings.pop("scorer", None)
-        return self._answer(as_messages(question, system), as_sampling(settings), scorer, None)
+        messages = as_messages(question, system)
+        if images is not None:
+            messages[-1] = replace(messages[-1], images=(*messages[-1].images, *as_pictures(images)))
+        return self._answer(messages, as_sampling(settings), scorer, None)
 
     def chat(self, system: str | None = None, **settings) -> "Conversation":
         """A conversation: each `.ask` sees the turns before it."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from slmlab.chat import ChatFormat, StopWatcher, TokenPiece, as_messages
 from slmlab.engines.contract import Engine, as_sampling
-from slmlab.errors import BadRequest, SlmLabError
+from slmlab.errors import BadRequest, SlmLabError, TooLong
 from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, TokenProbability
 from slmlab.sampling import Chooser, filter_probabilities, log_softmax, softmax
 
@@ -36,6 +36,9 @@ class Session:
     def logits(self) -> np.ndarray:
         """The logits after the last id, one number for each id of the vocabulary."""
         raise TypeError("a runtime's session defines logits")
+
+    def close(self) -> None:
+        """Give back what the runtime holds for this text."""
 
     def take_likeliest(self) -> int:
         """Choose the likeliest next id and take it in: a runtime may do so without handing its logits over."""
@@ -89,11 +92,19 @@ class LocalEngine(Engine):
         With a sampling, after its temperature, top-k and top-p."""
         ids = self._ids_of(text)
         session = self._session(capacity=len(ids) + 1)
-        session.append(ids)
-        logits = session.logits()
+        try:
+            session.append(ids)
+            logits = session.logits()
+        finally:
+            session.close()
         probabilities = filter_probabilities(logits, sampling) if sampling else softmax(logits)
-        best = np.argsort(-probabilities, kind="stable")[: max(1, top)]
-        return [TokenProbability(int(id), self.format.piece(int(id)).text, float(probabilities[id])) for id in best]
+        return list(self._likeliest(probabilities, max(1, top)))
+
+    def _likeliest(self, probabilities: np.ndarray, top: int) -> tuple[TokenProbability, ...]:
+        best = np.argsort(-probabilities, kind="stable")[:top]
+        return tuple(
+            TokenProbability(int(id), self.format.piece(int(id)).text, float(probabilities[id])) for id in best
+        )
 
     def logprobs(self, text: str, after: str = "") -> list[tuple[TokenPiece, float | None]]:
         """Each token of a text with the log-probability that the model gave it, there or after another text.
@@ -118,6 +129,8 @@ class LocalEngine(Engine):
     # The road
 
     def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
+        if any(message.images for message in messages):
+            raise BadRequest(f"{self.name} reads text only: it can't see a picture. Ask a vision model.")
         return self._reply(self.format.prompt(messages), sampling, scorer, on_end)
 
     def _reply(self, text: str, sampling: Sampling, scorer: Scorer | None, on_end) -> Reply:
@@ -135,7 +148,7 @@ class LocalEngine(Engine):
             raise BadRequest("The prompt is empty. Give the model some text to go on from.")
         ids = self.format.ids(text)
         if len(ids) >= self.context:
-            raise BadRequest(
+            raise TooLong(
                 f"The prompt has {len(ids):,} tokens and {self.name} holds {self.context:,}, answer included. "
                 "Shorten it, or split it and ask about each part."
             )
@@ -156,13 +169,24 @@ class LocalEngine(Engine):
             yield from self._write(chosen, room, sampling)
             return
         session = self._take_spare(ids, room) or self._session(_capacity(len(ids) + room, self.context))
-        yield Start(began, len(ids), reused_tokens=len(session.ids))
-        session.append(ids[len(session.ids) :])
-        yield from self._write(self._choose(session, sampling, scorer), room, sampling)
-        self._spare = None if self._closed else session
+        finished = False
+        try:
+            yield Start(began, len(ids), reused_tokens=len(session.ids))
+            session.append(ids[len(session.ids) :])
+            yield from self._write(self._choose(session, sampling, scorer), room, sampling)
+            finished = True
+        finally:
+            self._put_away(session, finished)
+
+    def _put_away(self, session: Session, finished: bool) -> None:
+        """Keep the session of a finished answer for the next turn; one that was left early is of no more use."""
+        if finished and not self._closed:
+            self._spare = session
+        else:
+            session.close()
 
     def _choose(self, session: Session, sampling: Sampling, scorer: Scorer | None):
-        """Ids one after another, each with its log-probability where asked for."""
+        """Ids one after another, each with the log-probabilities of its place where asked for."""
         plain = sampling.greedy and sampling.repetition_penalty == 1.0 and not sampling.logprobs and scorer is None
         while plain:
             self._check_open()
@@ -173,19 +197,21 @@ class LocalEngine(Engine):
             logits = session.logits()
             scores = logits if scorer is None else _checked(scorer(tuple(session.ids), logits.copy()), logits)
             id = chooser.choose(scores, session.ids)
-            yield id, float(log_softmax(logits)[id]) if sampling.logprobs else None
+            yield id, log_softmax(logits) if sampling.logprobs else None
             session.append([id])
 
     def _write(self, chosen, room: int, sampling: Sampling) -> Iterator[Event]:
         """Ids to tokens with text, until the model ends, a stop text is complete, or the room is used up."""
         reader, watcher = self.format.reader(), StopWatcher(sampling.stop)
         count = 0
-        for count, (id, logprob) in enumerate(chosen, start=1):
+        for count, (id, logprobs) in enumerate(chosen, start=1):
             now = perf_counter()
             ended = id in self.format.end_ids
             text = "" if ended else watcher.read(reader.read(id))
             reason = "end" if ended else "stop" if watcher.stopped else "length" if count == room else None
-            yield Token(id, text + watcher.rest() if reason else text, now, logprob)
+            logprob = None if logprobs is None else float(logprobs[id])
+            top = self._likeliest(np.exp(logprobs), sampling.top_logprobs) if sampling.top_logprobs else ()
+            yield Token(id, text + watcher.rest() if reason else text, now, logprob, top)
             if reason:
                 yield End(now, reason)
                 return

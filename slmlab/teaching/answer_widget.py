@@ -87,9 +87,12 @@ class AskBox(Live):
                     break
         self._show(text)
         cost = reply.metrics
-        parts = [f"{cost.new_tokens} tokens", f"first after {cost.ttft_s:.2f} s" if cost.ttft_s is not None else ""]
+        counted = f"{cost.new_tokens} tokens" if cost.new_tokens is not None else ""
+        parts = [counted, f"first after {cost.ttft_s:.2f} s" if cost.ttft_s is not None else ""]
         parts += [f"{cost.decode_tokens_per_s:.0f} per second" if cost.decode_tokens_per_s else ""]
-        ended = {"interrupted": "Stopped. ", "length": "Cut at the length you allowed. "}.get(reply.finish_reason, "")
+        ended = {"interrupted": "Stopped. ", "length": "Cut at the length you allowed. ",
+                 "filtered": "Cut by the service's filter. ", "incomplete": "The connection broke. "}  # fmt: skip
+        ended = ended.get(reply.finish_reason, "")
         return ended + ", ".join(part for part in parts if part) + "."
 
     def _show(self, text: str) -> None:

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from slmlab.errors import BadRequest, UnknownName, nearest
 from slmlab.tables import html_table, text_table
 from slmlab.teaching import progress as record
-from slmlab.teaching import verdicts_decoding, verdicts_measures  # noqa: F401 - importing them registers the verdicts
+from slmlab.teaching import (  # noqa: F401 - importing them registers the verdicts
+    verdicts_decoding,
+    verdicts_endpoints,
+    verdicts_measures,
+)
 from slmlab.teaching.answers import judge
 from slmlab.teaching.exercises import VERDICTS, Exercise, exercises, find
 from slmlab.teaching.quizzes import quizzes

@@ -3,5 +3,6 @@
 from slmlab.teaching.answer_widget import ask_box
 from slmlab.teaching.playground_widget import sampling_playground
 from slmlab.teaching.quiz_widget import quiz
+from slmlab.teaching.side_by_side_widget import side_by_side
 
-__all__ = ["ask_box", "quiz", "sampling_playground"]
+__all__ = ["ask_box", "quiz", "sampling_playground", "side_by_side"]

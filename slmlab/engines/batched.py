@@ -1,0 +1,75 @@
+"""Many answers at once from one ONNX model: every step reads the weights once, for all that are being written.
+
+Gives a LocalEngine for threads to share; each answer is the same, to the last bit, as if it were the only one. Knows
+nothing about networks.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from slmlab.engines.batching import Batcher, Place
+from slmlab.engines.local import LocalEngine, Session
+from slmlab.errors import BadRequest
+from slmlab.records import Sampling
+
+
+class BatchedEngine(LocalEngine):
+    """A model in ONNX form that up to `seats` threads ask at the same time; a thread more waits for a seat."""
+
+    engine = "onnx"
+
+    def __init__(self, card, folder: Path, precision: str, seats: int = 16, threads: int | None = None):
+        super().__init__(card, folder, precision)
+        self.seats = seats
+        self._batcher = Batcher(folder, seats, threads)
+        self.context = self._batcher.context
+        self.threads = self._batcher.threads
+
+    def _session(self, capacity: int) -> "BatchedSession":
+        return BatchedSession(self._batcher, capacity)
+
+    def _put_away(self, session: Session, finished: bool) -> None:
+        session.close()  # its seat is for the next answer
+
+    def _beams(self, ids: Sequence[int], room: int, sampling: Sampling) -> list[int]:
+        raise BadRequest("Beam search writes one answer in many rows, and these rows are for many readers: beams=1.")
+
+    def _logits_of(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
+        session = self._session(len(ids))
+        try:
+            for id in ids:
+                session.append([id])
+                yield session.logits()[None]
+        finally:
+            session.close()
+
+    def close(self) -> None:
+        super().close()
+        self._batcher.close()
+
+
+class BatchedSession(Session):
+    """One text in the batch. An id that was chosen is read by the model when the next one is wanted."""
+
+    def __init__(self, batcher: Batcher, capacity: int):
+        super().__init__(capacity)
+        self._batcher = batcher
+        self._place: Place | None = batcher.sit(capacity)
+        self._logits: np.ndarray | None = None
+        self._unread: list[int] = []
+
+    def _feed(self, ids: Sequence[int]) -> None:
+        self._unread += ids
+
+    def logits(self) -> np.ndarray:
+        if self._unread:
+            ids, self._unread = self._unread, []
+            self._logits = self._batcher.read(self._place, ids)
+        return self._logits
+
+    def close(self) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            self._batcher.leave(place)

@@ -1,0 +1,177 @@
+"""serve(): a server in a process of its own, so that a notebook goes on, and a crash there is no crash here.
+
+The child lives as long as this process: it ends when its standard input does, however we end. Knows nothing about HTTP.
+"""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections import deque
+from pathlib import Path
+from queue import Empty, Queue
+
+from slmlab.errors import BadRequest, SlmLabError, nearest
+from slmlab.providers import Key
+
+PROFILES = ("local", "github-models", "foundry", "nvidia", "ollama")
+LISTENING = "Listening at "  # the beginning of the line that the starter of a server waits for
+START_S = 300  # the first time on a machine, the model is fetched and converted
+_running: list["Server"] = []
+
+
+class Exchange:
+    """One request and the beginning of its answer, as text."""
+
+    def __init__(self, parts: dict, lines: int):
+        self.parts = parts
+        self._lines = lines
+
+    def __str__(self):
+        given = self.parts
+        if not given:
+            return "Nothing was asked yet."
+        headers = [f"{name}: {value}" for name, value in given["headers"].items()]
+        answer = [line for line in given.get("answer", "").split("\n") if line]
+        shown = [line if len(line) <= 160 else f"{line[:60]} ... {line[-95:]}" for line in answer[: self._lines]]
+        more = [f"... and {len(answer) - self._lines} lines more"] if len(answer) > self._lines else []
+        request = [f"{given['method']} {given['path']}", *headers, "", given.get("body", "")]
+        return "\n".join([*request, "", f"{given.get('status', '')}", *shown, *more])
+
+    __repr__ = __str__
+
+
+class Server:
+    """A server that runs: `url` is a client's base URL. `.log()` shows it at work, `.stop()` ends it."""
+
+    def __init__(self, process: subprocess.Popen, profile: str, model: str, key: str | None):
+        self.profile, self.model, self.key = profile, model, Key(key) if key else None
+        self._process = process
+        self._lines: deque[str] = deque(maxlen=1000)
+        self._news: Queue[str | None] = Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        self.url = self._await_start()
+        self.root = self.url.split("/", 3)[0] + "//" + self.url.split("/", 3)[2]
+
+    def _listen(self) -> None:
+        for line in self._process.stdout:
+            self._lines.append(line.rstrip("\n"))
+            self._news.put(line.rstrip("\n"))
+        self._news.put(None)
+
+    def _await_start(self) -> str:
+        try:
+            while (line := self._news.get(timeout=START_S)) is not None:
+                if line.startswith(f"{LISTENING}http"):
+                    return line.removeprefix(LISTENING).strip()
+        except Empty:
+            self.stop()
+            raise SlmLabError(f"The server didn't start within {START_S} s:\n{self.log()}") from None
+        except BaseException:  # an interrupt must leave no process behind
+            self.stop()
+            raise
+        self.stop()
+        raise SlmLabError(f"The server didn't start. {self.log() or 'It said nothing.'}")
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def log(self, lines: int = 20) -> str:
+        """The last lines of the server's log."""
+        return "\n".join(list(self._lines)[-lines:])
+
+    def exchange(self, lines: int = 8) -> Exchange:
+        """The last request as it arrived here, and the first lines of its answer (for a server made with record)."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(self.root + "/practice/exchange", timeout=10) as answer:
+                return Exchange(json.load(answer), lines)
+        except (OSError, ValueError) as fault:
+            raise SlmLabError(f"Nothing was recorded: serve(record=True) keeps the last exchange. ({fault})") from fault
+
+    def stop(self) -> None:
+        """End the server: what it is answering may finish, for some seconds."""
+        if self._process.stdin and not self._process.stdin.closed:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self in _running:
+            _running.remove(self)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def __repr__(self):
+        state = "running" if self.is_running else "stopped"
+        return f"Server({self.url}, {self.profile}, {self.model}, {state})"
+
+
+def serve(
+    model: str = "smollm2-135m",
+    *,
+    profile: str = "local",
+    precision: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    key: str | None = None,
+    seats: int | None = None,
+    waiting: int | None = None,
+    retired: bool = False,
+    per_minute: int | None = None,
+    per_day: int | None = None,
+    minute_s: float | None = None,
+    record: bool = False,
+) -> Server:
+    """Start a server over a model of this machine, and go on when it answers.
+
+    `profile` is the protocol that it speaks: 'local' is OpenAI's own; 'github-models', 'foundry', 'nvidia' and 'ollama'
+    imitate those services, with their limits (`per_minute`, `per_day`, `minute_s`) and their end (`retired`). With
+    `record`, `.exchange()` shows what went over the wire last. It stops with `.stop()`, at the end of a `with` block,
+    or with this process.
+    """
+    if profile not in PROFILES:
+        raise BadRequest(f"Unknown profile {profile!r}. {nearest(str(profile), list(PROFILES))}")
+    options = {"--model": model, "--profile": profile, "--host": host, "--port": port, "--precision": precision,
+               "--seats": seats, "--waiting": waiting, "--per-minute": per_minute, "--per-day": per_day,
+               "--minute-s": minute_s}  # fmt: skip
+    command = [sys.executable, "-m", "slmlab", "serve", "--until-input-ends", *(["--retired"] if retired else [])]
+    command += ["--record"] if record else []
+    command += [f"{name}={value}" for name, value in options.items() if value is not None]
+    environment = dict(os.environ)
+    environment.pop("SLMLAB_SERVER_KEY", None)
+    if key is not None:
+        environment["SLMLAB_SERVER_KEY"] = key  # not among the arguments: those are there for all to read
+    # Where this package isn't installed but stands beside the notebook, the child finds it as we did.
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, (str(Path(__file__).resolve().parents[2]), environment.get("PYTHONPATH")))
+    )
+    own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {
+        "start_new_session": True}  # an interrupt of the cell is not for the server  # fmt: skip
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        encoding="utf-8", errors="replace", env=environment | {"PYTHONIOENCODING": "utf-8"}, **own_group,
+    )  # fmt: skip
+    server = Server(process, profile, model, key)
+    _running.append(server)
+    return server
+
+
+def running() -> list[Server]:
+    """The servers that this process has started and that still run, the newest last."""
+    return [one for one in _running if one.is_running]
+
+
+@atexit.register
+def _stop_all() -> None:
+    for server in list(_running):
+        server.stop()

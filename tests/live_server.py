@@ -1,0 +1,177 @@
+"""A server of this course on a real socket, in a thread of the test; and an engine that says what a test wants said."""
+
+import base64
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+import requests
+import uvicorn
+
+from slmlab.catalog import card
+from slmlab.chat import TokenPiece, as_messages
+from slmlab.engines.contract import Engine, as_sampling
+from slmlab.errors import BadRequest, TooLong
+from slmlab.records import End, Reply, Start, Token
+from slmlab.serving.app import build, listen
+from slmlab.serving.desk import Desk
+from slmlab.serving.practice import PROFILES
+from slmlab.serving.profile import Profile, Switches
+
+# A test of a protocol needs a model, and no second family of it.
+ONE_FAMILY = pytest.mark.parametrize("tiny_folder", ["llama"], indirect=True, scope="session")
+KEYS = {"local": "any", "github-models": "github_pat_practice", "foundry": "foundry-practice-key",
+        "nvidia": "nvapi-practice", "ollama": "any"}  # fmt: skip
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+@dataclass
+class Live:
+    """A server that runs: its address, a client's base URL, and what stands behind it."""
+
+    root: str
+    profile: Profile
+
+    @property
+    def url(self) -> str:
+        return self.root + self.profile.base
+
+    @property
+    def port(self) -> int:
+        return int(self.root.rsplit(":", 1)[1])
+
+    @property
+    def desk(self) -> Desk:
+        return self.profile.desk
+
+    @property
+    def model(self) -> str:
+        return self.profile.models()[0]
+
+    @property
+    def headers(self) -> dict:
+        return {"Authorization": f"Bearer {KEYS[self.profile.name]}"}
+
+    def get(self, path: str, **options) -> requests.Response:
+        return requests.get(self.root + path, headers=self.headers, timeout=20, **options)
+
+    def post(self, path: str | None = None, headers: dict | None = None, **body) -> requests.Response:
+        given = self.headers if headers is None else headers
+        return requests.post(self.root + (path or self.profile.chat_paths[0]), json=body, headers=given, timeout=20)
+
+    def chat(self, messages=HELLO, headers: dict | None = None, **settings) -> requests.Response:
+        body = {"model": self.model, "messages": messages, "max_tokens": 8} | settings
+        return self.post(headers=headers, **body)
+
+    def chunks(self, **settings) -> list[dict]:
+        """The objects of a stream, which has to end as it should."""
+        events = self.chat(stream=True, **settings).content.decode().split("\n\n")
+        assert events[-2:] == ["data: [DONE]", ""]
+        return [json.loads(one.removeprefix("data: ")) for one in events[:-2]]
+
+
+@contextmanager
+def live(engine, profile="local", *, key=None, waiting=32, log=None, **switches) -> Iterator[Live]:
+    """Serve an engine for as long as the block lasts."""
+    served = PROFILES[profile](Desk(engine, waiting), key, Switches(**switches))
+    listening = listen("127.0.0.1", 0, key)
+    config = uvicorn.Config(build(served, log), log_config=None, access_log=False, lifespan="off",
+                            timeout_graceful_shutdown=2)  # fmt: skip
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    until(lambda: server.started)
+    try:
+        yield Live(f"http://127.0.0.1:{listening.getsockname()[1]}", served)
+    finally:
+        server.should_exit = True  # its thread sees it within a tenth of a second
+        if log:
+            thread.join(10)  # what it still has to write is there when the test looks; no other test has to wait
+        served.desk._pool.shutdown(wait=False, cancel_futures=True)  # the engine is the test's
+
+
+def until(happened, most_s: float = 10, step_s: float = 0.01):
+    """Wait for something, and fail when it doesn't come."""
+    end = time.monotonic() + most_s
+    while not (found := happened()):
+        assert time.monotonic() < end, "what the test waits for didn't happen"
+        time.sleep(step_s)
+    return found
+
+
+class ScriptedEngine(Engine):
+    """Says its words, one token each, at a pace: `pace_s` between two, or only as `step` is released."""
+
+    engine, precision, context = "onnx", "int8", 4096
+
+    def __init__(self, *words: str, seats: int = 1, pace_s: float = 0.0, stepwise: bool = False, fault=None):
+        super().__init__(card("smollm2-135m"))
+        self.words, self.seats, self.pace_s, self.fault = words or ("Hello", " there"), seats, pace_s, fault
+        self.step = threading.Semaphore(0) if stepwise else None
+        self.format = self
+        self.asked: list[str] = []
+        self.open = 0  # answers that are being written
+        self.left = 0  # answers whose reader went before their end
+        self._count = threading.Lock()
+
+    def ids(self, text: str) -> list[int]:
+        return list(range(len(text)))
+
+    def tokens(self, text: str) -> list[TokenPiece]:
+        return [TokenPiece(0, one) for one in text]
+
+    def piece(self, id: int) -> TokenPiece:
+        return TokenPiece(id, self.words[id])
+
+    def complete(self, text: str, **settings) -> Reply:
+        return self._reply(text, as_sampling(settings))
+
+    def _answer(self, messages, sampling, scorer, on_end) -> Reply:
+        return self._reply("\n".join(one.content for one in as_messages(messages)), sampling)
+
+    def _reply(self, text: str, sampling) -> Reply:
+        if len(text) > self.context:
+            raise TooLong(f"The prompt has {len(text)} tokens.")
+        if not text:
+            raise BadRequest("The prompt is empty.")
+        self.asked.append(text)
+        return Reply(lambda: self._events(text, sampling), self.name)
+
+    def _events(self, text: str, sampling):
+        self._add(open=1)
+        finished = False
+        try:
+            yield Start(time.perf_counter(), len(text))
+            for id, word in enumerate(self.words[: sampling.max_tokens]):
+                if self.step:
+                    self.step.acquire(timeout=10)
+                time.sleep(self.pace_s)
+                if self.fault and id == len(self.words) - 1:
+                    raise self.fault
+                yield Token(id, word, time.perf_counter())
+            finished = True
+            yield End(time.perf_counter(), "end" if len(self.words) <= sampling.max_tokens else "length")
+        finally:
+            self._add(open=-1, left=not finished)
+
+    def _add(self, **changes):
+        with self._count:
+            for name, change in changes.items():
+                setattr(self, name, getattr(self, name) + change)
+
+
+def png(width: int = 8, height: int = 6) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), "navy").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def png_url(data: bytes | None = None) -> str:
+    return "data:image/png;base64," + base64.b64encode(data or png()).decode()

@@ -1,0 +1,233 @@
+"""engines/batching: many texts in one run of a model, each read as if it were alone."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from slmlab.engines import batching
+from slmlab.engines.batching import BLOCK, Batcher, can_batch
+from slmlab.errors import BadRequest, SlmLabError, WeightsError
+from tests.live_server import until
+
+TEXTS = [[int(one) for one in np.random.default_rng(seed).integers(0, 256, size)] for seed, size in
+         enumerate((1, 5, 40, 129, 200))]  # fmt: skip
+
+
+@pytest.fixture
+def batcher(tiny_onnx_folder):
+    made = Batcher(tiny_onnx_folder, rows=5, threads=1)
+    yield made
+    made.close()
+
+
+def walk(batcher: Batcher, ids: list[int], steps: int, between=lambda step: None) -> list[np.ndarray]:
+    """The logits after a prompt, and after each of the likeliest ids that follow."""
+    place = batcher.sit(len(ids) + steps)
+    try:
+        found = [batcher.read(place, ids)]
+        for step in range(steps):
+            between(step)
+            found.append(batcher.read(place, [int(found[-1].argmax())]))
+        return found
+    finally:
+        batcher.leave(place)
+
+
+def in_threads(*works) -> list:
+    found = [None] * len(works)
+
+    def run(number, work):
+        try:
+            found[number] = work()
+        except SlmLabError as fault:
+            found[number] = fault
+
+    threads = [threading.Thread(target=run, args=one) for one in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive(), "nobody waits for ever"
+    return found
+
+
+def same(first, second) -> bool:
+    return all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_logits_are_the_same_to_the_bit_alone_and_beside_others(batcher):
+    alone = [walk(batcher, ids, 20) for ids in TEXTS]
+    for _ in range(3):
+        together = in_threads(*[lambda ids=ids: walk(batcher, ids, 20) for ids in TEXTS])
+        assert all(same(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_they_are_those_of_the_other_runtime(batcher, tiny_onnx):
+    for ids in TEXTS:
+        session = tiny_onnx._session(256)
+        session.append(ids)
+        assert np.allclose(walk(batcher, ids, 0)[0], session.logits(), atol=1e-4)
+
+
+def test_a_newcomer_joins_in_the_middle_and_changes_nothing(batcher):
+    alone = [walk(batcher, ids, 30) for ids in (TEXTS[1], TEXTS[3])]
+    joined, found = threading.Event(), []
+    newcomer = threading.Thread(target=lambda: found.append(walk(batcher, TEXTS[3], 30, lambda _: joined.set())))
+
+    def between(step):
+        if step == 10:
+            newcomer.start()
+        if step == 20:
+            assert joined.wait(10), "it writes before the first one has ended"
+
+    first = walk(batcher, TEXTS[1], 30, between)
+    newcomer.join(10)
+    assert same(first, alone[0]) and same(found[0], alone[1])
+
+
+def test_those_who_write_at_the_same_time_share_a_run(batcher, monkeypatch):
+    runs = []
+    forward = batcher._forward
+    monkeypatch.setattr(batcher, "_forward", lambda *given: runs.append(given[2].shape) or forward(*given))
+    monkeypatch.setattr(batching, "GATHER_S", 0.1)  # a slow machine gathers them all the same
+    gate = threading.Barrier(5)
+    in_threads(*[lambda: walk(batcher, TEXTS[2], 10, lambda _: gate.wait(10)) for _ in range(5)])
+    steps = [shape for shape in runs if shape[1] == 1]
+    assert len(steps) <= 25 and (5, 1) in steps, f"50 ids were written in {len(steps)} runs"
+
+
+def test_a_long_prompt_is_read_in_blocks_and_others_write_between_them(batcher, monkeypatch):
+    runs = []
+    forward = batcher._forward
+    monkeypatch.setattr(batcher, "_forward", lambda *given: runs.append(given[2].shape) or forward(*given))
+    walk(batcher, TEXTS[4], 0)
+    assert runs == [(1, BLOCK), (1, 200 - BLOCK)]
+
+
+def test_a_place_is_free_again_when_its_text_leaves(tiny_onnx_folder):
+    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
+    first = batcher.sit(10)
+    found = []
+    second = threading.Thread(target=lambda: found.append(batcher.sit(10)))
+    second.start()
+    time.sleep(0.05)
+    assert not found, "the only row is taken"
+    batcher.leave(first)
+    second.join(5)
+    assert found[0].row == first.row
+    batcher.close()
+
+
+def test_a_row_remembers_nothing_of_the_text_before(tiny_onnx_folder):
+    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
+    alone = walk(batcher, TEXTS[1], 5)
+    walk(batcher, TEXTS[4], 20)
+    assert same(walk(batcher, TEXTS[1], 5), alone)
+    batcher.close()
+
+
+def test_a_long_text_has_memory_of_its_own_and_reads_the_same(tiny_onnx_folder, monkeypatch):
+    whole = Batcher(tiny_onnx_folder, rows=2, threads=1)
+    alone = walk(whole, TEXTS[4], 10)
+    whole.close()
+    monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
+    batcher = Batcher(tiny_onnx_folder, rows=2, threads=1)
+    assert batcher._table.capacity == 64
+    long, short = batcher.sit(210), batcher.sit(64)
+    assert long.cache is not batcher._table and short.cache is batcher._table
+    batcher.leave(long), batcher.leave(short)
+    beside = in_threads(lambda: walk(batcher, TEXTS[4], 10), lambda: walk(batcher, TEXTS[2], 20),
+                        lambda: walk(batcher, TEXTS[4], 10))  # fmt: skip
+    assert same(beside[0], alone) and same(beside[2], alone)
+    batcher.close()
+
+
+def test_long_texts_wait_for_each_other_and_not_for_short_ones(tiny_onnx_folder, monkeypatch):
+    monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
+    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
+    held = [batcher.sit(200) for _ in range(batching.LONG_PLACES)]
+    assert len(walk(batcher, TEXTS[1], 3)) == 4, "a short text finds its row"
+    found = []
+    third = threading.Thread(target=lambda: found.append(batcher.sit(200)))
+    third.start()
+    time.sleep(0.05)
+    assert not found
+    batcher.leave(held[0])
+    third.join(5)
+    assert found
+    batcher.close()
+
+
+def test_more_than_the_place_holds_is_refused(batcher, monkeypatch):
+    place = batcher.sit(256)
+    batcher.read(place, TEXTS[4])
+    with pytest.raises(BadRequest, match="room for 256"):
+        batcher.read(place, TEXTS[4])
+    batcher.leave(place)
+
+
+def test_a_full_row_is_read_to_its_last_id(batcher):
+    assert len(walk(batcher, TEXTS[4], 56)) == 57, "256 ids in all, which is the context"
+    beside = in_threads(lambda: walk(batcher, TEXTS[4], 56), lambda: walk(batcher, TEXTS[1], 100))
+    assert same(beside[0], walk(batcher, TEXTS[4], 56))
+
+
+def test_a_run_that_fails_reaches_only_its_askers(batcher, monkeypatch):
+    alone = walk(batcher, TEXTS[1], 20)
+    forward = batcher._forward
+
+    def fail_on_the_long_one(cache, first, ids):
+        if ids.shape[1] == BLOCK:
+            raise RuntimeError("no memory")
+        return forward(cache, first, ids)
+
+    monkeypatch.setattr(batcher, "_forward", fail_on_the_long_one)
+    fault, found = in_threads(lambda: walk(batcher, TEXTS[4], 5), lambda: walk(batcher, TEXTS[1], 20))
+    assert isinstance(fault, SlmLabError) and "no memory" in str(fault)
+    assert same(found, alone)
+    monkeypatch.undo()
+    assert len(walk(batcher, TEXTS[4], 5)) == 6, "and its row is free again"
+
+
+def test_closing_tells_all_who_wait(tiny_onnx_folder, monkeypatch):
+    batcher = Batcher(tiny_onnx_folder, rows=2, threads=1)
+    running, go = threading.Event(), threading.Event()
+    forward = batcher._forward
+
+    def slow(*given):
+        running.set()
+        go.wait(10)
+        return forward(*given)
+
+    monkeypatch.setattr(batcher, "_forward", slow)
+
+    def close():
+        assert running.wait(10)
+        until(lambda: len(batcher._waiting) == 2)
+        threading.Timer(0.05, go.set).start()
+        batcher.close()
+
+    *found, _ = in_threads(*[lambda: walk(batcher, TEXTS[4], 50)] * 3, close)
+    assert [str(one) for one in found] == ["This model was closed."] * 3, "two read, one waits for a row"
+    with pytest.raises(SlmLabError, match="closed"):
+        walk(batcher, TEXTS[1], 1)
+
+
+def test_a_slow_chooser_holds_nobody_up(batcher):
+    slow = batcher.sit(20)
+    batcher.read(slow, TEXTS[1])  # its thread now chooses, and takes its time
+    began = time.perf_counter()
+    assert len(walk(batcher, TEXTS[1], 10)) == 11
+    assert time.perf_counter() - began < 5
+    batcher.leave(slow)
+
+
+def test_what_can_be_batched_is_read_from_the_folder(tiny_onnx_folder, tiny_folder, tmp_path):
+    assert can_batch(tiny_onnx_folder)
+    assert not can_batch(tiny_folder) and not can_batch(tmp_path)
+    (tmp_path / "genai_config.json").write_text("{")
+    assert not can_batch(tmp_path)
+    with pytest.raises(WeightsError, match="genai_config.json"):
+        Batcher(tmp_path, rows=1)
