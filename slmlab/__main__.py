@@ -4,12 +4,12 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import os
 import sys
 from pathlib import Path
 
-from slmlab.errors import MissingPackage, SlmLabError
+from slmlab.errors import SlmLabError
 from slmlab.records import Reply
+from slmlab.serving import command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     chat.set_defaults(run=_chat)
 
     serve = commands.add_parser("serve", help="a server on this machine that speaks OpenAI's protocol, or a provider's")
-    _add_serve_options(serve)
-    serve.set_defaults(run=_serve)
+    command.add_options(serve)
+    serve.set_defaults(run=command.run)
 
     progress = commands.add_parser("progress", help="exercises and quizzes done on this machine")
     progress.add_argument("action", nargs="?", choices=("show", "reset"), default="show")
@@ -90,26 +90,6 @@ def _add_chat_options(chat: argparse.ArgumentParser) -> None:
     options.add_argument("--beams", type=int, default=1)
     options.add_argument("--seed", type=int)
     options.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end the answer at this text")
-
-
-def _add_serve_options(serve: argparse.ArgumentParser) -> None:
-    from slmlab.serving.process import PROFILES
-
-    serve.add_argument("--host", default="127.0.0.1", help="where to listen; beyond this machine only with a key")
-    serve.add_argument("--port", type=int, default=0, help="0 is any that is free (default)")
-    serve.add_argument("--api-key", metavar="KEY", help="ask clients for this key; better kept in SLMLAB_SERVER_KEY")
-    serve.add_argument("--model", default="smollm2-135m", help="a name from `models`, or a folder")
-    serve.add_argument("--precision", choices=("int8", "int4", "fp32", "bf16"))
-    serve.add_argument("--profile", choices=PROFILES, default="local", help="whose protocol to speak")
-    serve.add_argument("--seats", type=int, default=16, help="answers written at the same time (%(default)s)")
-    serve.add_argument("--waiting", type=int, default=32, help="requests that may wait: one more gets a 429")
-    practice = serve.add_argument_group("practice, for a provider's profile")
-    practice.add_argument("--retired", action="store_true", help="answer as the service does that is gone for good")
-    practice.add_argument("--per-minute", type=int, metavar="N", help="requests that a model takes in a minute")
-    practice.add_argument("--per-day", type=int, metavar="N", help="requests that a model takes in a day")
-    practice.add_argument("--minute-s", type=float, default=60, metavar="S", help="how long that minute lasts")
-    practice.add_argument("--record", action="store_true", help="show the last exchange, its key hidden, on a page")
-    serve.add_argument("--until-input-ends", action="store_true", help=argparse.SUPPRESS)
 
 
 def _doctor(parsed) -> int:
@@ -220,26 +200,6 @@ def _answer(reply: Reply, as_json: bool) -> None:
     record["start"] = dataclasses.asdict(reply.start)
     record["tokens"] = [dataclasses.asdict(token) for token in reply.tokens]
     print(json.dumps(record, ensure_ascii=False))
-
-
-def _serve(parsed) -> int:
-    from slmlab.loading import load
-
-    try:
-        from slmlab.serving.app import listen, run
-        from slmlab.serving.profile import Switches
-    except ModuleNotFoundError as fault:
-        raise MissingPackage(f"{fault.name} isn't installed: python -m pip install {fault.name}") from fault
-
-    key = parsed.api_key or os.environ.get("SLMLAB_SERVER_KEY") or None
-    listening = listen(parsed.host, parsed.port, key)  # before the model is loaded: what can't be, is said at once
-    switches = Switches(parsed.retired, parsed.per_minute, parsed.per_day, parsed.minute_s, parsed.record)
-    model = load(parsed.model, precision=parsed.precision, seats=parsed.seats)
-    run(
-        model, listening, key=key, profile=parsed.profile, switches=switches, waiting=parsed.waiting,
-        until_input_ends=parsed.until_input_ends,
-    )  # fmt: skip
-    return 0
 
 
 def _progress(parsed) -> int:

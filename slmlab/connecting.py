@@ -9,14 +9,14 @@ import threading
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from slmlab.addresses import checked_url, is_loopback
 from slmlab.catalog import card
 from slmlab.engines.remote import RemoteEngine
 from slmlab.errors import BadRequest, MissingKey, ProviderError, UnknownName, nearest
 from slmlab.model_card import Card, Published
-from slmlab.providers import Key, Provider, as_key, checked_url, is_loopback, key_of, provider, providers
+from slmlab.providers import Key, Provider, as_key, key_of, provider, providers
 
 SDKS = ("openai", "azure")
-PRACTICE_KEYS = {"github-models": "github_pat_practice", "foundry": "practice", "nvidia": "nvapi-practice"}
 _practice_servers: dict[str, object] = {}
 _starting = threading.Lock()
 
@@ -82,11 +82,10 @@ def endpoint(name: str, *, practice: bool | None = None) -> Endpoint:
         print(f"{who.name}, live at {live.url}.")
         return live
     server = _practice_server(who.practice or "local")
-    key = server.key or PRACTICE_KEYS.get(server.profile)
     protocol = f"the protocol of {who.name[0].lower() + who.name[1:] if who.name.startswith('A ') else who.name}"
     protocol = protocol if who.practice else "OpenAI's protocol"
     print(f"{why}: a practice server at {server.url} speaks {protocol}; its answers come from {server.model}.")
-    return Endpoint(who, server.url, as_key(key) if key else None, live=False, server=server)
+    return Endpoint(who, server.url, server.key, live=False, server=server)
 
 
 def _placed(where, url: str | None, key: Key | None) -> Endpoint:
@@ -100,8 +99,6 @@ def _placed(where, url: str | None, key: Key | None) -> Endpoint:
     if hasattr(where, "url") and hasattr(where, "key"):
         own = key or (as_key(where.key) if where.key else None)
         who = _of_profile(getattr(where, "profile", None))
-        if own is None and who.practice in PRACTICE_KEYS and is_loopback(where.url):
-            own = as_key(PRACTICE_KEYS[who.practice])
         return Endpoint(who, checked_url(where.url, own), own, live=who.practice is None)
     if isinstance(where, str) and "://" in where:
         address = checked_url(where, key)

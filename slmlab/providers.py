@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
-from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from slmlab.catalog import as_record, card, cards, data_folder, read_toml
 from slmlab.errors import BadRequest, SlmLabError, UnknownName, nearest
@@ -171,36 +169,6 @@ def as_key(text: str, place: str = "key") -> Key:
     if not key.isascii() or not all("!" <= letter <= "~" for letter in key):
         raise BadRequest(f"{place} holds a blank or a letter that no key has. Copy the key again; it isn't shown here.")
     return key
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this very machine; a name that only begins like an address does not."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def checked_url(text: str, key: Key | None = None, *, plain_http: bool = False) -> str:
-    """A URL that may be asked, and that this key may be sent to; else a refusal that doesn't repeat a password."""
-    if not isinstance(text, str):
-        raise BadRequest(f"A URL is text, not {type(text).__name__}.")
-    text = text.strip().rstrip("/")
-    try:
-        parts = urlsplit(text)
-        whole = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        whole = False
-    if not whole or any(letter.isspace() or not letter.isprintable() for letter in text):
-        raise BadRequest("This isn't a URL that can be asked: http:// or https://, a host, no blanks.")
-    if parts.username is not None or parts.password is not None:
-        raise BadRequest("A URL holds no user and no password: leave them out and give key=...")
-    if parts.query or parts.fragment:
-        raise BadRequest("The base URL of a service ends before ? and #: leave them out.")
-    if key and parts.scheme == "http" and not is_loopback(text) and not plain_http:
-        raise BadRequest(f"http to {parts.hostname} would show the key to every machine on the way: use https.")
-    return text
 
 
 def _known(model: str | Card) -> Card | None:

@@ -18,6 +18,7 @@ from slmlab.chat import TokenPiece, as_messages
 from slmlab.engines.contract import Engine, as_sampling
 from slmlab.errors import BadRequest, TooLong
 from slmlab.records import End, Reply, Start, Token
+from slmlab.serving import process
 from slmlab.serving.app import build, listen
 from slmlab.serving.desk import Desk
 from slmlab.serving.practice import PROFILES
@@ -25,8 +26,7 @@ from slmlab.serving.profile import Profile, Switches
 
 # A test of a protocol needs a model, and no second family of it.
 ONE_FAMILY = pytest.mark.parametrize("tiny_folder", ["llama"], indirect=True, scope="session")
-KEYS = {"local": "any", "github-models": "github_pat_practice", "foundry": "foundry-practice-key",
-        "nvidia": "nvapi-practice", "ollama": "any"}  # fmt: skip
+KEYS = {name: key or "any" for name, key in process.PROFILES.items()}
 HELLO = [{"role": "user", "content": "Hello"}]
 
 

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from slmlab import connecting
+from slmlab.addresses import checked_url
 from slmlab.connecting import Endpoint, connect, endpoint
 from slmlab.errors import BadRequest, MissingKey, ProviderError, SlmLabError, UnknownName
-from slmlab.providers import Key, checked_url, provider, providers
+from slmlab.providers import Key, provider, providers
 from tests.scripted_server import ScriptedServer, answer_json, stream
 
 SECRET = "nvapi-PLANTED-22"
@@ -119,12 +120,6 @@ def test_a_server_of_ones_own_is_connected_to(server, profile):
     wanted = "microsoft/phi-4-mini-instruct" if profile == "nvidia" else "phi-4-mini"
     assert server.bodies[0]["model"] == wanted
     assert server.requests[0]["headers"]["authorization"] == "Bearer nvapi-x"
-
-
-def test_a_practice_server_of_nvidia_without_a_key_gets_one_of_its_form(server):
-    own = SimpleNamespace(url=server.url, key=None, profile="nvidia")
-    assert connect(own, "phi-4-mini").ask("Hi").text == "Hello"
-    assert server.requests[0]["headers"]["authorization"].startswith("Bearer nvapi-")
 
 
 @pytest.mark.parametrize(

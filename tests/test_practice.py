@@ -215,4 +215,12 @@ def test_an_sdk_reads_logprobs_and_completions_and_models(tiny_batched):
 
 
 def test_each_profile_that_a_server_can_be_started_with_is_here():
-    assert tuple(PROFILES) == process.PROFILES
+    assert tuple(PROFILES) == tuple(process.PROFILES)
+
+
+@pytest.mark.parametrize("name", [name for name, key in process.PROFILES.items() if key])
+def test_the_key_to_practise_with_is_one_that_its_profile_takes(name):
+    key = {"Authorization": f"Bearer {process.PROFILES[name]}"}
+    with live(ScriptedEngine("Answer"), name) as server:
+        assert server.chat(headers=key).status_code == 200
+        assert server.chat(headers={"Authorization": ""}).status_code == 401

@@ -6,7 +6,7 @@ import pytest
 
 from slmlab.catalog import card, cards
 from slmlab.errors import BadRequest, UnknownName
-from slmlab.providers import Key, as_key, is_loopback, key_of, provider, providers, status_table
+from slmlab.providers import Key, as_key, key_of, provider, providers, status_table
 
 SECRET = "nvapi-PLANTED-1"
 
@@ -110,10 +110,3 @@ def test_the_status_table_has_a_line_per_service_with_date_and_grade():
     for one in providers().values():
         assert str(one.status_date) in str(table) and escape(one.name) in table._repr_html_()
     assert "retired" in str(table) and "secondary" in repr(table)
-
-
-@pytest.mark.parametrize(("url", "here"), [("http://127.9.9.9:1", True), ("http://[::1]:1/v1", True),
-                                           ("http://localhost/", True), ("http://127.0.0.1.evil.com", False),
-                                           ("https://x", False)])  # fmt: skip
-def test_loopback_is_this_machine_and_no_name_that_looks_like_it(url, here):
-    assert is_loopback(url) is here

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "slmlab"
 # Top floor first. A module may import from any floor below its own, and from none beside or above.
 FLOORS = (
     "__main__",
+    "serving.command",
     "loading  connecting  serving.app",
     "engines.onnx engines.transformers engines.batched engines.openai engines.azure  doctor  teaching.widgets"
     " serving.practice",
@@ -18,12 +19,12 @@ FLOORS = (
     "weights  hardware  engines.batching engines.faults  teaching.plots teaching.evaluate teaching.checks"
     "  serving.profile",
     "hub  machines  teaching.answer_plots teaching.model_plots teaching.verdicts_decoding teaching.verdicts_measures"
-    " teaching.verdicts_endpoints  serving.desk serving.process",
+    " teaching.verdicts_endpoints  serving.desk serving.process serving.ollama_wire",
     "engines.contract  sources  providers  teaching.exercises teaching.quizzes teaching.live serving.wire",
     "catalog  chat  sampling  metrics  findings  troubles  teaching.drawing teaching.answers teaching.progress",
     "model_card  probe  convert  serving.page serving.limits serving.telemetry serving.exchange",
     "architecture",
-    "records  tables  pictures",
+    "records  tables  pictures  addresses",
     "errors",
 )
 FLOOR_OF = {room: -number for number, floor in enumerate(FLOORS) for room in floor.split()}

@@ -7,10 +7,10 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 
+from slmlab.addresses import is_loopback
 from slmlab.engines.faults import Broken, Fault, fault_of_answer, fault_of_connection, fault_of_event
 from slmlab.engines.remote import CONNECT_S, RemoteEngine
 from slmlab.errors import BadRequest, MissingPackage
-from slmlab.providers import is_loopback
 
 EXTRAS = ("logprobs", "top_logprobs", "stream_options")  # what the SDK has no argument for
 

@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from slmlab.addresses import is_loopback
 from slmlab.errors import ProviderError
-from slmlab.providers import Key, Provider, is_loopback
+from slmlab.providers import Key, Provider
 
 LONGEST_WAIT_S = 60.0
 TRIES = 3

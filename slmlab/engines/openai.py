@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterator
 
+from slmlab.addresses import is_loopback
 from slmlab.engines.faults import Broken, Fault, fault_of_answer, fault_of_connection, fault_of_event
 from slmlab.engines.remote import CHAT, CONNECT_S, RemoteEngine
 from slmlab.errors import MissingPackage
-from slmlab.providers import is_loopback
 
 
 class OpenAIEngine(RemoteEngine):

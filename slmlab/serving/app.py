@@ -3,7 +3,6 @@
 Loopback by default; anything wider demands a key. Knows nothing about notebooks: serving.process starts it for them.
 """
 
-import ipaddress
 import socket
 import sys
 import threading
@@ -17,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from slmlab.addresses import is_loopback_host
 from slmlab.engines.contract import Engine
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.serving.desk import WAITING, Desk
@@ -88,7 +88,7 @@ def listen(host: str, port: int, key: str | None) -> socket.socket:
         raise BadRequest(f"port={port} is out of range: 1 to 65535, or 0 for any that is free.")
     if key is not None and (not key.strip() or not key.isascii() or not key.isprintable()):
         raise BadRequest("A server's key is text in plain letters, digits and signs, and not empty.")
-    if key is None and not is_loopback(host):
+    if key is None and not is_loopback_host(host):
         raise BadRequest(
             f"Listening at {host} lets the whole network ask this model. Give a key (SLMLAB_SERVER_KEY=... or "
             "--api-key), or stay at 127.0.0.1."
@@ -104,13 +104,6 @@ def listen(host: str, port: int, key: str | None) -> socket.socket:
         reason = getattr(fault, "strerror", None) or fault
         raise SlmLabError(f"Can't listen at {host} port {port}: {reason}. Take another: --port 0 finds one.") from fault
     return found
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _root(listening: socket.socket) -> str:
@@ -142,7 +135,7 @@ class SameOrigin:
 
 def _is_from_here(headers: dict[bytes, bytes]) -> bool:
     origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
-    return all(is_loopback(_hostname(url)) for url in (origin, host and f"//{host}") if url)
+    return all(is_loopback_host(_hostname(url)) for url in (origin, host and f"//{host}") if url)
 
 
 def _hostname(url: str) -> str:

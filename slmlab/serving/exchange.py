@@ -4,9 +4,10 @@ An ASGI layer that a practice server wears, so that a lesson can show what a cli
 """
 
 import json
-from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from slmlab.addresses import is_loopback_host
 
 PATH = "/practice/exchange"
 SECRET = ("authorization", "api-key", "cookie")
@@ -56,7 +57,7 @@ class Recorder:
 
 def _is_here(scope: Scope) -> bool:
     """Whether a client of this machine asks: an exchange holds what its asker wrote, and PATH wants no key."""
-    return bool(scope["client"]) and ip_address(scope["client"][0]).is_loopback
+    return bool(scope["client"]) and is_loopback_host(scope["client"][0])
 
 
 def _request(scope: Scope) -> dict:

@@ -23,7 +23,7 @@ def sentence(profile) -> str:
 
 def page(profile, root: str) -> str:
     model = profile.models()[0]
-    key = " -H 'Authorization: Bearer YOUR_KEY'" if profile.key or profile.practice_key else ""
+    key = " -H 'Authorization: Bearer YOUR_KEY'" if profile.wants_key else ""
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Why is the sky blue?"}]})
     call = f"curl {root}{profile.chat_paths[0]}{key} -H 'Content-Type: application/json' -d '{body}'"
     paths = (*profile.chat_paths, *profile.completion_paths, *profile.model_paths, "/health", profile.metrics_path)

@@ -71,7 +71,6 @@ class GitHubModels(AzureProfile):
     chat_paths = ("/inference/chat/completions", "/chat/completions")  # models.github.ai, and the older host
     completion_paths = ()
     model_paths = ("/inference/models", "/models")
-    practice_key = "github_pat_practice"
     most_tokens = 8000
     day_s = 86_400
 
@@ -152,7 +151,6 @@ class Foundry(AzureProfile):
                   "/models/chat/completions")  # fmt: skip
     completion_paths = ("/openai/v1/completions",)
     model_paths = ("/openai/v1/models",)
-    practice_key = "foundry-practice-key"
 
     def __init__(self, desk, key=None, switches=None):
         super().__init__(desk, key, switches)

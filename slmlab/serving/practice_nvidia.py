@@ -27,7 +27,6 @@ class Nvidia(Profile):
     title = "NVIDIA NIM"
     metrics_path = "/v1/metrics"
     metrics_prefix = "vllm:"  # what runs inside a NIM container names them so
-    practice_key = "nvapi-practice"
 
     def __init__(self, desk, key=None, switches=None):
         super().__init__(desk, key, switches)

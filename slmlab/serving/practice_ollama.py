@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import time
-from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -14,16 +13,19 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from slmlab.catalog import cards
-from slmlab.errors import BadRequest
-from slmlab.pictures import as_picture
-from slmlab.records import End, Message, Sampling, Token
+from slmlab.records import End, Message
 from slmlab.serving.desk import Accepted, whole
+from slmlab.serving.ollama_wire import (
+    check_supported,
+    figures,
+    read_message,
+    read_sampling,
+    said_by_model,
+    tagged,
+)
 from slmlab.serving.profile import Profile
-from slmlab.serving.wire import ROLES, Ask, Refusal, one_line
+from slmlab.serving.wire import Ask, Refusal, one_line
 
-DONE = {"end": "stop", "stop": "stop", "length": "length"}
-OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "stop": "stop",
-           "num_predict": "max_tokens", "repeat_penalty": "repetition_penalty"}  # fmt: skip
 BLOCK = 4 << 20
 
 
@@ -36,14 +38,14 @@ class Ollama(Profile):
     def __init__(self, desk, key=None, switches=None):
         super().__init__(desk, key, switches)
         own = self.engine.card.ids.ollama or self.engine.name
-        self._known = {_tagged(one.ids.ollama) for one in cards().values() if one.ids.ollama} | {_tagged(own)}
-        self._pulled = {_tagged(own)}
+        self._known = {tagged(one.ids.ollama) for one in cards().values() if one.ids.ollama} | {tagged(own)}
+        self._pulled = {tagged(own)}
 
     def models(self) -> list[str]:
         return sorted(self._pulled)
 
     def find_model(self, asked: str | None) -> str:
-        if not isinstance(asked, str) or _tagged(asked) not in self._pulled:
+        if not isinstance(asked, str) or tagged(asked) not in self._pulled:
             raise Refusal(404, "not_found", f"model '{asked}' not found")
         return asked
 
@@ -94,16 +96,16 @@ class Ollama(Profile):
 
     async def _delete(self, request: Request) -> Response:
         body = await self.body(request)
-        self._pulled.discard(_tagged(self.find_model(body.get("model") or body.get("name"))))
+        self._pulled.discard(tagged(self.find_model(body.get("model") or body.get("name"))))
         return Response()
 
     async def _pull(self, request: Request) -> Response:
         body = await self.body(request)
         name = body.get("model") or body.get("name")
-        if not isinstance(name, str) or _tagged(name) not in self._known:
+        if not isinstance(name, str) or tagged(name) not in self._known:
             lines = [{"status": "pulling manifest"}, {"error": "pull model manifest: file does not exist"}]
             return _answer(_each(lines), body.get("stream", True))
-        return _answer(self._pulling(_tagged(name)), body.get("stream", True))
+        return _answer(self._pulling(tagged(name)), body.get("stream", True))
 
     async def _pulling(self, name: str) -> AsyncIterator[dict]:
         """The lines of a pull. Nothing is downloaded: what is counted is the reading of the files that are here."""
@@ -127,25 +129,27 @@ class Ollama(Profile):
     async def _api_chat(self, request: Request) -> Response:
         body = await self.body(request)
         name = self.find_model(body.get("model"))
-        _check_supported(body, name)
+        check_supported(body, name)
         given = body.get("messages") or []
-        messages = tuple(_message(one) for one in (given if isinstance(given, list) else [given]))
+        messages = tuple(read_message(one) for one in (given if isinstance(given, list) else [given]))
         if not messages:  # as Ollama does: the model is loaded, nothing is asked
-            return JSONResponse(self._line(name, {"message": _said("")}) | {"done": True, "done_reason": "load"})
-        ask = Ask(name, _sampling(body), messages=messages)
-        return await self._reply(request, ask, body, lambda text: {"message": _said(text)})
+            return JSONResponse(
+                self._line(name, {"message": said_by_model("")}) | {"done": True, "done_reason": "load"}
+            )
+        ask = Ask(name, read_sampling(body), messages=messages)
+        return await self._reply(request, ask, body, lambda text: {"message": said_by_model(text)})
 
     async def _generate(self, request: Request) -> Response:
         body = await self.body(request)
         name = self.find_model(body.get("model"))
-        _check_supported(body, name)
+        check_supported(body, name)
         prompt = body.get("prompt") or ""
         if not prompt:
             return JSONResponse(self._line(name, {"response": ""}) | {"done": True, "done_reason": "load"})
         system = [Message("system", body["system"])] if body.get("system") else []
-        user = _message({"role": "user", "content": prompt, "images": body.get("images")})
+        user = read_message({"role": "user", "content": prompt, "images": body.get("images")})
         raw = {"text": prompt} if body.get("raw") else {"messages": (*system, user)}
-        return await self._reply(request, Ask(name, _sampling(body), **raw), body, lambda text: {"response": text})
+        return await self._reply(request, Ask(name, read_sampling(body), **raw), body, lambda text: {"response": text})
 
     async def _reply(self, request: Request, ask: Ask, body: dict, said) -> Response:
         began = time.perf_counter()
@@ -153,7 +157,7 @@ class Ollama(Profile):
         if body.get("stream", True) is False:
             prompt_tokens, tokens, end = await whole(events, request.is_disconnected)
             line = self._line(ask.model, said("".join(token.text for token in tokens)))
-            return JSONResponse(line | _figures(began, prompt_tokens, tokens, end))
+            return JSONResponse(line | figures(began, prompt_tokens, tokens, end))
         first = await anext(events)
         return _answer(self._lines(ask.model, first, events, said, began), True)
 
@@ -163,7 +167,7 @@ class Ollama(Profile):
             async with aclosing(events):
                 async for event in events:
                     if isinstance(event, End):
-                        yield self._line(name, said("")) | _figures(began, first.prompt_tokens, tokens, event)
+                        yield self._line(name, said("")) | figures(began, first.prompt_tokens, tokens, event)
                         return
                     tokens.append(event)
                     if event.text:
@@ -174,53 +178,6 @@ class Ollama(Profile):
 
     def _line(self, name: str, said: dict) -> dict:
         return {"model": name, "created_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", **said, "done": False}
-
-
-def _tagged(name: str) -> str:
-    return name if ":" in name else f"{name}:latest"
-
-
-def _said(text: str) -> dict:
-    return {"role": "assistant", "content": text}
-
-
-def _check_supported(body: dict, name: str) -> None:
-    for field, words in (("tools", "tools"), ("think", "thinking"), ("format", "structured outputs")):
-        if body.get(field):
-            raise Refusal(400, "unsupported", f'"{name}" does not support {words}')
-
-
-def _message(one) -> Message:
-    role, content = (one.get("role"), one.get("content") or "") if isinstance(one, dict) else (None, None)
-    if role not in list(ROLES) or not isinstance(content, str):
-        raise Refusal(400, "invalid", "a message has a role (system, user, assistant) and a content")
-    try:
-        pictures = tuple(as_picture(b64decode(picture)) for picture in one.get("images") or [])
-    except (ValueError, TypeError, BadRequest) as fault:
-        raise Refusal(400, "invalid_image", f"illegal base64 or image data: {fault}") from None
-    return Message(ROLES[role], content, pictures)
-
-
-def _sampling(body: dict) -> Sampling:
-    options = body.get("options") or {}
-    if not isinstance(options, dict):
-        raise Refusal(400, "invalid", "options has to be an object")
-    settings = {ours: options[name] for name, ours in OPTIONS.items() if options.get(name) is not None}
-    if settings.get("max_tokens") in (-1, -2):
-        settings.pop("max_tokens")  # "no limit" there
-    try:
-        return Sampling(**({"max_tokens": 512} | settings))
-    except BadRequest as fault:
-        raise Refusal(400, "invalid", str(fault)) from None
-
-
-def _figures(began: float, prompt_tokens: int, tokens: list[Token], end: End) -> dict:
-    """What the answer cost, in nanoseconds: reading the prompt until the first token, writing from there."""
-    first_s = tokens[0].time_s if tokens else end.time_s
-    times = {"total_duration": time.perf_counter() - began, "load_duration": 0,
-             "prompt_eval_duration": first_s - began, "eval_duration": end.time_s - first_s}  # fmt: skip
-    return {"done": True, "done_reason": DONE.get(end.reason, end.reason), "prompt_eval_count": prompt_tokens,
-            "eval_count": len(tokens), **{name: int(1e9 * value) for name, value in times.items()}}  # fmt: skip
 
 
 def _digest(file: Path) -> str:

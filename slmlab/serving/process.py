@@ -17,7 +17,14 @@ from queue import Empty, Queue
 from slmlab.errors import BadRequest, SlmLabError, nearest
 from slmlab.providers import Key
 
-PROFILES = ("local", "github-models", "foundry", "nvidia", "ollama")
+# Whose protocol a server can speak, and a key to practise with, of the form that the service gives out.
+PROFILES = {
+    "local": None,
+    "github-models": "github_pat_practice",
+    "foundry": "foundry-practice",
+    "nvidia": "nvapi-practice",
+    "ollama": None,
+}
 LISTENING = "Listening at "  # the beginning of the line that the starter of a server waits for
 START_S = 300  # the first time on a machine, the model is fetched and converted
 _running: list["Server"] = []
@@ -45,10 +52,13 @@ class Exchange:
 
 
 class Server:
-    """A server that runs: `url` is a client's base URL. `.log()` shows it at work, `.stop()` ends it."""
+    """A server that runs: a client's base URL is `url`, and `key` a key that it takes. `.log()` shows it at work,
+    `.stop()` ends it."""
 
     def __init__(self, process: subprocess.Popen, profile: str, model: str, key: str | None):
-        self.profile, self.model, self.key = profile, model, Key(key) if key else None
+        self.profile, self.model = profile, model
+        given = key or PROFILES[profile]
+        self.key = Key(given) if given else None
         self._process = process
         self._lines: deque[str] = deque(maxlen=1000)
         self._news: Queue[str | None] = Queue()

@@ -20,6 +20,7 @@ from slmlab.errors import BadRequest, UnknownName
 from slmlab.records import End, Token
 from slmlab.serving.desk import Accepted, Desk, whole
 from slmlab.serving.page import page
+from slmlab.serving.process import PROFILES
 from slmlab.serving.telemetry import Telemetry
 from slmlab.serving.wire import Ask, Refusal, Writer, in_words, line, model_list, read_chat, read_completion
 
@@ -57,7 +58,6 @@ class Profile:
     model_paths: tuple[str, ...] = ("/v1/models",)
     metrics_path = "/metrics"
     metrics_prefix = "slmlab:"
-    practice_key: str | None = None  # a key that the practice service takes, where it wants one
 
     def __init__(self, desk: Desk, key: str | None = None, switches: Switches | None = None):
         self.desk, self.key, self.switches = desk, key, switches or Switches()
@@ -83,6 +83,10 @@ class Profile:
     def authorize(self, request: Request) -> None:
         if self.key is not None and not self.has_key(request):
             raise Refusal(401, "invalid_api_key", "The API key is missing or wrong.")
+
+    @property
+    def wants_key(self) -> bool:
+        return bool(self.key or PROFILES[self.name])
 
     def has_key(self, request: Request) -> bool:
         """Whether the request carries this server's key, in either header that clients use."""

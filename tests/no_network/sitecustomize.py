@@ -18,7 +18,7 @@ def _stays_here(host) -> bool:
         return True
     if host.startswith("127.") and host.replace(".", "").isdigit():
         return True
-    if host.split("%")[0] in ("::1", "::ffff:127.0.0.1"):
+    if host.split("%")[0] in ("::1", "::ffff:127.0.0.1", "0.0.0.0", "::"):  # the last two are where a server listens
         return True
     import socket
 
