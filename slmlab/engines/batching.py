@@ -34,6 +34,7 @@ class KeyValues:
         self.arrays = [np.zeros((rows, heads, capacity + 1, size), kind) for _ in range(2 * layers)]
         self.lengths = np.zeros(rows, dtype=np.int64)  # ids that the model has read in each row
         self.capacity = capacity
+        self.bindings: dict[tuple[int, int], object] = {}  # first row and number of rows, to the runtime's view of them
 
 
 @dataclass(frozen=True)
@@ -189,16 +190,22 @@ class Batcher:
         count, width = ids.shape
         lengths = cache.lengths[first : first + count] + width
         mask = (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
-        binding = self._session.io_binding()
+        binding = cache.bindings.get((first, count)) or self._bind(cache, first, count)
         binding.bind_cpu_input("input_ids", ids)
         binding.bind_cpu_input("attention_mask", mask)
+        binding.bind_output("logits", "cpu")  # anew each time: its size is that of the ids
+        self._session.run_with_iobinding(binding)
+        return binding.get_outputs()[0].numpy()
+
+    def _bind(self, cache: KeyValues, first: int, count: int):
+        """Tell the runtime where the keys and values of these rows are: once, for they never move."""
+        binding = cache.bindings[first, count] = self._session.io_binding()
         binding.bind_output("logits", "cpu")
         for past, present, array in zip(self._past, self._present, cache.arrays, strict=True):
             place = ("cpu", 0, array.dtype.type, (count, *array.shape[1:]), array[first].ctypes.data)
             binding.bind_input(past, *place)
             binding.bind_output(present, *place)
-        self._session.run_with_iobinding(binding)
-        return binding.get_outputs()[0].numpy()
+        return binding
 
 
 def _open_session(folder: Path, threads: int):
