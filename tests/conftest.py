@@ -8,6 +8,34 @@ from pathlib import Path
 import pytest
 
 from slmlab.catalog import card_of_folder
+from slmlab.errors import SlmLabError
+from tests.planted import shown_in
+
+_messages: list[str] = []
+
+
+def pytest_configure():
+    """Every error of slmlab is watched from here on, also one that a test catches."""
+    made = SlmLabError.__init__
+
+    def watched(self, *arguments, **options):
+        _messages.append(str(arguments))
+        made(self, *arguments, **options)
+
+    SlmLabError.__init__ = watched
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test that passes and shows a planted key, in its output, its log or an error's message, fails after all."""
+    report = yield
+    seen = [text for _, text in report.sections] + _messages
+    _messages.clear()
+    if report.when == "call" and report.passed and (found := shown_in("\n".join(seen))):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} shows a planted key: {', '.join(found)}"
+    return report
+
 
 TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"

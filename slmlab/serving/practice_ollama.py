@@ -23,6 +23,7 @@ from slmlab.serving.ollama_wire import (
     said_by_model,
     tagged,
 )
+from slmlab.serving.page import sentence
 from slmlab.serving.profile import Profile
 from slmlab.serving.wire import Ask, Refusal, one_line
 
@@ -54,7 +55,7 @@ class Ollama(Profile):
 
     def extra_routes(self) -> list[Route]:
         return [
-            Route("/", lambda request: PlainTextResponse("Ollama is running")),
+            Route("/", lambda request: PlainTextResponse(f"Ollama is running\n{sentence(self)}\n")),
             Route("/api/version", self._version),
             Route("/api/tags", self._tags),
             Route("/api/ps", self._tags),
