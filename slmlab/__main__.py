@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from slmlab.errors import SlmLabError
-from slmlab.records import Reply
+from slmlab.reply import Reply
 from slmlab.serving import command
 
 

@@ -11,7 +11,8 @@ from time import perf_counter
 
 from slmlab.errors import BadRequest
 from slmlab.probe import best_threads
-from slmlab.records import Metrics, Reply
+from slmlab.records import Metrics
+from slmlab.reply import Reply
 
 
 def median_metrics(runs: Iterable[Metrics]) -> Metrics:

@@ -4,7 +4,8 @@ import pytest
 
 from slmlab.chat import TokenPiece
 from slmlab.errors import UnknownName
-from slmlab.records import End, Reply, Start, Token, TokenProbability
+from slmlab.records import End, Start, Token, TokenProbability
+from slmlab.reply import Reply
 from slmlab.teaching.evaluate import Question, leans, mean_logprob, questions, says, score
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from slmlab.errors import UnknownName
-from slmlab.records import End, Reply, Start, Token
+from slmlab.records import End, Start, Token
+from slmlab.reply import Reply
 from slmlab.teaching import exercises
 from slmlab.teaching.checks import check
 

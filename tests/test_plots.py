@@ -20,7 +20,8 @@ from slmlab import catalog
 from slmlab.chat import TokenPiece
 from slmlab.errors import BadRequest
 from slmlab.hardware import Machine, will_it_fit
-from slmlab.records import End, Metrics, Reply, Start, Token, TokenProbability
+from slmlab.records import End, Metrics, Start, Token, TokenProbability
+from slmlab.reply import Reply
 from slmlab.teaching import drawing, plots
 
 LAPTOP = Machine(ram_total_bytes=8_000_000_000, ram_available_bytes=5_000_000_000)

@@ -20,10 +20,11 @@ FLOORS = (
     "  serving.profile",
     "hub  machines  teaching.answer_plots teaching.model_plots teaching.verdicts_decoding teaching.verdicts_measures"
     " teaching.verdicts_endpoints  serving.desk serving.process serving.ollama_wire",
-    "engines.contract  sources  providers  teaching.exercises teaching.quizzes teaching.live serving.wire",
+    "engines.contract  engines.session  sources  providers  serving.wire"
+    "  teaching.exercises teaching.quizzes teaching.live",
     "catalog  chat  sampling  metrics  findings  troubles  teaching.drawing teaching.answers teaching.progress",
     "model_card  probe  convert  serving.page serving.limits serving.telemetry serving.exchange",
-    "architecture",
+    "architecture  reply",
     "records  tables  pictures  addresses",
     "errors",
 )

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from slmlab.errors import BadRequest, UnknownName
-from slmlab.records import End, Reply, Sampling, Start, Token, TokenProbability
+from slmlab.records import End, Sampling, Start, Token, TokenProbability
+from slmlab.reply import Reply
 from slmlab.sampling import filter_probabilities
 from slmlab.teaching import live, progress
 from slmlab.teaching.widgets import ask_box, quiz, sampling_playground

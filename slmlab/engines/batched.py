@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from slmlab.engines.batching import Batcher, Place
-from slmlab.engines.local import LocalEngine, Session
+from slmlab.engines.local import LocalEngine
+from slmlab.engines.session import Session
 from slmlab.errors import BadRequest
 from slmlab.records import Sampling
 

@@ -9,7 +9,8 @@ from dataclasses import fields, replace
 from slmlab.chat import as_messages
 from slmlab.errors import BadRequest, nearest
 from slmlab.pictures import as_pictures
-from slmlab.records import Message, Reply, Sampling
+from slmlab.records import Message, Sampling
+from slmlab.reply import Reply
 
 
 class Engine:

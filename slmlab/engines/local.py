@@ -12,39 +12,13 @@ import numpy as np
 
 from slmlab.chat import ChatFormat, StopWatcher, TokenPiece, as_messages
 from slmlab.engines.contract import Engine, as_sampling
+from slmlab.engines.session import Session
 from slmlab.errors import BadRequest, SlmLabError, TooLong
-from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, TokenProbability
+from slmlab.records import End, Event, Message, Sampling, Start, Token, TokenProbability
+from slmlab.reply import Reply
 from slmlab.sampling import Chooser, filter_probabilities, log_softmax, softmax
 
 Scorer = Callable[[Sequence[int], np.ndarray], np.ndarray]
-
-
-class Session:
-    """One text being read and written: the ids the runtime has taken in, and the logits that follow them."""
-
-    def __init__(self, capacity: int):
-        self.ids: list[int] = []
-        self.capacity = capacity
-
-    def append(self, ids: Sequence[int]) -> None:
-        self.ids.extend(ids)
-        self._feed(ids)
-
-    def _feed(self, ids: Sequence[int]) -> None:
-        raise TypeError("a runtime's session defines _feed")
-
-    def logits(self) -> np.ndarray:
-        """The logits after the last id, one number for each id of the vocabulary."""
-        raise TypeError("a runtime's session defines logits")
-
-    def close(self) -> None:
-        """Give back what the runtime holds for this text."""
-
-    def take_likeliest(self) -> int:
-        """Choose the likeliest next id and take it in: a runtime may do so without handing its logits over."""
-        id = int(np.argmax(self.logits()))
-        self.append([id])
-        return id
 
 
 class LocalEngine(Engine):

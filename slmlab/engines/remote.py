@@ -15,7 +15,8 @@ from slmlab.engines.faults import LONGEST_WAIT_S, TRIES, Broken, Fault, Place, a
 from slmlab.errors import BadRequest, IncompleteAnswer, SlmLabError
 from slmlab.model_card import Card
 from slmlab.providers import Key, Provider
-from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, TokenProbability
+from slmlab.records import End, Event, Message, Sampling, Start, Token, TokenProbability
+from slmlab.reply import Reply
 
 CHAT, COMPLETIONS = "chat/completions", "completions"
 REASONS = {"length": "length", "max_tokens": "length", "content_filter": "filtered"}

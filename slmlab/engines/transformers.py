@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from slmlab.chat import TokenPiece
-from slmlab.engines.local import LocalEngine, Session
+from slmlab.engines.local import LocalEngine
+from slmlab.engines.session import Session
 from slmlab.errors import BadRequest, MissingPackage, WeightsError
 from slmlab.hardware import best_threads
 from slmlab.records import Sampling

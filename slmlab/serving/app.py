@@ -21,10 +21,11 @@ from slmlab.engines.contract import Engine
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.serving.desk import WAITING, Desk
 from slmlab.serving.exchange import Recorder
+from slmlab.serving.limits import Switches
 from slmlab.serving.page import sentence
 from slmlab.serving.practice import PROFILES
 from slmlab.serving.process import LISTENING
-from slmlab.serving.profile import Profile, Switches
+from slmlab.serving.profile import Profile
 from slmlab.serving.wire import Refusal
 
 STOP_S = 5

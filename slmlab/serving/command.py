@@ -34,7 +34,7 @@ def run(parsed) -> int:
 
     try:
         from slmlab.serving import app
-        from slmlab.serving.profile import Switches
+        from slmlab.serving.limits import Switches
     except ModuleNotFoundError as fault:
         raise MissingPackage(f"{fault.name} isn't installed: python -m pip install {fault.name}") from fault
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from slmlab.engines.contract import Engine
 from slmlab.errors import BadRequest, SlmLabError, TooLong
-from slmlab.records import End, Reply, Token
+from slmlab.records import End, Token
+from slmlab.reply import Reply
 from slmlab.serving.wire import Refusal
 
 WAITING = 32

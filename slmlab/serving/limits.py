@@ -1,4 +1,4 @@
-"""How often a practice service lets itself be asked, and what its content filter stops. Pure, but for the clock given.
+"""What a practice server does on purpose: how often it lets itself be asked, and what its content filter stops.
 
 The filter is a short list of phrases that stands for a classifier: it shows the protocol, and protects nobody.
 """
@@ -6,6 +6,9 @@ The filter is a short list of phrases that stands for a classifier: it shows the
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
+from dataclasses import dataclass
+
+from slmlab.errors import BadRequest
 
 PHRASES = {
     "violence": ("build a bomb", "how to kill", "make a weapon"),
@@ -14,6 +17,25 @@ PHRASES = {
     "sexual": ("explicit sexual",),
     "jailbreak": ("ignore all previous instructions", "ignore your instructions"),
 }
+
+
+@dataclass(frozen=True)
+class Switches:
+    """What a practice server does on purpose: `retired` answers as a service that is gone; `per_minute` and `per_day`
+    are the requests that one model takes (None: as the service's free tier did), `minute_s` how long a minute lasts;
+    `record` keeps the last exchange to be looked at."""
+
+    retired: bool = False
+    per_minute: int | None = None
+    per_day: int | None = None
+    minute_s: float = 60
+    record: bool = False
+
+    def __post_init__(self):
+        for name in ("per_minute", "per_day", "minute_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise BadRequest(f"{name}={value!r} is out of range: it has to be above 0.")
 
 
 class Window:

@@ -9,16 +9,16 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from slmlab.catalog import card
-from slmlab.errors import BadRequest, UnknownName
+from slmlab.errors import UnknownName
 from slmlab.records import End, Token
 from slmlab.serving.desk import Accepted, Desk, whole
+from slmlab.serving.limits import Switches
 from slmlab.serving.page import page
 from slmlab.serving.process import PROFILES
 from slmlab.serving.telemetry import Telemetry
@@ -26,25 +26,6 @@ from slmlab.serving.wire import Ask, Refusal, Writer, in_words, line, model_list
 
 MOST_BODY_BYTES = 30_000_000
 LOOKED_AT = 400  # the last characters of an answer, in which the filter looks for a phrase
-
-
-@dataclass(frozen=True)
-class Switches:
-    """What a practice server does on purpose: `retired` answers as a service that is gone; `per_minute` and `per_day`
-    are the requests that one model takes (None: as the service's free tier did), `minute_s` how long a minute lasts;
-    `record` keeps the last exchange to be looked at."""
-
-    retired: bool = False
-    per_minute: int | None = None
-    per_day: int | None = None
-    minute_s: float = 60
-    record: bool = False
-
-    def __post_init__(self):
-        for name in ("per_minute", "per_day", "minute_s"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise BadRequest(f"{name}={value!r} is out of range: it has to be above 0.")
 
 
 class Profile:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from statistics import median
 
 from slmlab.errors import BadRequest
-from slmlab.records import Metrics, Reply
+from slmlab.records import Metrics
+from slmlab.reply import Reply
 from slmlab.teaching import drawing
 from slmlab.teaching.drawing import drawable, finite, listed, visible
 

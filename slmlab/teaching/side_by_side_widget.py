@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from slmlab.errors import BadRequest, SlmLabError
-from slmlab.records import Reply
+from slmlab.reply import Reply
 from slmlab.tables import html_table, text_table
 from slmlab.teaching.live import Live, ipywidgets, on_enter, paragraph
 

@@ -4,7 +4,8 @@ Takes a learner's answer, tries it on cases whose result is known, and says in a
 """
 
 from slmlab.catalog import card
-from slmlab.records import End, Reply, Start, Token
+from slmlab.records import End, Start, Token
+from slmlab.reply import Reply
 from slmlab.teaching.answers import function_in, given, near, number_from, shown
 from slmlab.teaching.exercises import exercise
 

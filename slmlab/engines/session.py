@@ -1,0 +1,33 @@
+"""What a runtime of this machine defines: a text being read and written, ids in and logits out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class Session:
+    """One text being read and written: the ids the runtime has taken in, and the logits that follow them."""
+
+    def __init__(self, capacity: int):
+        self.ids: list[int] = []
+        self.capacity = capacity
+
+    def append(self, ids: Sequence[int]) -> None:
+        self.ids.extend(ids)
+        self._feed(ids)
+
+    def _feed(self, ids: Sequence[int]) -> None:
+        raise TypeError("a runtime's session defines _feed")
+
+    def logits(self) -> np.ndarray:
+        """The logits after the last id, one number for each id of the vocabulary."""
+        raise TypeError("a runtime's session defines logits")
+
+    def close(self) -> None:
+        """Give back what the runtime holds for this text."""
+
+    def take_likeliest(self) -> int:
+        """Choose the likeliest next id and take it in: a runtime may do so without handing its logits over."""
+        id = int(np.argmax(self.logits()))
+        self.append([id])
+        return id
