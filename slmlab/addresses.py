@@ -36,6 +36,9 @@ def checked_url(text: str, key: str | None = None, *, plain_http: bool = False) 
         raise BadRequest("This isn't a URL that can be asked: http:// or https://, a host, no blanks.")
     if parts.username is not None or parts.password is not None:
         raise BadRequest("A URL holds no user and no password: leave them out and give key=...")
+    if parts.path.endswith("/completions"):
+        base = text.removesuffix("/completions").removesuffix("/chat")
+        raise BadRequest(f"The base URL of a service ends before /chat/completions: {base}")
     if parts.query or parts.fragment:
         raise BadRequest("The base URL of a service ends before ? and #: leave them out.")
     if key and parts.scheme == "http" and not is_loopback(text) and not plain_http:

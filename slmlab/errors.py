@@ -3,9 +3,21 @@
 Knows nothing about models, files or networks: the room that finds a fault words it.
 """
 
+SHOWN_WIDTH = 96
+
 
 class SlmLabError(Exception):
     """Anything slmlab refuses on purpose; catch this one to catch them all."""
+
+    advice = ""
+
+    def show(self) -> None:
+        """Print the message in lines that fit a notebook, what to do on lines of its own."""
+        from textwrap import fill
+
+        print(fill(str(self).removesuffix(self.advice).rstrip(), SHOWN_WIDTH))
+        if self.advice:
+            print(fill(self.advice, SHOWN_WIDTH, initial_indent="→ ", subsequent_indent="  "))
 
 
 class UnknownName(SlmLabError):
@@ -37,12 +49,20 @@ class MissingKey(SlmLabError):
 
 
 class ProviderError(SlmLabError):
-    """A service refused, failed or can't be reached. `status` and `code` are its own, `retry_after_s` what it asks."""
+    """A service refused, failed or can't be reached. `status` and `code` are its own, `retry_after_s` what it asks;
+    `advice` is the part of the message that says what to do."""
 
     def __init__(
-        self, message: str, *, status: int | None = None, code: str | None = None, retry_after_s: float | None = None
+        self,
+        message: str,
+        advice: str = "",
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
     ):
-        super().__init__(message)
+        super().__init__(f"{message} {advice}".strip())
+        self.advice = advice.strip()
         self.status, self.code, self.retry_after_s = status, code, retry_after_s
 
 

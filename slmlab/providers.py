@@ -20,7 +20,7 @@ IMAGE_FORMS = ("parts", "img-tag")
 
 
 class Key(str):
-    """A key that doesn't show itself: printed or logged it is Key(...). An f-string or .reveal() gives its text."""
+    """A key that doesn't show itself: printed, logged or in an f-string it is Key(...). .reveal() gives its text."""
 
     __slots__ = ()
 
@@ -33,7 +33,7 @@ class Key(str):
     __str__ = __repr__
 
     def __format__(self, spec):
-        return format(str.__str__(self), spec)
+        return format("Key(...)", spec)
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,12 @@ class Reply:
         self._open_stream = open_stream
         self._on_end = on_end
         self._reading = False
+        self._failure: Exception | None = None
 
     def __iter__(self) -> Iterator[Token]:
         yield from self._tokens
+        if self._failure:  # an answer that failed is no empty one, however often it is read
+            raise self._failure
         if not self._reading and self.finish_reason is None:
             yield from self._read()
 
@@ -46,6 +49,9 @@ class Reply:
                     self.start = event
                 else:
                     self.finish_reason, self.end = event.reason, event
+        except Exception as failure:
+            self._failure = failure
+            raise
         finally:
             events.close()
             self._reading = False

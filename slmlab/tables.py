@@ -34,7 +34,10 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = ""
     """A plain table with a caption above and a note below; every cell is escaped."""
     from html import escape
 
-    head = "".join(f"<th>{escape(str(one))}</th>" for one in heads)
+    rows = [[str(cell) for cell in row] for row in rows]
+    sides = ["right" if any(row[i][:1].isdigit() for row in rows) else "left" for i in range(len(heads))]
+    styles = [f'style="text-align: {side}; padding: 4px 10px"' for side in sides]
+    head = "".join(f"<th {style}>{escape(str(one))}</th>" for one, style in zip(heads, styles, strict=True))
     head = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
     body = "".join("<tr>" + "".join(_html_cell(escape(str(cell))) for cell in row) + "</tr>" for row in rows)
     above = f"<p><strong>{escape(caption)}</strong></p>" if caption else ""

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from slmlab.connecting import connect
-from slmlab.engines.azure import _mended
+from slmlab.engines.azure import mended
 from slmlab.errors import BadRequest, MissingPackage
 from tests.scripted_server import ScriptedServer, answer_json, stream
 
@@ -55,8 +55,8 @@ def test_the_sdk_tries_nothing_again_on_its_own_even_with_a_retry_after(server):
 def test_bytes_are_mended_to_the_one_form_it_reads(sent):
     for size in (1, 3, 100):
         blocks = [sent[place : place + size] for place in range(0, len(sent), size)]
-        assert b"".join(_mended(lambda blocks=blocks: iter(blocks), "text/event-stream")) == b"data: {}\n"
+        assert b"".join(mended(iter(blocks), {}, 5)) == b"data: {}\n"
 
 
 def test_a_line_without_an_end_was_cut_and_is_left_out():
-    assert list(_mended(lambda: iter([b'data: {"cho']), "text/event-stream")) == []
+    assert list(mended(iter([b'data: {"cho']), {}, 5)) == []

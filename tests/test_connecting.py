@@ -6,8 +6,9 @@ import pytest
 
 from slmlab import connecting
 from slmlab.addresses import checked_url
-from slmlab.connecting import Endpoint, connect, endpoint
+from slmlab.connecting import connect, endpoint
 from slmlab.errors import BadRequest, MissingKey, ProviderError, SlmLabError, UnknownName
+from slmlab.places import Endpoint
 from slmlab.providers import Key, provider, providers
 from tests.scripted_server import ScriptedServer, answer_json, stream
 
@@ -270,3 +271,71 @@ def test_ollama_is_live_when_it_listens(monkeypatch, practice, server):
 
 def test_a_record_of_an_endpoint_hides_its_key():
     assert SECRET not in repr(Endpoint(provider("nvidia"), "https://x", Key(SECRET)))
+
+
+# Where keys go
+
+
+def test_a_key_of_foundry_goes_to_no_address_but_the_one_that_stands_beside_it(monkeypatch):
+    monkeypatch.setenv("FOUNDRY_API_KEY", SECRET)
+    with pytest.raises(MissingKey, match="give key="):
+        connect("foundry", "phi-4-mini", url="https://attacker.example/v1")
+    monkeypatch.setenv("FOUNDRY_ENDPOINT", "https://contoso.openai.azure.com")
+    with pytest.raises(MissingKey, match="no other address"):
+        connect("foundry", "phi-4-mini", url="https://attacker.example/v1")
+    own = connect("foundry", "phi-4-mini", url="https://contoso.openai.azure.com/openai/v1")
+    assert own._place.key == SECRET
+    own.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("https://o.example", "https://o.example:443/v1"),
+        ("http://o.example", "http://o.example:80/v1"),
+        ("o.example", "http://o.example:11434/v1"),
+        ("::1", "http://[::1]:11434/v1"),
+        ("0.0.0.0:5", "http://127.0.0.1:5/v1"),
+        ("'127.0.0.1:9'", "http://127.0.0.1:9/v1"),
+        ("http://h.example:7/ollama/", "http://h.example:7/ollama/v1"),
+    ],
+)
+def test_ollamas_own_variable_is_read_as_ollama_reads_it(monkeypatch, value, url):
+    monkeypatch.setenv("OLLAMA_HOST", value)
+    assert connect("ollama", "m").url == url
+
+
+@pytest.mark.parametrize("value", ["0.0.0.0:bad", "http://[", "user:pw@host"])
+def test_a_value_of_ollamas_variable_that_is_no_place_is_refused(monkeypatch, value):
+    monkeypatch.setenv("OLLAMA_HOST", value)
+    with pytest.raises(BadRequest) as caught:
+        connect("ollama", "m")
+    assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://x.example/v1/chat/completions", "ends before /chat/completions: https://x.example/v1"),
+        ("https://x.example/v1/completions", "https://x.example/v1"),
+    ],
+)
+def test_an_address_with_the_path_of_a_call_is_told_its_base(url, words):
+    with pytest.raises(BadRequest, match=words):
+        connect(url, "m", key="k")
+
+
+def test_a_projects_address_is_told_the_resources(monkeypatch):
+    with pytest.raises(BadRequest, match="https://x.services.ai.azure.com/openai/v1"):
+        connect("foundry", "m", url="https://x.services.ai.azure.com/api/projects/p", key="k")
+
+
+def test_the_text_beside_an_address_is_read(server):
+    server.answers = [answer_json(200, {"data": []})]
+    place = Endpoint(provider("local"), server.url, Key(SECRET))
+    assert place.read("/models") == '{"data": []}'
+    assert server.requests[0]["path"] == "/v1/models"
+    assert server.requests[0]["headers"]["authorization"] == f"Bearer {SECRET}"
+    server.close()
+    with pytest.raises(ProviderError, match="can't be read"):
+        Endpoint(provider("local"), "http://127.0.0.1:1/v1").read("/models")

@@ -1,12 +1,11 @@
+"""faults: one record, read from answers, events and exceptions in whichever shape they come."""
+
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
-from slmlab.engines.faults import Fault, Place, as_error, fault_of_answer, fault_of_connection
-from slmlab.providers import Key, provider
-
-PLACE = Place(provider("nvidia"), "https://x/v1", "m", Key("nvapi-1234"))
+from slmlab.engines.faults import fault_of_answer, fault_of_chunk, fault_of_connection, fault_of_event, proxy_of
 
 
 @pytest.mark.parametrize(
@@ -52,28 +51,49 @@ def test_a_wait_until_a_date_is_counted_from_now():
     ).retry_after_s == pytest.approx(30, abs=2)
 
 
-@pytest.mark.parametrize(("wait_s", "words"), [(90, "in 2 min"), (3600, "in 1 h 0 min"), (52220, "in 14 h 30 min")])
-def test_a_long_wait_is_said_in_words(wait_s, words):
-    assert words in str(as_error(Fault("x", 429, retry_after_s=wait_s), PLACE))
-
-
-@pytest.mark.parametrize("text", ["nvapi-1234", "Bearer abc.def", "ghp_abc", "github_pat_1_a", "sk-proj-a1", "NVAPI-9"])
-def test_what_looks_like_a_key_is_scrubbed(text):
-    shown = PLACE.scrubbed(f"wrong: {text}, sorry")
-    assert "[key]" in shown and text.split()[-1] not in shown
-
-
-def test_a_long_message_is_cut_after_it_was_scrubbed():
-    shown = PLACE.scrubbed("x" * 395 + " nvapi-1234")
-    assert "nvapi" not in shown and len(shown) < 410
-
-
-def test_a_certificate_that_fails_is_not_tried_again():
-    fault = fault_of_connection(OSError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"), "https://x")
-    assert not fault.passing
-    assert "SSL_CERT_FILE" in str(as_error(fault, PLACE))
-
-
 def test_a_refusal_on_loopback_is_final_and_elsewhere_may_pass():
     assert not fault_of_connection(ConnectionRefusedError(), "http://localhost:1").passing
     assert fault_of_connection(ConnectionRefusedError(), "https://far.example").passing
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -2300", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_date_that_no_calendar_has_asks_for_no_wait_that_breaks_a_sum(date):
+    wait_s = fault_of_answer(429, {"retry-after": date}, "").retry_after_s
+    assert wait_s is None or wait_s <= 1e8
+
+
+@pytest.mark.parametrize("body", ["[" * 200_000, '{"error": {"code": "\u00b2", "message": "m"}}'])
+def test_a_strange_body_is_still_a_fault(body):
+    assert fault_of_answer(400, {}, body).status == 400
+
+
+def test_the_status_in_an_event_is_one_or_none():
+    assert fault_of_event({"code": "503", "message": "m"}).status == 503
+    assert fault_of_event({"code": 500, "message": "m"}).passing
+    for code in ("\u00b2", "99", "x", "5000"):
+        assert fault_of_event({"code": code, "message": "m"}).status is None
+
+
+@pytest.mark.parametrize(
+    ("chunk", "message"),
+    [
+        ({"error": "m"}, "m"),
+        ({"object": "error", "message": "m", "code": 500}, "m"),
+        ({"type": "error", "message": "m"}, "m"),
+        ({"detail": "m"}, "m"),
+    ],
+)
+def test_an_event_that_tells_a_fault_in_place_of_a_piece_is_one(chunk, message):
+    assert fault_of_chunk(chunk).message == message
+
+
+@pytest.mark.parametrize("chunk", [{}, {"choices": []}, {"choices": [{"delta": {}}], "detail": "x"}, {"usage": {}}])
+def test_an_event_of_an_answer_is_no_fault(chunk):
+    assert fault_of_chunk(chunk) is None
+
+
+def test_a_proxy_that_refuses_is_named_without_its_password(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@proxy.example:3128")
+    assert proxy_of("https://far.example/v1") == "proxy.example:3128" and proxy_of("http://127.0.0.1:1/v1") == ""
+    fault = fault_of_connection(ConnectionRefusedError(), "https://far.example/v1")
+    assert fault.kind == "proxy" and "proxy.example:3128" in fault.message and not fault.passing

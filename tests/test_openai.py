@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from slmlab.connecting import connect
-from slmlab.errors import BadRequest, MissingPackage
+from slmlab.errors import BadRequest, MissingPackage, SlmLabError
 from tests.scripted_server import Answer, ScriptedServer, answer_json, event, stream
 
 
@@ -53,3 +53,13 @@ def test_the_sdk_tries_nothing_again_on_its_own(server):
     with pytest.raises(model._sdk.InternalServerError):
         model._client.chat.completions.create(model="m", messages=[])
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("ALL_PROXY", "socks9://x:1"), ("HTTPS_PROXY", "http://h:port"), ("SSL_CERT_FILE", "/no.pem")],
+)
+def test_settings_of_the_network_that_cannot_be_used_are_named(monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SlmLabError, match=variable):
+        connect("https://far.example/v1", "m")

@@ -94,7 +94,7 @@ def test_a_key_shows_itself_nowhere_but_where_it_is_used(capsys, caplog):
     print(key, [key], {"key": key})
     logging.getLogger("x").info("%s %r", key, key)
     assert SECRET not in capsys.readouterr().out + caplog.text + repr(key) + str(key)
-    assert f"Bearer {key}" == f"Bearer {SECRET}"
+    assert f"Bearer {key}" == "Bearer Key(...)" and f"Bearer {key.reveal()}" == f"Bearer {SECRET}"
     assert key.encode() == SECRET.encode() and key == SECRET and json.dumps(key) == f'"{SECRET}"'
 
 

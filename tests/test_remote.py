@@ -459,3 +459,57 @@ def test_the_time_to_the_first_piece_is_measured_from_the_try_that_was_answered(
 def test_another_provider_of_the_same_shape_needs_no_new_code(ask):
     elsewhere = replace(provider("local"), name="Elsewhere")
     assert "Elsewhere" in repr(ask(OK, who=elsewhere))
+
+
+# What comes in place of an answer
+
+
+def test_an_answer_that_failed_fails_whenever_it_is_read(ask):
+    reply = ask(answer_json(400, {"error": {"message": "no such thing"}})).ask("Hi")
+    for _ in range(2):
+        with pytest.raises(ProviderError, match="no such thing"):
+            read(reply)
+
+
+def test_each_cut_answer_is_warned_about_at_the_readers_own_line(ask):
+    model = ask(Answer(blocks=(event("Half"),), then="drop"))
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            read(model.ask("Hi"))
+    assert [one.filename for one in warned] == [__file__] * 3
+
+
+def test_an_answer_of_thoughts_alone_says_so(ask):
+    thought = event(delta={"reasoning_content": "Let me think"})
+    reply = ask(Answer(blocks=(thought, event(finish_reason="length")))).ask("Hi")
+    with pytest.warns(IncompleteAnswer, match="reasoning_content and no text. Raise max_tokens"):
+        assert reply.text == ""
+    assert reply.finish_reason == "length" and "reasoning_content" in reply.end.fault
+
+
+def test_an_error_event_without_the_word_error_is_one(ask):
+    told = b'data: {"object": "error", "message": "CUDA out of memory", "code": 400}\n\n'
+    with pytest.raises(ProviderError, match="CUDA out of memory"):
+        read(ask(Answer(blocks=(told,))).ask("Hi"))
+    with pytest.warns(IncompleteAnswer, match="CUDA out of memory"):
+        assert read(ask(Answer(blocks=(event("Half"), told))).ask("Hi")) == "Half"
+
+
+def test_an_interrupt_keeps_the_frames_that_hold_the_key_to_itself(ask, monkeypatch):
+    def interrupted(*_, **__):
+        headers = {"api-key": KEY.reveal()}  # noqa: F841 - as the frames of an SDK hold it
+        raise KeyboardInterrupt
+
+    model = ask(OK)
+    for name, use in (("_open", lambda: read(model.ask("Hi"))), ("_listed", model.models)):
+        monkeypatch.setattr(model, name, interrupted)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            use()
+        told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        assert KEY.reveal() not in "".join(told.format())
+
+
+def test_an_error_cut_before_its_end_is_asked_for_again(sdk, ask, pauses):
+    cut = Answer(503, (b'{"error": {"mess',), {"content-type": "application/json", "content-length": "900"})
+    assert ask(cut, OK).ask("Hi").text == "Hello!" and len(pauses) == 1

@@ -16,14 +16,14 @@ FLOORS = (
     " serving.practice",
     "engines.local engines.remote  environment  teaching.answer_widget teaching.playground_widget teaching.quiz_widget"
     " teaching.side_by_side_widget  serving.practice_azure serving.practice_nvidia serving.practice_ollama",
-    "weights  hardware  engines.batching engines.faults  teaching.plots teaching.evaluate teaching.checks"
-    "  serving.profile",
+    "weights  hardware  places  engines.batching engines.events engines.advice engines.arriving  serving.profile"
+    " teaching.plots teaching.evaluate teaching.checks",
     "hub  machines  teaching.answer_plots teaching.model_plots teaching.verdicts_decoding teaching.verdicts_measures"
     " teaching.verdicts_endpoints  serving.desk serving.process serving.ollama_wire",
     "engines.contract  engines.session  sources  providers  serving.wire"
     "  teaching.exercises teaching.quizzes teaching.live",
     "catalog  chat  sampling  metrics  findings  troubles  teaching.drawing teaching.answers teaching.progress",
-    "model_card  probe  convert  serving.page serving.limits serving.telemetry serving.exchange",
+    "model_card  probe  convert  engines.faults  serving.page serving.limits serving.telemetry serving.exchange",
     "architecture  reply",
     "records  tables  pictures  addresses",
     "errors",

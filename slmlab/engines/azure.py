@@ -1,14 +1,15 @@
 """The engine over azure-ai-inference, the retired SDK of GitHub Models and Azure AI: the road of remote.py.
 
-The SDK's reader of streams knows one form of each line only and drops an error in silence; its bytes are mended here.
+The SDK's reader of streams knows one form of each line only; its bytes are mended here.
 """
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 
 from slmlab.addresses import is_loopback
-from slmlab.engines.faults import Broken, Fault, fault_of_answer, fault_of_connection, fault_of_event
+from slmlab.engines.events import events, read_list
+from slmlab.engines.faults import Broken, Fault, fault_of_answer, fault_of_connection
 from slmlab.engines.remote import CONNECT_S, RemoteEngine
 from slmlab.errors import BadRequest, MissingPackage
 
@@ -38,7 +39,8 @@ class AzureEngine(RemoteEngine):
         self._client = ChatCompletionsClient(
             endpoint=self.url, credential=AzureKeyCredential(key.reveal() if key else "none"), retry_total=0,
             redirect_max=0, permit_redirects=False, connection_timeout=min(CONNECT_S, self._timeout_s),
-            read_timeout=self._timeout_s, use_env_settings=not is_loopback(self.url), per_call_policies=[_mending()],
+            read_timeout=self._timeout_s, use_env_settings=not is_loopback(self.url),
+            per_call_policies=[_mending(self._timeout_s)],
         )  # fmt: skip
 
     def complete(self, text: str, **settings):
@@ -56,9 +58,9 @@ class AzureEngine(RemoteEngine):
 
     def _listed(self) -> object:
         response = self._client.send_request(self._request("GET", f"{self.url}/models"))
-        if response.status_code != 200 or "json" not in response.headers.get("content-type", ""):
+        if response.status_code != 200:
             raise Broken(fault_of_answer(response.status_code, response.headers, response.text()))
-        return response.json()
+        return read_list(response.text(), response.headers)
 
     def _translate(self, problem: Exception) -> Fault | None:
         response = getattr(problem, "response", None)
@@ -75,7 +77,7 @@ class AzureEngine(RemoteEngine):
         self._client.close()
 
 
-def _mending():
+def _mending(silence_s: float):
     from azure.core.pipeline.policies import SansIOHTTPPolicy
 
     class Mending(SansIOHTTPPolicy):
@@ -89,42 +91,15 @@ def _mending():
                 or answer.is_stream_consumed
             ):
                 return
-            kind = answer.headers.get("content-type", "")
             if "chunked" not in answer.headers.get("transfer-encoding", ""):
                 answer._block_size = 1  # else a piece is held back until 4096 bytes are there
             read = answer.iter_bytes
-            answer.iter_bytes = lambda **options: _mended(read, kind)
+            answer.iter_bytes = lambda **options: mended(read(), answer.headers, silence_s)
 
     return Mending()
 
 
-def _mended(read: Callable[[], Iterator[bytes]], kind: str) -> Iterator[bytes]:
+def mended(blocks: Iterator[bytes], headers: Mapping[str, str], silence_s: float) -> Iterator[bytes]:
     """The events of a stream in the one form that the SDK reads: 'data: {...}' and a line feed."""
-    if "html" in kind or "json" in kind:
-        text = b"".join(read()).decode("utf-8", "replace")
-        fault = fault_of_answer(200, {"content-type": kind}, text)
-        raise Broken(fault if fault.kind else Fault(f"no stream came, but {kind}: {fault.message}"))
-    for line in _lines(read()):
-        if not line.startswith(b"data:"):
-            continue
-        data = line[5:].strip()
-        if b'"error"' in data:
-            _refuse_error(data)
-        yield b"data: " + data + b"\n"
-
-
-def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Whole lines, whichever way they end; a last one without an end was cut and is no line."""
-    rest = b""
-    for block in blocks:
-        *whole, rest = (rest + block).replace(b"\r\n", b"\n").split(b"\n")
-        yield from whole
-
-
-def _refuse_error(data: bytes) -> None:
-    try:
-        event = json.loads(data)
-    except ValueError:
-        return
-    if isinstance(event, dict) and event.get("error"):
-        raise Broken(fault_of_event(event["error"]))
+    for event in events(blocks, headers, silence_s):
+        yield b"data: " + json.dumps(event).encode() + b"\n"

@@ -1,29 +1,29 @@
-"""What can go wrong between here and a service, in one record, and the words for it, with every key scrubbed out.
+"""What can go wrong between here and a service, in one record, read from answers, events and exceptions.
 
-Pure: knows nothing about SDKs; those translate their exceptions to a Fault.
+Knows nothing about SDKs: those translate their exceptions to a Fault. Of the environment it reads the proxy alone.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from slmlab.addresses import is_loopback
-from slmlab.errors import ProviderError
-from slmlab.providers import Key, Provider
 
 LONGEST_WAIT_S = 60.0
+LONGEST_TOLD_S = 1e8  # three years: what a service asks beyond is an error of its own
 TRIES = 3
-_KEYS = re.compile(r"(?:nvapi-|ghp_|gh[osur]_|github_pat_|sk-)[\w*.\-]+|(?<=Bearer )\S+", re.IGNORECASE)
 _WAIT = re.compile(r"wait (\d+(?:\.\d+)?) ?s", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One failure. `connection`: it may go away by itself. `kind` is 'refused', 'certificate', 'page' or empty."""
+    """One failure. `connection`: it may go away by itself. `kind` is 'refused', 'certificate', 'proxy', 'page' or
+    empty."""
 
     message: str
     status: int | None = None
@@ -48,23 +48,6 @@ class Broken(Exception):
         self.fault = fault
 
 
-@dataclass(frozen=True)
-class Place:
-    """Whom a request went to: for the words of a fault."""
-
-    provider: Provider
-    url: str
-    model: str
-    key: Key | None
-
-    def scrubbed(self, text: str) -> str:
-        """The text without this key and without anything that looks like one, cut to a readable length."""
-        if self.key and len(self.key) >= 4:
-            text = text.replace(self.key.reveal(), "[key]")
-        text = " ".join(_KEYS.sub("[key]", text).split())
-        return text if len(text) <= 400 else text[:400] + " ..."
-
-
 def fault_of_answer(status: int, headers: Mapping[str, str], text: str) -> Fault:
     """The fault in an answer that is no success, whichever shape the service gives its errors."""
     kind = headers.get("content-type", "")
@@ -72,7 +55,7 @@ def fault_of_answer(status: int, headers: Mapping[str, str], text: str) -> Fault
         return Fault("a page of HTML came instead of an answer", status, None, _asked_wait_s(headers, ""), kind="page")
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = text
     code, message = _code_and_message(body)
     return Fault(message or "no reason given", status, code, _asked_wait_s(headers, message))
@@ -81,8 +64,16 @@ def fault_of_answer(status: int, headers: Mapping[str, str], text: str) -> Fault
 def fault_of_event(error) -> Fault:
     """The fault in an error object that came in the middle of a stream."""
     code, message = _code_and_message({"error": error})
-    status = int(code) if code and code.isdigit() else None
+    status = int(code) if code and re.fullmatch(r"[1-5]\d\d", code, re.ASCII) else None
     return Fault(message or "an error without a reason", status, code)
+
+
+def fault_of_chunk(chunk: dict) -> Fault | None:
+    """The fault that an event of a stream tells in place of a piece, in any of the shapes that servers give it."""
+    if chunk.get("error"):
+        return fault_of_event(chunk["error"])
+    told = chunk.get("object") == "error" or chunk.get("type") == "error" or chunk.get("detail")
+    return fault_of_event(chunk) if told and not chunk.get("choices") else None
 
 
 def _code_and_message(body) -> tuple[str | None, str]:
@@ -108,13 +99,14 @@ def _asked_wait_s(headers: Mapping[str, str], message: str) -> float | None:
             wait_s = float(text) * unit
         except (TypeError, ValueError):
             continue
-        if 0 <= wait_s < 1e8:
+        if 0 <= wait_s < LONGEST_TOLD_S:
             return wait_s
     try:
         until = parsedate_to_datetime(asked or "")
-    except ValueError:
+        wait_s = (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, wait_s), LONGEST_TOLD_S)
 
 
 def fault_of_connection(problem: BaseException, url: str) -> Fault:
@@ -123,7 +115,11 @@ def fault_of_connection(problem: BaseException, url: str) -> Fault:
     words = " ".join(f"{type(one).__name__} {one}" for one in causes)
     if "CERTIFICATE_VERIFY_FAILED" in words or "CertificateError" in words:
         return Fault("its certificate can't be verified", connection=True, kind="certificate")
-    if any(isinstance(one, ConnectionRefusedError) for one in causes) or "refused" in words:
+    refused = any(isinstance(one, ConnectionRefusedError) for one in causes) or "refused" in words
+    proxy = proxy_of(url)
+    if proxy and ("roxy" in words or refused):
+        return Fault(f"the proxy {proxy} refused, or can't be reached", connection=True, kind="proxy")
+    if refused:
         here = is_loopback(url)
         return Fault(f"nothing listens at {url}", connection=True, kind="refused" if here else "")
     if "imeout" in words or "timed out" in words:
@@ -131,6 +127,15 @@ def fault_of_connection(problem: BaseException, url: str) -> Fault:
     if "gaierror" in words or "NameResolution" in words or "getaddrinfo" in words:
         return Fault(f"the name {urlsplit(url).hostname} can't be found: no network, or no such host", connection=True)
     return Fault("the connection broke", connection=True)
+
+
+def proxy_of(url: str) -> str:
+    """The host and port of the proxy that this machine's settings put before a URL; empty where there is none."""
+    parts = urlsplit(url)
+    if is_loopback(url) or proxy_bypass(parts.hostname or ""):
+        return ""
+    proxies = getproxies()
+    return (proxies.get(parts.scheme) or proxies.get("all") or "").rpartition("://")[2].rpartition("@")[2].strip("/")
 
 
 def _causes(problem: BaseException | None) -> Iterator[BaseException]:
@@ -144,95 +149,3 @@ def _causes(problem: BaseException | None) -> Iterator[BaseException]:
         yield one
         kept = (one.__cause__, one.__context__, getattr(one, "inner_exception", None), getattr(one, "reason", None))
         todo += [*kept, *one.args]
-
-
-def as_error(fault: Fault, place: Place, tries: int = 1) -> ProviderError:
-    """The fault as the exception that a reader sees: what happened, at whom, and what to do next."""
-    fault = replace(
-        fault, message=place.scrubbed(fault.message).rstrip(". "), code=fault.code and place.scrubbed(fault.code)
-    )
-    text = f"{place.provider.name}{f' ({fault.status})' if fault.status else ''}: {fault.message}. "
-    text += _advice(fault, place, tries)
-    return ProviderError(text.strip(), status=fault.status, code=fault.code, retry_after_s=fault.retry_after_s)
-
-
-def _advice(fault: Fault, place: Place, tries: int) -> str:
-    who = place.provider
-    if fault.kind == "page":
-        return f"A proxy, or a wrong URL? (asked: {place.url})"
-    if fault.kind == "refused":
-        return f"Start the server, or correct the URL. {who.go_to if who.status != 'retired' else ''}"
-    if fault.kind == "certificate":
-        return (
-            "On a network with a proxy that opens TLS, point SSL_CERT_FILE to its certificate; don't switch checks off."
-        )
-    if fault.connection:
-        return f"Asked {place.url}, {_times(tries)}."
-    if fault.code == "content_filter":
-        return "The service's content filter refused the prompt: word it differently."
-    if fault.status in (408, 429) and (fault.retry_after_s or 0) > LONGEST_WAIT_S:
-        return f"A limit is used up: it resets {_when(fault.retry_after_s)}. Until then: another model, or a local one."
-    advice = _ADVICE.get(fault.status)
-    if advice:
-        return advice(place, fault)
-    if fault.passing:
-        return f"Tried {_times(tries)}. Try again later, or go on locally: slmlab.load()."
-    if fault.status and 300 <= fault.status < 400:
-        return f"The address has moved, and a key is not sent after it: correct the URL (asked: {place.url})."
-    return "The request is at fault, so trying again won't help." if fault.status else ""
-
-
-def _key_advice(place: Place, fault: Fault) -> str:
-    who, variables = place.provider, " or ".join(place.provider.key_variables)
-    if place.key is None:
-        needed = f"set {variables}, or give key='...'" if variables else "give key='...'"
-        return f"No key was sent: {needed}. {f'Keys: {who.key_from}' if who.key_from else ''}"
-    hint = _KEY_HINTS.get(who.id, "")
-    again = f"Check {variables}; a new one: {who.key_from}" if variables else "Check the key that you gave."
-    return f"The key was refused{' for this' if fault.status == 403 else ''}. {hint}{again}"
-
-
-_KEY_HINTS = {
-    "nvidia": "It lacks the scope 'Public API Endpoints', or your account may not call this model. ",
-    "github-models": "A fine-grained token needs the permission models:read. ",
-    "foundry": "A key belongs to one resource: key and endpoint have to come from the same one. ",
-}
-
-
-def _name_advice(place: Place, fault: Fault) -> str:
-    if place.provider.id == "foundry" or fault.code == "DeploymentNotFound":
-        return f"Foundry wants the name that you gave your deployment, not the model's; asked for {place.model!r}."
-    if place.provider.id == "nvidia" and "for account" in fault.message:
-        return f"{place.model!r} isn't there, or not enabled for your account. What is listed: .models()."
-    if place.provider.id == "ollama":
-        return f"Ollama answers with what it has fetched: ollama pull {place.model}. What it has: .models()."
-    return f"Asked for {place.model!r} at {place.url}; .models() lists the names that the server knows."
-
-
-def _gone_advice(place: Place, fault: Fault) -> str:
-    who = place.provider
-    date = f" {who.name} was retired on {who.status_date}." if who.status == "retired" else ""
-    return f"Gone for good, whatever the message says.{date} {who.go_to}"
-
-
-_ADVICE = {
-    401: _key_advice,
-    403: _key_advice,
-    404: _name_advice,
-    410: _gone_advice,
-    413: lambda place, fault: "Shorten the prompt or the conversation, or ask about one part at a time.",
-}
-
-
-def _times(tries: int) -> str:
-    return "once" if tries == 1 else f"{tries} times"
-
-
-def _when(wait_s: float) -> str:
-    """A moment by the clock, and how long that is: 'at 05:30 tomorrow, in 14 h 30 min'."""
-    now = datetime.now()
-    until = now + timedelta(seconds=wait_s)
-    days = (until.date() - now.date()).days
-    day = "" if days == 0 else " tomorrow" if days == 1 else f" on {until:%Y-%m-%d}"
-    hours, minutes = divmod(round(wait_s / 60), 60)
-    return f"at {until:%H:%M}{day}, in {f'{hours:,} h ' if hours else ''}{minutes} min"

@@ -4,23 +4,26 @@ An SDK gives the chunks of a stream and translates its exceptions; nothing here 
 """
 
 import random
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
-from math import exp
+from pathlib import Path
 from time import perf_counter, sleep
 
+from slmlab.engines.advice import Place, as_error
+from slmlab.engines.arriving import Arriving
 from slmlab.engines.contract import Engine, as_sampling
-from slmlab.engines.faults import LONGEST_WAIT_S, TRIES, Broken, Fault, Place, as_error
+from slmlab.engines.faults import LONGEST_WAIT_S, TRIES, Broken, Fault
 from slmlab.errors import BadRequest, IncompleteAnswer, SlmLabError
 from slmlab.model_card import Card
 from slmlab.providers import Key, Provider
-from slmlab.records import End, Event, Message, Sampling, Start, Token, TokenProbability
+from slmlab.records import End, Event, Message, Sampling, Start
 from slmlab.reply import Reply
 
 CHAT, COMPLETIONS = "chat/completions", "completions"
-REASONS = {"length": "length", "max_tokens": "length", "content_filter": "filtered"}
 CONNECT_S = 10.0
+INTERRUPTED = "interrupted"
 
 
 class RemoteEngine(Engine):
@@ -60,7 +63,7 @@ class RemoteEngine(Engine):
             tries += 1
             try:
                 return _names(self._listed())
-            except Exception as problem:  # whatever it is, its frames hold the key
+            except (Exception, KeyboardInterrupt) as problem:  # whatever it is, its frames hold the key
                 fault = self._fault_of(problem)
             self._wait_or_raise(fault, tries)
 
@@ -135,7 +138,7 @@ class RemoteEngine(Engine):
         while True:
             self._check_open()
             tries += 1
-            answer, fault, began = _Answer(), None, perf_counter()
+            answer, fault, began = Arriving(), None, perf_counter()
             options = {"stream_options": {"include_usage": True}} if self._usage else {}
             try:
                 with closing(self._open(path, body | options)) as chunks:
@@ -145,8 +148,10 @@ class RemoteEngine(Engine):
                                 yield Start(began)
                             answer.pieces += 1
                             yield token
-            except Exception as problem:  # whatever it is, its frames hold the key: only its words go on
+            except (Exception, KeyboardInterrupt) as problem:  # its frames hold the key: only its words go on
                 fault = self._fault_of(problem)
+            if fault and fault.kind == INTERRUPTED:
+                raise KeyboardInterrupt
             fault = fault or answer.fault
             if fault is None or answer.pieces or answer.reason:
                 yield from self._ending(answer, fault, began)
@@ -156,18 +161,24 @@ class RemoteEngine(Engine):
             else:
                 self._wait_or_raise(fault, tries)
 
-    def _ending(self, answer: "_Answer", fault: Fault | None, began: float) -> Iterator[Event]:
+    def _ending(self, answer: Arriving, fault: Fault | None, began: float) -> Iterator[Event]:
         if answer.pieces == 0:
             yield Start(began)
-        words = None
+        words, reason = None, answer.reason
         if fault and not answer.reason:
             words = f"{self.provider.name} broke off: {fault.message.rstrip('.')}. What had arrived is kept."
-            warnings.warn(words, IncompleteAnswer, stacklevel=5)
-        reason = "incomplete" if words else answer.reason
+            reason = "incomplete"
+        elif answer.pieces == 0 and answer.unread:
+            more = " Raise max_tokens: it was still thinking." if reason == "length" else ""
+            words = f"{self.provider.name} sent {' and '.join(sorted(answer.unread))} and no text.{more}"
+        if words:
+            _warn(words)
         yield End(perf_counter(), reason, answer.prompt_tokens, answer.new_tokens, words)
 
-    def _fault_of(self, problem: Exception) -> Fault:
+    def _fault_of(self, problem: BaseException) -> Fault:
         """The fault behind an exception, scrubbed: from here on nothing holds a key."""
+        if isinstance(problem, KeyboardInterrupt):
+            return Fault("interrupted", kind=INTERRUPTED)
         fault = problem.fault if isinstance(problem, Broken) else self._translate(problem)
         if fault is None:
             fault = Fault(f"what came isn't OpenAI's protocol ({type(problem).__name__}: {problem})")
@@ -177,6 +188,8 @@ class RemoteEngine(Engine):
 
     def _wait_or_raise(self, fault: Fault, tries: int) -> None:
         """The one retry rule: a short pause when another try may help, else the fault as an error."""
+        if fault.kind == INTERRUPTED:
+            raise KeyboardInterrupt
         wait_s = fault.retry_after_s
         if not fault.passing or tries >= TRIES or (wait_s or 0) > LONGEST_WAIT_S:
             raise as_error(fault, self._place, tries)
@@ -187,45 +200,12 @@ class RemoteEngine(Engine):
         sleep(wait_s)
 
 
-class _Answer:
-    """What has come so far: pieces counted, the reason and the usage once the server tells them."""
-
-    def __init__(self):
-        self.pieces = 0
-        self.reason: str | None = None
-        self.prompt_tokens: int | None = None
-        self.new_tokens: int | None = None
-
-    @property
-    def fault(self) -> Fault | None:
-        """A stream that stops before saying why was cut."""
-        return None if self.reason else Fault("the stream stopped before its end", connection=True)
-
-    def tokens(self, chunk: dict) -> Iterator[Token]:
-        now = perf_counter()
-        usage = chunk.get("usage") or {}
-        self.prompt_tokens = usage.get("prompt_tokens", self.prompt_tokens)
-        self.new_tokens = usage.get("completion_tokens", self.new_tokens)
-        for choice in (chunk.get("choices") or [])[:1]:
-            text = (choice.get("delta") or {}).get("content") or choice.get("text") or ""
-            if text:
-                yield from _pieces(text, (choice.get("logprobs") or {}).get("content") or [], now)
-            reason = choice.get("finish_reason")
-            self.reason = REASONS.get(reason, "end") if reason else self.reason
-
-
-def _pieces(text: str, told: list[dict], now: float) -> Iterator[Token]:
-    """A chunk's text as one piece, or as its tokens where the server told each one's log-probability."""
-    if len(told) > 1 and "".join(one["token"] for one in told) == text:
-        for one in told:
-            yield Token(None, one["token"], now, one.get("logprob"), _top(one))
-    else:
-        one = told[0] if len(told) == 1 else {}
-        yield Token(None, text, now, one.get("logprob"), _top(one))
-
-
-def _top(told: dict) -> tuple[TokenProbability, ...]:
-    return tuple(TokenProbability(None, one["token"], exp(one["logprob"])) for one in told.get("top_logprobs") or [])
+def _warn(words: str) -> None:
+    """Warn at the line that read the answer, every time: the same cell may be run again."""
+    frame, inner = sys._getframe(1), str(Path(__file__).parents[1])
+    while frame.f_back and frame.f_code.co_filename.startswith(inner):
+        frame = frame.f_back
+    warnings.warn_explicit(words, IncompleteAnswer, frame.f_code.co_filename, frame.f_lineno)
 
 
 def _about_options(fault: Fault) -> bool:

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,6 +14,7 @@ from slmlab.serving.wire import Ask, Refusal, read_chat, read_data_url
 
 IMAGE = re.compile(r"""<img\s+src\s*=\s*["']?(?P<url>data:image/[^"'>\s]+)["']?\s*/?>""")
 MOST_CHARACTERS = 180_000
+ENDED = "2000-01-01T00:00:00Z"  # no model's true date: nobody should quote a practice server
 TITLES = {400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
           405: "Method Not Allowed", 410: "Gone", 413: "Payload Too Large", 422: "Unprocessable Entity",
           429: "Too Many Requests", 500: "Internal Server Error"}  # fmt: skip
@@ -39,8 +39,7 @@ class Nvidia(Profile):
         if asked is None or asked not in self.models():
             raise Refusal(404, "not_found", f"Model '{asked}': Not found for account 'practice'")
         if self.switches.retired:
-            day = f"{datetime.now(UTC):%Y-%m-%d}T00:00:00Z"
-            raise Refusal(410, "gone", f"The model '{asked}' has reached its end of life on {day} and is no longer "
+            raise Refusal(410, "gone", f"The model '{asked}' has reached its end of life on {ENDED} and is no longer "
                           "available.")  # fmt: skip
         return asked
 

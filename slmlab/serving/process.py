@@ -14,6 +14,7 @@ from collections import deque
 from pathlib import Path
 from queue import Empty, Queue
 
+from slmlab.addresses import is_loopback
 from slmlab.errors import BadRequest, SlmLabError, nearest
 from slmlab.providers import Key
 
@@ -30,6 +31,14 @@ START_S = 300  # the first time on a machine, the model is fetched and converted
 _running: list["Server"] = []
 
 
+def text_at(url: str, key: Key | None = None) -> str:
+    """What GET answers at a URL. No proxy stands between us and this machine."""
+    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if is_loopback(url) else []))
+    headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
+    with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+        return answer.read().decode("utf-8", "replace")
+
+
 class Exchange:
     """One request and the beginning of its answer, as text."""
 
@@ -44,7 +53,8 @@ class Exchange:
         headers = [f"{name}: {value}" for name, value in given["headers"].items()]
         answer = [line for line in given.get("answer", "").split("\n") if line]
         shown = [line if len(line) <= 160 else f"{line[:60]} ... {line[-95:]}" for line in answer[: self._lines]]
-        more = [f"... and {len(answer) - self._lines} lines more"] if len(answer) > self._lines else []
+        left = len(answer) - self._lines
+        more = [f"... and {left} more {'line' if left == 1 else 'lines'}"] if left > 0 and self._lines else []
         request = [f"{given['method']} {given['path']}", *headers, "", given.get("body", "")]
         return "\n".join([*request, "", f"{given.get('status', '')}", *shown, *more])
 
@@ -94,12 +104,17 @@ class Server:
         """The last lines of the server's log."""
         return "\n".join(list(self._lines)[-lines:])
 
+    def read(self, path: str) -> str:
+        """The text at a path of this server, such as '/health' or '/metrics'."""
+        try:
+            return text_at(f"{self.root}/{path.lstrip('/')}", self.key)
+        except OSError as fault:
+            raise SlmLabError(f"{self.root}/{path.lstrip('/')} can't be read: {fault}") from None
+
     def exchange(self, lines: int = 8) -> Exchange:
         """The last request as it arrived here, and the first lines of its answer (for a server made with record)."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(self.root + "/practice/exchange", timeout=10) as answer:
-                return Exchange(json.load(answer), lines)
+            return Exchange(json.loads(text_at(self.root + "/practice/exchange")), lines)
         except (OSError, ValueError) as fault:
             raise SlmLabError(f"Nothing was recorded: serve(record=True) keeps the last exchange. ({fault})") from fault
 

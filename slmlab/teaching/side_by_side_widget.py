@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from html import escape
 
-from slmlab.errors import BadRequest, SlmLabError
+from slmlab.errors import BadRequest
 from slmlab.reply import Reply
 from slmlab.tables import html_table, text_table
 from slmlab.teaching.live import Live, ipywidgets, on_enter, paragraph
@@ -22,7 +22,7 @@ class SideBySide(Live):
         self.models, self.names = _named(models, names)
         self._sampling = {"max_tokens": 80} | sampling
         self._asking = threading.Lock()
-        self.replies: list[Reply | SlmLabError] = []
+        self.replies: list[Reply | Exception] = []
         w = ipywidgets()
         self.prompt = w.Text(value=prompt, description="prompt", layout={"width": "98%"})
         self.button = w.Button(description="Ask both", button_style="primary", tooltip="Ask every model (Enter)")
@@ -36,11 +36,13 @@ class SideBySide(Live):
         """Ask every model, in turn, and show each answer as soon as it is whole."""
         with self._asking:
             self.asked, self.replies = prompt, []
-            for name, model in zip(self.names, self.models, strict=True):
-                self.status.value = paragraph(f"{name} is writing …", role="status")
-                self.replies.append(_answer(model, prompt, self._sampling))
-                self.answers.value = self._html()
-            self.status.value = ""
+            try:
+                for name, model in zip(self.names, self.models, strict=True):
+                    self.status.value = paragraph(f"{name} is writing …", role="status")
+                    self.replies.append(_answer(model, prompt, self._sampling))
+                    self.answers.value = self._html()
+            finally:
+                self.status.value = ""
 
     def _ask_in_background(self) -> None:
         if self.prompt.value.strip() and not self._asking.locked():
@@ -58,7 +60,7 @@ class SideBySide(Live):
         return f"<table><tbody><tr>{cells}</tr></tbody></table>{html_table(HEADS, self._rows())}"
 
     def static_text(self) -> str:
-        said = [f"{name}: {_text(reply)}" for name, reply in zip(self.names, self.replies, strict=True)]
+        said = [f"{name}: {_text(reply)}" for name, reply in zip(self.names, self.replies, strict=False)]
         return "\n\n".join([self.asked, *said, text_table(HEADS, self._rows())])
 
     def static_html(self) -> str:
@@ -78,20 +80,22 @@ def _named(models: Sequence, names: Sequence[str] | None) -> tuple[list, list[st
     return models, names
 
 
-def _answer(model, prompt: str, sampling: dict) -> Reply | SlmLabError:
+def _answer(model, prompt: str, sampling: dict) -> Reply | Exception:
     try:
         reply = model.ask(prompt, **sampling)
         reply.metrics  # noqa: B018 - reading it runs the answer to its end
         return reply
-    except SlmLabError as fault:  # one model that refuses leaves the others their column
+    except Exception as fault:  # one model that refuses leaves the others their column
         return fault
 
 
-def _text(reply: Reply | SlmLabError) -> str:
-    return reply.text if isinstance(reply, Reply) else str(reply)
+def _text(reply: Reply | Exception) -> str:
+    if not isinstance(reply, Reply):
+        return str(reply)
+    return f"{reply.text}\n[{reply.end.fault}]" if reply.end and reply.end.fault else reply.text
 
 
-def _figures(reply: Reply | SlmLabError) -> tuple[str, ...]:
+def _figures(reply: Reply | Exception) -> tuple[str, ...]:
     if not isinstance(reply, Reply):
         return ("-",) * 4
     cost = reply.metrics

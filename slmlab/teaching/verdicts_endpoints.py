@@ -4,6 +4,7 @@ Takes a learner's answer, tries it on cases whose result is known, and says in a
 """
 
 import math
+from collections.abc import KeysView
 
 from slmlab.teaching.answers import function_in, given, near, number_from, shown
 from slmlab.teaching.exercises import exercise
@@ -42,6 +43,9 @@ def _wait_before_retry(answer):
         (401, None, None, "a wrong key is wrong the next time as well"),
         (404, None, None, "a model that isn't there won't come by asking again"),
         (410, 5, None, "410 means gone for good, whatever else the answer says"),
+        (400, 1, None, "the request itself is wrong, so it is wrong the next time as well"),
+        (403, 1, None, "what the key may not do now it may not do in a second"),
+        (413, None, None, "a prompt that is too long is too long the next time as well"),
     ):
         value = function(status, after)
         if value != wanted or (wanted is not None and isinstance(value, bool)):
@@ -112,7 +116,7 @@ def _what_was_filtered(answer):
         ({"hate": bad, "jailbreak": caught, "violence": bad}, ["hate", "jailbreak", "violence"]),
     ):
         value = given(function, results)
-        if not isinstance(value, list | tuple | set):
+        if not isinstance(value, list | tuple | set | KeysView):
             return f"it gave {shown(value)}, and a list of categories is wanted"
         if sorted(value) != wanted:
             return f"for {', '.join(results)} it gave {shown(sorted(value))}, and {wanted} is right"
