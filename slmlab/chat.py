@@ -66,6 +66,7 @@ class ChatFormat:
             self._settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
             self._template = _find_template(folder, self._settings)
             self.end_ids = self._find_end_ids()
+            self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
         except Exception as fault:  # the tokenizer's Rust code raises bare Exception, and damaged JSON fails in any way
             raise WeightsError(f"The tokenizer in {folder} can't be read: {fault}. Fetch the model again.") from fault
 

@@ -15,9 +15,10 @@ class SlmLabError(Exception):
         """Print the message in lines that fit a notebook, what to do on lines of its own."""
         from textwrap import fill
 
-        print(fill(str(self).removesuffix(self.advice).rstrip(), SHOWN_WIDTH))
+        print(fill(str(self).removesuffix(self.advice).rstrip(), SHOWN_WIDTH, break_on_hyphens=False))
         if self.advice:
-            print(fill(self.advice, SHOWN_WIDTH, initial_indent="→ ", subsequent_indent="  "))
+            hanging = {"initial_indent": "→ ", "subsequent_indent": "  "}
+            print(fill(self.advice, SHOWN_WIDTH, break_on_hyphens=False, **hanging))
 
 
 class UnknownName(SlmLabError):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slmlab import weights
 from slmlab.catalog import Card, card, card_of_folder
-from slmlab.engines.batching import can_batch
+from slmlab.engines.batch_model import can_batch
 from slmlab.engines.contract import Engine
 from slmlab.errors import BadRequest, DoesNotFit, SlmLabError, UnknownName, WeightsError
 from slmlab.hardware import Machine, machine, will_it_fit

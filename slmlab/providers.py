@@ -20,9 +20,13 @@ IMAGE_FORMS = ("parts", "img-tag")
 
 
 class Key(str):
-    """A key that doesn't show itself: printed, logged or in an f-string it is Key(...). .reveal() gives its text."""
+    """A key that doesn't show itself: printed or logged it is Key(...). .reveal() gives its text, and so does an
+    f-string, with which every SDK writes its headers."""
 
     __slots__ = ()
+
+    def __new__(cls, text: str):
+        return super().__new__(cls, str.__str__(text))  # of a key its text, not what it shows
 
     def reveal(self) -> str:
         return str.__str__(self)
@@ -33,7 +37,7 @@ class Key(str):
     __str__ = __repr__
 
     def __format__(self, spec):
-        return format("Key(...)", spec)
+        return format(str.__str__(self), spec)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Event:
     source: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Provider:
     """One service: how it is reached, what it calls models, what its errors look like, and what became of it."""
 
@@ -102,6 +106,8 @@ class Provider:
 
     def __str__(self):
         return f"{self.name} [{self.id}]\n{text_table(('', ''), self._rows(), wrap=100)}"
+
+    __repr__ = __str__
 
     def _repr_html_(self):
         return html_table(("", ""), self._rows(), f"{self.name} [{self.id}]", f"Source: {self.source}")

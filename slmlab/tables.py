@@ -3,7 +3,10 @@
 Pure: knows nothing about what the rows are about.
 """
 
+import re
 from collections.abc import Iterable, Sequence
+
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def text_table(heads: Sequence[str], rows: Iterable[Sequence], wrap: int | None = None) -> str:
@@ -26,7 +29,7 @@ def _folded(lines: list[list[str]], width: int) -> list[list[str]]:
     return [
         [*(line[:-1] if number == 0 else [""] * (len(line) - 1)), piece]
         for line in lines
-        for number, piece in enumerate(wrap(line[-1], width) or [""])
+        for number, piece in enumerate(wrap(line[-1], width, break_on_hyphens=False) or [""])
     ]
 
 
@@ -35,7 +38,7 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = ""
     from html import escape
 
     rows = [[str(cell) for cell in row] for row in rows]
-    sides = ["right" if any(row[i][:1].isdigit() for row in rows) else "left" for i in range(len(heads))]
+    sides = ["right" if any(_is_figure(row[i]) for row in rows) else "left" for i in range(len(heads))]
     styles = [f'style="text-align: {side}; padding: 4px 10px"' for side in sides]
     head = "".join(f"<th {style}>{escape(str(one))}</th>" for one, style in zip(heads, styles, strict=True))
     head = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
@@ -45,9 +48,21 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = ""
     return f"{above}<table>{head}<tbody>{body}</tbody></table>{below}"
 
 
+def _is_figure(text: str) -> bool:
+    """Whether a cell belongs to the right, where digits stand under digits; a date belongs to the left."""
+    return text[:1].isdigit() and not DATE.match(text)
+
+
 def _html_cell(text: str) -> str:
-    """Figures to the right, as a notebook's own style has it; words to the left."""
-    return f"<td>{text}</td>" if text[:1].isdigit() else f'<td style="text-align: left">{text}</td>'
+    side = "right" if _is_figure(text) else "left"
+    return f'<td style="text-align: {side}; padding: 4px 10px">{text}</td>'
+
+
+def marked(text: str) -> str:
+    """Text as HTML, in which `code` between backticks is shown as code."""
+    from html import escape
+
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def in_bytes(size: float | None) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from slmlab.engines.batched import BatchedEngine
 from slmlab.errors import BadRequest, SlmLabError
+from slmlab.loading import load
 from tests.live_server import until
 
 TEXTS = ["abc", "xyz", "12345", "hello world", "a" * 140, "b", "Once upon", "é"]
@@ -151,3 +152,29 @@ def test_the_bundled_model_is_the_same_to_the_bit_in_int8():
         for thread in threads:
             thread.join(30)
     assert [found[one] for one in questions] == alone, "weights in 8 bit scale each row for itself"
+
+
+def test_an_answer_that_outgrows_the_shared_table_is_the_same(tiny_onnx_folder, tiny_onnx, monkeypatch):
+    from slmlab.engines import batching
+
+    monkeypatch.setattr(batching, "LONGEST_SHARED", 32)
+    engine = load(str(tiny_onnx_folder), seats=2)
+    try:
+        for settings in ({}, {"temperature": 1.0, "seed": 3}):
+            asked = {"max_tokens": 100, **settings}
+            found = [t.id for t in engine.complete("Once upon a time", **asked).tokens]
+            assert found == [t.id for t in tiny_onnx.complete("Once upon a time", **asked).tokens] and len(found) > 40
+    finally:
+        engine.close()
+
+
+def test_an_answer_that_nobody_waits_for_ends(tiny_batched):
+    gone = threading.Event()
+    with tiny_batched.until(gone):
+        reply = tiny_batched.complete("Once", max_tokens=100, temperature=1.0, seed=1)
+        tokens = iter(reply)
+        next(tokens)
+        gone.set()
+        with pytest.raises(SlmLabError, match="Nobody waits"):
+            list(tokens)
+    assert tiny_batched.complete("Once", max_tokens=3).tokens, "the next one of this thread is wanted again"

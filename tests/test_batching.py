@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from slmlab.engines import batching
-from slmlab.engines.batching import BLOCK, Batcher, can_batch
-from slmlab.errors import BadRequest, SlmLabError, WeightsError
+from slmlab.engines.batching import BLOCK, Batcher
+from slmlab.errors import BadRequest, SlmLabError
 from tests.live_server import until
 
 TEXTS = [[int(one) for one in np.random.default_rng(seed).integers(0, 256, size)] for seed, size in
@@ -89,8 +89,8 @@ def test_a_newcomer_joins_in_the_middle_and_changes_nothing(batcher):
 
 def test_those_who_write_at_the_same_time_share_a_run(batcher, monkeypatch):
     runs = []
-    forward = batcher._forward
-    monkeypatch.setattr(batcher, "_forward", lambda *given: runs.append(given[2].shape) or forward(*given))
+    forward = batcher._model.forward
+    monkeypatch.setattr(batcher._model, "forward", lambda *given: runs.append(given[2].shape) or forward(*given))
     monkeypatch.setattr(batching, "GATHER_S", 0.1)  # a slow machine gathers them all the same
     gate = threading.Barrier(5)
     in_threads(*[lambda: walk(batcher, TEXTS[2], 10, lambda _: gate.wait(10)) for _ in range(5)])
@@ -100,8 +100,8 @@ def test_those_who_write_at_the_same_time_share_a_run(batcher, monkeypatch):
 
 def test_a_long_prompt_is_read_in_blocks_and_others_write_between_them(batcher, monkeypatch):
     runs = []
-    forward = batcher._forward
-    monkeypatch.setattr(batcher, "_forward", lambda *given: runs.append(given[2].shape) or forward(*given))
+    forward = batcher._model.forward
+    monkeypatch.setattr(batcher._model, "forward", lambda *given: runs.append(given[2].shape) or forward(*given))
     walk(batcher, TEXTS[4], 0)
     assert runs == [(1, BLOCK), (1, 200 - BLOCK)]
 
@@ -176,14 +176,14 @@ def test_a_full_row_is_read_to_its_last_id(batcher):
 
 def test_a_run_that_fails_reaches_only_its_askers(batcher, monkeypatch):
     alone = walk(batcher, TEXTS[1], 20)
-    forward = batcher._forward
+    forward = batcher._model.forward
 
     def fail_on_the_long_one(cache, first, ids):
         if ids.shape[1] == BLOCK:
             raise RuntimeError("no memory")
         return forward(cache, first, ids)
 
-    monkeypatch.setattr(batcher, "_forward", fail_on_the_long_one)
+    monkeypatch.setattr(batcher._model, "forward", fail_on_the_long_one)
     fault, found = in_threads(lambda: walk(batcher, TEXTS[4], 5), lambda: walk(batcher, TEXTS[1], 20))
     assert isinstance(fault, SlmLabError) and "no memory" in str(fault)
     assert same(found, alone)
@@ -194,14 +194,14 @@ def test_a_run_that_fails_reaches_only_its_askers(batcher, monkeypatch):
 def test_closing_tells_all_who_wait(tiny_onnx_folder, monkeypatch):
     batcher = Batcher(tiny_onnx_folder, rows=2, threads=1)
     running, go = threading.Event(), threading.Event()
-    forward = batcher._forward
+    forward = batcher._model.forward
 
     def slow(*given):
         running.set()
         go.wait(10)
         return forward(*given)
 
-    monkeypatch.setattr(batcher, "_forward", slow)
+    monkeypatch.setattr(batcher._model, "forward", slow)
 
     def close():
         assert running.wait(10)
@@ -224,10 +224,89 @@ def test_a_slow_chooser_holds_nobody_up(batcher):
     batcher.leave(slow)
 
 
-def test_what_can_be_batched_is_read_from_the_folder(tiny_onnx_folder, tiny_folder, tmp_path):
-    assert can_batch(tiny_onnx_folder)
-    assert not can_batch(tiny_folder) and not can_batch(tmp_path)
-    (tmp_path / "genai_config.json").write_text("{")
-    assert not can_batch(tmp_path)
-    with pytest.raises(WeightsError, match="genai_config.json"):
-        Batcher(tmp_path, rows=1)
+def test_a_prompt_that_nobody_waits_for_is_left_at_its_next_block(tiny_onnx_folder, monkeypatch):
+    batcher = Batcher(tiny_onnx_folder, rows=2, threads=1)
+    monkeypatch.setattr(batching, "BLOCK", 4)
+    gone, blocks = threading.Event(), []
+    forward = batcher._model.forward
+
+    def counted(*given):
+        blocks.append(given[2].shape)
+        if len(blocks) == 3:
+            gone.set()
+        return forward(*given)
+
+    monkeypatch.setattr(batcher._model, "forward", counted)
+    place = batcher.sit(210)
+    with pytest.raises(SlmLabError, match="Nobody waits"):
+        batcher.read(place, TEXTS[4], gone)
+    assert len(blocks) == 3, "50 blocks are in it"
+    batcher.leave(place)
+    assert len(walk(batcher, TEXTS[1], 3)) == 4
+    batcher.close()
+
+
+def test_who_waits_for_a_place_in_vain_is_told(tiny_onnx_folder):
+    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
+    held, gone = batcher.sit(10), threading.Event()
+    threading.Timer(0.05, gone.set).start()
+    with pytest.raises(SlmLabError, match="Nobody waits"):
+        batcher.sit(10, gone=gone)
+    batcher.leave(held)
+    batcher.leave(batcher.sit(10))
+    batcher.close()
+
+
+def test_a_short_prompt_overtakes_a_long_one_and_the_long_one_is_still_read(tiny_onnx_folder, monkeypatch):
+    batcher = Batcher(tiny_onnx_folder, rows=4, threads=1)
+    monkeypatch.setattr(batching, "BLOCK", 4)
+    order, forward, begun = [], batcher._model.forward, threading.Event()
+
+    def noted(cache, first, ids):
+        order.append(first)
+        begun.set()
+        time.sleep(0.002)
+        return forward(cache, first, ids)
+
+    monkeypatch.setattr(batcher._model, "forward", noted)
+    long = batcher.sit(210)
+    reader = threading.Thread(target=lambda: batcher.read(long, TEXTS[4]))
+    reader.start()
+    begun.wait(10)
+    for _ in range(40):  # one short prompt after the other
+        place = batcher.sit(8)
+        batcher.read(place, TEXTS[2][:8])
+        batcher.leave(place)
+    behind = len([row for row in order if row == long.row])
+    assert 0 < behind, "it is not starved"
+    reader.join(20)
+    assert not reader.is_alive() and len([row for row in order if row == long.row]) == 50
+    batcher.leave(long)
+    batcher.close()
+
+
+def test_the_shortest_goes_first_until_others_have_let_enough_pass():
+    from slmlab.engines.batching import _next_reader, _Work
+
+    long, short = _Work(None, [0] * BLOCK * 3), _Work(None, [0] * BLOCK)
+    chosen = [_next_reader([long, short]) for _ in range(5)]
+    assert chosen[:2] == [short, short] and long in chosen and long.passed >= 2
+
+
+def test_a_text_that_outgrows_the_table_moves_and_goes_on_the_same(tiny_onnx_folder, monkeypatch):
+    whole = Batcher(tiny_onnx_folder, rows=2, threads=1)
+    alone = walk(whole, TEXTS[2], 60)
+    whole.close()
+    monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
+    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
+    place = batcher.sit(len(TEXTS[2]), 200)
+    found, length = [batcher.read(place, TEXTS[2])], len(TEXTS[2])
+    for _ in range(60):
+        length += 1
+        if length > place.cache.capacity:
+            place = batcher.grow(place, 200)
+        found.append(batcher.read(place, [int(found[-1].argmax())]))
+    assert place.cache is not batcher._table and same(found, alone)
+    assert len(walk(batcher, TEXTS[1], 3)) == 4, "its row is free for others"
+    batcher.leave(place)
+    batcher.close()

@@ -1,7 +1,7 @@
 """serving/desk: seats, the queue before them, and what happens to an answer whose reader has gone."""
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 
 import pytest
 
@@ -212,3 +212,59 @@ def test_the_time_to_wait_follows_what_answers_take():
 def test_fewer_than_none_cannot_wait():
     with pytest.raises(BadRequest, match="waiting=-1"):
         Desk(ScriptedEngine(), -1)
+
+
+def test_an_engine_is_told_when_nobody_waits(monkeypatch):
+    engine, told = ScriptedEngine("a", "b", stepwise=True), []
+
+    @contextmanager
+    def until(gone):
+        told.append(gone)
+        yield
+
+    monkeypatch.setattr(engine, "until", until)
+
+    async def work(desk):
+        events = ask(desk)
+        engine.step.release()
+        await anext(events)
+        assert not told[0].is_set()
+        await events.aclose()
+        assert told[0].is_set()
+        engine.step.release()
+
+    at_desk(work, engine)
+
+
+def test_a_desk_that_is_stopped_tells_those_whose_answer_is_not_whole():
+    engine = ScriptedEngine("a", "b", stepwise=True)
+
+    async def work(desk):
+        events = ask(desk)
+        engine.step.release()
+        await anext(events)
+        desk.stop()
+        with pytest.raises(Refusal) as caught:
+            async for _ in events:
+                pass
+        assert caught.value.status == 503 and "stopped" in caught.value.message
+        engine.step.release()
+
+    at_desk(work, engine)
+
+
+def test_only_whole_answers_count_towards_the_time_to_come_back():
+    engine = ScriptedEngine("a", stepwise=True)
+
+    async def work(desk):
+        before = desk._answer_s
+        events = ask(desk)
+        started = asyncio.ensure_future(anext(events))
+        await happened(lambda: engine.open == 1)
+        started.cancel()
+        await asyncio.gather(started, return_exceptions=True)
+        engine.step.release()
+        await happened(lambda: desk.running == 0)
+        assert desk._answer_s == before
+
+    at_desk(work, engine)

@@ -27,8 +27,8 @@ def image():
 
 def docker_words():
     lines = [line for line in (FOLDER / "run.sh").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    assert len(lines) == 1, "one line is the promise"
-    return shlex.split(lines[0])
+    assert all(line.endswith(" \\") for line in lines[:-1]), "one command is the promise, an option a line"
+    return shlex.split(" ".join(line.removesuffix("\\") for line in lines))
 
 
 def after(flag):
@@ -103,7 +103,9 @@ def test_secrets_go_by_their_names_and_no_key_stands_in_a_file(path):
 def test_every_line_that_sets_something_is_explained(path):
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     assert lines[0].startswith("# "), "the first line says what the file does and how it is started"
-    silent = [line for line in lines[1:] if not line.rstrip().endswith(":") and not re.search(r"  # \S", line)]
+    pairs = zip(lines, lines[1:], strict=False)  # explained beside it, or in a line of its own above
+    silent = [line for above, line in pairs if not line.rstrip().endswith(":") and not re.search(r"  # \S", line)
+              and not above.lstrip().startswith("# ")]  # fmt: skip
     assert not silent, "\n".join(["no explanation beside:", *silent])
 
 

@@ -14,6 +14,7 @@ import pytest
 import requests
 from openai import AuthenticationError, OpenAI
 
+from slmlab.connecting import connect
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.serving import process
 from slmlab.serving.process import running, serve
@@ -206,3 +207,59 @@ def test_the_bundled_model_makes_sense_through_the_server(bundled_server):
         question = [{"role": "user", "content": "What is the capital of France?"}]
         answer = client.chat.completions.create(model="smollm2-135m", messages=question, max_tokens=12)
         assert "Paris" in answer.choices[0].message.content
+
+
+@pytest.mark.parametrize("key", ["", "  ", "a b", "ключ", "a\nb"])
+def test_a_key_that_no_client_can_send_is_refused_before_a_process_starts(key):
+    before = running()
+    with pytest.raises(BadRequest, match="key"):
+        serve("smollm2-135m", key=key)
+    assert running() == before
+
+
+@ONE_FAMILY
+def test_blanks_around_a_key_are_none_of_it_and_a_server_for_all_is_reached_from_here(tiny_onnx_folder):
+    with serve(str(tiny_onnx_folder), key=" planted-key ", host="0.0.0.0", seats=2) as server:
+        assert server.url.startswith("http://127.0.0.1:")
+        with connect(server) as model:
+            assert model.ask("Hello", max_tokens=4).text is not None
+        assert "The whole network may ask" in server.log()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork there")
+@ONE_FAMILY
+def test_a_copy_of_the_starter_holds_no_server_up(tiny_onnx_folder):
+    """A fork inherits the other end of the server's input: closing ours alone would not end it."""
+    program = (
+        "import os, sys, time; from slmlab.serving.process import serve; s = serve(sys.argv[1], seats=2)\n"
+        "if not os.fork(): time.sleep(60); os._exit(0)\n"
+        "print(s._process.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(process.__file__).resolve().parents[2])}
+    starter = subprocess.Popen(
+        [sys.executable, "-c", program, str(tiny_onnx_folder)], stdout=subprocess.PIPE, text=True, env=environment,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        pid = int(starter.stdout.readline())
+        starter.wait(10)
+        until(lambda: is_gone(pid), most_s=10, step_s=0.05)
+    finally:
+        os.killpg(starter.pid, signal.SIGKILL)
+        starter.stdout.close()
+
+
+@ONE_FAMILY
+def test_an_answer_that_cannot_be_finished_says_so_and_leaves_no_traceback(tiny_onnx_folder, monkeypatch):
+    """A server that is stopped while a long answer streams: an error event, no bare cut."""
+    with serve(str(tiny_onnx_folder), seats=1, waiting=4) as server:
+        body = {"messages": HELLO, "stream": True, "max_tokens": 200, "temperature": 1, "seed": 1}
+        url = server.url + "/chat/completions"
+        with requests.post(url, json=body, stream=True, timeout=20) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            os.kill(server._process.pid, signal.SIGINT if sys.platform != "win32" else signal.SIGTERM)
+            last = [line for line in lines if line][-1]
+        assert last == b"data: [DONE]" or b"server_stopping" in last
+        until(lambda: not server.is_running)
+        assert "Traceback" not in server.log(1000)

@@ -1,12 +1,15 @@
 """serving/profile: OpenAI's protocol over a real socket, byte by byte where bytes matter."""
 
 import json
+import socket
 import threading
+import time
 
 import pytest
 import requests
 
 from slmlab.errors import BadRequest, SlmLabError
+from slmlab.serving.app import Log
 from slmlab.serving.profile import MOST_BODY_BYTES, Switches
 from tests.live_server import HELLO, ONE_FAMILY, ScriptedEngine, live, png_url, until
 
@@ -257,3 +260,46 @@ def test_a_fault_in_mid_stream_is_an_error_event_and_no_done():
 def test_a_limit_of_nothing_is_refused_and_not_replaced(switch):
     with pytest.raises(BadRequest, match=next(iter(switch))):
         Switches(**switch)
+
+
+def test_a_model_is_described_by_its_id(server):
+    assert server.get(f"/v1/models/{server.model}").json()["id"] == server.model
+    assert server.get("/v1/models/gpt-17").status_code == 404
+
+
+def test_an_answer_that_is_left_is_counted_as_one():
+    with live(ScriptedEngine(*["word"] * 200, pace_s=0.01)) as server:
+        with requests.post(
+            server.url + "/chat/completions", json={"messages": HELLO, "stream": True}, stream=True, timeout=10
+        ) as answer:
+            next(answer.iter_lines())
+        until(lambda: 'request_success_total{finished_reason="abort"' in server.get("/metrics").text)
+
+
+def test_a_client_that_goes_while_it_asks_is_no_fault_of_the_server(capfd):
+    log = Log()
+    with live(ScriptedEngine(), log=log) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as half:
+            half.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999\r\n\r\n{")
+            time.sleep(0.1)
+        until(lambda: 'request_refused_total{status="499"} 1' in server.get("/metrics").text)
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_refusal_quotes_no_more_than_a_reader_can_read(server):
+    answer = server.chat(tools=[{"name": "x" * 100_000}])
+    assert answer.status_code == 400 and len(answer.text) < 2000
+
+
+@pytest.mark.parametrize("seed", [-1, 2**40, 0])
+def test_any_whole_number_is_a_seed(server, seed):
+    assert server.chat(seed=seed, temperature=1).ok
+
+
+def test_a_prompt_of_megabytes_is_refused_without_being_cut_into_tokens(server, monkeypatch):
+    counted = []
+    monkeypatch.setattr(type(server.desk.engine.format), "ids", lambda self, text: counted.append(len(text)))
+    for messages in ([{"role": "user", "content": "word " * 1_000_000}], HELLO * 100_000):
+        answer = server.chat(messages=messages)
+        assert answer.status_code == 400 and answer.json()["error"]["code"] == "context_length_exceeded"
+    assert not counted

@@ -94,7 +94,7 @@ def test_a_key_shows_itself_nowhere_but_where_it_is_used(capsys, caplog):
     print(key, [key], {"key": key})
     logging.getLogger("x").info("%s %r", key, key)
     assert SECRET not in capsys.readouterr().out + caplog.text + repr(key) + str(key)
-    assert f"Bearer {key}" == "Bearer Key(...)" and f"Bearer {key.reveal()}" == f"Bearer {SECRET}"
+    assert f"Bearer {key}" == f"Bearer {key.reveal()}" == f"Bearer {SECRET}"
     assert key.encode() == SECRET.encode() and key == SECRET and json.dumps(key) == f'"{SECRET}"'
 
 
@@ -110,3 +110,7 @@ def test_the_status_table_has_a_line_per_service_with_date_and_grade():
     for one in providers().values():
         assert str(one.status_date) in str(table) and escape(one.name) in table._repr_html_()
     assert "retired" in str(table) and "secondary" in repr(table)
+
+
+def test_a_key_made_of_a_key_is_that_key():
+    assert Key(Key("k1")).reveal() == "k1"

@@ -20,7 +20,7 @@ FLOORS = (
     " teaching.plots teaching.evaluate teaching.checks",
     "hub  machines  teaching.answer_plots teaching.model_plots teaching.verdicts_decoding teaching.verdicts_measures"
     " teaching.verdicts_endpoints  serving.desk serving.process serving.ollama_wire",
-    "engines.contract  engines.session  sources  providers  serving.wire"
+    "engines.contract  engines.session  engines.batch_model  sources  providers  serving.wire"
     "  teaching.exercises teaching.quizzes teaching.live",
     "catalog  chat  sampling  metrics  findings  troubles  teaching.drawing teaching.answers teaching.progress",
     "model_card  probe  convert  engines.faults  serving.page serving.limits serving.telemetry serving.exchange",

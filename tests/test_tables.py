@@ -2,7 +2,7 @@
 
 import pytest
 
-from slmlab.tables import html_table, in_bytes, in_count, text_table
+from slmlab.tables import html_table, in_bytes, in_count, marked, text_table
 
 
 def test_figures_stand_to_the_right_and_words_to_the_left():
@@ -43,3 +43,13 @@ def test_sizes_are_in_decimal_units(size, words):
 )
 def test_counts_are_in_words(number, words):
     assert in_count(number) == words
+
+
+def test_heads_stand_over_their_columns_and_dates_are_no_figures():
+    shown = html_table(("name", "n", "day"), [("x", "7", "2026-01-02")])
+    sides = [part.split(";")[0].strip() for part in shown.split("text-align:")[1:]]
+    assert sides == ["left", "right", "left"] * 2
+
+
+def test_code_between_backticks_is_shown_as_code():
+    assert marked("ask `a<b` now, `") == "ask <code>a&lt;b</code> now, `"

@@ -63,7 +63,7 @@ def test_null_is_the_same_as_not_there():
     [
         ("temperature", 9), ("temperature", "hot"), ("temperature", math.nan), ("top_p", 0), ("top_p", 2),
         ("max_tokens", 0), ("max_completion_tokens", 0), ("max_tokens", 1.5), ("max_tokens", "5"), ("max_tokens", True),
-        ("seed", -1), ("seed", "x"), ("stop", {"a": 1}), ("stop", [""]), ("stop", [1]), ("stream", "yes"),
+        ("seed", 1.5), ("seed", "x"), ("stop", {"a": 1}), ("stop", [""]), ("stop", [1]), ("stream", "yes"),
         ("stream", []), ("logprobs", 3), ("top_logprobs", 5), ("top_logprobs", 50), ("model", 5), ("model", ["m"]),
     ],
 )  # fmt: skip

@@ -104,7 +104,8 @@ def _name_advice(place: Place, fault: Fault) -> str:
 
 def _gone_advice(place: Place, fault: Fault) -> str:
     who = place.provider
-    date = f" {who.name} was retired on {who.status_date}." if who.status == "retired" else ""
+    name = who.name.removesuffix(" (practice)")
+    date = f" {name} was retired on {who.status_date}." if who.status == "retired" else ""
     promised = ", whatever the message says" if "temporar" in fault.message.lower() else ""
     return f"Gone for good{promised}.{date} {who.go_to}"
 

@@ -4,7 +4,9 @@ Gives a LocalEngine for threads to share; each answer is the same, to the last b
 nothing about networks.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +27,20 @@ class BatchedEngine(LocalEngine):
         super().__init__(card, folder, precision)
         self.seats = seats
         self._batcher = Batcher(folder, seats, threads)
+        self._asker = threading.local()
         self.context = self._batcher.context
         self.threads = self._batcher.threads
 
     def _session(self, capacity: int) -> "BatchedSession":
-        return BatchedSession(self._batcher, capacity)
+        return BatchedSession(self._batcher, capacity, getattr(self._asker, "gone", None))
+
+    @contextmanager
+    def until(self, gone: threading.Event) -> Iterator[None]:
+        self._asker.gone = gone
+        try:
+            yield
+        finally:
+            self._asker.gone = None
 
     def _put_away(self, session: Session, finished: bool) -> None:
         session.close()  # its seat is for the next answer
@@ -54,10 +65,10 @@ class BatchedEngine(LocalEngine):
 class BatchedSession(Session):
     """One text in the batch. An id that was chosen is read by the model when the next one is wanted."""
 
-    def __init__(self, batcher: Batcher, capacity: int):
+    def __init__(self, batcher: Batcher, capacity: int, gone: threading.Event | None = None):
         super().__init__(capacity)
-        self._batcher = batcher
-        self._place: Place | None = batcher.sit(capacity)
+        self._batcher, self._gone = batcher, gone
+        self._place: Place | None = None
         self._logits: np.ndarray | None = None
         self._unread: list[int] = []
 
@@ -67,8 +78,17 @@ class BatchedSession(Session):
     def logits(self) -> np.ndarray:
         if self._unread:
             ids, self._unread = self._unread, []
-            self._logits = self._batcher.read(self._place, ids)
+            self._place = self._seated()
+            self._logits = self._batcher.read(self._place, ids, self._gone)
         return self._logits
+
+    def _seated(self) -> Place:
+        """A place for all ids so far: among the others for as long as they fit, then one of its own."""
+        if self._place is None:
+            return self._batcher.sit(len(self.ids), self.capacity, self._gone)
+        if len(self.ids) > self._place.cache.capacity:
+            return self._batcher.grow(self._place, self.capacity, self._gone)
+        return self._place
 
     def close(self) -> None:
         place, self._place = self._place, None

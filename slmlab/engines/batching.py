@@ -1,11 +1,10 @@
-"""The batch: texts of different lengths, read side by side in one run of an ONNX model.
+"""The batch: whose text is read next, and how many share a run of the model.
 
 A thread takes a place, hands ids over and waits for the logits after them; one thread of the batcher's own runs the
 model for whoever waits. Newcomers join at any step. Knows nothing about text, sampling or networks.
 """
 
 import heapq
-import json
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -14,27 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from slmlab.errors import BadRequest, MissingPackage, SlmLabError, WeightsError
-from slmlab.probe import best_threads
+from slmlab.engines.batch_model import BatchModel, KeyValues
+from slmlab.errors import BadRequest, SlmLabError
 
 LONGEST_SHARED = 2048  # ids of a text that shares the table; a longer one gets memory of its own, and gives it back
 LONG_PLACES = 2
 BLOCK = 128  # ids of a prompt that are read in one run: between two blocks, the others get their next token
 GATHER_S = 0.004  # how long a step waits for those who are choosing their next token
+LOOK_S = 0.2  # how often one that waits for a place is looked after: does anybody still want it?
 FAMILIES = ("llama", "mistral", "phi3")  # read with one position per row; long-context scaling switches for all rows
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-
-
-class KeyValues:
-    """The KV cache of some texts: for each layer keys and values, `rows` texts of up to `capacity` ids."""
-
-    def __init__(self, layers: int, rows: int, heads: int, capacity: int, size: int, kind):
-        # Zeros are not touched before they are written: memory is taken as texts grow, not here. One more than the
-        # capacity, for the id that counts for nothing (see _step).
-        self.arrays = [np.zeros((rows, heads, capacity + 1, size), kind) for _ in range(2 * layers)]
-        self.lengths = np.zeros(rows, dtype=np.int64)  # ids that the model has read in each row
-        self.capacity = capacity
-        self.bindings: dict[tuple[int, int], object] = {}  # first row and number of rows, to the runtime's view of them
 
 
 @dataclass(frozen=True)
@@ -49,27 +37,19 @@ class Place:
 class _Work:
     place: Place
     ids: Sequence[int]
+    gone: threading.Event | None = None  # set when nobody wants the logits any more
+    passed: int = 0  # how many blocks of others were read first
     done: Future = field(default_factory=Future)
 
 
 class Batcher:
-    """Runs one model for many threads. `sit`, `read` any number of times, `leave`."""
+    """Runs one model for many threads. `sit`, `read` any number of times, `leave`. Whoever waits in vain is told so
+    by an error once its `gone` is set."""
 
     def __init__(self, folder: Path, rows: int, threads: int | None = None):
-        self.threads = threads or best_threads()
-        shape = _read_shape(folder)
-        self.context = shape["context"]
-        self._session = _open_session(folder, self.threads)
-        inputs = {one.name: one for one in self._session.get_inputs()}
-        names = [f"{layer}.{part}" for layer in range(shape["layers"]) for part in ("key", "value")]
-        self._past = [f"past_key_values.{name}" for name in names]
-        self._present = [f"present.{name}" for name in names]
-        if set(inputs) != {"input_ids", "attention_mask", *self._past}:
-            raise BadRequest(f"The model in {folder} can't be batched: it has other inputs than ids and a mask.")
-        self._kind = TYPES[inputs[self._past[0]].type]
-        self._size = (shape["heads"], shape["size"])
-        self._layers = shape["layers"]
-        self._table = self._memory(rows, min(LONGEST_SHARED, self.context))
+        self._model = BatchModel(folder, threads)
+        self.threads, self.context = self._model.threads, self._model.context
+        self._table = self._model.memory(rows, min(LONGEST_SHARED, self.context))
         self._free_rows = list(range(rows))
         self._seats = threading.Semaphore(rows)
         self._long_seats = threading.Semaphore(LONG_PLACES)
@@ -80,28 +60,34 @@ class Batcher:
         self._runner = threading.Thread(target=self._run, name="slmlab-batch", daemon=True)
         self._runner.start()
 
-    def _memory(self, rows: int, capacity: int) -> KeyValues:
-        heads, size = self._size
-        return KeyValues(self._layers, rows, heads, capacity, size, self._kind)
-
     # What threads call
 
-    def sit(self, capacity: int) -> Place:
-        """A place for a text of up to that many ids; waits until one is free."""
+    def sit(self, capacity: int, most: int = 0, gone: threading.Event | None = None) -> Place:
+        """A place for a text of that many ids, which may `grow` to `most`; waits until one is free."""
         if capacity > self._table.capacity:
-            self._long_seats.acquire()
-            return Place(self._memory(1, capacity), 0)
-        self._seats.acquire()
+            _wait_for(self._long_seats, gone)
+            return Place(self._model.memory(1, max(capacity, most)), 0)
+        _wait_for(self._seats, gone)
         with self._change:
             row = heapq.heappop(self._free_rows)  # the lowest, so that a step spans few rows
             self._table.lengths[row] = 0
             return Place(self._table, row)
 
-    def read(self, place: Place, ids: Sequence[int]) -> np.ndarray:
+    def grow(self, place: Place, capacity: int, gone: threading.Event | None = None) -> Place:
+        """A place of its own for a text that has outgrown the table, with all that the model has read of it."""
+        _wait_for(self._long_seats, gone)
+        memory, length = self._model.memory(1, capacity), place.cache.lengths[place.row]
+        for old, new in zip(place.cache.arrays, memory.arrays, strict=True):
+            new[0, :, :length] = old[place.row, :, :length]
+        memory.lengths[0] = length
+        self.leave(place)
+        return Place(memory, 0)
+
+    def read(self, place: Place, ids: Sequence[int], gone: threading.Event | None = None) -> np.ndarray:
         """The logits after these ids, once the model has read them. Waits for the batch."""
         if place.cache.lengths[place.row] + len(ids) > place.cache.capacity:
             raise BadRequest(f"This text has room for {place.cache.capacity:,} ids.")
-        work = _Work(place, ids)
+        work = _Work(place, ids, gone)
         with self._change:
             if self._closed:
                 raise SlmLabError("This model was closed.")
@@ -129,14 +115,17 @@ class Batcher:
     # What the batcher's own thread does
 
     def _run(self) -> None:
-        """In turn: one step for all that write, one block of the prompt that has waited longest."""
+        """In turn: one step for all that write, one block of one prompt."""
         while (works := self._next_works()) is not None:
+            left = [work for work in works if work.gone is not None and work.gone.is_set()]
+            self._finish(left, [SlmLabError("Nobody waits for this answer.")] * len(left))
+            works = [work for work in works if work not in left]
             writers = [work for work in works if len(work.ids) == 1 and work.place.cache is self._table]
             readers = [work for work in works if work not in writers]
             if writers:
                 self._attempt(self._step, writers)
             if readers:
-                self._attempt(self._read_block, readers[:1])
+                self._attempt(self._read_block, [_next_reader(readers)])
         for work in self._waiting:
             work.done.set_exception(SlmLabError("This model was closed."))
 
@@ -171,7 +160,7 @@ class Batcher:
         ids = np.zeros((last - first + 1, 1), dtype=np.int64)
         for work in works:
             ids[work.place.row - first] = work.ids[0]
-        logits = self._forward(self._table, first, ids)
+        logits = self._model.forward(self._table, first, ids)
         self._table.lengths[rows] += 1
         self._finish(works, [logits[row - first, -1].copy() for row in rows])
 
@@ -180,66 +169,21 @@ class Batcher:
         (work,) = works
         cache, row = work.place.cache, work.place.row
         block, work.ids = work.ids[:BLOCK], work.ids[BLOCK:]
-        logits = self._forward(cache, row, np.asarray([block], dtype=np.int64))
+        logits = self._model.forward(cache, row, np.asarray([block], dtype=np.int64))
         cache.lengths[row] += len(block)
         if not work.ids:
             self._finish(works, [logits[0, -1].copy()])
 
-    def _forward(self, cache: KeyValues, first: int, ids: np.ndarray) -> np.ndarray:
-        """Run the model over ids of some neighbouring rows; their keys and values are written where they belong."""
-        count, width = ids.shape
-        lengths = cache.lengths[first : first + count] + width
-        mask = (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
-        binding = cache.bindings.get((first, count)) or self._bind(cache, first, count)
-        binding.bind_cpu_input("input_ids", ids)
-        binding.bind_cpu_input("attention_mask", mask)
-        binding.bind_output("logits", "cpu")  # anew each time: its size is that of the ids
-        self._session.run_with_iobinding(binding)
-        return binding.get_outputs()[0].numpy()
 
-    def _bind(self, cache: KeyValues, first: int, count: int):
-        """Tell the runtime where the keys and values of these rows are: once, for they never move."""
-        binding = cache.bindings[first, count] = self._session.io_binding()
-        binding.bind_output("logits", "cpu")
-        for past, present, array in zip(self._past, self._present, cache.arrays, strict=True):
-            place = ("cpu", 0, array.dtype.type, (count, *array.shape[1:]), array[first].ctypes.data)
-            binding.bind_input(past, *place)
-            binding.bind_output(present, *place)
-        return binding
+def _next_reader(readers: list[_Work]) -> _Work:
+    """Whose block comes next: the shortest prompt's, but each block that one lets pass counts as one it has read."""
+    chosen = min(readers, key=lambda work: len(work.ids) / BLOCK - work.passed)
+    for work in readers:
+        work.passed += work is not chosen
+    return chosen
 
 
-def _open_session(folder: Path, threads: int):
-    try:
-        import onnxruntime
-    except ImportError as fault:
-        raise MissingPackage("ONNX Runtime isn't installed: python -m pip install onnxruntime") from fault
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
-    except Exception as fault:  # the runtime raises its own untyped errors for every kind of bad folder
-        raise WeightsError(f"ONNX Runtime can't load {folder}: {fault}") from fault
-
-
-def can_batch(folder: Path) -> bool:
-    """Whether the model in a folder is of a family that is read in batches."""
-    try:
-        model = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]
-        return model["type"] in FAMILIES and (folder / "model.onnx").is_file() and model["context_length"] <= 8192
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _read_shape(folder: Path) -> dict[str, int]:
-    try:
-        model = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]
-        decoder = model["decoder"]
-        return {
-            "context": model["context_length"],
-            "layers": decoder["num_hidden_layers"],
-            "heads": decoder["num_key_value_heads"],
-            "size": decoder["head_size"],
-        }
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise WeightsError(f"{folder} has no readable genai_config.json: it is no model to batch.") from fault
+def _wait_for(seats: threading.Semaphore, gone: threading.Event | None) -> None:
+    while not seats.acquire(timeout=LOOK_S):
+        if gone is not None and gone.is_set():
+            raise SlmLabError("Nobody waits for this answer.")

@@ -3,7 +3,9 @@
 Knows nothing about runtimes: a runtime answers messages with a Reply, the rest is here.
 """
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 
 from slmlab.chat import as_messages
@@ -48,6 +50,11 @@ class Engine:
 
     def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
         raise TypeError(f"{type(self).__name__} has to define _answer(messages, sampling, scorer, on_end) -> Reply")
+
+    @contextmanager
+    def until(self, gone: threading.Event) -> Iterator[None]:
+        """Inside, an answer that this thread reads may fail as soon as `gone` is set; an engine need not look at it."""
+        yield
 
     def close(self) -> None:
         """Free what the model holds. Using it afterwards is refused."""

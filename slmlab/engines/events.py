@@ -17,8 +17,8 @@ NO_JSON = "what came isn't OpenAI's protocol: an event that is no JSON object"
 
 
 def events(blocks: Iterator[bytes], headers: Mapping[str, str], silence_s: float) -> Iterator[dict]:
-    """The objects of a stream until [DONE]. Broken when one tells a fault, when it is no stream, or when only pings come
-    for too long."""
+    """The objects of a stream until [DONE]. Broken when one tells a fault, when it is no stream, or when only
+    pings come for too long."""
     pending, stray, found, last = b"", b"", False, perf_counter()
     for lines in _lines(blocks):
         for line in lines:

@@ -105,6 +105,7 @@ class LocalEngine(Engine):
     def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
         if any(message.images for message in messages):
             raise BadRequest(f"{self.name} reads text only: it can't see a picture. Ask a vision model.")
+        self._refuse_endless(sum(len(message.content) for message in messages), len(messages))
         return self._reply(self.format.prompt(messages), sampling, scorer, on_end)
 
     def _reply(self, text: str, sampling: Sampling, scorer: Scorer | None, on_end) -> Reply:
@@ -120,6 +121,7 @@ class LocalEngine(Engine):
         self._check_open()
         if not isinstance(text, str) or not text:
             raise BadRequest("The prompt is empty. Give the model some text to go on from.")
+        self._refuse_endless(len(text))
         ids = self.format.ids(text)
         if len(ids) >= self.context:
             raise TooLong(
@@ -127,6 +129,15 @@ class LocalEngine(Engine):
                 "Shorten it, or split it and ask about each part."
             )
         return ids
+
+    def _refuse_endless(self, characters: int, messages: int = 1) -> None:
+        """Refuse what can't fit however it is cut into tokens: counting them would take minutes and gigabytes."""
+        if characters > self.context * self.format.longest_token or messages > self.context:
+            what = f"{characters:,} characters" if messages <= self.context else f"{messages:,} messages"
+            raise TooLong(
+                f"The prompt has {what} and {self.name} holds {self.context:,} tokens, answer included. "
+                "Shorten it, or split it and ask about each part."
+            )
 
     def _check_open(self) -> None:
         if self._closed:

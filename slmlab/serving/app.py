@@ -3,17 +3,21 @@
 Loopback by default; anything wider demands a key. Knows nothing about notebooks: serving.process starts it for them.
 """
 
+import asyncio
+import logging
+import os
 import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from slmlab.addresses import is_loopback_host
@@ -24,11 +28,12 @@ from slmlab.serving.exchange import Recorder
 from slmlab.serving.limits import Switches
 from slmlab.serving.page import sentence
 from slmlab.serving.practice import PROFILES
-from slmlab.serving.process import LISTENING
+from slmlab.serving.process import LISTENING, server_key
 from slmlab.serving.profile import Profile
 from slmlab.serving.wire import Refusal
 
 STOP_S = 5
+TELL_S = 1.5  # of that: for telling those whose answer isn't whole
 
 
 def run(
@@ -43,18 +48,34 @@ def run(
 ) -> None:
     """Serve until a signal comes, or until standard input ends where a parent holds its other side."""
     served = PROFILES[profile](Desk(engine, waiting), key, switches)
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(build(served, Log()), log_level="error", access_log=False, timeout_graceful_shutdown=STOP_S,
-                       lifespan="off", server_header=False)
+                       lifespan="off", server_header=False), served.desk
     )  # fmt: skip
     if until_input_ends:
-        threading.Thread(target=_stop_with_input, args=(server,), daemon=True).start()
+        for ended in (_input_ended, _parent_ended):
+            threading.Thread(target=_stop_when, args=(ended, server), daemon=True).start()
     print(sentence(served), flush=True)
+    if not is_loopback_host(listening.getsockname()[0]):
+        print(f"The whole network may ask, with the key, at port {listening.getsockname()[1]} of this machine.")
     print(f"{LISTENING}{_root(listening)}{served.base}", flush=True)
     try:
         server.run(sockets=[listening])
     finally:
         served.desk.close()
+
+
+class Server(uvicorn.Server):
+    """Stops in order: answers may finish for some seconds, then their askers are told, then the connections are cut."""
+
+    def __init__(self, config: uvicorn.Config, desk: Desk):
+        super().__init__(config)
+        self._desk = desk
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a connection that is cut now is no fault
+        asyncio.get_running_loop().call_later(STOP_S - TELL_S, self._desk.stop)
+        await super().shutdown(sockets)
 
 
 def build(profile: Profile, log: "Log | None" = None) -> ASGIApp:
@@ -73,10 +94,14 @@ def build(profile: Profile, log: "Log | None" = None) -> ASGIApp:
         status, code = (400, "invalid_request") if isinstance(fault, BadRequest) else (500, "server_error")
         return profile.refuse(Refusal(status, code, str(fault)))
 
+    async def on_left(request: Request, fault: ClientDisconnect):
+        return profile.refuse(Refusal(499, "client_closed_request", "The client went before it had asked."))
+
     async def on_crash(request: Request, fault: Exception):
         return profile.refuse(Refusal(500, "server_error", f"The server failed: {type(fault).__name__}."))
 
-    handlers = {Refusal: on_refusal, HTTPException: on_http, SlmLabError: on_fault, Exception: on_crash}
+    handlers = {Refusal: on_refusal, HTTPException: on_http, SlmLabError: on_fault, ClientDisconnect: on_left,
+                Exception: on_crash}  # fmt: skip
     app = Starlette(routes=profile.routes(), exception_handlers=handlers)
     recorded = Recorder(app) if profile.switches.record else app
     guarded = recorded if profile.key else SameOrigin(recorded, profile)
@@ -87,9 +112,7 @@ def listen(host: str, port: int, key: str | None) -> socket.socket:
     """A socket that listens. Beyond this machine only with a key."""
     if not 0 <= port <= 65535:
         raise BadRequest(f"port={port} is out of range: 1 to 65535, or 0 for any that is free.")
-    if key is not None and (not key.strip() or not key.isascii() or not key.isprintable()):
-        raise BadRequest("A server's key is text in plain letters, digits and signs, and not empty.")
-    if key is None and not is_loopback_host(host):
+    if server_key(key) is None and not is_loopback_host(host):
         raise BadRequest(
             f"Listening at {host} lets the whole network ask this model. Give a key (SLMLAB_SERVER_KEY=... or "
             "--api-key), or stay at 127.0.0.1."
@@ -108,15 +131,28 @@ def listen(host: str, port: int, key: str | None) -> socket.socket:
 
 
 def _root(listening: socket.socket) -> str:
+    """Where this machine reaches the server, also one that listens everywhere."""
     host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _stop_with_input(server: uvicorn.Server) -> None:
+def _stop_when(ended: Callable[[], None], server: uvicorn.Server) -> None:
+    ended()
+    server.should_exit = True
+
+
+def _input_ended() -> None:
     """When the process that started us is gone, however it went, its end of our standard input closes."""
     while sys.stdin.buffer.read(4096):
         pass
-    server.should_exit = True
+
+
+def _parent_ended() -> None:
+    """A copy of that process (a fork) keeps the input open: then only the parent's number tells."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(1)
 
 
 class SameOrigin:
@@ -150,7 +186,10 @@ class Log:
     """A line for each request: what, how it went, how long. No prompts, no answers, no keys."""
 
     def write(self, method: str, path: str, status: int, seconds: float) -> None:
-        print(f"{datetime.now():%H:%M:%S} {method} {path} {status} {seconds:.2f} s", flush=True)
+        try:
+            print(f"{datetime.now():%H:%M:%S} {method} {path} {status} {seconds:.2f} s", flush=True)
+        except (OSError, ValueError):  # nobody reads the log any more, and answers go on
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the server runs
 
 
 class Logged:

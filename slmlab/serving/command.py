@@ -7,7 +7,7 @@ import argparse
 import os
 
 from slmlab.errors import MissingPackage
-from slmlab.serving.process import PROFILES
+from slmlab.serving.process import PROFILES, server_key
 
 
 def add_options(serve: argparse.ArgumentParser) -> None:
@@ -38,7 +38,8 @@ def run(parsed) -> int:
     except ModuleNotFoundError as fault:
         raise MissingPackage(f"{fault.name} isn't installed: python -m pip install {fault.name}") from fault
 
-    key = parsed.api_key or os.environ.get("SLMLAB_SERVER_KEY") or None
+    given = parsed.api_key if parsed.api_key is not None else os.environ.get("SLMLAB_SERVER_KEY") or None
+    key = server_key(given)
     listening = app.listen(parsed.host, parsed.port, key)  # before the model is loaded: what can't be, is said at once
     switches = Switches(parsed.retired, parsed.per_minute, parsed.per_day, parsed.minute_s, parsed.record)
     model = load(parsed.model, precision=parsed.precision, seats=parsed.seats)

@@ -18,6 +18,7 @@ from slmlab.reply import Reply
 from slmlab.serving.wire import Refusal
 
 WAITING = 32
+LONGEST_PATIENCE_S = 60  # what clients of this course wait at most; by then a seat is free
 LOOK_S = 0.5  # how often one that waits is looked after: has its client gone?
 
 
@@ -40,6 +41,7 @@ class Desk:
         self.inside = 0  # requests that run or wait
         self.running = 0
         self._answer_s = 1.0  # how long an answer takes here, lately
+        self._stopping = False
         self._pool = ThreadPoolExecutor(self.seats, thread_name_prefix="slmlab-answer")
         self._count = threading.Lock()
 
@@ -51,7 +53,7 @@ class Desk:
         """The events of one answer. Leaving early, or being cancelled, stops the engine at its next token; so does a
         client that has gone while it waited for an event."""
         if self.inside >= self.seats + self.waiting:
-            patience = max(1, round(self._answer_s * self.inside / self.seats))
+            patience = min(max(1, round(self._answer_s * self.inside / self.seats)), LONGEST_PATIENCE_S)
             raise Refusal(429, "rate_limit_exceeded", f"{self.inside} requests are being answered or wait. "
                           f"Try again in {patience} s.", headers={"Retry-After": str(patience)})  # fmt: skip
         loop, events, gone = asyncio.get_running_loop(), asyncio.Queue(), threading.Event()
@@ -64,7 +66,7 @@ class Desk:
         work = loop.run_in_executor(self._pool, self._work, ask, tell, gone)
         try:
             while True:
-                event = await _next(events, is_gone)
+                event = await self._next(events, is_gone)
                 if isinstance(event, Exception):
                     raise event
                 yield event
@@ -82,16 +84,18 @@ class Desk:
             self.running += 1
         began = time.perf_counter()
         try:
-            reply = ask()
-            for place, token in enumerate(reply):
-                if gone.is_set():
-                    break
-                if place == 0:
-                    tell(Accepted(reply.start.prompt_tokens or 0))
-                tell(token)
-            if reply.end and not reply.tokens:
+            with self.engine.until(gone):
+                reply = ask()
+                for place, token in enumerate(reply):
+                    if gone.is_set():
+                        return
+                    if place == 0:
+                        tell(Accepted(reply.start.prompt_tokens or 0))
+                    tell(token)
+            if not reply.tokens:
                 tell(Accepted(reply.start.prompt_tokens or 0))
-            tell(reply.end or End(time.perf_counter(), "interrupted"))
+            tell(reply.end)
+            self._answer_s = 0.8 * self._answer_s + 0.2 * (time.perf_counter() - began)
         except BadRequest as fault:
             code = "context_length_exceeded" if isinstance(fault, TooLong) else "invalid_request"
             tell(Refusal(400, code, str(fault), param="messages"))
@@ -102,20 +106,23 @@ class Desk:
         finally:
             with self._count:
                 self.running -= 1
-            self._answer_s = 0.8 * self._answer_s + 0.2 * (time.perf_counter() - began)
+
+    def stop(self) -> None:
+        """Tell all whose answer isn't whole that it won't be."""
+        self._stopping = True
+
+    async def _next(self, events: asyncio.Queue, is_gone: Callable):
+        while not self._stopping:
+            try:
+                return await asyncio.wait_for(events.get(), LOOK_S)
+            except TimeoutError:
+                if await is_gone():
+                    raise Refusal(499, "client_closed_request", "The client has gone.") from None
+        raise Refusal(503, "server_stopping", "The server is being stopped: ask again when it is back.")
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.engine.close()
-
-
-async def _next(events: asyncio.Queue, is_gone: Callable):
-    while True:
-        try:
-            return await asyncio.wait_for(events.get(), LOOK_S)
-        except TimeoutError:
-            if await is_gone():
-                raise Refusal(499, "client_closed_request", "The client has gone.") from None
 
 
 async def whole(events: AsyncIterator, is_gone: Callable) -> tuple[int, list[Token], End]:

@@ -48,10 +48,16 @@ def read_sampling(body: dict) -> Sampling:
     settings = {ours: options[name] for name, ours in OPTIONS.items() if options.get(name) is not None}
     if settings.get("max_tokens") in (-1, -2):
         settings.pop("max_tokens")  # "no limit" there
+    if settings.get("top_k") == -1:
+        settings.pop("top_k")  # every token, there
+    if isinstance(settings.get("seed"), int | float) and settings["seed"] == settings["seed"] // 1:
+        settings["seed"] = int(settings["seed"]) % 2**31
     try:
         return Sampling(**({"max_tokens": 512} | settings))
     except BadRequest as fault:
-        raise Refusal(400, "invalid", str(fault)) from None
+        theirs = {ours: name for name, ours in OPTIONS.items()}
+        name, equals, rest = str(fault).partition("=")
+        raise Refusal(400, "invalid", theirs.get(name, name) + equals + rest) from None
 
 
 def figures(began: float, prompt_tokens: int, tokens: list[Token], end: End) -> dict:

@@ -149,8 +149,8 @@ class Foundry(AzureProfile):
     # today's; the older one with the deployment in the path; and the one that azure-ai-inference used
     chat_paths = ("/openai/v1/chat/completions", "/openai/deployments/{deployment}/chat/completions",
                   "/models/chat/completions")  # fmt: skip
-    completion_paths = ("/openai/v1/completions",)
-    model_paths = ("/openai/v1/models",)
+    completion_paths = ("/openai/v1/completions", "/openai/deployments/{deployment}/completions")
+    model_paths = ("/openai/v1/models", "/openai/models")
 
     def __init__(self, desk, key=None, switches=None):
         super().__init__(desk, key, switches)

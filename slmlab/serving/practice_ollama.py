@@ -134,9 +134,7 @@ class Ollama(Profile):
         given = body.get("messages") or []
         messages = tuple(read_message(one) for one in (given if isinstance(given, list) else [given]))
         if not messages:  # as Ollama does: the model is loaded, nothing is asked
-            return JSONResponse(
-                self._line(name, {"message": said_by_model("")}) | {"done": True, "done_reason": "load"}
-            )
+            return self._loaded(name, {"message": said_by_model("")}, body)
         ask = Ask(name, read_sampling(body), messages=messages)
         return await self._reply(request, ask, body, lambda text: {"message": said_by_model(text)})
 
@@ -146,11 +144,16 @@ class Ollama(Profile):
         check_supported(body, name)
         prompt = body.get("prompt") or ""
         if not prompt:
-            return JSONResponse(self._line(name, {"response": ""}) | {"done": True, "done_reason": "load"})
+            return self._loaded(name, {"response": ""}, body)
         system = [Message("system", body["system"])] if body.get("system") else []
         user = read_message({"role": "user", "content": prompt, "images": body.get("images")})
         raw = {"text": prompt} if body.get("raw") else {"messages": (*system, user)}
         return await self._reply(request, Ask(name, read_sampling(body), **raw), body, lambda text: {"response": text})
+
+    def _loaded(self, name: str, said: dict, body: dict) -> Response:
+        """What a call without a question gets: the model is loaded, or with keep_alive 0 unloaded."""
+        reason = "unload" if body.get("keep_alive") in (0, "0", "0s") else "load"
+        return JSONResponse(self._line(name, said) | {"done": True, "done_reason": reason})
 
     async def _reply(self, request: Request, ask: Ask, body: dict, said) -> Response:
         began = time.perf_counter()

@@ -16,7 +16,7 @@ from queue import Empty, Queue
 
 from slmlab.addresses import is_loopback
 from slmlab.errors import BadRequest, SlmLabError, nearest
-from slmlab.providers import Key
+from slmlab.providers import Key, as_key
 
 # Whose protocol a server can speak, and a key to practise with, of the form that the service gives out.
 PROFILES = {
@@ -27,6 +27,7 @@ PROFILES = {
     "ollama": None,
 }
 LISTENING = "Listening at "  # the beginning of the line that the starter of a server waits for
+STOP_S = 7  # the server itself lets answers finish for 5
 START_S = 300  # the first time on a machine, the model is fetched and converted
 _running: list["Server"] = []
 
@@ -37,6 +38,16 @@ def text_at(url: str, key: Key | None = None) -> str:
     headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
     with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as answer:
         return answer.read().decode("utf-8", "replace")
+
+
+def server_key(given: str | None) -> Key | None:
+    """The key that a server asks for, as its clients will send it; None for one that only this machine may ask."""
+    if given is None:
+        return None
+    key = as_key(given, "The server's key")
+    if not key:
+        raise BadRequest("A server's key is not empty. A server without one is asked by this machine alone.")
+    return key
 
 
 class Exchange:
@@ -122,11 +133,13 @@ class Server:
         """End the server: what it is answering may finish, for some seconds."""
         if self._process.stdin and not self._process.stdin.closed:
             self._process.stdin.close()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        for further in (self._process.terminate, self._process.kill, None):
+            try:
+                self._process.wait(timeout=STOP_S)
+                break
+            except subprocess.TimeoutExpired:  # a copy of this process holds the input open, or it hangs
+                if further:
+                    further()
         if self in _running:
             _running.remove(self)
 
@@ -166,6 +179,7 @@ def serve(
     """
     if profile not in PROFILES:
         raise BadRequest(f"Unknown profile {profile!r}. {nearest(str(profile), list(PROFILES))}")
+    key = server_key(key)
     options = {"--model": model, "--profile": profile, "--host": host, "--port": port, "--precision": precision,
                "--seats": seats, "--waiting": waiting, "--per-minute": per_minute, "--per-day": per_day,
                "--minute-s": minute_s}  # fmt: skip
@@ -175,7 +189,7 @@ def serve(
     environment = dict(os.environ)
     environment.pop("SLMLAB_SERVER_KEY", None)
     if key is not None:
-        environment["SLMLAB_SERVER_KEY"] = key  # not among the arguments: those are there for all to read
+        environment["SLMLAB_SERVER_KEY"] = key.reveal()  # not among the arguments: those are there for all to read
     # Where this package isn't installed but stands beside the notebook, the child finds it as we did.
     environment["PYTHONPATH"] = os.pathsep.join(
         filter(None, (str(Path(__file__).resolve().parents[2]), environment.get("PYTHONPATH")))

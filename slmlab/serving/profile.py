@@ -24,7 +24,7 @@ from slmlab.serving.process import PROFILES
 from slmlab.serving.telemetry import Telemetry
 from slmlab.serving.wire import Ask, Refusal, Writer, in_words, line, model_list, read_chat, read_completion
 
-MOST_BODY_BYTES = 30_000_000
+MOST_BODY_BYTES = 10_000_000
 LOOKED_AT = 400  # the last characters of an answer, in which the filter looks for a phrase
 
 
@@ -109,6 +109,7 @@ class Profile:
         chats = [Route(path, self._chat, methods=["POST"]) for path in self.chat_paths]
         texts = [Route(path, self._complete, methods=["POST"]) for path in self.completion_paths]
         lists = [Route(path, self._models) for path in self.model_paths]
+        lists += [Route(path + "/{model:path}", self._model) for path in self.model_paths]
         own = [
             Route("/", self._page),
             Route("/health", self._health),
@@ -192,8 +193,8 @@ class Profile:
 
     async def timed(self, events: AsyncIterator) -> AsyncIterator:
         """The same events, counted, and ended where the service's filter says so."""
-        began, first_s, prompt_tokens, count, text = time.perf_counter(), None, 0, 0, ""
-        async with aclosing(events):
+        began, first_s, prompt_tokens, count, text, reason = time.perf_counter(), None, 0, 0, "", "abort"
+        try:
             async for event in events:
                 if isinstance(event, Accepted):
                     prompt_tokens = event.prompt_tokens
@@ -203,15 +204,25 @@ class Profile:
                     if self.cut(text):
                         event = End(time.perf_counter(), "filtered", fault=text)
                 if isinstance(event, End):
-                    all_s = time.perf_counter() - began
-                    self.telemetry.answered(prompt_tokens, count, first_s, all_s, event.reason)
+                    reason = event.reason
                 yield event
                 if isinstance(event, End):
                     return
+        finally:
+            await events.aclose()
+            if first_s is not None or reason != "abort":  # one that was refused is no answer
+                self.telemetry.answered(prompt_tokens, count, first_s, time.perf_counter() - began, reason)
 
     async def _models(self, request: Request) -> Response:
         self.authorize(request)
         return JSONResponse(model_list(self.models(), self.name))
+
+    async def _model(self, request: Request) -> Response:
+        self.authorize(request)
+        asked = request.path_params["model"]
+        if asked not in self.models():
+            raise Refusal(404, "model_not_found", f"The model {asked!r} does not exist.")
+        return JSONResponse(model_list([asked], self.name)["data"][0])
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})

@@ -37,8 +37,14 @@ class Refusal(Exception):
     def __init__(self, status: int, code: str, message: str, *, param: str | None = None, headers: dict | None = None):
         super().__init__(message)
         self.status, self.code, self.param = status, code, param
-        self.message = message.encode("utf-8", "replace").decode()  # half a character, quoted from a request
+        # what is quoted from a request may be long, or hold half a character
+        self.message = shortened(message, 600).encode("utf-8", "replace").decode()
         self.headers = headers or {}
+
+
+def shortened(text: str, most: int) -> str:
+    """A text, or its beginning and its end."""
+    return text if len(text) <= most else f"{text[: most * 3 // 4]} ... {text[-most // 4 :]}"
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,8 @@ def _ask(body: dict, *, logprobs: bool, top, **content) -> Ask:
     settings = {ours: body[name] for name, ours in SETTINGS.items() if body.get(name) is not None}
     newer = body.get("max_completion_tokens")
     wanted = body.get("max_tokens") if newer is None else newer
+    if type(settings.get("seed")) is int:
+        settings["seed"] %= 2**31  # the protocol's seeds are any whole numbers
     settings["max_tokens"] = DEFAULT_TOKENS if wanted is None else wanted
     options = body.get("stream_options") or {}
     model = body.get("model")

@@ -3,9 +3,8 @@
 Knows nothing about models. ipywidgets is imported when the first control is made.
 """
 
-from html import escape
-
 from slmlab.errors import MissingPackage
+from slmlab.tables import marked
 
 
 class Live:
@@ -44,7 +43,7 @@ def paragraph(text: str, *, role: str = "") -> str:
     if not text:
         return ""
     live = f' role="{role}"' if role else ""
-    return f'<div{live} style="font-size: 15px; line-height: 1.5; white-space: pre-wrap">{escape(text)}</div>'
+    return f'<div{live} style="font-size: 15px; line-height: 1.5; white-space: pre-wrap">{marked(text)}</div>'
 
 
 def on_enter(text_box, act) -> None:

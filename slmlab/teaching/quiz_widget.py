@@ -2,6 +2,7 @@
 
 from html import escape
 
+from slmlab.tables import marked
 from slmlab.teaching import progress
 from slmlab.teaching.live import Live, ipywidgets, paragraph
 from slmlab.teaching.quizzes import LETTERS, Quiz, QuizQuestion, find_quiz
@@ -26,7 +27,7 @@ class QuizBox(Live):
         self.result = w.HTML()
         rows = [w.HTML(f"<h4 style='margin: 0'>Quiz: {escape(quiz.title)}</h4>")]
         for number, (one, choice, remark) in enumerate(zip(quiz.questions, self.choices, self.remarks, strict=True), 1):
-            ask = f'<div style="font-size: 16px; margin-top: 8px"><b>{number}. {escape(one.ask)}</b></div>'
+            ask = f'<div style="font-size: 16px; margin-top: 8px"><b>{number}. {marked(one.ask)}</b></div>'
             rows += [w.HTML(ask), choice, remark]
         rows.insert(0, w.HTML(_STYLE, layout={"display": "none"}))
         self.box = w.VBox([*rows, self.button, self.result], layout={"max_width": "860px"})
@@ -58,9 +59,9 @@ class QuizBox(Live):
     def static_html(self) -> str:
         asked, answers = "", ""
         for one in self.quiz.questions:
-            options = "".join(f"<li>{escape(option)}</li>" for option in one.options)
-            asked += f'<li><b>{escape(one.ask)}</b><ol type="A">{options}</ol></li>'
-            answers += f"<li><b>{one.letter}. {escape(one.options[one.answer])}</b><br>{escape(one.why)}</li>"
+            options = "".join(f"<li>{marked(option)}</li>" for option in one.options)
+            asked += f'<li><b>{marked(one.ask)}</b><ol type="A">{options}</ol></li>'
+            answers += f"<li><b>{one.letter}. {marked(one.options[one.answer])}</b><br>{marked(one.why)}</li>"
         folded = f"<details><summary>Answers</summary><ol>{answers}</ol></details>"
         title = f"<p><b>Quiz: {escape(self.quiz.title)}</b> (run the notebook to answer it here)</p>"
         return f"{title}<ol>{asked}</ol>{folded}"
@@ -73,10 +74,11 @@ def quiz(quiz_id: str) -> QuizBox:
 
 def _radio(w, number: int, one: QuizQuestion):
     options = [
-        (f"{letter}. {option}", index) for index, (letter, option) in enumerate(zip(LETTERS, one.options, strict=False))
+        (f"{letter}. {option.replace('`', '')}", index)
+        for index, (letter, option) in enumerate(zip(LETTERS, one.options, strict=False))
     ]
     return w.RadioButtons(
-        options=options, index=None, layout={"width": "auto"}, tooltip=f"Question {number}: {one.ask}"
+        options=options, index=None, layout={"width": "auto"}, tooltip=f"Question {number}: {one.ask.replace('`', '')}"
     )
 
 
