@@ -31,6 +31,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 STATIC = ("text/html", "text/plain")
 MACHINE_PATH = re.compile(r"/home/\w|/Users/\w|/root/|/tmp/|/var/folders/|\b[A-Za-z]:\\{1,2}\w")
 ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
+RANDOM_ID = re.compile(r"\b[0-9a-f]{16,}\b")
 NUMBER = re.compile(r"[-+]?\d[\d,._]*(?:e[-+]?\d+)?")
 BAR = re.compile(r"[\u2580-\u259f\u25a0-\u25ff]+|([-=#.·_])\1+")
 
@@ -90,9 +91,9 @@ def keep_measured(fresh, stored) -> None:
 
 
 def shape(output) -> tuple:
-    """An output without its figures: what stays the same when only the machine's speed differs."""
+    """An output without its figures and random ids: what stays the same when only the machine's speed differs."""
     texts = {kind: text for kind, text in _texts(output)}
-    masked = {kind: " ".join(BAR.sub("", NUMBER.sub("0", text)).split()) for kind, text in texts.items()}
+    masked = {kind: " ".join(BAR.sub("", NUMBER.sub("0", RANDOM_ID.sub("id", text))).split()) for kind, text in texts.items()}
     return output.output_type, output.get("name"), tuple(sorted(output.get("data", {}))), tuple(sorted(masked.items()))
 
 

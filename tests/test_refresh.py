@@ -181,6 +181,11 @@ def test_a_measured_cell_keeps_its_figures_when_only_figures_moved():
     assert measured_pair(old, text("97 tok/s ██ 1,024 tokens")) == old
 
 
+def test_a_measured_cell_keeps_its_output_when_only_a_random_id_moved():
+    old = text('{"id": "chatcmpl-79dbb1f7fc4d4d09923a70dd"}')
+    assert measured_pair(old, text('{"id": "chatcmpl-e482c346aef34884970a41ff"}')) == old
+
+
 def test_a_measured_cell_is_stored_anew_when_its_words_changed():
     new = text("97 tokens per second")
     assert measured_pair(text("222.6 tok/s"), new) == new
