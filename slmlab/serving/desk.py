@@ -83,6 +83,7 @@ class Desk:
         with self._count:
             self.running += 1
         began = time.perf_counter()
+        ending: End | Refusal | None = None
         try:
             with self.engine.until(gone):
                 reply = ask()
@@ -94,18 +95,19 @@ class Desk:
                     tell(token)
             if not reply.tokens:
                 tell(Accepted(reply.start.prompt_tokens or 0))
-            tell(reply.end)
+            ending = reply.end
             self._answer_s = 0.8 * self._answer_s + 0.2 * (time.perf_counter() - began)
         except BadRequest as fault:
             code = "context_length_exceeded" if isinstance(fault, TooLong) else "invalid_request"
-            tell(Refusal(400, code, str(fault), param="messages"))
+            ending = Refusal(400, code, str(fault), param="messages")
         except SlmLabError as fault:
-            tell(Refusal(500, "server_error", str(fault)))
+            ending = Refusal(500, "server_error", str(fault))
         except Exception as fault:  # whatever fails in one answer must not end the server, and is told to its asker
-            tell(Refusal(500, "server_error", f"The answer failed: {type(fault).__name__}: {fault}"))
+            ending = Refusal(500, "server_error", f"The answer failed: {type(fault).__name__}: {fault}")
         finally:
             with self._count:
                 self.running -= 1
+        tell(ending)  # at last: whoever hears it finds the seat free
 
     def stop(self) -> None:
         """Tell all whose answer isn't whole that it won't be."""

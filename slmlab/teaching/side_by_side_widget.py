@@ -12,6 +12,7 @@ from slmlab.reply import Reply
 from slmlab.tables import html_table, text_table
 from slmlab.teaching.live import Live, ipywidgets, on_enter, paragraph
 
+COLUMN = "text-align: left; vertical-align: top; width: 50%; padding: 4px 24px 4px 4px"
 HEADS = ("model", "tokens read", "tokens written", "first after", "tokens per second")
 
 
@@ -53,7 +54,7 @@ class SideBySide(Live):
 
     def _html(self) -> str:
         cells = "".join(
-            f'<td style="text-align: left; vertical-align: top; width: 50%"><b>{escape(name)}</b><br>'
+            f'<td style="{COLUMN}"><b>{escape(name)}</b><br>'
             f'<span style="white-space: pre-wrap">{escape(_text(reply))}</span></td>'
             for name, reply in zip(self.names, self.replies, strict=False)
         )
