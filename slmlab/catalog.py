@@ -13,7 +13,7 @@ from types import UnionType
 from typing import get_args, get_origin, get_type_hints
 
 from slmlab.architecture import Architecture
-from slmlab.errors import BadRequest, SlmLabError, UnknownName, nearest
+from slmlab.errors import BadRequest, SlmLabError, UnknownName, nearest, quoted
 from slmlab.model_card import GRADES, KINDS, Card, Published
 
 
@@ -54,7 +54,7 @@ def card(name: str | Card) -> Card:
     index = _index(path)
     wanted = name.strip().lower()
     if wanted not in index:
-        raise UnknownName(f"Unknown model {name!r}. {nearest(wanted, list(_read_cards(path)))}.")
+        raise UnknownName(f"Unknown model {quoted(name)}. {nearest(wanted, list(_read_cards(path)))}.")
     return index[wanted]
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from slmlab.addresses import is_loopback
 from slmlab.catalog import card
 from slmlab.engines.remote import RemoteEngine
-from slmlab.errors import BadRequest, ProviderError, UnknownName, nearest
+from slmlab.errors import BadRequest, ProviderError, UnknownName, nearest, quoted
 from slmlab.model_card import Card, Published
 from slmlab.places import Endpoint, placed
 from slmlab.providers import Provider, as_key, key_of, provider
@@ -38,7 +38,7 @@ def connect(
     """
     key = None if key is None else as_key(key)
     if sdk is not None and sdk not in SDKS:
-        raise BadRequest(f"Unknown sdk {sdk!r}. {nearest(str(sdk), list(SDKS))}.")
+        raise BadRequest(f"Unknown sdk {quoted(sdk)}. {nearest(str(sdk), list(SDKS))}.")
     if type(timeout_s) not in (int, float) or not 0 < timeout_s <= 3600:
         raise BadRequest(f"timeout_s={timeout_s!r} is out of range: seconds, more than 0 and at most 3600.")
     place = placed(where, url, key)

@@ -71,11 +71,17 @@ class IncompleteAnswer(UserWarning):
     """A connection broke in the middle of an answer: what had arrived is kept."""
 
 
+def quoted(name: object) -> str:
+    """A name for a message: as it was written, and cut where it is no name any more."""
+    text = repr(name)
+    return text if len(text) <= 100 else f"{text[:80]} ..."
+
+
 def nearest(name: str, known: list[str]) -> str:
     """`Available: ...` with the closest names first, for the end of an UnknownName message."""
     from difflib import SequenceMatcher
 
     def distance(one: str) -> float:
-        return -SequenceMatcher(None, name.lower(), one.lower()[: len(name) + 1]).ratio()
+        return -SequenceMatcher(None, name[:100].lower(), one.lower()[: len(name) + 1]).ratio()
 
     return "Available: " + ", ".join(sorted(known, key=distance))

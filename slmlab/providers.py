@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from slmlab.catalog import as_record, card, cards, data_folder, read_toml
-from slmlab.errors import BadRequest, SlmLabError, UnknownName, nearest
+from slmlab.errors import BadRequest, SlmLabError, UnknownName, nearest, quoted
 from slmlab.model_card import GRADES, Card
 from slmlab.tables import html_table, text_table
 
@@ -150,7 +150,9 @@ def provider(name: str | Provider) -> Provider:
         raise BadRequest(f"A provider's name is text, such as 'nvidia', not {name!r}.")
     known, wanted = providers(), name.strip().lower()
     if wanted not in known:
-        raise UnknownName(f"Unknown provider {name!r}. {nearest(wanted, list(known))}. Or give a URL: 'https://...'.")
+        raise UnknownName(
+            f"Unknown provider {quoted(name)}. {nearest(wanted, list(known))}. Or give a URL: 'https://...'."
+        )
     return known[wanted]
 
 

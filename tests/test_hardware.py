@@ -168,3 +168,9 @@ def test_a_report_reads_as_text_and_as_a_table(name):
 def test_a_precision_that_was_not_asked_for_is_not_in_the_report():
     with pytest.raises(BadRequest, match="There is: int4"):
         will_it_fit("phi-4-mini", "int4", machine=LAPTOP)["bf16"]
+
+
+@pytest.mark.parametrize("machine", [5, "laptop", []])
+def test_a_machine_that_is_none_is_refused(machine):
+    with pytest.raises(BadRequest, match="is no Machine"):
+        will_it_fit("phi-4-mini", machine=machine)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 
 from slmlab.chat import as_messages
-from slmlab.errors import BadRequest, nearest
+from slmlab.errors import BadRequest, nearest, quoted
 from slmlab.pictures import as_pictures
 from slmlab.records import Message, Sampling
 from slmlab.reply import Reply
@@ -101,5 +101,5 @@ def as_sampling(settings: dict) -> Sampling:
     known = [field.name for field in fields(Sampling)]
     for name in settings:
         if name not in known:
-            raise BadRequest(f"Unknown setting {name!r}. {nearest(name, [*known, 'scorer'])}")
+            raise BadRequest(f"Unknown setting {quoted(name)}. {nearest(name, [*known, 'scorer'])}")
     return Sampling(**settings)

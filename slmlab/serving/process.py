@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import Empty, Queue
 
 from slmlab.addresses import is_loopback
-from slmlab.errors import BadRequest, SlmLabError, nearest
+from slmlab.errors import BadRequest, SlmLabError, nearest, quoted
 from slmlab.providers import Key, as_key
 
 # Whose protocol a server can speak, and a key to practise with, of the form that the service gives out.
@@ -178,7 +178,7 @@ def serve(
     or with this process.
     """
     if profile not in PROFILES:
-        raise BadRequest(f"Unknown profile {profile!r}. {nearest(str(profile), list(PROFILES))}")
+        raise BadRequest(f"Unknown profile {quoted(profile)}. {nearest(str(profile), list(PROFILES))}")
     key = server_key(key)
     options = {"--model": model, "--profile": profile, "--host": host, "--port": port, "--precision": precision,
                "--seats": seats, "--waiting": waiting, "--per-minute": per_minute, "--per-day": per_day,

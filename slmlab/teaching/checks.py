@@ -5,7 +5,7 @@ Shows and keeps; which answer is right is said by the verdict functions.
 
 from dataclasses import dataclass
 
-from slmlab.errors import BadRequest, UnknownName, nearest
+from slmlab.errors import BadRequest, UnknownName, nearest, quoted
 from slmlab.tables import html_table, text_table
 from slmlab.teaching import progress as record
 from slmlab.teaching import (  # noqa: F401 - importing them registers the verdicts
@@ -135,7 +135,7 @@ def _line(lesson: str, kept: dict) -> LessonProgress:
 def reset_progress(lesson: str | None = None) -> Progress:
     """Forget what was done in one lesson, or in all of them."""
     if lesson is not None and lesson not in _lessons():
-        raise UnknownName(f"Unknown lesson {lesson!r}. {nearest(str(lesson), _lessons())}")
+        raise UnknownName(f"Unknown lesson {quoted(lesson)}. {nearest(str(lesson), _lessons())}")
 
     def forget(kept: dict) -> None:
         for part, known in (("exercises", exercises()), ("quizzes", quizzes())):

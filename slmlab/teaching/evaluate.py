@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slmlab.catalog import data_folder
-from slmlab.errors import UnknownName, nearest
+from slmlab.errors import UnknownName, nearest, quoted
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def questions(name: str) -> list[Question]:
     path = folder / f"{name}.jsonl"
     if not path.is_file():
         raise UnknownName(
-            f"Unknown question set {name!r}. {nearest(name, sorted(one.stem for one in folder.glob('*.jsonl')))}"
+            f"Unknown question set {quoted(name)}. {nearest(name, sorted(one.stem for one in folder.glob('*.jsonl')))}"
         )
     return [_question(json.loads(line)) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from slmlab.catalog import data_folder
-from slmlab.errors import UnknownName, nearest
+from slmlab.errors import UnknownName, nearest, quoted
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def exercises() -> dict[str, Exercise]:
 def find(exercise_id: str) -> Exercise:
     known = exercises()
     if exercise_id not in known:
-        raise UnknownName(f"Unknown exercise {exercise_id!r}. {nearest(str(exercise_id), list(known))}")
+        raise UnknownName(f"Unknown exercise {quoted(exercise_id)}. {nearest(str(exercise_id), list(known))}")
     return known[exercise_id]
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from slmlab.catalog import data_folder
-from slmlab.errors import BadRequest, UnknownName, nearest
+from slmlab.errors import BadRequest, UnknownName, nearest, quoted
 
 LETTERS = "ABCDEFGH"
 
@@ -55,7 +55,7 @@ def quizzes() -> dict[str, Quiz]:
 def find_quiz(quiz_id: str) -> Quiz:
     known = quizzes()
     if quiz_id not in known:
-        raise UnknownName(f"Unknown quiz {quiz_id!r}. {nearest(str(quiz_id), list(known))}")
+        raise UnknownName(f"Unknown quiz {quoted(quiz_id)}. {nearest(str(quiz_id), list(known))}")
     return known[quiz_id]
 
 
