@@ -116,7 +116,7 @@ def will_it_fit(
     if precision not in (None, *PRECISIONS):
         raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(PRECISIONS)}.")
     if machine is not None and not isinstance(machine, Machine):
-        raise BadRequest(f"machine={machine!r} is no Machine: leave it out for this one, or give a slmlab.machines.Machine.")
+        raise BadRequest(f"machine={machine!r} is no slmlab.machines.Machine: leave it out for this one.")
     tokens = _context(chosen, context)
     here = machine or _this_machine()
     wanted = (precision,) if precision else PRECISIONS

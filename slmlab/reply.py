@@ -13,7 +13,8 @@ class Reply:
 
     Iterate it to stream `Token`s (print one and you print its text), take `.text` for all of it at once, `.show()` to
     watch it appear. Leaving a loop early ends the answer and frees what the engine held; what was read stays readable,
-    and iterating again replays it. `finish_reason` is None until then, and afterwards that of End, or 'interrupted'
+    and iterating again replays it. An answer that failed fails whenever it is read; `.so_far` has what came before.
+    `finish_reason` is None until then, and afterwards that of End, or 'interrupted'
     when the reader left.
     """
 
@@ -81,6 +82,11 @@ class Reply:
         print(f"\n[{self.end.fault}]" if self.end and self.end.fault else "")
 
     @property
+    def so_far(self) -> str:
+        """The text that has arrived, without waiting for more: also of an answer that failed."""
+        return "".join(token.text for token in self._tokens)
+
+    @property
     def metrics(self) -> Metrics:
         """What the answer cost, from the times stamped at the engine's border."""
         tokens = self.tokens
@@ -89,10 +95,9 @@ class Reply:
     def __repr__(self):
         if self.finish_reason is None and not self._tokens:
             return "Reply(not read yet: .show() streams it, .text gives all of it)"
-        text = "".join(token.text for token in self._tokens)
         count = _count(self._tokens, self.end)
         size = "unknown length" if count is None else f"{count} tokens"
-        return f"Reply({text!r}, {size}, {self.finish_reason or 'running'})"
+        return f"Reply({self.so_far!r}, {size}, {self.finish_reason or 'running'})"
 
 
 def _count(tokens: list[Token], end: End | None) -> int | None:

@@ -14,7 +14,10 @@ def test_a_long_wait_is_said_in_words(wait_s, words):
     assert words in str(as_error(Fault("x", 429, retry_after_s=wait_s), PLACE))
 
 
-@pytest.mark.parametrize("text", ["nvapi-1234", "Bearer abc.def", "ghp_abc", "github_pat_1_a", "sk-proj-a1", "NVAPI-9"])
+@pytest.mark.parametrize(
+    "text",
+    [r"\nsk-proj-a1", "%22sk-a1", "nvapi-1234", "Bearer abc.def", "ghp_abc", "github_pat_1_a", "sk-proj-a1", "NVAPI-9"],
+)
 def test_what_looks_like_a_key_is_scrubbed(text):
     shown = PLACE.scrubbed(f"wrong: {text}, sorry")
     assert "[key]" in shown and text.split()[-1] not in shown

@@ -2,16 +2,20 @@
 
 import re
 import socket
+import threading
 import time
 
 import pytest
 import requests
+import uvicorn
 
 from slmlab.errors import BadRequest, SlmLabError
-from slmlab.serving.app import Log, listen
+from slmlab.serving import app
+from slmlab.serving.app import Log, build, listen
+from slmlab.serving.desk import Desk
 from slmlab.serving.exchange import PATH
 from slmlab.serving.practice import PROFILES
-from tests.live_server import HELLO, ScriptedEngine, live
+from tests.live_server import HELLO, ScriptedEngine, live, until
 
 
 @pytest.fixture(scope="module", params=PROFILES)
@@ -160,3 +164,35 @@ def test_a_key_is_in_no_answer_no_log_no_page_and_no_figure(profile, capfd, capl
     everything = [f"{one.headers} {one.text}" for one in texts] + [shown, told.out, told.err, caplog.text]
     assert not [one for one in everything if "planted" in one]
     assert any(one.status_code == 200 for one in texts) and any(one.status_code == 401 for one in texts)
+
+
+def test_who_is_cut_off_by_a_stop_is_told_so(monkeypatch):
+    """Answers may finish for a while; then a stream ends with an error event, and what waits gets a 503."""
+    monkeypatch.setattr(app, "STOP_S", 1.5)
+    monkeypatch.setattr(app, "TELL_S", 1.0)
+    profile = PROFILES["local"](Desk(ScriptedEngine(*["word"] * 600, pace_s=0.02)))
+    listening = listen("127.0.0.1", 0, None)
+    root = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    config = uvicorn.Config(build(profile), log_config=None, lifespan="off", timeout_graceful_shutdown=2)
+    server = app.Server(config, profile.desk)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    until(lambda: server.started)
+    waits = []
+    body = {"messages": HELLO, "max_tokens": 600}
+    with requests.post(f"{root}/v1/chat/completions", json=body | {"stream": True}, stream=True, timeout=20) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        second = threading.Thread(
+            target=lambda: waits.append(requests.post(f"{root}/v1/chat/completions", json=body, timeout=20))
+        )
+        second.start()
+        until(lambda: profile.desk.queued == 1)
+        server.should_exit = True
+        last = [line for line in lines if line][-1]
+    assert b"server_stopping" in last
+    second.join(10)
+    assert waits[0].status_code == 503 and waits[0].json()["error"]["code"] == "server_stopping"
+    thread.join(10)
+    assert not thread.is_alive()
+    profile.desk.close()

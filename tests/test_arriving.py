@@ -30,6 +30,11 @@ def test_the_text_is_found_where_servers_put_it(one):
     assert read(one)[0] == "Hi"
 
 
+def test_a_last_chunk_with_the_whole_message_beside_its_delta_doubles_nothing():
+    last = {"choices": [{"delta": {}, "message": {"content": "Hello"}, "finish_reason": "stop"}]}
+    assert read(chunk(content="Hel"), chunk(content="lo"), last)[0] == "Hello"
+
+
 def test_a_character_cut_between_two_chunks_is_put_together():
     text, _ = read(chunk(content="a\ud83d"), chunk(content="\ude00b"))
     assert text == "a\U0001f600b" and text.encode()

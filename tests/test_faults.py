@@ -14,6 +14,7 @@ from slmlab.engines.faults import fault_of_answer, fault_of_chunk, fault_of_conn
         ('{"error": {"code": "c", "message": "m"}}', "c", "m"),
         ('{"error": {"type": "c", "message": "m"}}', "c", "m"),
         ('{"error": "m"}', None, "m"),
+        ('{"error": null, "message": "m"}', None, "m"),
         ('{"detail": "m"}', None, "m"),
         ('{"status": 429, "title": "m"}', None, "m"),
         ('{"statusCode": 401, "message": "m"}', None, "m"),

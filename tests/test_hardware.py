@@ -172,5 +172,5 @@ def test_a_precision_that_was_not_asked_for_is_not_in_the_report():
 
 @pytest.mark.parametrize("machine", [5, "laptop", []])
 def test_a_machine_that_is_none_is_refused(machine):
-    with pytest.raises(BadRequest, match="is no Machine"):
+    with pytest.raises(BadRequest, match="is no slmlab.machines.Machine"):
         will_it_fit("phi-4-mini", machine=machine)

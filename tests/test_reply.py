@@ -84,3 +84,15 @@ def test_what_is_unknown_is_none_not_zero():
     found = measure(Start(0.0), [Token(1, "a", 0.5)], None)
     assert found.decode_tokens_per_s is None and found.prompt_tokens is None and found.prefill_tokens_per_s is None
     assert measure(None, [], None).ttft_s is None
+
+
+def test_an_answer_that_failed_fails_again_and_keeps_what_came():
+    def failing():
+        yield from list(stream())[:2]
+        raise ZeroDivisionError
+
+    reply = Reply(failing, "tiny")
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            reply.text  # noqa: B018
+    assert reply.so_far == "w0 " and "w0" in repr(reply)

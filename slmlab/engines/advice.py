@@ -12,7 +12,8 @@ from slmlab.engines.faults import LONGEST_WAIT_S, Fault
 from slmlab.errors import ProviderError
 from slmlab.providers import Key, Provider
 
-_KEYS = re.compile(r"(?<![A-Za-z0-9])(?:nvapi-|ghp_|gh[osur]_|github_pat_|sk-)[\w*.\-]+|(?<=Bearer )\S+", re.IGNORECASE)
+_BEFORE = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2}))"  # no letter, or one that belongs to an escape
+_KEYS = re.compile(_BEFORE + r"(?:nvapi-|ghp_|gh[osur]_|github_pat_|sk-)[\w*.\-]+|(?<=Bearer )\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

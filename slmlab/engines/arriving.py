@@ -38,7 +38,7 @@ class Arriving:
         for choice in chunk.get("choices") or []:
             if choice.get("index"):
                 continue  # another answer to the same prompt, which nobody asked for
-            said = choice.get("delta") or choice.get("message") or {}
+            said = (choice["delta"] if "delta" in choice else choice.get("message")) or {}
             self.unread.update(name for name in UNREAD if said.get(name))
             text = self._whole(_text(said.get("content") or said.get("refusal") or choice.get("text")))
             if text:

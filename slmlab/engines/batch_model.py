@@ -20,7 +20,7 @@ class KeyValues:
 
     def __init__(self, layers: int, rows: int, heads: int, capacity: int, size: int, kind):
         # Zeros are not touched before they are written: memory is taken as texts grow, not here. One more than the
-        # capacity, for the id that counts for nothing (see _step).
+        # capacity, for the id that counts for nothing (see batching._step).
         self.arrays = [np.zeros((rows, heads, capacity + 1, size), kind) for _ in range(2 * layers)]
         self.lengths = np.zeros(rows, dtype=np.int64)  # ids that the model has read in each row
         self.capacity = capacity

@@ -36,11 +36,12 @@ class BatchedEngine(LocalEngine):
 
     @contextmanager
     def until(self, gone: threading.Event) -> Iterator[None]:
+        before = getattr(self._asker, "gone", None)
         self._asker.gone = gone
         try:
             yield
         finally:
-            self._asker.gone = None
+            self._asker.gone = before
 
     def _put_away(self, session: Session, finished: bool) -> None:
         session.close()  # its seat is for the next answer

@@ -21,8 +21,6 @@ LONG_PLACES = 2
 BLOCK = 128  # ids of a prompt that are read in one run: between two blocks, the others get their next token
 GATHER_S = 0.004  # how long a step waits for those who are choosing their next token
 LOOK_S = 0.2  # how often one that waits for a place is looked after: does anybody still want it?
-FAMILIES = ("llama", "mistral", "phi3")  # read with one position per row; long-context scaling switches for all rows
-TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,7 @@ class _Work:
     place: Place
     ids: Sequence[int]
     gone: threading.Event | None = None  # set when nobody wants the logits any more
+    left: bool = False  # its thread was interrupted
     passed: int = 0  # how many blocks of others were read first
     done: Future = field(default_factory=Future)
 
@@ -65,9 +64,8 @@ class Batcher:
     def sit(self, capacity: int, most: int = 0, gone: threading.Event | None = None) -> Place:
         """A place for a text of that many ids, which may `grow` to `most`; waits until one is free."""
         if capacity > self._table.capacity:
-            _wait_for(self._long_seats, gone)
-            return Place(self._model.memory(1, max(capacity, most)), 0)
-        _wait_for(self._seats, gone)
+            return Place(self._own_memory(max(capacity, most), gone), 0)
+        self._wait_for(self._seats, gone)
         with self._change:
             row = heapq.heappop(self._free_rows)  # the lowest, so that a step spans few rows
             self._table.lengths[row] = 0
@@ -75,13 +73,27 @@ class Batcher:
 
     def grow(self, place: Place, capacity: int, gone: threading.Event | None = None) -> Place:
         """A place of its own for a text that has outgrown the table, with all that the model has read of it."""
-        _wait_for(self._long_seats, gone)
-        memory, length = self._model.memory(1, capacity), place.cache.lengths[place.row]
+        memory, length = self._own_memory(capacity, gone), place.cache.lengths[place.row]
         for old, new in zip(place.cache.arrays, memory.arrays, strict=True):
             new[0, :, :length] = old[place.row, :, :length]
         memory.lengths[0] = length
         self.leave(place)
         return Place(memory, 0)
+
+    def _own_memory(self, capacity: int, gone: threading.Event | None) -> KeyValues:
+        self._wait_for(self._long_seats, gone)
+        try:
+            return self._model.memory(1, capacity)
+        except BaseException:  # there was too little of it
+            self._long_seats.release()
+            raise
+
+    def _wait_for(self, seats: threading.Semaphore, gone: threading.Event | None) -> None:
+        while not seats.acquire(timeout=LOOK_S):
+            if self._closed:
+                raise SlmLabError("This model was closed.")
+            if gone is not None and gone.is_set():
+                raise SlmLabError("Nobody waits for this answer.")
 
     def read(self, place: Place, ids: Sequence[int], gone: threading.Event | None = None) -> np.ndarray:
         """The logits after these ids, once the model has read them. Waits for the batch."""
@@ -94,7 +106,12 @@ class Batcher:
             self._waiting.append(work)
             self._choosing.discard(place.row if place.cache is self._table else -1)
             self._change.notify_all()
-        return work.done.result()
+        try:
+            return work.done.result()
+        except BaseException:  # also an interrupt: the row is given back when nobody writes to it any more
+            work.left = True
+            work.done.exception()
+            raise
 
     def leave(self, place: Place) -> None:
         if place.cache is not self._table:
@@ -117,7 +134,7 @@ class Batcher:
     def _run(self) -> None:
         """In turn: one step for all that write, one block of one prompt."""
         while (works := self._next_works()) is not None:
-            left = [work for work in works if work.gone is not None and work.gone.is_set()]
+            left = [work for work in works if work.left or (work.gone is not None and work.gone.is_set())]
             self._finish(left, [SlmLabError("Nobody waits for this answer.")] * len(left))
             works = [work for work in works if work not in left]
             writers = [work for work in works if len(work.ids) == 1 and work.place.cache is self._table]
@@ -181,9 +198,3 @@ def _next_reader(readers: list[_Work]) -> _Work:
     for work in readers:
         work.passed += work is not chosen
     return chosen
-
-
-def _wait_for(seats: threading.Semaphore, gone: threading.Event | None) -> None:
-    while not seats.acquire(timeout=LOOK_S):
-        if gone is not None and gone.is_set():
-            raise SlmLabError("Nobody waits for this answer.")

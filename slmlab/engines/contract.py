@@ -82,14 +82,13 @@ class Conversation:
         self.messages: list[Message] = [] if system is None else [Message("system", system)]
 
     def ask(self, question: str, **settings) -> Reply:
-        """The next turn. An interrupted answer joins the conversation with the text that was read."""
+        """The next turn. An interrupted or failed answer joins the conversation with the text that was read."""
         turn = as_messages(question)
         merged = self.settings | settings
         scorer = merged.pop("scorer", None)
 
         def remember(reply: Reply):
-            text = "".join(token.text for token in reply.tokens)
-            self.messages += [*turn, Message("assistant", text)] if text else []
+            self.messages += [*turn, Message("assistant", reply.so_far)] if reply.so_far else []
 
         return self.model._answer([*self.messages, *turn], as_sampling(merged), scorer, remember)
 

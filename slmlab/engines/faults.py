@@ -81,7 +81,7 @@ def _code_and_message(body) -> tuple[str | None, str]:
         body = body[0]
     if not isinstance(body, dict):
         return None, str(body or "").strip()
-    inner = body.get("error", body)
+    inner = body.get("error") or body
     if not isinstance(inner, dict):
         return None, str(inner)
     code = inner.get("code") or inner.get("type")

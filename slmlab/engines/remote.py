@@ -3,6 +3,7 @@
 An SDK gives the chunks of a stream and translates its exceptions; nothing here knows which SDK it is.
 """
 
+import os
 import random
 import sys
 import warnings
@@ -202,7 +203,7 @@ class RemoteEngine(Engine):
 
 def _warn(words: str) -> None:
     """Warn at the line that read the answer, every time: the same cell may be run again."""
-    frame, inner = sys._getframe(1), str(Path(__file__).parents[1])
+    frame, inner = sys._getframe(1), str(Path(__file__).parents[1]) + os.sep
     while frame.f_back and frame.f_code.co_filename.startswith(inner):
         frame = frame.f_back
     warnings.warn_explicit(words, IncompleteAnswer, frame.f_code.co_filename, frame.f_lineno)

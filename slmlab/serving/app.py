@@ -44,16 +44,16 @@ def run(
     profile: str = "local",
     switches: Switches | None = None,
     waiting: int = WAITING,
-    until_input_ends: bool = False,
+    until_ends: int | None = None,
 ) -> None:
-    """Serve until a signal comes, or until standard input ends where a parent holds its other side."""
+    """Serve until a signal comes, or until a process ends that holds the other side of our standard input."""
     served = PROFILES[profile](Desk(engine, waiting), key, switches)
     server = Server(
         uvicorn.Config(build(served, Log()), log_level="error", access_log=False, timeout_graceful_shutdown=STOP_S,
                        lifespan="off", server_header=False), served.desk
     )  # fmt: skip
-    if until_input_ends:
-        for ended in (_input_ended, _parent_ended):
+    if until_ends is not None:
+        for ended in (_input_ended, lambda: _process_ended(until_ends)):
             threading.Thread(target=_stop_when, args=(ended, server), daemon=True).start()
     print(sentence(served), flush=True)
     if not is_loopback_host(listening.getsockname()[0]):
@@ -144,15 +144,20 @@ def _stop_when(ended: Callable[[], None], server: uvicorn.Server) -> None:
 
 def _input_ended() -> None:
     """When the process that started us is gone, however it went, its end of our standard input closes."""
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):  # not sys.stdin: what a thread holds of that, the end of Python waits for
         pass
 
 
-def _parent_ended() -> None:
-    """A copy of that process (a fork) keeps the input open: then only the parent's number tells."""
-    parent = os.getppid()
-    while os.getppid() == parent:
-        time.sleep(1)
+def _process_ended(number: int) -> None:
+    """A copy of that process (a fork) keeps the input open: then only its own end tells."""
+    import psutil
+
+    try:
+        starter = psutil.Process(number)
+        while starter.is_running() and starter.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(1)
+    except psutil.NoSuchProcess:
+        return
 
 
 class SameOrigin:

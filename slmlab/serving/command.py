@@ -25,7 +25,7 @@ def add_options(serve: argparse.ArgumentParser) -> None:
     practice.add_argument("--per-day", type=int, metavar="N", help="requests that a model takes in a day")
     practice.add_argument("--minute-s", type=float, default=60, metavar="S", help="how long that minute lasts")
     practice.add_argument("--record", action="store_true", help="show the last exchange, its key hidden, on a page")
-    serve.add_argument("--until-input-ends", action="store_true", help=argparse.SUPPRESS)
+    serve.add_argument("--until-ends", type=int, metavar="PID", help=argparse.SUPPRESS)
 
 
 def run(parsed) -> int:
@@ -45,6 +45,6 @@ def run(parsed) -> int:
     model = load(parsed.model, precision=parsed.precision, seats=parsed.seats)
     app.run(
         model, listening, key=key, profile=parsed.profile, switches=switches, waiting=parsed.waiting,
-        until_input_ends=parsed.until_input_ends,
+        until_ends=parsed.until_ends,
     )  # fmt: skip
     return 0

@@ -11,6 +11,7 @@ import sys
 import threading
 import urllib.request
 from collections import deque
+from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, Queue
 
@@ -32,12 +33,23 @@ START_S = 300  # the first time on a machine, the model is fetched and converted
 _running: list["Server"] = []
 
 
+class Unredirected(urllib.request.HTTPRedirectHandler):
+    """Follows nowhere: a key is for the address that was named."""
+
+    def redirect_request(self, *_):
+        return None
+
+
 def text_at(url: str, key: Key | None = None) -> str:
-    """What GET answers at a URL. No proxy stands between us and this machine."""
-    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if is_loopback(url) else []))
+    """What GET answers at a URL, or an OSError. No proxy stands between us and this machine."""
+    straight = [urllib.request.ProxyHandler({})] if is_loopback(url) else []
+    opener = urllib.request.build_opener(Unredirected, *straight)
     headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
-    with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as answer:
-        return answer.read().decode("utf-8", "replace")
+    try:
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+            return answer.read().decode("utf-8", "replace")
+    except HTTPException as fault:
+        raise OSError(f"{type(fault).__name__}: {fault}") from None
 
 
 def server_key(given: str | None) -> Key | None:
@@ -82,16 +94,18 @@ class Server:
         self.key = Key(given) if given else None
         self._process = process
         self._lines: deque[str] = deque(maxlen=1000)
-        self._news: Queue[str | None] = Queue()
+        self._news: Queue[str | None] | None = Queue()  # lines for the wait until it listens
         threading.Thread(target=self._listen, daemon=True).start()
-        self.url = self._await_start()
+        self.url, self._news = self._await_start(), None
         self.root = self.url.split("/", 3)[0] + "//" + self.url.split("/", 3)[2]
 
     def _listen(self) -> None:
         for line in self._process.stdout:
             self._lines.append(line.rstrip("\n"))
-            self._news.put(line.rstrip("\n"))
-        self._news.put(None)
+            if self._news is not None:
+                self._news.put(line.rstrip("\n"))
+        if self._news is not None:
+            self._news.put(None)
 
     def _await_start(self) -> str:
         try:
@@ -183,7 +197,14 @@ def serve(
     options = {"--model": model, "--profile": profile, "--host": host, "--port": port, "--precision": precision,
                "--seats": seats, "--waiting": waiting, "--per-minute": per_minute, "--per-day": per_day,
                "--minute-s": minute_s}  # fmt: skip
-    command = [sys.executable, "-m", "slmlab", "serve", "--until-input-ends", *(["--retired"] if retired else [])]
+    command = [
+        sys.executable,
+        "-m",
+        "slmlab",
+        "serve",
+        f"--until-ends={os.getpid()}",
+        *(["--retired"] if retired else []),
+    ]
     command += ["--record"] if record else []
     command += [f"{name}={value}" for name, value in options.items() if value is not None]
     environment = dict(os.environ)
