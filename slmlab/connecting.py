@@ -79,7 +79,7 @@ def _model_id(place: Endpoint, model: str | Card) -> str:
 def _first_model(engine: type[RemoteEngine], place: Endpoint, timeout_s: float) -> str:
     asking = engine(_card("models", "models"), place.provider, place.url, "", place.key, timeout_s)
     with asking:
-        names = place.models or asking.models()
+        names = asking.models()
     if not names:
         raise ProviderError(
             f"{place.provider.name} at {place.url} lists no model: name one, connect(..., 'phi-4-mini')."
@@ -113,11 +113,11 @@ def _why_practice(who: Provider) -> str | None:
     if who.status == "retired":
         return f"{who.name} was retired on {who.status_date}"
     if who.key_needed and key_of(who) is None:
-        return f"{' or '.join(who.key_variables)} isn't set"
+        return f"{who.key_names} isn't set"
     if any(os.environ.get(variable, "").strip() for variable in who.url_variables):
         return None
     if who.base_url is None:
-        return f"{' or '.join(who.url_variables)} isn't set"
+        return f"{who.url_names} isn't set"
     if is_loopback(who.base_url) and not _listens(who.base_url):
         return f"Nothing listens at {who.base_url}"
     return None

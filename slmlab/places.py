@@ -1,6 +1,6 @@
 """Where a service answers: its address and key, however the place was named. An Endpoint is one such place.
 
-Reads the environment's addresses; decides which of its keys may go where. Asks nobody.
+Reads the environment's addresses; decides which of its keys may go where. Knows nothing about SDKs or models.
 """
 
 import os
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from slmlab.addresses import checked_url, is_loopback
 from slmlab.errors import BadRequest, MissingKey, ProviderError
 from slmlab.providers import Key, Provider, as_key, key_of, provider, providers
-from slmlab.serving.process import text_at
+from slmlab.reading import read_at
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,6 @@ class Endpoint:
     url: str
     key: Key | None = None
     live: bool = True
-    models: tuple[str, ...] = ()
     server: object = None
 
     def exchange(self, lines: int = 8):
@@ -32,10 +31,7 @@ class Endpoint:
 
     def read(self, path: str) -> str:
         """The text at a path under the address, such as '/models' or, on a server of one's own, '/metrics'."""
-        try:
-            return text_at(f"{self.url}/{path.lstrip('/')}", self.key)
-        except OSError as fault:
-            raise ProviderError(f"{self.url}/{path.lstrip('/')} can't be read: {fault}") from None
+        return read_at(self.url, path, self.key)
 
     def __repr__(self):
         return f"Endpoint({self.provider.name} at {self.url}, {'live' if self.live else 'practice'})"
@@ -86,10 +82,9 @@ def _homes(who: Provider) -> list[str]:
 
 
 def _why_no_key(who: Provider, own: bool) -> str:
-    variables = " or ".join(who.key_variables)
     if own or key_of(who) is None:
-        return f"{variables} isn't set"
-    return f"what is in {variables} goes to no other address than its own: give key=... for this one"
+        return f"{who.key_names} isn't set"
+    return f"what is in {who.key_names} goes to no other address than its own: give key=... for this one"
 
 
 def _address(who: Provider) -> str:
@@ -99,7 +94,7 @@ def _address(who: Provider) -> str:
     if who.base_url is None:
         example = f", such as {who.url_example}" if who.url_example else ""
         raise BadRequest(
-            f"{who.name} has an address of your own: set {' or '.join(who.url_variables)}, or give url=...{example}. "
+            f"{who.name} has an address of your own: set {who.url_names}, or give url=...{example}. "
             f"Without one: slmlab.endpoint({who.id!r}) practises on this machine."
         )
     return who.base_url
@@ -116,9 +111,7 @@ def _ollama_address(text: str, who: Provider) -> str:
     except ValueError:
         raise BadRequest("OLLAMA_HOST holds no host and port, such as 127.0.0.1:11434.") from None
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    login = (
-        f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    )  # refused, in its own words, further on
+    login = "".join(parts.netloc.rpartition("@")[:2])  # refused, in its own words, further on
     return f"{scheme or 'http'}://{login}{host}:{port}{parts.path.rstrip('/').removesuffix(who.path)}{who.path}"
 
 

@@ -80,6 +80,16 @@ class Provider:
     practice: str | None = None
     events: tuple[Event, ...] = field(default=(), repr=False)
 
+    @property
+    def key_names(self) -> str:
+        """The variables that may hold its key, in words."""
+        return " or ".join(self.key_variables)
+
+    @property
+    def url_names(self) -> str:
+        """The variables that may hold its address, in words."""
+        return " or ".join(self.url_variables)
+
     def model_id(self, model: str | Card) -> str:
         """What a model is called here. A name that the catalog doesn't know is taken as it stands."""
         found = _known(model)
@@ -96,8 +106,8 @@ class Provider:
     def _rows(self) -> list[tuple[str, str]]:
         rows = [
             ("what it is", self.what),
-            ("address", self.base_url or f"yours, in {' or '.join(self.url_variables)}"),
-            ("key", " or ".join(self.key_variables) or "none needed"),
+            ("address", self.base_url or f"yours, in {self.url_names}"),
+            ("key", self.key_names or "none needed"),
             ("its errors", self.error_shape),
             (f"status, {self.status_date}", self.status_text),
         ]

@@ -16,11 +16,9 @@ from openai import AuthenticationError, OpenAI
 
 from slmlab.connecting import connect
 from slmlab.errors import BadRequest, SlmLabError
-from slmlab.providers import Key
 from slmlab.serving import process
 from slmlab.serving.process import running, serve
 from tests.live_server import HELLO, ONE_FAMILY, until
-from tests.scripted_server import Answer, ScriptedServer, answer_json
 
 PLANTED = "planted-server-key"
 QUESTIONS = [f"What is {thing}?" for thing in ("rain", "bread", "a cat", "the moon", "gold", "a song", "ice", "tea")]
@@ -259,14 +257,3 @@ def test_an_interrupt_ends_the_server_in_order(tiny_onnx_folder):
         until(lambda: not server.is_running)
         assert server._process.returncode in (0, 130, -signal.SIGINT), server.log(100)
         assert "Traceback" not in server.log(1000) and "Fatal" not in server.log(1000)
-
-
-def test_no_key_follows_a_redirect_and_a_bad_path_is_an_error_of_ours():
-    elsewhere = ScriptedServer(answer_json(200, {}))
-    moved = ScriptedServer(Answer(302, (b"",), {"location": elsewhere.url, "content-length": "0"}))
-    with pytest.raises(OSError, match="302"):
-        process.text_at(moved.url, Key("planted-key"))
-    assert not elsewhere.requests
-    with pytest.raises(OSError):
-        process.text_at(moved.url + "/a b")
-    elsewhere.close(), moved.close()

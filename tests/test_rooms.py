@@ -19,7 +19,8 @@ FLOORS = (
     "weights  hardware  places  engines.batching engines.events engines.advice engines.arriving  serving.profile"
     " teaching.plots teaching.evaluate teaching.checks",
     "hub  machines  teaching.answer_plots teaching.model_plots teaching.verdicts_decoding teaching.verdicts_measures"
-    " teaching.verdicts_endpoints  serving.desk serving.process serving.ollama_wire",
+    " teaching.verdicts_endpoints  serving.desk serving.process",
+    "reading  serving.ollama_wire",
     "engines.contract  engines.session  engines.batch_model  sources  providers  serving.wire"
     "  teaching.exercises teaching.quizzes teaching.live",
     "catalog  chat  sampling  metrics  findings  troubles  teaching.drawing teaching.answers teaching.progress",

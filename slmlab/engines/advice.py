@@ -73,7 +73,7 @@ def _advice(fault: Fault, place: Place, tries: int) -> str:
 
 
 def _key_advice(place: Place, fault: Fault) -> str:
-    who, variables = place.provider, " or ".join(place.provider.key_variables)
+    who, variables = place.provider, place.provider.key_names
     if place.key is None:
         needed = f"set {variables}, or give key='...'" if variables else "give key='...'"
         return f"No key was sent: {needed}. {f'Keys: {who.key_from}' if who.key_from else ''}"

@@ -1,6 +1,7 @@
 """serve(): a server in a process of its own, so that a notebook goes on, and a crash there is no crash here.
 
-The child lives as long as this process: it ends when its standard input does, however we end. Knows nothing about HTTP.
+The child lives as long as this process: it ends when its standard input does, or this process, however we end. Knows
+nothing about protocols.
 """
 
 import atexit
@@ -9,15 +10,13 @@ import os
 import subprocess
 import sys
 import threading
-import urllib.request
 from collections import deque
-from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, Queue
 
-from slmlab.addresses import is_loopback
 from slmlab.errors import BadRequest, SlmLabError, nearest, quoted
 from slmlab.providers import Key, as_key
+from slmlab.reading import read_at, text_at
 
 # Whose protocol a server can speak, and a key to practise with, of the form that the service gives out.
 PROFILES = {
@@ -31,25 +30,6 @@ LISTENING = "Listening at "  # the beginning of the line that the starter of a s
 STOP_S = 7  # the server itself lets answers finish for 5
 START_S = 300  # the first time on a machine, the model is fetched and converted
 _running: list["Server"] = []
-
-
-class Unredirected(urllib.request.HTTPRedirectHandler):
-    """Follows nowhere: a key is for the address that was named."""
-
-    def redirect_request(self, *_):
-        return None
-
-
-def text_at(url: str, key: Key | None = None) -> str:
-    """What GET answers at a URL, or an OSError. No proxy stands between us and this machine."""
-    straight = [urllib.request.ProxyHandler({})] if is_loopback(url) else []
-    opener = urllib.request.build_opener(Unredirected, *straight)
-    headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
-    try:
-        with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as answer:
-            return answer.read().decode("utf-8", "replace")
-    except HTTPException as fault:
-        raise OSError(f"{type(fault).__name__}: {fault}") from None
 
 
 def server_key(given: str | None) -> Key | None:
@@ -131,10 +111,7 @@ class Server:
 
     def read(self, path: str) -> str:
         """The text at a path of this server, such as '/health' or '/metrics'."""
-        try:
-            return text_at(f"{self.root}/{path.lstrip('/')}", self.key)
-        except OSError as fault:
-            raise SlmLabError(f"{self.root}/{path.lstrip('/')} can't be read: {fault}") from None
+        return read_at(self.root, path, self.key)
 
     def exchange(self, lines: int = 8) -> Exchange:
         """The last request as it arrived here, and the first lines of its answer (for a server made with record)."""
@@ -197,15 +174,8 @@ def serve(
     options = {"--model": model, "--profile": profile, "--host": host, "--port": port, "--precision": precision,
                "--seats": seats, "--waiting": waiting, "--per-minute": per_minute, "--per-day": per_day,
                "--minute-s": minute_s}  # fmt: skip
-    command = [
-        sys.executable,
-        "-m",
-        "slmlab",
-        "serve",
-        f"--until-ends={os.getpid()}",
-        *(["--retired"] if retired else []),
-    ]
-    command += ["--record"] if record else []
+    flags = [f"--{name}" for name, wanted in (("retired", retired), ("record", record)) if wanted]
+    command = [sys.executable, "-m", "slmlab", "serve", f"--until-ends={os.getpid()}", *flags]
     command += [f"{name}={value}" for name, value in options.items() if value is not None]
     environment = dict(os.environ)
     environment.pop("SLMLAB_SERVER_KEY", None)
