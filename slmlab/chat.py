@@ -94,10 +94,18 @@ class ChatFormat:
         """The ids of a text, with a beginning-of-text id where the model's tokenizer wants one."""
         return self._encode(text, add_special_tokens=True)
 
+    def own_places(self, text: str) -> list[int]:
+        """Where among the ids of a text those stand that the text itself has, without what the tokenizer adds."""
+        mask = self._encoding(text, add_special_tokens=True).special_tokens_mask
+        return [place for place, added in enumerate(mask) if not added]
+
     def pieces(self, text: str) -> list[TokenPiece]:
         return [self.piece(id) for id in self._encode(text, add_special_tokens=False)]
 
     def _encode(self, text: str, add_special_tokens: bool) -> list[int]:
+        return self._encoding(text, add_special_tokens).ids
+
+    def _encoding(self, text: str, add_special_tokens: bool):
         if not isinstance(text, str):
             raise BadRequest(f"A text is wanted here, not {type(text).__name__}.")
         try:
@@ -106,7 +114,7 @@ class ChatFormat:
             raise BadRequest(
                 f"The text holds half a character, at position {fault.start}: no model reads that."
             ) from fault
-        return self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+        return self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
 
     def piece(self, id: int) -> TokenPiece:
         return TokenPiece(id, self._tokenizer.decode([id], skip_special_tokens=False))
@@ -114,8 +122,9 @@ class ChatFormat:
     def text(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(list(ids))
 
-    def reader(self) -> "TextReader":
-        return TextReader(self._tokenizer)
+    def reader(self, with_marks: bool = False) -> "TextReader":
+        """Reads ids one by one; `with_marks` also those that stand for no text, such as <|user|>."""
+        return TextReader(self._tokenizer, with_marks)
 
     def _find_end_ids(self) -> frozenset[int]:
         """Every id that ends an answer: models name several, in up to three files."""
@@ -134,11 +143,11 @@ class ChatFormat:
 class TextReader:
     """Turns ids into text one by one, and never breaks a character: its bytes wait until the last one is there."""
 
-    def __init__(self, tokenizer):
+    def __init__(self, tokenizer, with_marks: bool):
         from tokenizers.decoders import DecodeStream
 
         self._tokenizer = tokenizer
-        self._stream = DecodeStream(skip_special_tokens=True)
+        self._stream = DecodeStream(skip_special_tokens=not with_marks)
 
     def read(self, id: int) -> str:
         return self._stream.step(self._tokenizer, id) or ""

@@ -44,6 +44,13 @@ class Fit:
     fits_disk: bool | None
     verdict: str
     sentence: str
+    parameters: int | None = None
+    active_parameters: int | None = None
+
+    @property
+    def flops_per_token(self) -> int | None:
+        """What computing one token takes: a multiplication and an addition for each parameter that it goes through."""
+        return None if self.active_parameters is None else 2 * self.active_parameters
 
     @property
     def total_bytes(self) -> int | None:
@@ -149,8 +156,7 @@ def _fit(chosen: Card, precision: str, tokens: int, here: Machine, on_disk: bool
     if kv > size.bytes and verdict != "fits":
         sentence += f" Most of it is the KV cache of {tokens:,} tokens: a smaller context helps."
     if chosen.architecture.experts > 1:
-        sentence += f" Memory holds all {in_count(chosen.parameters)} parameters, "
-        sentence += f"though each token computes with {in_count(chosen.active_parameters)}."
+        sentence += _sparse(chosen)
     if size.published:
         sentence += f" The size of the weights is {size.how}."
     return Fit(
@@ -158,7 +164,18 @@ def _fit(chosen: Card, precision: str, tokens: int, here: Machine, on_disk: bool
         fits_ram=None if here.ram_available_bytes is None else total <= here.ram_available_bytes,
         fits_vram=None if here.vram_free_bytes is None else total <= here.vram_free_bytes,
         fits_disk=fits_disk, verdict=verdict, sentence=sentence,
+        parameters=chosen.parameters, active_parameters=chosen.active_parameters,
     )  # fmt: skip
+
+
+def _sparse(chosen: Card) -> str:
+    """What a mixture of experts costs: memory for all of it, computing for a part."""
+    shape = chosen.architecture
+    return (
+        f" Memory holds all {in_count(chosen.parameters)} parameters, for the next token may want any of the "
+        f"{shape.experts} experts of a layer; each token computes with {in_count(chosen.active_parameters)}, "
+        "as in a dense model of that size."
+    )
 
 
 def _on_disk(chosen: Card, size) -> tuple[int, int | None]:

@@ -13,6 +13,7 @@ from slmlab import weights
 from slmlab.catalog import Card, card, card_of_folder
 from slmlab.engines.batch_model import can_batch
 from slmlab.engines.contract import Engine
+from slmlab.engines.quantized import as_dict, in_memory_as, refuse_skipped_experts
 from slmlab.errors import BadRequest, DoesNotFit, SlmLabError, UnknownName, WeightsError
 from slmlab.hardware import Machine, machine, will_it_fit
 
@@ -30,29 +31,36 @@ def load(
     download: bool = True,
     threads: int | None = None,
     seats: int = 1,
+    quantization=None,
 ) -> Engine:
     """A model ready to answer.
 
     With no name, the bundled one: ONNX Runtime GenAI, int8, on the CPU. Any other name runs on a GPU that fits it, else
     on the CPU in its published ONNX int4, else the bundled model answers in its place and one line says so;
     `fallback=False` raises instead. `engine` ('onnx', 'transformers') and `precision` choose by hand. `download=False`
-    uses only what is on this machine. A path to a model folder loads what is in it. With `seats` above 1, that many
+    uses only what is on this machine. A path to a model folder loads what is in it; the course's own small models
+    (`tiny-moe`, `tiny-dense`) come with it and run with Transformers. With `seats` above 1, that many
     threads may ask at the same time and share each reading of the weights, where the model's form allows it.
+    `quantization` is a configuration of Transformers' own, such as BitsAndBytesConfig(...), which it loads with.
     """
     _check_choice(engine, precision, threads, seats)
-    how = Manner(engine, precision, download, threads, seats)
+    how = Manner(_engine_for(engine, precision, quantization), precision, download, threads, seats, quantization)
     if _is_path(name):
         return _open_folder(Path(name).expanduser(), how)
     wanted = card(name)
+    if quantization is not None and wanted.kind == "moe":
+        refuse_skipped_experts(as_dict(quantization), wanted.architecture)
     if wanted.wheel:
         return _open_bundled(wanted, how)
+    if wanted.shipped:
+        return _open_shipped(wanted, how)
     try:
         return _open_published(wanted, how)
     except (DoesNotFit, WeightsError) as fault:
         if not fallback:
             raise
         print(f"{BUNDLED} answers instead of {wanted.id}: {_first_sentence(fault)} To insist: fallback=False.")
-        return _open_bundled(card(BUNDLED), replace(how, precision=None))
+        return _open_bundled(card(BUNDLED), replace(how, engine=engine, precision=None, quantization=None))
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,17 @@ class Manner:
     download: bool
     threads: int | None
     seats: int
+    quantization: object = None
+
+
+def _engine_for(engine: str | None, precision: str | None, quantization) -> str | None:
+    """A quantization of Transformers' own decides for its engine."""
+    if quantization is None:
+        return engine
+    as_dict(quantization)
+    if engine == "onnx" or precision not in (None, *ENGINES["transformers"]):
+        raise BadRequest("quantization is for engine='transformers', in place of precision='int8' or 'int4'.")
+    return "transformers"
 
 
 def _check_choice(engine: str | None, precision: str | None, threads: int | None, seats: int) -> None:
@@ -88,12 +107,21 @@ def _open_bundled(chosen: Card, how: Manner) -> Engine:
     return _open(chosen, weights.folder(chosen, form, download=how.download), engine, precision, "cpu", how)
 
 
+def _open_shipped(chosen: Card, how: Manner) -> Engine:
+    """One of the course's own small models: Transformers, on the CPU, from data/."""
+    if how.engine == "onnx" or how.precision not in (None, *ENGINES["transformers"]):
+        asked = " ".join(filter(None, (how.engine, how.precision)))
+        raise BadRequest(f"{chosen.name} comes as Transformers in fp32 or bf16, not as {asked}. Leave the choice out.")
+    folder = weights.folder(chosen, "transformers")
+    return _open(chosen, folder, "transformers", how.precision or "fp32", "cpu", how)
+
+
 def _open_published(wanted: Card, how: Manner) -> Engine:
     """A model of the hub: on a GPU in bf16 where it fits, else on the CPU in its published ONNX form."""
     here = machine()
-    plan = _plan(wanted, here, how.engine, how.precision)
+    plan = _plan(wanted, here, how)
     if plan is None:
-        raise DoesNotFit(_why_not(wanted, here, how.engine, how.precision))
+        raise DoesNotFit(_why_not(wanted, here, how))
     engine, precision, device = plan
     form = "transformers" if engine == "transformers" else f"onnx-{precision}"
     if not weights.is_ready(wanted, form) and not how.download:
@@ -101,16 +129,17 @@ def _open_published(wanted: Card, how: Manner) -> Engine:
     return _open(wanted, weights.folder(wanted, form, download=how.download), engine, precision, device, how)
 
 
-def _plan(wanted: Card, here: Machine, engine: str | None, precision: str | None) -> tuple[str, str, str] | None:
+def _plan(wanted: Card, here: Machine, how: Manner) -> tuple[str, str, str] | None:
     """Engine, precision and device for a published model on this machine, or None."""
-    for way in _ways(wanted, here, engine, precision):
-        slow_detour = way[0] == "transformers" and way[2] == "cpu" and not (engine or precision)
-        if not slow_detour and _fits(wanted, way[1], way[2], here):
+    for way in _ways(wanted, here, how):
+        slow_detour = way[0] == "transformers" and way[2] == "cpu" and not (how.engine or how.precision)
+        size = in_memory_as(how.quantization) if how.quantization else way[1]
+        if not slow_detour and _fits(wanted, size, way[2], here):
             return way
     return None
 
 
-def _ways(wanted: Card, here: Machine, engine: str | None, precision: str | None) -> list[tuple[str, str, str]]:
+def _ways(wanted: Card, here: Machine, how: Manner) -> list[tuple[str, str, str]]:
     """The published forms of a model that load runs, the best first, as far as the reader's choice allows."""
     if wanted.kind not in ("text", "moe"):
         return []
@@ -118,7 +147,7 @@ def _ways(wanted: Card, here: Machine, engine: str | None, precision: str | None
     cpu = [("transformers", "bf16", "cpu"), ("transformers", "fp32", "cpu")]
     ways = [("transformers", "bf16", gpu), *cpu] if wanted.native else []
     ways += [("onnx", "int4", "cpu")] if wanted.onnx else []
-    return [way for way in ways if engine in (None, way[0]) and precision in (None, way[1])]
+    return [way for way in ways if how.engine in (None, way[0]) and how.precision in (None, way[1])]
 
 
 def _fits(wanted: Card, precision: str, device: str, here: Machine) -> bool:
@@ -126,17 +155,24 @@ def _fits(wanted: Card, precision: str, device: str, here: Machine) -> bool:
     return bool(fit.fits_vram if device == "cuda" else fit.fits_ram)
 
 
-def _why_not(wanted: Card, here: Machine, engine: str | None, precision: str | None) -> str:
+def _why_not(wanted: Card, here: Machine, how: Manner) -> str:
     if not wanted.hub:
         return f"{wanted.name} has no weights to download: it is a service, not a file."
     if not wanted.native and not wanted.onnx:
         return f"{wanted.name} runs only with code of its own from the hub, which this course never executes."
     if wanted.kind not in ("text", "moe"):
         return f"{wanted.name} is a {wanted.kind} model, and load() runs models of text."
-    if not _ways(wanted, here, engine, precision):
-        asked = " ".join(filter(None, (engine, precision)))
+    if not _ways(wanted, here, how):
+        asked = " ".join(filter(None, (how.engine, how.precision)))
+        if wanted.kind == "moe" and how.precision in ("int8", "int4"):
+            return (
+                f"{wanted.name} is not published for {asked}, and to quantize it in loading its experts must be named "
+                "(slmlab.load(..., quantization=...); most methods would pass over them without a word)."
+            )
         return f"{wanted.name} is not published for {asked}. Leave the choice to load()."
-    fit = next(iter(will_it_fit(wanted, precision or ("int4" if wanted.onnx else "bf16"), machine=here)))
+    quantized = in_memory_as(how.quantization) if how.quantization else None
+    size = how.precision or quantized or ("int4" if wanted.onnx else "bf16")
+    fit = next(iter(will_it_fit(wanted, size, machine=here)))
     return f"{fit.sentence} See slmlab.will_it_fit({wanted.id!r})."
 
 
@@ -151,7 +187,9 @@ def _open(chosen: Card, folder: Path, engine: str, precision: str, device: str, 
         return OnnxEngine(chosen, folder, precision, threads=how.threads)
     from slmlab.engines.transformers import TransformersEngine
 
-    return TransformersEngine(chosen, folder, precision, device=device, threads=how.threads)
+    return TransformersEngine(
+        chosen, folder, precision, device=device, threads=how.threads, quantization=how.quantization
+    )
 
 
 def _is_path(name: str) -> bool:

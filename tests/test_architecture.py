@@ -2,7 +2,7 @@
 
 import pytest
 
-from slmlab.architecture import Architecture
+from slmlab.architecture import Architecture, is_mixture
 from slmlab.catalog import cards
 from slmlab.errors import BadRequest
 
@@ -137,3 +137,21 @@ def test_a_token_passes_over_idle_experts_and_the_untied_table():
     assert moe.read_bytes("int4") < moe.weight_bytes("int4") / 5
     with pytest.raises(BadRequest):
         dense.read_bytes("int2")
+
+
+def test_the_share_of_the_experts_is_nothing_in_a_dense_model_and_nearly_all_of_a_mixture():
+    assert cards()["phi-3.5-mini"].architecture.experts_share == 0
+    assert cards()["phi-3.5-moe"].architecture.experts_share == pytest.approx(0.962, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("settings", "mixture"),
+    [
+        ({"num_local_experts": 16}, True), ({"num_experts": 8}, True), ({"n_routed_experts": 64}, True),
+        ({"text_config": {"num_experts": 4}}, True), ({"ffn_config": {"moe_num_experts": 16}}, True),
+        ({"moe_num_experts": [64, 64]}, True), ({"num_local_experts": 1}, False), ({"hidden_size": 8}, False),
+        ({"num_experts": None}, False),
+    ],
+)  # fmt: skip
+def test_a_mixture_is_known_by_its_configuration(settings, mixture):
+    assert is_mixture(settings) is mixture

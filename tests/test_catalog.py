@@ -27,6 +27,7 @@ def test_the_course_has_all_its_models_and_the_bundled_one_comes_first():
     assert list(cards()) == [
         "smollm2-135m", "phi-3-mini", "phi-3-small", "phi-3-medium", "phi-3.5-mini", "phi-3-vision", "phi-3.5-vision",
         "phi-3.5-moe", "phi-4-mini", "phi-4-multimodal", "mistral-7b", "gpt-4",
+        "tiny-moe", "tiny-dense",
     ]  # fmt: skip
 
 
@@ -228,3 +229,10 @@ def test_the_readme_of_the_data_gives_the_hashes_that_the_card_demands():
     text = (data_folder() / "README.md").read_text(encoding="utf-8")
     wheel = card("smollm2-135m").wheel
     assert wheel.sha256 in text and wheel.file_sha256 in text
+
+
+def test_the_card_of_a_mixtures_folder_counts_its_experts():
+    from slmlab.catalog import card_of_folder, data_folder
+
+    found, known = card_of_folder(data_folder() / "models" / "tiny-moe"), card("tiny-moe")
+    assert found.kind == "moe" and found.architecture == known.architecture and found.context == known.context

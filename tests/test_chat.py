@@ -70,3 +70,11 @@ def test_the_earliest_stop_text_wins():
 def test_held_text_is_given_back_at_the_end():
     watcher = StopWatcher(["xyz"])
     assert watcher.read("axy") == "a" and watcher.rest() == "xy" and watcher.rest() == ""
+
+
+def test_what_a_tokenizer_adds_before_a_text_is_told_from_the_text():
+    from slmlab.catalog import data_folder
+    from slmlab.chat import ChatFormat
+
+    shipped = ChatFormat(data_folder() / "models" / "tiny-moe")
+    assert shipped.ids("ab") == [256, 97, 98] and shipped.own_places("ab") == [1, 2] and shipped.own_places("") == []

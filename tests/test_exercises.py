@@ -147,6 +147,22 @@ def active_only(card, ram_gb):
 
 
 # exercise -> what the verdict should say: the answer with that mistake
+def shares(chosen, experts):
+    return np.bincount(chosen.ravel(), minlength=experts) / chosen.size
+
+
+def careless(read):
+    """A function that reads any JSON it gets; what is none, or what `read` gives nothing for, is an answer in words."""
+
+    def tool_call(answer, tools):
+        try:
+            return read(json.loads(answer)) or (None, answer)
+        except ValueError:
+            return None, answer
+
+    return tool_call
+
+
 MISTAKES = {
     "start-1": {
         "not read yet": TinyModel().ask("?"),
@@ -227,6 +243,40 @@ MISTAKES = {
         "int8 is wanted": scaled(127, np.round),
         "hand over both functions": lambda values: values,
         "a pair is wanted": (lambda values: values.astype(np.int8), lambda small: small),
+    },
+    "moe-1": {
+        "a part of everything": lambda total, layers, experts, used, expert: total * used / experts,
+        "in every layer": lambda total, layers, experts, used, expert: total - (experts - used) * expert,
+        "the rest of the model works too": lambda total, layers, experts, used, expert: layers * used * expert,
+        "6,640,999,744 is right": lambda total, layers, experts, used, expert: total - layers * experts * expert,
+    },
+    "moe-2": {
+        "[1, 2] have the highest": lambda scores, k: (np.argsort(scores)[:k], np.ones(k) / k),
+        "add up to 5": lambda scores, k: (np.argsort(-scores)[:k], np.sort(-scores)[:k] * -1),
+        "take the softmax of these 2": lambda scores, k: (np.argsort(-scores)[:k], np.ones(k) / k),
+        "give two things": lambda scores, k: np.argsort(-scores)[:k],
+        "2 are wanted": lambda scores, k: (np.argsort(-scores), np.ones(k) / k),
+    },
+    "moe-3": {
+        "with two of 4 experts doing all": lambda chosen, probabilities: 1.0,
+        "spread evenly over 4 experts it gave 0.25": lambda chosen, p: (shares(chosen, 4) * p.mean(axis=0)).sum(),
+        "a router that leans": lambda chosen, p: 4 * (p.mean(axis=0) ** 2).sum(),
+        "all choose expert 0": lambda chosen, p: 4 * (shares(chosen, 4) ** 2).sum(),
+    },
+    "moe-4": {
+        "that is no JSON": lambda answer, tools: tuple(json.loads(answer).values()),
+        "must not be called": careless(lambda found: (found["tool_name"], found["input"])),
+        "give a pair": lambda answer, tools: answer,
+        "that is a call": lambda answer, tools: (None, answer),
+        "a key that nobody asked for": careless(
+            lambda found: (
+                (found["tool_name"], found["input"])
+                if isinstance(found, dict)
+                and found.get("tool_name") in ("calculator", "translate")
+                and isinstance(found.get("input"), str)
+                else None
+            )
+        ),
     },
     "github-1": {
         "IndexError": lambda chunks: "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks),

@@ -139,3 +139,22 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 def test_the_bundled_card_is_the_one_that_load_names():
     assert card(loading.BUNDLED).wheel is not None
+
+
+def test_the_courses_own_mixture_runs_with_transformers_and_completes():
+    with slmlab.load("tiny-moe", download=False) as model:
+        assert model.engine == "transformers" and model.precision == "fp32" and model.card.kind == "moe"
+        assert model.complete("def ", max_tokens=8).metrics.new_tokens == 8
+        with pytest.raises(BadRequest, match="Use .complete"):
+            model.ask("Hello?")
+
+
+@pytest.mark.parametrize("choice", [{"engine": "onnx"}, {"precision": "int8"}, {"precision": "int4"}])
+def test_it_comes_in_no_other_form(choice):
+    with pytest.raises(BadRequest, match="fp32 or bf16, not as"):
+        slmlab.load("tiny-moe", **choice)
+
+
+def test_it_runs_in_bf16_as_well():
+    with slmlab.load("tiny-moe", precision="bf16") as model:
+        assert model.routing("abc").experts.shape == (4, 3, 2)

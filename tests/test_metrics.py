@@ -5,7 +5,7 @@ import math
 import pytest
 
 from slmlab.errors import BadRequest
-from slmlab.metrics import agreement, median_metrics, memory_bandwidth, perplexity, speed_limit
+from slmlab.metrics import agreement, bits_per_byte, median_metrics, memory_bandwidth, perplexity, speed_limit
 from slmlab.records import Metrics
 
 
@@ -42,3 +42,13 @@ def test_memory_bandwidth_is_a_plausible_figure():
 
 def test_twice_the_weights_halve_the_speed_limit():
     assert speed_limit(2e9, 50e9) == pytest.approx(speed_limit(1e9, 50e9) / 2)
+
+
+def test_bits_per_byte_count_bytes_whatever_the_tokens_are():
+    pieces = [("é", math.log(1 / 16)), ("a", math.log(1 / 4))]
+    assert bits_per_byte(pieces, "éa") == pytest.approx((4 + 2) / 3)
+    assert bits_per_byte([("<begin>", None), *pieces], "éa") == pytest.approx(2), "the mark isn't in the text"
+    assert bits_per_byte([("xyz", None), *pieces], "xyzéa") == pytest.approx(2), "and these bytes cost nothing"
+    for nothing in ([], [("a", None)]):
+        with pytest.raises(BadRequest, match="at least one token"):
+            bits_per_byte(nothing, "a")

@@ -54,3 +54,7 @@ def test_a_card_reads_as_text_and_as_a_table():
 def test_html_of_a_card_is_escaped():
     odd = Card("x", "<script>", "me", "f", "text", "MIT", published=Published("?"), notes="a < b")
     assert "<script>" not in odd._repr_html_() and "a &lt; b" in odd._repr_html_()
+
+
+def test_the_card_of_a_model_of_the_course_says_where_it_is_and_what_made_it():
+    assert "data/models/tiny-moe, made by: python -m training.moe train" in str(card("tiny-moe"))

@@ -15,17 +15,20 @@ FLOORS = (
     "engines.onnx engines.transformers engines.batched engines.openai engines.azure  doctor  teaching.widgets"
     " serving.practice",
     "engines.local engines.remote  environment  teaching.answer_widget teaching.playground_widget teaching.quiz_widget"
-    " teaching.side_by_side_widget  serving.practice_azure serving.practice_nvidia serving.practice_ollama",
+    " teaching.routing_widget teaching.side_by_side_widget  serving.practice_azure serving.practice_nvidia"
+    " serving.practice_ollama",
     "weights  hardware  places  engines.batching engines.events engines.advice engines.arriving  serving.profile"
     " teaching.plots teaching.evaluate teaching.checks",
-    "hub  machines  teaching.answer_plots teaching.model_plots teaching.verdicts_decoding teaching.verdicts_measures"
-    " teaching.verdicts_endpoints  serving.desk serving.process",
+    "hub  machines  teaching.answer_plots teaching.model_plots teaching.expert_plots teaching.routing_plots"
+    " teaching.verdicts_decoding teaching.verdicts_measures teaching.verdicts_endpoints teaching.verdicts_experts"
+    "  serving.desk serving.process",
     "reading  serving.ollama_wire",
-    "engines.contract  engines.session  engines.batch_model  sources  providers  serving.wire"
-    "  teaching.exercises teaching.quizzes teaching.live",
-    "catalog  chat  sampling  metrics  findings  troubles  teaching.drawing teaching.answers teaching.progress",
+    "engines.contract  engines.session  engines.batch_model  engines.experts  sources  providers  serving.wire"
+    "  teaching.exercises teaching.quizzes teaching.live teaching.domains teaching.training_view",
+    "catalog  chat  sampling  metrics  findings  troubles  engines.quantized  teaching.drawing teaching.answers"
+    " teaching.progress teaching.sparse_training",
     "model_card  probe  convert  engines.faults  serving.page serving.limits serving.telemetry serving.exchange",
-    "architecture  reply",
+    "architecture  reply  routing",
     "records  tables  pictures  addresses",
     "errors",
 )

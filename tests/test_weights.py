@@ -242,3 +242,44 @@ def test_a_killed_conversion_ends_its_helper_and_the_next_run_repairs(tmp_path):
 def test_the_name_of_a_model_is_checked_before_its_weights():
     with pytest.raises(UnknownName):
         card("smollm3")
+
+
+# What comes with the course
+
+
+@pytest.fixture
+def own_data(tmp_path, monkeypatch):
+    """A data folder with a copy of the small mixture, to be damaged."""
+    import shutil
+
+    from slmlab.catalog import data_folder
+
+    shutil.copytree(data_folder() / "models" / "tiny-moe", tmp_path / "models" / "tiny-moe")
+    monkeypatch.setattr(weights, "data_folder", lambda: tmp_path)
+    return tmp_path / "models" / "tiny-moe" / "model.safetensors"
+
+
+def test_a_model_of_the_course_is_where_it_is_and_nothing_is_cached(own_data, own_cache):
+    chosen = card("tiny-moe")
+    assert folder(chosen, "transformers", download=False) == own_data.parent and is_ready(chosen, "transformers")
+    assert not is_ready(chosen, "onnx-int8") and not own_cache.exists()
+    for other in ({"form": "onnx-int8"}, {"form": "transformers", "given": own_data}):
+        with pytest.raises(WeightsError, match="comes with the course, as transformers"):
+            folder(chosen, **other)
+
+
+@pytest.mark.parametrize("name", weights.SHIPPED)
+@pytest.mark.parametrize("harm", ["missing", "truncated", "changed"])
+def test_its_damage_is_seen_and_the_line_that_mends_it_is_said(own_data, name, harm):
+    file = own_data.with_name(name)
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.unlink() if harm == "missing" else file.write_bytes(data[:-50] if harm == "truncated" else data)
+    with pytest.raises(WeightsError, match=r"data/models/tiny-moe (lacks|has a damaged).*git checkout -- data/models"):
+        folder(card("tiny-moe"), "transformers")
+
+
+def test_line_ends_of_another_system_are_no_damage(own_data):
+    config = own_data.with_name("config.json")
+    config.write_bytes(config.read_bytes().replace(b"\n", b"\r\n"))
+    assert folder(card("tiny-moe"), "transformers") == own_data.parent

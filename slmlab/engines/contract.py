@@ -13,6 +13,7 @@ from slmlab.errors import BadRequest, nearest, quoted
 from slmlab.pictures import as_pictures
 from slmlab.records import Message, Sampling
 from slmlab.reply import Reply
+from slmlab.routing import not_a_mixture
 
 
 class Engine:
@@ -50,6 +51,12 @@ class Engine:
 
     def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
         raise TypeError(f"{type(self).__name__} has to define _answer(messages, sampling, scorer, on_end) -> Reply")
+
+    def routing(self, text: str):
+        """Which experts each token of a text goes through, for a mixture of experts that Transformers runs."""
+        if self.card.kind != "moe":
+            raise BadRequest(not_a_mixture(self.name))
+        raise BadRequest(f"{self.name} doesn't show its experts here: load it with engine='transformers' for that.")
 
     @contextmanager
     def until(self, gone: threading.Event) -> Iterator[None]:

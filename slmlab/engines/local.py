@@ -30,6 +30,7 @@ class LocalEngine(Engine):
         self.format = ChatFormat(folder)
         self._lock = RLock()
         self._spare: Session | None = None
+        self._generation = 0  # of the weights: what one generation cached is of no use to the next
         self._closed = False
 
     # What a runtime defines
@@ -141,7 +142,7 @@ class LocalEngine(Engine):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise SlmLabError(f"This model was closed. Load it again: slmlab.load({self.name!r})")
+            raise SlmLabError(f"This model was closed. Load it again: slmlab.load({self.card.id!r})")
 
     def stream(self, ids: Sequence[int], sampling: Sampling, scorer: Scorer | None = None) -> Iterator[Event]:
         """The primitive: a Start, a Token for each id as soon as it is known, an End."""
@@ -153,6 +154,7 @@ class LocalEngine(Engine):
             chosen = ((id, None) for id in self._beams(ids, room, sampling))
             yield from self._write(chosen, room, sampling)
             return
+        generation = self._generation
         session = self._take_spare(ids, room) or self._session(_capacity(len(ids) + room, self.context))
         finished = False
         try:
@@ -161,7 +163,13 @@ class LocalEngine(Engine):
             yield from self._write(self._choose(session, sampling, scorer), room, sampling)
             finished = True
         finally:
-            self._put_away(session, finished)
+            self._put_away(session, finished and generation == self._generation)
+
+    def _forget(self) -> None:
+        """Nothing that was cached so far is used again: the weights are not what they were."""
+        with self._lock:
+            self._generation += 1
+            self._spare = None
 
     def _put_away(self, session: Session, finished: bool) -> None:
         """Keep the session of a finished answer for the next turn; one that was left early is of no more use."""

@@ -1,50 +1,106 @@
-"""Hugging Face Transformers: the reference, on CPU or GPU, with attentions to look at.
+"""Hugging Face Transformers: the reference, on CPU or GPU, with attentions and the routing of experts to look at.
 
 Gives a LocalEngine over a folder with safetensors. Knows nothing about where the folder came from.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from slmlab.chat import TokenPiece
+from slmlab.engines import experts, quantized
 from slmlab.engines.local import LocalEngine
 from slmlab.engines.session import Session
-from slmlab.errors import BadRequest, MissingPackage, WeightsError
-from slmlab.hardware import best_threads
+from slmlab.errors import BadRequest, DoesNotFit, MissingPackage, WeightsError
+from slmlab.hardware import best_threads, will_it_fit
 from slmlab.records import Sampling
+from slmlab.routing import Routing
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 
 
 class TransformersEngine(LocalEngine):
-    """A causal language model as Transformers runs it. `device` is 'cpu', 'cuda' or 'mps'."""
+    """A causal language model as Transformers runs it. `device` is 'cpu', 'cuda' or 'mps'.
+
+    With a `random_seed` the weights in the folder are left alone: only its configuration is read. A `quantization` is a
+    configuration of Transformers' own, or its dict."""
 
     engine = "transformers"
 
-    def __init__(self, card, folder: Path, precision: str = "fp32", device: str = "cpu", threads: int | None = None):
+    def __init__(
+        self,
+        card,
+        folder: Path,
+        precision: str = "fp32",
+        device: str = "cpu",
+        threads: int | None = None,
+        random_seed: int | None = None,
+        quantization=None,
+    ):
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
             raise BadRequest(
                 f"Transformers runs fp32 or bf16 here, not {precision}. Use engine='onnx' for int8 or int4."
             )
-        self._torch, auto_model, damaged = _runtime()
+        self._torch = _runtime()
+        self._dtype = getattr(self._torch, DTYPES[precision])
         self.device = device
         self.threads = threads or best_threads()
         if device == "cpu":
             self._torch.set_num_threads(self.threads)
-        try:
-            dtype = getattr(self._torch, DTYPES[precision])
-            self._model = auto_model.from_pretrained(folder, dtype=dtype, local_files_only=True, use_safetensors=True)
-        except (OSError, ValueError, RuntimeError, damaged) as fault:
-            raise WeightsError(f"Transformers can't load {folder}: {fault}") from fault
-        self._model.to(device).eval()
+        method = None
+        if random_seed is None:
+            method, options = quantized.plan(folder, quantization, device, card.architecture)
+            self._model = self._read(folder, options)
+        else:
+            self._model = self._made_up(folder, random_seed)
+        if method:
+            self.precision = f"{precision} and {method}"
+            quantized.refuse_untouched_experts(self._model, method)
+        else:
+            self._model.to(device)
+        self._without_gradients = (
+            self._torch.no_grad if method else self._torch.inference_mode
+        )  # torchao needs the first
+        self._model.eval()
         self.context = self._model.config.get_text_config().max_position_embeddings
+
+    def _read(self, folder: Path, options: dict):
+        """The model in a folder, from its configuration and weights."""
+        from safetensors import SafetensorError
+        from transformers import AutoModelForCausalLM
+
+        options = options | {"dtype": self._dtype, "local_files_only": True, "use_safetensors": True}
+        try:
+            model, told = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
+        except ImportError as fault:  # a quantization has a package of its own
+            raise MissingPackage(str(fault).strip()) from fault
+        except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as fault:
+            raise WeightsError(f"Transformers can't load {folder}: {fault}") from fault
+        missing = sorted(told["missing_keys"])
+        if missing:  # Transformers would make random numbers do
+            raise WeightsError(
+                f"{folder} lacks {len(missing)} of the model's tensors, such as {missing[0]}: it is cut short, or of "
+                "another model. Fetch it again."
+            )
+        return model
+
+    def _made_up(self, folder: Path, seed: int):
+        """The same architecture with the weights that a training begins with."""
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        self.name = f"{self.name}, untrained"
+        with self._torch.random.fork_rng(devices=[]):
+            self._torch.manual_seed(seed)
+            config = AutoConfig.from_pretrained(folder, local_files_only=True)
+            model = AutoModelForCausalLM.from_config(config, dtype=self._torch.float32)
+        return model.to(self._dtype)
 
     def _forward(self, ids: Sequence[int], **options):
         torch = self._torch
-        with self._lock, torch.inference_mode():
+        with self._lock, self._without_gradients():
             return self._model(input_ids=torch.tensor([list(ids)], device=self.device), **options)
 
     def _session(self, capacity: int) -> "TransformersSession":
@@ -52,8 +108,9 @@ class TransformersEngine(LocalEngine):
 
     def _beams(self, ids: Sequence[int], room: int, sampling: Sampling) -> list[int]:
         torch = self._torch
+        self._numbers(self._forward(ids[:1], use_cache=False).logits)  # the search itself looks at no number
         given = torch.tensor([list(ids)], device=self.device)
-        with self._lock, torch.inference_mode():
+        with self._lock, self._without_gradients():
             found = self._model.generate(
                 given,
                 attention_mask=torch.ones_like(given),
@@ -67,7 +124,16 @@ class TransformersEngine(LocalEngine):
         return found[0, len(ids) :].tolist()
 
     def _logits_of(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
-        yield self._forward(ids, use_cache=False).logits[0].float().cpu().numpy()
+        yield self._numbers(self._forward(ids, use_cache=False).logits[0])
+
+    def _numbers(self, computed) -> np.ndarray:
+        """What the model computed as an array, refused where damaged weights made it no numbers at all."""
+        found = computed.float().cpu().numpy()
+        if np.isnan(found).any():
+            raise WeightsError(
+                f"{self.name} computes no numbers (NaN): weights in {self.format.folder} are damaged. Fetch them again."
+            )
+        return found
 
     def attentions(self, text: str) -> tuple[list[TokenPiece], np.ndarray]:
         """The tokens of a text, and what each attends to: (layers, heads, tokens, tokens), and rows sum to 1."""
@@ -79,8 +145,48 @@ class TransformersEngine(LocalEngine):
                 found = self._forward(ids, output_attentions=True, use_cache=False).attentions
             finally:
                 self._model.set_attn_implementation(before)
-        layers = np.stack([layer[0].float().cpu().numpy() for layer in found])
+        layers = np.stack([self._numbers(layer[0]) for layer in found])
         return [self.format.piece(id) for id in ids], layers
+
+    def routing(self, text: str) -> Routing:
+        """Which experts each token of a text goes through, layer by layer, and with which weights."""
+        ids, own = self._ids_of(text), self.format.own_places(text)
+        if not own:
+            raise BadRequest("This text has no tokens, so there is nothing to route.")
+        with self._lock, experts.watched(self._model) as seen:
+            self._numbers(self._forward(ids, use_cache=False).logits[0])
+            family = self._model.config.model_type
+            found = {layer: experts.ranked(*given, family) for layer, given in sorted(seen.items())}
+            count = experts.count_of(experts.experts_in(self._model)[min(found)])
+        choices, weights = (
+            np.stack([each[part].float().cpu().numpy()[own] for each in found.values()]) for part in (0, 1)
+        )
+        reader = self.format.reader(with_marks=True)  # a character of several tokens comes whole, with its last one
+        pieces = tuple(TokenPiece(ids[place], reader.read(ids[place])) for place in own)
+        return Routing(self.name, count, tuple(found), pieces, choices.astype(int), weights)
+
+    @contextmanager
+    def without_expert(self, layer: int, expert: int | Iterable[int]) -> Iterator[None]:
+        """Inside, an expert of a layer (or several) is switched off: tokens sent to it get nothing from it."""
+        self._check_open()
+        with self._lock, experts.silenced(self._model, layer, expert):
+            self._forget()  # what the whole model has cached is of no use to the lesser one, and the other way
+            try:
+                yield
+            finally:
+                self._forget()
+
+    def untrained(self, seed: int = 0) -> "TransformersEngine":
+        """The same architecture as it is before its training: random weights from a seed. A model of its own."""
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+            raise BadRequest(f"seed={seed!r}: a seed is a whole number, 0 or more.")
+        self._check_open()
+        if self.card.architecture:
+            fit = will_it_fit(self.card, "fp32", on_disk=True)[0]
+            if fit.fits_ram is False:
+                raise DoesNotFit(f"A twin of {self.name} begins in fp32. {fit.sentence}")
+        kind = next(name for name, dtype in DTYPES.items() if getattr(self._torch, dtype) == self._dtype)
+        return TransformersEngine(self.card, self.format.folder, kind, self.device, self.threads, random_seed=seed)
 
     def close(self) -> None:
         super().close()
@@ -96,27 +202,26 @@ class TransformersSession(Session):
         from transformers import DynamicCache
 
         super().__init__(capacity)
-        self._forward = engine._forward
+        self._forward, self._numbers = engine._forward, engine._numbers
         self._cache = DynamicCache(config=engine._model.config)
         self._logits: np.ndarray | None = None
 
     def _feed(self, ids: Sequence[int]) -> None:
         output = self._forward(ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
-        self._logits = output.logits[0, -1].float().cpu().numpy()
+        self._logits = self._numbers(output.logits[0, -1])
 
     def logits(self) -> np.ndarray:
         return self._logits
 
 
 def _runtime():
+    """torch, once it is sure that Transformers is here as well."""
     try:
         import torch
-        from safetensors import SafetensorError
-        from transformers import AutoModelForCausalLM
         from transformers.utils import logging
     except ImportError as fault:
         raise MissingPackage(
             "Transformers and torch aren't installed: python lab.py setup (it picks the right build of torch)"
         ) from fault
     logging.disable_progress_bar()
-    return torch, AutoModelForCausalLM, SafetensorError
+    return torch

@@ -11,6 +11,7 @@ from slmlab.teaching import progress as record
 from slmlab.teaching import (  # noqa: F401 - importing them registers the verdicts
     verdicts_decoding,
     verdicts_endpoints,
+    verdicts_experts,
     verdicts_measures,
 )
 from slmlab.teaching.answers import judge

@@ -5,13 +5,20 @@ Pure, and cheap to import. `caption(ax)` gives the sentence as text.
 
 from slmlab.teaching.answer_plots import plot_next_tokens, plot_speeds, plot_timeline, plot_token_strip
 from slmlab.teaching.drawing import caption
+from slmlab.teaching.expert_plots import plot_expert_table, plot_following, plot_layers, plot_loads
 from slmlab.teaching.model_plots import plot_benchmarks, plot_memory, plot_sizes
+from slmlab.teaching.routing_plots import plot_routing
 
 __all__ = [
     "caption",
     "plot_benchmarks",
+    "plot_expert_table",
+    "plot_following",
+    "plot_layers",
+    "plot_loads",
     "plot_memory",
     "plot_next_tokens",
+    "plot_routing",
     "plot_sizes",
     "plot_speeds",
     "plot_timeline",

@@ -3,6 +3,8 @@
 from slmlab.teaching.answer_widget import ask_box
 from slmlab.teaching.playground_widget import sampling_playground
 from slmlab.teaching.quiz_widget import quiz
+from slmlab.teaching.routing_widget import routing_box
 from slmlab.teaching.side_by_side_widget import side_by_side
+from slmlab.teaching.training_view import watch_training
 
-__all__ = ["ask_box", "quiz", "sampling_playground", "side_by_side"]
+__all__ = ["ask_box", "quiz", "routing_box", "sampling_playground", "side_by_side", "watch_training"]

@@ -1,0 +1,47 @@
+"""The small mixture of experts of data/models/tiny-moe, its dense opponent, and their measures.
+
+    python -m training.moe train [--dense] [--seed N]     make a model; run it again after any stop and it goes on
+    python -m training.moe measure                        measure every model that was made
+    python -m training.moe export                         write data/models/tiny-moe and tiny-dense from seed 0
+
+A PhimoeForCausalLM over bytes: 4 layers, width 192, 16 experts of which each token uses 2. About 40 minutes a model on
+two cores, a few on a GPU; 20 for the dense one.
+"""
+
+import argparse
+
+from slmlab.errors import SlmLabError
+from slmlab.teaching.sparse_training import Recipe
+from training.export_moe import export
+from training.measure_moe import measure_all
+from training.run import ROOT, WORK, Run, folder_of
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="make a model, or go on with one")
+    train.add_argument("--dense", action="store_true", help="the opponent: one feed-forward block, of the active size")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--steps", type=int, default=Recipe.steps)
+    train.add_argument("--balance", type=float, default=Recipe.balance, help="0 lets the experts fall out of balance")
+    commands.add_parser("measure", help="measure every finished model, and write data/models/tiny-moe/measures.json")
+    commands.add_parser("export", help="write the models of seed 0 to data/models")
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "train":
+        try:
+            recipe = Recipe(seed=parsed.seed, dense=parsed.dense, steps=parsed.steps, balance=parsed.balance)
+        except SlmLabError as fault:
+            parser.error(str(fault))
+        run = Run(recipe, folder_of(recipe))
+        size = sum(one.numel() for one in run.training.model.parameters())
+        print(f"{recipe.name}: {size / 1e6:.2f} million parameters, {recipe.tokens / 1e6:.1f} million tokens.")
+        run.train()
+    elif parsed.command == "measure":
+        measure_all(WORK, ROOT / "data" / "models" / "tiny-moe" / "measures.json")
+    else:
+        export(WORK, ROOT / "data" / "models")
+
+
+if __name__ == "__main__":
+    main()
