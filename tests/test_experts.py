@@ -143,6 +143,12 @@ def test_what_the_lesser_model_cached_is_not_kept_for_the_whole_one(tiny_mixture
     assert len(begun + list(tokens)) >= 1 and tiny_mixture._spare is None
 
 
+def test_to_switch_nobody_off_changes_nothing(tiny_mixture):
+    before = tiny_mixture.logprobs(TEXT)
+    with tiny_mixture.without_expert(0, []):
+        assert tiny_mixture.logprobs(TEXT) == before
+
+
 def test_after_a_fault_inside_the_expert_works_again(tiny_mixture):
     before = tiny_mixture.logprobs(TEXT)
     with pytest.raises(KeyError), tiny_mixture.without_expert(0, 0):

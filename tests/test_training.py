@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import struct
+import subprocess
+import sys
 import tarfile
 import zlib
 from dataclasses import asdict
@@ -133,6 +135,12 @@ def test_the_command_line_knows_its_three_commands(capsys):
     with pytest.raises(SystemExit):
         moe.main(["train", "--steps", "0"])
     assert "steps=0: a whole number, 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", [["-m", "training.moe"], [str(run.ROOT / "training" / "moe.py")]])
+def test_it_runs_as_a_module_and_as_a_file(how):
+    done = subprocess.run([sys.executable, *how, "--help"], cwd=run.ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "measure every finished model" in done.stdout, done.stderr
 
 
 # A folder to ship

@@ -9,12 +9,17 @@ two cores, a few on a GPU; 20 for the dense one.
 """
 
 import argparse
+import sys
+from pathlib import Path
 
-from slmlab.errors import SlmLabError
-from slmlab.teaching.sparse_training import Recipe
-from training.export_moe import export
-from training.measure_moe import measure_all
-from training.run import ROOT, WORK, Run, folder_of
+if not __package__:  # run as a file: python training/moe.py
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from slmlab.errors import SlmLabError  # noqa: E402
+from slmlab.teaching.sparse_training import Recipe  # noqa: E402
+from training.export_moe import export  # noqa: E402
+from training.measure_moe import measure_all  # noqa: E402
+from training.run import ROOT, WORK, Run, folder_of  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> None:

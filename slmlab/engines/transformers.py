@@ -61,9 +61,8 @@ class TransformersEngine(LocalEngine):
             quantized.refuse_untouched_experts(self._model, method)
         else:
             self._model.to(device)
-        self._without_gradients = (
-            self._torch.no_grad if method else self._torch.inference_mode
-        )  # torchao needs the first
+        # torchao's tensors can't be taken apart in inference mode
+        self._without_gradients = self._torch.no_grad if method else self._torch.inference_mode
         self._model.eval()
         self.context = self._model.config.get_text_config().max_position_embeddings
 

@@ -28,6 +28,8 @@ def watch_training(texts: Mapping[str, str], *, steps: int = 150, **changes) -> 
         raise BadRequest(f"A recipe has no such field: {fault}. It has: {known}.") from fault
     if recipe.dense:
         raise BadRequest("A dense model has no experts to watch: leave dense out.")
+    if not isinstance(texts, Mapping):
+        raise BadRequest("texts is a table of names and texts, such as domain_texts(40_000).")
     data = {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()}
     short = [name for name, text in data.items() if len(text) <= recipe.length]
     if not data or short:
