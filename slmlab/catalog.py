@@ -72,6 +72,8 @@ def card_of_folder(folder: Path) -> Card:
             settings = json.loads((folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
+        if not isinstance(settings, dict):
+            continue
         context = settings.get("max_position_embeddings") or settings.get("model", {}).get("context_length")
         shape, kind = _shape(settings), "moe" if is_mixture(settings) else "text"
         break
@@ -89,7 +91,7 @@ def _shape(settings: Mapping) -> Architecture | None:
     keys |= sparse if family == "phimoe" else {}
     biased = settings.get("mlp_bias") or (family != "phimoe" and settings.get("attention_bias"))
     known = family in ("llama", "mistral", "phi3", "phimoe") and not biased
-    if not known or not all(isinstance(settings.get(key), int) for key in keys.values()):
+    if not known or not all(isinstance(settings.get(key), int) and settings[key] > 0 for key in keys.values()):
         return None
     sizes = {ours: settings[theirs] for ours, theirs in keys.items()}
     if family == "phimoe":

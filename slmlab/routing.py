@@ -182,7 +182,7 @@ def _counted(labels: Sequence, routings: Sequence[Routing], layer: int) -> tuple
         raise BadRequest(f"There are {len(routings)} routings and {len(labels)} labels: give one to each.")
     counts: dict[str, Counter] = {}
     for label, one in zip(labels, routings, strict=True):
-        each = list(label) if isinstance(label, list | tuple) else [label] * len(one.pieces)
+        each = list(label) if isinstance(label, list | tuple | np.ndarray) else [label] * len(one.pieces)
         if len(each) != len(one.pieces):
             raise BadRequest(f"A text of {len(one.pieces)} tokens has {len(each)} labels: give one to each token.")
         for name, chosen in zip(each, one.experts[one.row_of(layer)].tolist(), strict=True):
@@ -192,7 +192,7 @@ def _counted(labels: Sequence, routings: Sequence[Routing], layer: int) -> tuple
 
 
 def _alike(routings: Sequence[Routing]) -> Routing:
-    if isinstance(routings, Routing) or not routings:
+    if isinstance(routings, Routing) or not len(routings) or any(not isinstance(one, Routing) for one in routings):
         raise BadRequest("Hand over a list of routings, of one text or more.")
     first = routings[0]
     if any((one.layers, one.expert_count) != (first.layers, first.expert_count) for one in routings):

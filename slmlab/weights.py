@@ -59,7 +59,11 @@ def _shipped(card: Card, form: str, given: Path | None) -> Path:
         raise WeightsError(f"{card.id} comes with the course, as transformers: there is nothing to fetch or hand over.")
     target = data_folder() / card.shipped.folder
     missing = [one for one in SHIPPED if not (target / one).is_file()]
-    if missing or shipped_hash(target) != card.shipped.sha256:
+    try:
+        damaged = bool(missing) or shipped_hash(target) != card.shipped.sha256
+    except OSError as fault:
+        raise WeightsError(f"data/{card.shipped.folder} can't be read: {fault.strerror}. Make it readable.") from fault
+    if damaged:
         fault = f"lacks {missing[0]}" if missing else "has a damaged file: its hash differs"
         raise WeightsError(
             f"data/{card.shipped.folder} {fault}. It is a part of the course: in a clone, "

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,20 @@ def bundled():
     import slmlab
 
     return slmlab.load()
+
+
+@pytest.fixture
+def drawn_cleanly():
+    """A warning while drawing is a fault, and no figure stays open. A socket that another test left to the collector,
+    and that it finds just now, is none of the plot's."""
+    from matplotlib import pyplot
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for found in (ResourceWarning, pytest.PytestUnraisableExceptionWarning):
+            warnings.simplefilter("ignore", found)
+        yield
+    pyplot.close("all")
 
 
 @pytest.fixture

@@ -1,26 +1,17 @@
 """teaching/expert_plots: the numbers and the structure of the plots of experts; how they look is for eyes."""
 
-import warnings
-
 import matplotlib
 import numpy as np
 import pytest
 
 matplotlib.use("agg")
 
-from matplotlib import pyplot
 
 from slmlab.catalog import card
 from slmlab.errors import BadRequest
 from slmlab.teaching import plots
 
-
-@pytest.fixture(autouse=True)
-def no_figure_stays_open():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    pyplot.close("all")
+pytestmark = pytest.mark.usefixtures("drawn_cleanly")
 
 
 def marked(ax, gid):

@@ -132,15 +132,77 @@ def test_without_its_experts_a_layer_adds_nothing(tiny_mixture):
         assert torch.equal(block(torch.randn(1, 3, 64)), torch.zeros(1, 3, 64))
 
 
-@pytest.mark.parametrize("straddles", [False, True])
-def test_what_the_lesser_model_cached_is_not_kept_for_the_whole_one(tiny_mixture, straddles):
+def test_what_the_lesser_model_cached_is_not_kept_for_the_whole_one(tiny_mixture):
     list(tiny_mixture.complete("ab", max_tokens=6))
     assert tiny_mixture._spare is not None, "the whole model keeps its own for the next turn"
     with tiny_mixture.without_expert(0, [0, 1, 2]):
         assert tiny_mixture._spare is None
-        tokens = iter(tiny_mixture.complete("ab", max_tokens=6))
-        begun = [next(tokens)] if straddles else list(tokens)
-    assert len(begun + list(tokens)) >= 1 and tiny_mixture._spare is None
+        assert len(list(tiny_mixture.complete("ab", max_tokens=6))) >= 1 and tiny_mixture._spare is not None
+    assert tiny_mixture._spare is None
+
+
+def test_a_reply_is_read_where_it_was_asked(tiny_mixture):
+    before = tiny_mixture.complete("ab", max_tokens=6)
+    with tiny_mixture.without_expert(0, [0, 1, 2]):
+        unread, begun = tiny_mixture.complete("ab", max_tokens=6), iter(tiny_mixture.complete("ab", max_tokens=6))
+        next(begun)
+        with pytest.raises(BadRequest, match="Read a reply inside the block"):
+            list(before)
+    for reply in (unread, begun):
+        with pytest.raises(BadRequest, match="Read a reply inside the block"):
+            list(reply)
+    assert list(tiny_mixture.complete("ab", max_tokens=2)), "and the model answers as before"
+
+
+def test_other_threads_ask_inside_the_block_as_well(tiny_mixture):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with tiny_mixture.without_expert(0, 3), ThreadPoolExecutor(2) as pool:
+        assert len(list(pool.map(tiny_mixture.routing, ["a", "b"], timeout=30))) == 2
+
+
+def test_a_block_left_from_another_thread_is_left(tiny_mixture):
+    import threading
+
+    def block():
+        with tiny_mixture.without_expert(0, range(6)):
+            yield
+
+    before, held = tiny_mixture.logprobs(TEXT), block()
+    next(held)
+    leaver = threading.Thread(target=held.close)
+    leaver.start()
+    leaver.join(timeout=10)
+    assert not leaver.is_alive() and tiny_mixture.logprobs(TEXT) == before
+
+
+def test_what_the_router_decided_is_seen_also_where_an_expert_is_silent(tmp_path):
+    folder = write_tiny_model(tmp_path / "m", "mixtral")
+    model = TransformersEngine(card_of_folder(folder), folder)
+    routing = model.routing(TEXT)
+    with model.without_expert(1, int(routing.experts[1, 0, 0])):
+        again = model.routing(TEXT)
+    assert again.experts.tolist() == routing.experts.tolist() and (again.weights > 0).all()
+
+
+def test_closing_waits_for_what_is_under_way_and_refuses_the_rest(tmp_path):
+    import threading
+
+    folder = write_tiny_model(tmp_path / "m", "phimoe")
+    model, faults = TransformersEngine(card_of_folder(folder), folder), []
+
+    def ask():
+        try:
+            while True:
+                model.routing(TEXT)
+        except Exception as fault:  # whatever it is, it is looked at below
+            faults.append(fault)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    model.close()
+    asker.join(timeout=10)
+    assert [type(fault) for fault in faults] == [SlmLabError] and "was closed" in str(faults[0])
 
 
 def test_to_switch_nobody_off_changes_nothing(tiny_mixture):
@@ -161,7 +223,7 @@ def test_after_a_fault_inside_the_expert_works_again(tiny_mixture):
     [
         (0, 6, "no expert 6: layer 0 has experts 0 to 5"), (0, -1, "no expert -1"), (0, True, "no expert True"),
         (0, "3", "no expert '3'"), (2, 0, "no experts in layer 2. There are some in: 0, 1"), (None, 0, "layer None"),
-        (0, 1.0, "no expert 1.0"), (True, 0, "layer True"),
+        (0, 1.0, "no expert 1.0"), (True, 0, "layer True"), ([0], 1, "layer \\[0\\]"), (0, None, "no expert None"),
     ],
 )  # fmt: skip
 def test_an_expert_that_does_not_exist_is_refused(tiny_mixture, layer, expert, says):
@@ -182,6 +244,10 @@ def test_an_engine_that_shows_no_routing_says_which_one_does(tiny_onnx):
 
     from slmlab.engines.contract import Engine
 
+    with pytest.raises(BadRequest, match="no mixture"):
+        tiny_onnx.without_expert(0, 1)
+    with pytest.raises(BadRequest, match="engine='transformers'"):
+        tiny_onnx.untrained()
     engine = Engine(replace(tiny_onnx.card, kind="moe"))
     with pytest.raises(BadRequest, match="engine='transformers'"):
         engine.routing("a")
@@ -216,6 +282,42 @@ def test_weights_that_are_no_numbers_are_named_wherever_they_show(tmp_path):
     for ask in asks:
         with pytest.raises(WeightsError, match="NaN.*damaged"):
             ask("abc")
+
+
+def test_infinite_weights_are_named_as_well(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = write_tiny_model(tmp_path / "m", "phimoe")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["lm_head.weight"][:, 0] = float("inf")
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(WeightsError, match="infinite"):
+        TransformersEngine(card_of_folder(folder), folder).logprobs("abc")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_local_experts": "16"}, {"vocab_size": 100}, {"num_attention_heads": 0}, {"hidden_act": "zzz"},
+        {"num_hidden_layers": 1}, {"num_local_experts": 3}, {"model_type": "mixtral"},
+    ],
+)  # fmt: skip
+def test_a_configuration_that_does_not_fit_its_weights_is_refused(tmp_path, change):
+    import json
+
+    folder = write_tiny_model(tmp_path / "m", "phimoe")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | change))
+    with pytest.raises(WeightsError, match="Fetch it again"):
+        TransformersEngine(card_of_folder(folder), folder).logprobs("abc")
+
+
+def test_a_tokenizer_of_another_model_is_named(tmp_path, tiny_mixture):
+    folder = write_tiny_model(tmp_path / "m", "phimoe")
+    model = TransformersEngine(card_of_folder(folder), folder)
+    model._model_vocabulary = 50
+    with pytest.raises(WeightsError, match="of different models"):
+        model.routing("abc")
 
 
 def test_tensors_that_are_missing_are_not_made_up(tmp_path):

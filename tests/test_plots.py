@@ -4,7 +4,6 @@ import math
 import re
 import subprocess
 import sys
-import warnings
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -27,12 +26,7 @@ from slmlab.teaching import drawing, plots
 LAPTOP = Machine(ram_total_bytes=8_000_000_000, ram_available_bytes=5_000_000_000)
 
 
-@pytest.fixture(autouse=True)
-def no_figure_stays_open():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    pyplot.close("all")
+pytestmark = pytest.mark.usefixtures("drawn_cleanly")
 
 
 def reply(model="tiny", times=(10.5, 10.6, 10.7), start=True) -> Reply:

@@ -38,6 +38,9 @@ INT8 = {"_type": "Int8WeightOnlyConfig", "_version": 2, "_data": {}}
         torchao({r"re:.*shared_experts.*": INT8}), torchao({r"re:.*experts\.down_proj": INT8}),
         torchao({r"re:.*experts.*weight": INT8}), torchao({"re:[": INT8}),
         {"quant_method": "fp8", "modules_to_not_convert": ["mlp.experts"]},
+        {"quant_method": "fp8", "modules_to_not_convert": "experts"},
+        {"quant_method": "fp8", "modules_to_not_convert": ["model.layers"]},
+        {"quant_method": "fp8", "modules_to_not_convert": [r".*\.mlp.*"]}, {"quant_method": "gguf"},
     ],
 )  # fmt: skip
 def test_what_is_not_known_to_quantize_experts_is_refused_with_the_way_that_works(quantization):
@@ -57,14 +60,14 @@ def test_transformers_own_configurations_are_read_as_well_as_dicts():
     from transformers import FineGrainedFP8Config
 
     assert as_dict(FineGrainedFP8Config())["quant_method"] == "fp8"
-    for wrong in ("4bit", 4, {}, {"load_in_4bit": True}):
+    for wrong in ("4bit", 4, {}, {"load_in_4bit": True}, FineGrainedFP8Config):
         with pytest.raises(BadRequest, match="quant_method"):
             as_dict(wrong)
 
 
 def test_the_size_that_is_planned_for():
     assert in_memory_as(BITS4) == "int4" and in_memory_as(torchao({EXPERTS: INT8})) == "int8"
-    for four in ({"quant_method": "hqq", "nbits": 4}, {"quant_method": "gptq", "bits": 4}, {"quant_method": "mxfp4"}):
+    for four in ({"quant_method": "hqq", "nbits": 4}, {"quant_method": "gptq", "bits": "4"}, {"quant_method": "mxfp4"}):
         assert in_memory_as(four) == "int4"
 
 

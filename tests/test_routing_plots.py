@@ -1,26 +1,17 @@
 """teaching/routing_plots: each token over its experts; how it looks is for eyes."""
 
-import warnings
-
 import matplotlib
 import pytest
 
 matplotlib.use("agg")
 
-from matplotlib import pyplot
 
 from slmlab.errors import BadRequest
 from slmlab.teaching import plots
 from slmlab.teaching.routing_plots import expert_colours
 from tests.test_routing import routed
 
-
-@pytest.fixture(autouse=True)
-def no_figure_stays_open():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    pyplot.close("all")
+pytestmark = pytest.mark.usefixtures("drawn_cleanly")
 
 
 def marked(ax, gid):

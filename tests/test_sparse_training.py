@@ -66,11 +66,19 @@ def test_the_dense_opponent_has_no_experts_and_the_active_size():
     assert dense == pytest.approx(1_590_144, rel=0.01), "tiny-moe's active parameters: router and norms differ"
 
 
+def test_a_loss_that_is_no_number_ends_the_training():
+    training = Training(Recipe(**SMALL, learning_rate=1000.0), TEXTS)
+    with pytest.raises(BadRequest, match="no number any more"):
+        for _ in range(20):
+            training.model.lm_head.weight.data.fill_(float("inf"))
+            training.advance()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"steps": 0}, {"steps": True}, {"balance": -1}, {"balance": float("nan")}, {"width": 100}, {"experts": 1},
-        {"learning_rate": "fast"}, {"seed": -1}, {"batch": 2.5},
+        {"learning_rate": "fast"}, {"seed": -1}, {"batch": 2.5}, {"seed": 10**14}, {"learning_rate": 10**400},
     ],
 )  # fmt: skip
 def test_a_recipe_that_makes_no_sense_is_refused(wrong):

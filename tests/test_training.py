@@ -89,6 +89,51 @@ def test_a_killed_run_goes_on_from_the_last_state_that_was_saved(work, capsys):
     assert all(torch.equal(value, found["model"][name]) for name, value in expected["model"].items())
 
 
+def test_a_full_disk_is_said_and_leaves_the_last_state(work, monkeypatch):
+    recipe = Recipe(**SMALL)
+    begun = run.Run(recipe, work / "run")
+    begun.training.advance()
+    begun.save()
+    before = (work / "run" / "state.pt").read_bytes()
+
+    def full(state, path):
+        path.write_bytes(b"half")
+        raise RuntimeError("unexpected pos 1074112 vs 1074064")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(SystemExit, match="Free some room"):
+        begun.save()
+    assert (work / "run" / "state.pt").read_bytes() == before
+    assert not (work / "run" / "state.part").exists()
+
+
+@pytest.mark.parametrize("state", [[1, 2], {"step": 1}, {"step": 10**9}])
+def test_a_file_that_is_no_state_is_refused(work, state):
+    recipe = Recipe(**SMALL)
+    finished(work / "run", recipe)
+    if isinstance(state, dict) and state["step"] > 1:
+        state = run.read_state(work / "run" / "state.pt") | state
+    torch.save(state, work / "run" / "state.pt")
+    with pytest.raises(SystemExit, match="Delete it"):
+        run.Run(recipe, work / "run")
+
+
+def test_a_damaged_corpus_is_made_anew(work, monkeypatch):
+    made = []
+    monkeypatch.setattr(corpus, "_made", lambda folder: made.append(folder))
+    for harm in (b"", b"PK cut"):
+        (work / "corpus.npz").write_bytes(harm)
+        corpus.corpus(work)
+    assert made == [work, work]
+
+
+def test_nothing_is_written_while_there_is_too_little_to_measure(work):
+    (work / "measures.json").write_text("as it was")
+    with pytest.raises(SystemExit, match="Nothing is written"):
+        measure_moe.measure_all(work, work / "measures.json")
+    assert (work / "measures.json").read_text() == "as it was"
+
+
 def test_two_programs_do_not_train_in_one_folder(work):
     first = run.Run(Recipe(**SMALL), work / "run")
     with pytest.raises(SystemExit, match="Another program trains"):
@@ -166,6 +211,7 @@ def test_it_loads_with_transformers_alone_and_has_the_trained_weights(shipped, w
     assert tokenizer.decode(ids, skip_special_tokens=True) == text
     assert tokenizer.eos_token_id == 257 and tokenizer.pad_token_id == 258
     assert not list(shipped.parent.glob("*.new")), "nothing half-made is left"
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in shipped.iterdir()), "others may read it"
 
 
 def test_a_training_that_never_began_is_not_shipped(work):
@@ -186,7 +232,7 @@ def test_what_is_too_large_for_the_course_is_not_shipped(work, monkeypatch):
     monkeypatch.setattr(export_moe, "MOST_BYTES", 1000)
     with pytest.raises(SystemExit, match="more than the 1,000"):
         export_moe.export_one(Recipe(**SMALL), work / "run" / "state.pt", work / "tiny")
-    assert not (work / "tiny").exists()
+    assert not (work / "tiny").exists() and not (work / "tiny.new").exists()
 
 
 # Measures

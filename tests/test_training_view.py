@@ -46,7 +46,8 @@ def test_an_interrupt_keeps_what_was_seen(monkeypatch, capsys):
         (TEXTS, {"speed": 3}, "no such field.*balance"), (TEXTS, {"balance": -1}, "balance=-1"),
         ({"tiny": "abc"}, {}, "more than 128 bytes: tiny"), ({}, {}, "more than 128 bytes"),
         ("abc" * 200, {}, "table of names"), (TEXTS, {"steps": 0}, "steps=0"),
-        (TEXTS, {"dense": True}, "no experts to watch"),
+        (TEXTS, {"dense": True}, "no experts to watch"), (TEXTS, {"width": 64_000}, "no small model"),
+        (TEXTS, {"experts": 1000}, "no small model"), ({"a": None}, {}, "'a' is none"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_refused(texts, changes, says):

@@ -18,9 +18,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from slmlab.teaching.domains import DOMAINS, arithmetic, json_records
 
@@ -71,20 +73,34 @@ SOURCES = {
 
 def corpus(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     """The bytes to train on and those held out, for each domain; made once and kept in a folder."""
-    made, manifest = folder / "corpus.npz", folder / "corpus.json"
-    if not made.is_file() or _key_in(manifest) != _key():
-        folder.mkdir(parents=True, exist_ok=True)
-        texts = {name: text.encode() for name, text in _texts(folder)}
-        parts = {name: _split(np.frombuffer(data, np.uint8)) for name, data in texts.items()}
-        arrays = {f"{name}.{part}": array for name, both in parts.items() for part, array in both.items()}
-        with (folder / "corpus.part").open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        (folder / "corpus.part").replace(made)
-        told = json.dumps({"key": _key(), "domains": _manifest(texts, parts)}, indent=1)
-        (folder / "manifest.part").write_text(told + "\n", encoding="utf-8")
-        (folder / "manifest.part").replace(manifest)
-    with np.load(made) as kept:
-        return {name: {part: kept[f"{name}.{part}"] for part in ("train", "held")} for name in DOMAINS}
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "corpus.lock"):
+        kept = _kept(folder)
+        return _made(folder) if kept is None else kept
+
+
+def _kept(folder: Path) -> dict | None:
+    """The corpus of a folder, where it is whole and made by what makes it today."""
+    try:
+        if json.loads((folder / "corpus.json").read_text(encoding="utf-8"))["key"] != _key():
+            return None
+        with np.load(folder / "corpus.npz") as kept:
+            return {name: {part: kept[f"{name}.{part}"] for part in ("train", "held")} for name in DOMAINS}
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _made(folder: Path) -> dict:
+    texts = {name: text.encode() for name, text in _texts(folder)}
+    parts = {name: _split(np.frombuffer(data, np.uint8)) for name, data in texts.items()}
+    arrays = {f"{name}.{part}": array for name, both in parts.items() for part, array in both.items()}
+    with (folder / "corpus.part").open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    (folder / "corpus.part").replace(folder / "corpus.npz")
+    told = json.dumps({"key": _key(), "domains": _manifest(texts, parts)}, indent=1)
+    (folder / "manifest.part").write_text(told + "\n", encoding="utf-8")
+    (folder / "manifest.part").replace(folder / "corpus.json")
+    return parts
 
 
 def fingerprint(texts: dict[str, np.ndarray]) -> str:
@@ -99,13 +115,6 @@ def _key() -> str:
     """What the corpus is made by: other sources or sizes make another one."""
     made_by = (SOURCES, BLOCK, HELD_EVERY, MADE_BYTES, SEEDS)
     return hashlib.sha256(repr(made_by).encode()).hexdigest()[:16]
-
-
-def _key_in(manifest: Path) -> str | None:
-    try:
-        return json.loads(manifest.read_text(encoding="utf-8"))["key"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _texts(folder: Path) -> Iterator[tuple[str, str]]:
@@ -152,7 +161,7 @@ def fetched(source: Source, folder: Path) -> Path:
             try:
                 with urllib.request.urlopen(source.url, timeout=60) as answer:
                     data = answer.read()
-            except OSError as fault:
+            except (OSError, HTTPException) as fault:
                 raise SystemExit(
                     f"{source.url} can't be read ({fault}). Try again, or put the file into {folder}."
                 ) from fault

@@ -34,15 +34,18 @@ def export_one(recipe: Recipe, state_path: Path, target: Path) -> None:
     model.load_state_dict(state["model"])
     new = target.with_name(target.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
-    model.to(torch.float16).save_pretrained(new)
-    write_tokenizer(new)
-    size = (new / "model.safetensors").stat().st_size
-    if size > MOST_BYTES:
-        raise SystemExit(f"{target.name} has {size:,} bytes, more than the {MOST_BYTES:,} that the course carries.")
-    target.mkdir(parents=True, exist_ok=True)
-    for path in new.iterdir():
-        path.replace(target / path.name)
-    new.rmdir()
+    try:
+        model.to(torch.float16).save_pretrained(new)
+        write_tokenizer(new)
+        size = (new / "model.safetensors").stat().st_size
+        if size > MOST_BYTES:
+            raise SystemExit(f"{target.name} has {size:,} bytes, more than the {MOST_BYTES:,} that the course carries.")
+        target.mkdir(parents=True, exist_ok=True)
+        for path in new.iterdir():
+            path.chmod(0o644)  # safetensors writes for its owner alone
+            path.replace(target / path.name)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def write_tokenizer(folder: Path) -> None:

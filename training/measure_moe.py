@@ -21,7 +21,7 @@ from slmlab.teaching.domains import samples
 from slmlab.teaching.sparse_training import Recipe
 from training.corpus import corpus
 from training.export_moe import export_one
-from training.run import folder_of, read_state
+from training.run import folder_of, read_state, write_whole
 
 TEXTS, ABLATION_TEXTS, LENGTH = 60, 8, 256
 MARK, END_MARK = "<!-- measures: written by python -m training.moe measure -->", "<!-- end of measures -->"
@@ -41,12 +41,12 @@ def measure_all(work: Path, target: Path) -> None:
         found.setdefault(kind, {})[recipe.seed] = one = measured_once(path, recipe, texts)
         one["minutes"] = round(state["seconds"] / 60, 1)
         print(f"{path.parent.name}: {json.dumps(one['bits per byte'])}", flush=True)
-    if found.get("moe") and found.get("dense"):
-        found["over seeds"] = over_seeds(found["moe"], found["dense"])
-        found["speed"] = speeds(work)
-    target.write_text(json.dumps(rounded(found), indent=1) + "\n", encoding="utf-8")
-    if "over seeds" in found:
-        write_tables(target.with_name("README.md"), rounded(found))
+    if not (found.get("moe") and found.get("dense")):
+        raise SystemExit(f"Nothing is written: it takes a finished mixture and a finished dense model in {work}.")
+    found["over seeds"] = over_seeds(found["moe"], found["dense"])
+    found["speed"] = speeds(work)
+    write_whole(target, json.dumps(rounded(found), indent=1) + "\n")
+    write_tables(target.with_name("README.md"), rounded(found))
     print(f"Written: {target}")
 
 
@@ -54,7 +54,7 @@ def write_tables(card: Path, found: dict) -> None:
     """Put the tables of the measures into a model card, between its two marks."""
     before, rest = card.read_text(encoding="utf-8").split(MARK)
     after = rest.split(END_MARK)[1]
-    card.write_text(f"{before}{MARK}\n{tables(found)}\n{END_MARK}{after}", encoding="utf-8")
+    write_whole(card, f"{before}{MARK}\n{tables(found)}\n{END_MARK}{after}")
 
 
 def tables(found: dict) -> str:
@@ -128,7 +128,7 @@ def measured_once(path: Path, recipe: Recipe, texts: dict[str, list[str]]) -> di
     kept = path.with_name("measures.json")
     if not kept.is_file() or kept.stat().st_mtime < path.stat().st_mtime:
         print(f"Measuring {path.parent.name}", flush=True)
-        kept.write_text(json.dumps(measure(path, recipe, texts)), encoding="utf-8")
+        write_whole(kept, json.dumps(measure(path, recipe, texts)))
     return json.loads(kept.read_text(encoding="utf-8"))
 
 

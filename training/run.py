@@ -52,8 +52,16 @@ class Run:
             "recipe": asdict(training.recipe), "texts": self._texts, "step": training.step, "seconds": self.seconds,
             "model": training.model.state_dict(), "optimiser": training.optimiser.state_dict(),
         }  # fmt: skip
-        torch.save(state, self._state.with_suffix(".part"))
-        os.replace(self._state.with_suffix(".part"), self._state)
+        part = self._state.with_suffix(".part")
+        try:
+            torch.save(state, part)
+            os.replace(part, self._state)
+        except (OSError, RuntimeError) as fault:  # a full disk is a RuntimeError inside torch
+            part.unlink(missing_ok=True)
+            raise SystemExit(
+                f"The state can't be written to {self.folder} ({fault}). Free some room or make it writable; the same "
+                "command goes on from the last state."
+            ) from fault
 
     def train(self) -> None:
         """Steps to the end. Ctrl-C ends the step that is under way, saves, and stops."""
@@ -102,9 +110,23 @@ def read_state(path: Path) -> dict:
     if not path.is_file():
         raise SystemExit(f"There is no {path}: train this model first, python -m training.moe train.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        whole = {"recipe", "step", "model", "optimiser", "seconds"} <= state.keys()
     except Exception as fault:  # a cut or foreign file fails in any way inside torch.load
         raise SystemExit(f"{path} can't be read ({fault}). Delete it, and the training begins anew.") from fault
+    if not whole or not 0 <= state["step"] <= state["recipe"]["steps"]:
+        raise SystemExit(f"{path} is no state of a training. Delete it, and the training begins anew.")
+    return state
+
+
+def write_whole(path: Path, text: str) -> None:
+    """A file that is as it was, or as it should be, and never half."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def folder_of(recipe: Recipe, work: Path = WORK) -> Path:

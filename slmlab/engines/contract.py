@@ -58,6 +58,14 @@ class Engine:
             raise BadRequest(not_a_mixture(self.name))
         raise BadRequest(f"{self.name} doesn't show its experts here: load it with engine='transformers' for that.")
 
+    def without_expert(self, layer: int, expert):
+        """A block in which an expert is switched off, for a mixture of experts that Transformers runs."""
+        return self.routing("")
+
+    def untrained(self, seed: int = 0) -> "Engine":
+        """The model before its training, where Transformers runs it."""
+        raise BadRequest(f"{self.name} has no twin here: load it with engine='transformers' for that.")
+
     @contextmanager
     def until(self, gone: threading.Event) -> Iterator[None]:
         """Inside, an answer that this thread reads may fail as soon as `gone` is set; an engine need not look at it."""

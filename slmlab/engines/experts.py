@@ -52,7 +52,8 @@ def watched(model) -> Iterator[dict[int, tuple]]:
     def keep(layer):
         return lambda _, given: seen.__setitem__(layer, (given[1].detach(), given[2].detach()))
 
-    hooks = [module.register_forward_pre_hook(keep(layer)) for layer, module in experts_in(model).items()]
+    # before any hook that silences: what is seen is what the router decided
+    hooks = [module.register_forward_pre_hook(keep(layer), prepend=True) for layer, module in experts_in(model).items()]
     try:
         yield seen
     finally:
@@ -73,10 +74,11 @@ def ranked(choices, weights, family: str):
 def silenced(model, layer: int, expert: int | Iterable[int]) -> Iterator[None]:
     """Inside, an expert of a layer, or several, add nothing to a token sent to them. Nobody takes their place."""
     layers = experts_in(model)
-    if isinstance(layer, bool) or layer not in layers:
+    if isinstance(layer, bool) or not hasattr(layer, "__index__") or index(layer) not in layers:
         raise BadRequest(f"There are no experts in layer {layer!r}. There are some in: {layers_named(sorted(layers))}.")
     count = count_of(layers[layer])
-    silent = [_number(one, layer, count) for one in (expert if isinstance(expert, Iterable) else [expert])]
+    some = expert if isinstance(expert, Iterable) and getattr(expert, "ndim", 1) else [expert]
+    silent = [_number(one, layer, count) for one in some]
 
     def silence(_, given):
         import torch

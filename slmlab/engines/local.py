@@ -115,7 +115,8 @@ class LocalEngine(Engine):
         if scorer and sampling.beams > 1:
             raise BadRequest("A scorer changes one step at a time and beam search weighs many: set beams=1.")
         ids = self._ids_of(text)
-        return Reply(lambda: self.stream(ids, sampling, scorer), self.name, on_end)
+        asked = self._generation
+        return Reply(lambda: self.stream(ids, sampling, scorer, asked), self.name, on_end)
 
     def _ids_of(self, text: str) -> list[int]:
         """The ids of a prompt, refused here when empty or too long, before anything runs."""
@@ -140,13 +141,26 @@ class LocalEngine(Engine):
                 "Shorten it, or split it and ask about each part."
             )
 
+    def _check_same(self, generation: int) -> None:
+        self._check_open()
+        if generation != self._generation:
+            raise BadRequest(
+                "The model has changed since this was asked: an expert was switched off or on. Read a reply inside the "
+                "block that it is asked in, with .text or .show()."
+            )
+
     def _check_open(self) -> None:
         if self._closed:
             raise SlmLabError(f"This model was closed. Load it again: slmlab.load({self.card.id!r})")
 
-    def stream(self, ids: Sequence[int], sampling: Sampling, scorer: Scorer | None = None) -> Iterator[Event]:
-        """The primitive: a Start, a Token for each id as soon as it is known, an End."""
-        self._check_open()
+    def stream(
+        self, ids: Sequence[int], sampling: Sampling, scorer: Scorer | None = None, asked: int | None = None
+    ) -> Iterator[Event]:
+        """The primitive: a Start, a Token for each id as soon as it is known, an End.
+
+        `asked` is the generation of the weights that the question was put to, if that is earlier than the reading."""
+        generation = self._generation if asked is None else asked
+        self._check_same(generation)
         began = perf_counter()
         room = min(sampling.max_tokens, self.context - len(ids))
         if sampling.beams > 1:
@@ -154,13 +168,14 @@ class LocalEngine(Engine):
             chosen = ((id, None) for id in self._beams(ids, room, sampling))
             yield from self._write(chosen, room, sampling)
             return
-        generation = self._generation
         session = self._take_spare(ids, room) or self._session(_capacity(len(ids) + room, self.context))
         finished = False
         try:
             yield Start(began, len(ids), reused_tokens=len(session.ids))
             session.append(ids[len(session.ids) :])
-            yield from self._write(self._choose(session, sampling, scorer), room, sampling)
+            for event in self._write(self._choose(session, sampling, scorer), room, sampling):
+                self._check_same(generation)
+                yield event
             finished = True
         finally:
             self._put_away(session, finished and generation == self._generation)

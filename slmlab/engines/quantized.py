@@ -12,7 +12,8 @@ from pathlib import Path
 from slmlab.architecture import Architecture, is_mixture
 from slmlab.errors import BadRequest
 
-_WHOLE = ("fp8", "mxfp8", "gguf")  # these treat the experts, in Transformers 5.23
+_WHOLE = ("fp8", "mxfp8")  # these treat the experts, in Transformers 5.23
+UNPACKED_ON_CPU = _WHOLE
 _BLOCKS = ("mlp", "block_sparse_moe", "moe", "feed_forward")  # what families call the place of their experts
 ADVICE = (
     "What works: torchao with the experts named, "
@@ -24,7 +25,8 @@ _OF_ONE_FAMILY = {"mxfp4": "gpt_oss", "fbgemm_fp8": "llama4"}
 
 def as_dict(quantization) -> dict:
     """A configuration of Transformers' own, or its dict, as a dict."""
-    found = quantization if isinstance(quantization, Mapping) else getattr(quantization, "to_dict", dict)()
+    ask = dict if isinstance(quantization, type) else getattr(quantization, "to_dict", dict)
+    found = quantization if isinstance(quantization, Mapping) else ask()
     if not found.get("quant_method"):
         raise BadRequest(
             "quantization takes a configuration of Transformers, such as TorchAoConfig(...), or its dict, which has a "
@@ -52,9 +54,9 @@ def plan(folder: Path, asked, device: str, shape: Architecture | None = None) ->
 
 def refuse_skipped_experts(quantization: Mapping, shape: Architecture | None = None, family: str | None = None) -> None:
     """Refuse for a mixture of experts what is not known to quantize its experts."""
-    method, kept = _method(quantization), quantization.get("modules_to_not_convert") or ()
-    spared = any("expert" in str(one) for one in kept)
-    if not spared and (method in _WHOLE or (family and _OF_ONE_FAMILY.get(method) == family)):
+    method = _method(quantization)
+    whole = method in _WHOLE or (family and _OF_ONE_FAMILY.get(method) == family)
+    if whole and not _spares(quantization.get("modules_to_not_convert")):
         return
     if method == "torchao" and any(_covers(quantization.get("quant_type"), block) for block in _BLOCKS):
         return
@@ -80,13 +82,22 @@ def refuse_untouched_experts(model, method: str) -> None:
 def in_memory_as(quantization) -> str:
     """The precision whose size comes nearest to what a quantization takes."""
     found = as_dict(quantization)
-    bits = next((found[name] for name in ("bits", "nbits", "w_bit", "num_bits") if found.get(name)), 8)
-    four = found.get("load_in_4bit") or bits <= 4 or _method(found) in ("mxfp4", "nvfp4", "awq")
+    bits = [str(found[name]) for name in ("bits", "nbits", "w_bit", "num_bits") if found.get(name)]
+    four = found.get("load_in_4bit") or "4" in bits or _method(found) in ("mxfp4", "nvfp4", "awq")
     return "int4" if four or "int4" in str(quantization).lower() else "int8"
 
 
 def _method(quantization: Mapping) -> str:
     return str(getattr(quantization["quant_method"], "value", quantization["quant_method"]))
+
+
+def _spares(kept) -> bool:
+    """Whether the parts that a configuration leaves out hold experts."""
+    names = [f"model.layers.0.{block}.experts" for block in _BLOCKS]
+    for one in [kept] if isinstance(kept, str) else kept or ():
+        if any(str(one) in name or _fits(f"re:.*{one}.*", name) or "expert" in str(one) for name in names):
+            return True
+    return False
 
 
 def _covers(node, block: str) -> bool:

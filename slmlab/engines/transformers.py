@@ -59,31 +59,35 @@ class TransformersEngine(LocalEngine):
         if method:
             self.precision = f"{precision} and {method}"
             quantized.refuse_untouched_experts(self._model, method)
+            if device == "cpu" and method in quantized.UNPACKED_ON_CPU:
+                self._model.to(self._dtype)
         else:
             self._model.to(device)
         # torchao's tensors can't be taken apart in inference mode
         self._without_gradients = self._torch.no_grad if method else self._torch.inference_mode
         self._model.eval()
-        self.context = self._model.config.get_text_config().max_position_embeddings
+        shape = self._model.config.get_text_config()
+        self.context, self._model_vocabulary = shape.max_position_embeddings, shape.vocab_size
 
     def _read(self, folder: Path, options: dict):
         """The model in a folder, from its configuration and weights."""
-        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM
 
         options = options | {"dtype": self._dtype, "local_files_only": True, "use_safetensors": True}
         try:
             model, told = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
         except ImportError as fault:  # a quantization has a package of its own
-            raise MissingPackage(str(fault).strip()) from fault
-        except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as fault:
-            raise WeightsError(f"Transformers can't load {folder}: {fault}") from fault
+            package = f" pip install {fault.name}" if fault.name else ""
+            raise MissingPackage(f"{str(fault).strip()}.{package}") from fault
+        except Exception as fault:  # a damaged configuration fails in any way inside Transformers
+            raise WeightsError(f"Transformers can't load {folder}: {fault} Fetch it again.") from fault
+        # Transformers makes random numbers do for what is missing, and drops what has no place
         missing = sorted(told["missing_keys"])
-        if missing:  # Transformers would make random numbers do
-            raise WeightsError(
-                f"{folder} lacks {len(missing)} of the model's tensors, such as {missing[0]}: it is cut short, or of "
-                "another model. Fetch it again."
-            )
+        left = [name for name in sorted(told["unexpected_keys"]) if "layers." in name and "rotary" not in name]
+        if (missing or left) and "quantization_config" not in options:
+            fault = f"lacks {len(missing)} of the model's tensors, such as {missing[0]}" if missing else ""
+            fault = fault or f"holds {len(left)} tensors that the model has no place for, such as {left[0]}"
+            raise WeightsError(f"{folder} {fault}: it is cut short, or of another model. Fetch it again.")
         return model
 
     def _made_up(self, folder: Path, seed: int):
@@ -99,7 +103,13 @@ class TransformersEngine(LocalEngine):
 
     def _forward(self, ids: Sequence[int], **options):
         torch = self._torch
+        if max(ids) >= self._model_vocabulary:
+            raise WeightsError(
+                f"The tokenizer in {self.format.folder} gives the id {max(ids)}, and the model knows "
+                f"{self._model_vocabulary}: they are of different models. Fetch the folder again."
+            )
         with self._lock, self._without_gradients():
+            self._check_open()
             return self._model(input_ids=torch.tensor([list(ids)], device=self.device), **options)
 
     def _session(self, capacity: int) -> "TransformersSession":
@@ -128,9 +138,10 @@ class TransformersEngine(LocalEngine):
     def _numbers(self, computed) -> np.ndarray:
         """What the model computed as an array, refused where damaged weights made it no numbers at all."""
         found = computed.float().cpu().numpy()
-        if np.isnan(found).any():
+        if not np.isfinite(found.max(axis=-1)).all():  # a part of a row may be minus infinity, as a mask makes it
             raise WeightsError(
-                f"{self.name} computes no numbers (NaN): weights in {self.format.folder} are damaged. Fetch them again."
+                f"{self.name} computes no numbers (NaN or infinite): weights in {self.format.folder} are damaged. "
+                "Fetch them again."
             )
         return found
 
@@ -152,8 +163,10 @@ class TransformersEngine(LocalEngine):
         ids, own = self._ids_of(text), self.format.own_places(text)
         if not own:
             raise BadRequest("This text has no tokens, so there is nothing to route.")
-        with self._lock, experts.watched(self._model) as seen:
-            self._numbers(self._forward(ids, use_cache=False).logits[0])
+        with self._lock:
+            self._check_open()
+            with experts.watched(self._model) as seen:
+                self._numbers(self._forward(ids, use_cache=False).logits[0])
             family = self._model.config.model_type
             found = {layer: experts.ranked(*given, family) for layer, given in sorted(seen.items())}
             count = experts.count_of(experts.experts_in(self._model)[min(found)])
@@ -166,9 +179,10 @@ class TransformersEngine(LocalEngine):
 
     @contextmanager
     def without_expert(self, layer: int, expert: int | Iterable[int]) -> Iterator[None]:
-        """Inside, an expert of a layer (or several) is switched off: tokens sent to it get nothing from it."""
+        """Inside, an expert of a layer (or several) is switched off, for whoever asks: tokens sent to it get nothing
+        from it. A reply is read in the block that it is asked in."""
         self._check_open()
-        with self._lock, experts.silenced(self._model, layer, expert):
+        with experts.silenced(self._model, layer, expert):
             self._forget()  # what the whole model has cached is of no use to the lesser one, and the other way
             try:
                 yield
@@ -189,7 +203,8 @@ class TransformersEngine(LocalEngine):
 
     def close(self) -> None:
         super().close()
-        self._model = None
+        with self._lock:  # what is under way ends first
+            self._model = None
         if self.device == "cuda":
             self._torch.cuda.empty_cache()
 

@@ -18,8 +18,8 @@ _SEED = 7
 def domain_texts(size: int = 3300) -> dict[str, str]:
     """A text of each domain, cut to this many characters. Up to 3,300 they are the same in every version of the course;
     beyond that the two stories end, and the program is followed by the course's own code."""
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise BadRequest(f"size={size!r}: a number of characters, 1 or more.")
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 10_000_000:
+        raise BadRequest(f"size={size!r}: a number of characters, from 1 to 10,000,000.")
     whole = {
         "English": _text("english"),
         "Python": _code(size),

@@ -14,6 +14,7 @@ import numpy as np
 from slmlab.errors import BadRequest
 
 BEGIN, END, PAD, VOCABULARY = 256, 257, 258, 260  # a token is a byte; three ids beside them, and one to spare
+MOST = 1_000_000
 USED = 2  # experts for a token: Phi's router knows no other number
 
 
@@ -39,12 +40,12 @@ class Recipe:
         whole = {"seed": 0, "steps": 1, "batch": 1, "length": 1, "layers": 1, "experts": 2, "warm_up": 1, "width": 64}
         for name, least in whole.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise BadRequest(f"{name}={value!r}: a whole number, {least} or more.")
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
+                raise BadRequest(f"{name}={value!r}: a whole number, {least} or more, and at most {MOST:,}.")
         for name in ("learning_rate", "weight_decay", "balance", "jitter"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < math.inf:
-                raise BadRequest(f"{name}={value!r}: a number, 0 or more.")
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1000:
+                raise BadRequest(f"{name}={value!r}: a number from 0 to 1000.")
             object.__setattr__(self, name, float(value))
         if self.width % 64:
             raise BadRequest(f"width={self.width}: a multiple of 64, the width of an attention head.")
@@ -160,6 +161,8 @@ class Training:
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
         bits = loss.item() / math.log(2)
+        if not math.isfinite(bits):
+            raise BadRequest(f"At step {self.step} the loss is no number any more: take a smaller learning rate.")
         if recipe.dense:
             return Moment(self.step, bits, None, None)
         return Moment(self.step, bits, balance.item(), _load(answer.router_logits))

@@ -30,7 +30,12 @@ def watch_training(texts: Mapping[str, str], *, steps: int = 150, **changes) -> 
         raise BadRequest("A dense model has no experts to watch: leave dense out.")
     if not isinstance(texts, Mapping):
         raise BadRequest("texts is a table of names and texts, such as domain_texts(40_000).")
-    data = {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()}
+    if recipe.width > 256 or recipe.experts > 64 or recipe.layers > 8 or recipe.batch * recipe.length > 65_536:
+        raise BadRequest("That is no small model: at most width 256, 64 experts, 8 layers, 65,536 bytes a step.")
+    wrong = [name for name, text in texts.items() if not isinstance(text, str)]
+    if wrong:
+        raise BadRequest(f"Each text is text, and {wrong[0]!r} is none.")
+    data = {name: np.frombuffer(text.encode("utf-8", "replace"), np.uint8) for name, text in texts.items()}
     short = [name for name, text in data.items() if len(text) <= recipe.length]
     if not data or short:
         raise BadRequest(f"Each text needs more than {recipe.length} bytes{': ' if short else ''}{', '.join(short)}.")

@@ -6,7 +6,7 @@ Takes a learner's answer, tries it on cases whose result is known, and says in a
 import numpy as np
 
 from slmlab.catalog import card
-from slmlab.teaching.answers import function_in, given, near, number_from, numbers_from, shown
+from slmlab.teaching.answers import code, function_in, given, near, number_from, numbers_from, shown
 from slmlab.teaching.exercises import exercise
 
 
@@ -26,7 +26,10 @@ def _active(answer):
             return f"{told}: that counts the experts alone, and the rest of the model works too"
         if round(value) != wanted:
             return f"{told}, and {wanted:,} is right"
-    return None
+    value = number_from(given(function, 1000, 3, 4, 1, 50))
+    return (
+        None if value == 550 else f"with 3 layers of 4 experts, 1 used, of 50 each, it made {value:g} of 1000, not 550"
+    )
 
 
 @exercise("moe-2")
@@ -40,8 +43,8 @@ def _route(answer):
         wanted = sorted(range(len(scores)), key=lambda expert: -scores[expert])[:k]
         best = np.exp(np.array(scores)[wanted] - max(scores))
         told = f"of the scores {scores} with k={k}"
-        if [int(one) for one in chosen] != wanted:
-            return f"{told} it chose {[int(one) for one in chosen]}, and {wanted} have the highest"
+        if chosen != wanted:
+            return f"{told} it chose {[float(f'{one:g}') for one in chosen]}, and {wanted} have the highest"
         if not near(sum(weights), 1.0):
             return f"{told} its weights add up to {sum(weights):.3g}; a softmax makes that 1"
         if not all(near(one, share) for one, share in zip(weights, best / best.sum(), strict=True)):
@@ -61,6 +64,7 @@ def _balance(answer):
         (crowd, sure, 2.0, "with two of 4 experts doing all the work"),
         (turns, leaning, 1.0, "with all equally busy and a router that leans"),
         (np.array([[0, 1], [0, 2], [1, 0], [0, 1]]), leaning, 1.35, "with four tokens of which all choose expert 0"),
+        (np.array([[0, 1], [0, 2]]), np.array([[0.8, 0.1, 0.1]] * 2), 1.35, "with two tokens and three experts"),
     ):
         value = number_from(given(function, chosen, probabilities))
         if not near(value, right):
@@ -77,6 +81,8 @@ def _tool_call(answer):
         ("The capital of France is Paris.", None, "that is no JSON, so it is an answer in words"),
         ('{"tool_name": "delete_files", "input": "all"}', None, "there is no such tool, and it must not be called"),
         ('["calculator", "17 * 23"]', None, "that is a list, no object"),
+        ("391", None, "that is a number, no object"),
+        ("null", None, "that is nothing, no object"),
         ('{"tool_name": "calculator"}', None, "its input is missing"),
         ('{"tool_name": "translate", "input": 7}', None, "its input is no text"),
         ('{"tool_name": ["calculator"], "input": "1"}', None, "its name is no text"),
@@ -86,7 +92,7 @@ def _tool_call(answer):
         try:
             found = given(function, text, tools)
         except (ValueError, KeyError, TypeError) as fault:
-            return f"for `{text}` it stopped with {type(fault).__name__}: {why}"
+            return f"for `{text}` it stopped with {code(f'{type(fault).__name__}: {fault}')}, and {why}"
         if not isinstance(found, tuple) or len(found) != 2:
             return f"give a pair, a name or None and a text, not {shown(found)}"
         if found != (wanted or (None, text)):
