@@ -260,6 +260,19 @@ def test_a_family_that_does_not_say_whom_it_calls_is_named(tmp_path):
         model.routing("a")
 
 
+def test_layers_that_use_different_numbers_of_experts_are_told_apart(tiny_mixture, monkeypatch):
+    ranked = experts.ranked
+
+    def fewer_once(choices, weights, family, seen=[]):  # noqa: B006 - it remembers that it was called
+        seen.append(1)
+        cut = slice(None, 1 if len(seen) == 1 else None)
+        return ranked(choices[:, cut], weights[:, cut], family)
+
+    monkeypatch.setattr(experts, "ranked", fewer_once)
+    with pytest.raises(BadRequest, match="more experts in some layers"):
+        tiny_mixture.routing("abc")
+
+
 def test_a_text_that_is_empty_or_too_long_is_refused(tiny_mixture):
     with pytest.raises(BadRequest, match="empty"):
         tiny_mixture.routing("")

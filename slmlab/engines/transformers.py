@@ -170,6 +170,8 @@ class TransformersEngine(LocalEngine):
             family = self._model.config.model_type
             found = {layer: experts.ranked(*given, family) for layer, given in sorted(seen.items())}
             count = experts.count_of(experts.experts_in(self._model)[min(found)])
+        if len({given[0].shape for given in found.values()}) > 1:
+            raise BadRequest(f"{self.name} uses more experts in some layers than in others: no one table can show it.")
         choices, weights = (
             np.stack([each[part].float().cpu().numpy()[own] for each in found.values()]) for part in (0, 1)
         )
