@@ -12,7 +12,7 @@ import numpy as np
 
 from slmlab.chat import ChatFormat, StopWatcher, TokenPiece, as_messages
 from slmlab.engines.contract import Engine, as_sampling
-from slmlab.engines.session import Session
+from slmlab.engines.session import Session, capacity_for
 from slmlab.errors import BadRequest, SlmLabError, TooLong
 from slmlab.records import End, Event, Message, Sampling, Start, Token, TokenProbability
 from slmlab.reply import Reply
@@ -168,7 +168,7 @@ class LocalEngine(Engine):
             chosen = ((id, None) for id in self._beams(ids, room, sampling))
             yield from self._write(chosen, room, sampling)
             return
-        session = self._take_spare(ids, room) or self._session(_capacity(len(ids) + room, self.context))
+        session = self._take_spare(ids, room) or self._session(capacity_for(len(ids) + room, self.context))
         finished = False
         try:
             yield Start(began, len(ids), reused_tokens=len(session.ids))
@@ -243,14 +243,6 @@ def _shared(first: Sequence[int], second: Sequence[int]) -> int:
     return next(
         (place for place, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), len(first)
     )
-
-
-def _capacity(needed: int, context: int) -> int:
-    """Room for this turn and some turns to come, in doublings: the KV cache is allocated whole."""
-    size = 1024
-    while size < needed:
-        size *= 2
-    return min(size, context)
 
 
 def _checked(scores, logits: np.ndarray) -> np.ndarray:

@@ -31,3 +31,11 @@ class Session:
         id = int(np.argmax(self.logits()))
         self.append([id])
         return id
+
+
+def capacity_for(needed: int, context: int) -> int:
+    """Room for this turn and some turns to come, in doublings: the KV cache is allocated whole."""
+    size = 1024
+    while size < needed:
+        size *= 2
+    return min(size, context)
