@@ -290,7 +290,7 @@ def test_the_model_card_shows_the_figures_that_were_measured():
     found = json.loads((folder / "measures.json").read_text(encoding="utf-8"))
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert measure_moe.tables(found) in card, "run: python -m training.moe measure"
-    assert len(found["moe"]) >= 2 and found["dense"], "more than one seed, and an opponent"
+    assert len(found["moe"]) >= 3 and len(found["dense"]) >= 2, "three seeds, and more than one opponent"
 
 
 # The corpus
