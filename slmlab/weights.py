@@ -35,7 +35,7 @@ def place(card: Card, form: str) -> Path:
 def is_ready(card: Card, form: str) -> bool:
     """Whether the form is here and looks whole. Quick: sizes and times, no hashes."""
     if card.shipped:
-        return form == "transformers" and all((data_folder() / card.shipped.folder / one).is_file() for one in SHIPPED)
+        return form == "transformers" and not _lacking(data_folder() / card.shipped.folder)
     return fault_of(place(card, form), thorough=False) is None
 
 
@@ -58,7 +58,7 @@ def _shipped(card: Card, form: str, given: Path | None) -> Path:
     if form != "transformers" or given:
         raise WeightsError(f"{card.id} comes with the course, as transformers: there is nothing to fetch or hand over.")
     target = data_folder() / card.shipped.folder
-    missing = [one for one in SHIPPED if not (target / one).is_file()]
+    missing = _lacking(target)
     try:
         damaged = bool(missing) or shipped_hash(target) != card.shipped.sha256
     except OSError as fault:
@@ -70,6 +70,11 @@ def _shipped(card: Card, form: str, given: Path | None) -> Path:
             f"git checkout -- data/{card.shipped.folder} brings it back."
         )
     return target
+
+
+def _lacking(target: Path) -> list[str]:
+    """The files of a shipped model that are not in its folder."""
+    return [name for name in SHIPPED if not (target / name).is_file()]
 
 
 def shipped_hash(target: Path) -> str:

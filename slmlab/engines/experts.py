@@ -22,9 +22,7 @@ def experts_in(model) -> dict[int, object]:
         numbered = re.search(r"\.(\d+)\.", name)
         if numbered and type(module).__name__.endswith("Experts") and _takes_choices(module):
             if found.setdefault(int(numbered.group(1)), module) is not module:
-                raise BadRequest(
-                    f"{type(model).__name__} has more than one set of experts in a layer: it can't be told."
-                )
+                raise BadRequest(f"{kind} has more than one set of experts in a layer: it can't be told.")
     if not found and is_mixture(model.config.to_dict()):
         raise BadRequest(f"{kind} is a mixture of experts whose code doesn't say whom it calls: nothing to watch.")
     if not found:
@@ -45,15 +43,15 @@ def count_of(experts) -> int:
 
 
 @contextmanager
-def watched(model) -> Iterator[dict[int, tuple]]:
-    """Inside, every run of the model leaves what its routers decided: layer -> (choices, weights)."""
+def watched(layers: dict[int, object]) -> Iterator[dict[int, tuple]]:
+    """Inside, every run of the model leaves what the routers of these layers decided: layer -> (choices, weights)."""
     seen: dict[int, tuple] = {}
 
     def keep(layer):
         return lambda _, given: seen.__setitem__(layer, (given[1].detach(), given[2].detach()))
 
     # before any hook that silences: what is seen is what the router decided
-    hooks = [module.register_forward_pre_hook(keep(layer), prepend=True) for layer, module in experts_in(model).items()]
+    hooks = [module.register_forward_pre_hook(keep(layer), prepend=True) for layer, module in layers.items()]
     try:
         yield seen
     finally:

@@ -12,8 +12,7 @@ from pathlib import Path
 from slmlab.architecture import Architecture, is_mixture
 from slmlab.errors import BadRequest
 
-_WHOLE = ("fp8", "mxfp8")  # these treat the experts, in Transformers 5.23
-UNPACKED_ON_CPU = _WHOLE
+WHOLE = ("fp8", "mxfp8")  # these treat the experts, in Transformers 5.23; on a CPU it unpacks them
 _BLOCKS = ("mlp", "block_sparse_moe", "moe", "feed_forward")  # what families call the place of their experts
 ADVICE = (
     "What works: torchao with the experts named, "
@@ -55,7 +54,7 @@ def plan(folder: Path, asked, device: str, shape: Architecture | None = None) ->
 def refuse_skipped_experts(quantization: Mapping, shape: Architecture | None = None, family: str | None = None) -> None:
     """Refuse for a mixture of experts what is not known to quantize its experts."""
     method = _method(quantization)
-    whole = method in _WHOLE or (family and _OF_ONE_FAMILY.get(method) == family)
+    whole = method in WHOLE or (family and _OF_ONE_FAMILY.get(method) == family)
     if whole and not _spares(quantization.get("modules_to_not_convert")):
         return
     if method == "torchao" and any(_covers(quantization.get("quant_type"), block) for block in _BLOCKS):
@@ -71,7 +70,7 @@ def refuse_untouched_experts(model, method: str) -> None:
     """Refuse a model of which some experts are what they were, whatever its configuration promised."""
     import torch
 
-    if method in _WHOLE:  # without the right GPU, Transformers unpacks these and says so
+    if method in WHOLE:  # without the right GPU, Transformers unpacks these and says so
         return
     for name, tensor in model.named_parameters():
         if "expert" in name and "shared" not in name and tensor.dim() == 3:

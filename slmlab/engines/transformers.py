@@ -59,7 +59,7 @@ class TransformersEngine(LocalEngine):
         if method:
             self.precision = f"{precision} and {method}"
             quantized.refuse_untouched_experts(self._model, method)
-            if device == "cpu" and method in quantized.UNPACKED_ON_CPU:
+            if device == "cpu" and method in quantized.WHOLE:
                 self._model.to(self._dtype)
         else:
             self._model.to(device)
@@ -165,11 +165,12 @@ class TransformersEngine(LocalEngine):
             raise BadRequest("This text has no tokens, so there is nothing to route.")
         with self._lock:
             self._check_open()
-            with experts.watched(self._model) as seen:
+            layers = experts.experts_in(self._model)
+            with experts.watched(layers) as seen:
                 self._numbers(self._forward(ids, use_cache=False).logits[0])
             family = self._model.config.model_type
             found = {layer: experts.ranked(*given, family) for layer, given in sorted(seen.items())}
-            count = experts.count_of(experts.experts_in(self._model)[min(found)])
+            count = experts.count_of(layers[min(found)])
         if len({given[0].shape for given in found.values()}) > 1:
             raise BadRequest(f"{self.name} uses more experts in some layers than in others: no one table can show it.")
         choices, weights = (
