@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from slmlab.clips import as_pictures
 from slmlab.errors import SlmLabError
 from slmlab.reply import Reply
 from slmlab.serving import command
@@ -80,6 +81,12 @@ def _add_chat_options(chat: argparse.ArgumentParser) -> None:
         "--no-fallback", action="store_true", help="stop when the model can't run here, answer with no other"
     )
     chat.add_argument("--system", help="a system prompt")
+    chat.add_argument(
+        "--image",
+        action="append",
+        metavar="FILE",
+        help="a picture, GIF or video that goes with the question; repeatable",
+    )
     chat.add_argument("--json", action="store_true", help="print one JSON record per answer instead of text")
     options = chat.add_argument_group("sampling")
     options.add_argument("--max-tokens", type=int, default=256)
@@ -155,13 +162,16 @@ def _chat(parsed) -> int:
         model = load(parsed.model, engine=parsed.engine, precision=parsed.precision, fallback=not parsed.no_fallback)
     with model:
         conversation = model.chat(system=parsed.system, **settings)
+        with contextlib.redirect_stdout(sys.stderr):  # which frames of a clip are taken is no part of the answer
+            pictures = as_pictures(parsed.image) if parsed.image else None
         if parsed.question is not None:
-            _answer(conversation.ask(_readable(parsed.question)), parsed.json)
+            _answer(conversation.ask(_readable(parsed.question), images=pictures), parsed.json)
             return 0
         print(f"{model}\nAsk something. An empty line or Ctrl-D ends, Ctrl-C stops an answer.", file=sys.stderr)
         while (question := _next_question()) is not None:
             try:
-                _answer(conversation.ask(question), parsed.json)
+                _answer(conversation.ask(question, images=pictures), parsed.json)
+                pictures = None
             except KeyboardInterrupt:
                 print(" [stopped]")
             except SlmLabError as fault:

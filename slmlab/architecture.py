@@ -24,6 +24,13 @@ def is_mixture(settings: Mapping) -> bool:
     return False
 
 
+def sees_pictures(settings: Mapping) -> bool:
+    """Whether a model's configuration, of Transformers or of ONNX Runtime GenAI, has a part that reads pictures."""
+    runtime = settings.get("model")
+    parts = (settings.get("vision_config"), runtime.get("vision") if isinstance(runtime, Mapping) else None)
+    return any(isinstance(part, Mapping) for part in parts)
+
+
 @dataclass(frozen=True)
 class Part:
     """Something beside the language model: an image encoder, a projector, an adapter."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import get_args, get_origin, get_type_hints
 
-from slmlab.architecture import Architecture, is_mixture
+from slmlab.architecture import Architecture, is_mixture, sees_pictures
 from slmlab.errors import BadRequest, SlmLabError, UnknownName, nearest, quoted
 from slmlab.model_card import GRADES, KINDS, Card, Published
 
@@ -74,8 +74,11 @@ def card_of_folder(folder: Path) -> Card:
             continue
         if not isinstance(settings, dict):
             continue
-        context = settings.get("max_position_embeddings") or settings.get("model", {}).get("context_length")
-        shape, kind = _shape(settings), "moe" if is_mixture(settings) else "text"
+        own = settings.get("text_config") if isinstance(settings.get("text_config"), dict) else settings
+        context = own.get("max_position_embeddings") or settings.get("model", {}).get("context_length")
+        sees = sees_pictures(settings)
+        shape = None if sees else _shape(settings)
+        kind = "vision" if sees else "moe" if is_mixture(settings) else "text"
         break
     name = folder.resolve().name
     facts = {"maker": "unknown", "family": "unknown", "kind": kind, "licence": "see the folder"}

@@ -5,6 +5,7 @@ Gives the same ids to every engine. Knows nothing about engines: it reads the fi
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -64,7 +65,7 @@ class ChatFormat:
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             self._settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-            self._template = _find_template(folder, self._settings)
+            self.template = _find_template(folder, self._settings)
             self.end_ids = self._find_end_ids()
             self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
         except Exception as fault:  # the tokenizer's Rust code raises bare Exception, and damaged JSON fails in any way
@@ -72,17 +73,28 @@ class ChatFormat:
 
     def prompt(self, messages: Sequence[Message]) -> str:
         """The text the model is given for these messages, ready for its answer."""
-        if self._template is None:
+        if self.template is None:
             raise BadRequest(
                 f"The model in {self.folder} has no chat template: it completes text and was not taught to chat. "
                 "Use .complete(text), or a model whose name ends in -instruct."
             )
         return self._render(messages)
 
-    def _render(self, messages):
+    def _render(self, messages: Sequence[Message]) -> str:
+        """The template's text. Some templates of models that see know content only as a list of parts."""
+        plain = self._rendered([{"role": one.role, "content": one.content} for one in messages])
+        if messages[-1].content.strip() in plain:
+            return plain
+        parts = [{"role": one.role, "content": [{"type": "text", "text": one.content}]} for one in messages]
+        with suppress(BadRequest):  # a template of plain texts that changes them doesn't know parts
+            apart = self._rendered(parts)
+            return apart if messages[-1].content.strip() in apart else plain
+        return plain
+
+    def _rendered(self, messages: list[dict]) -> str:
         try:
-            return _compile(self._template).render(
-                messages=[{"role": one.role, "content": one.content} for one in messages],
+            return _compile(self.template).render(
+                messages=messages,
                 add_generation_prompt=True,
                 bos_token=_text_of(self._settings.get("bos_token")),
                 eos_token=_text_of(self._settings.get("eos_token")),
@@ -121,6 +133,10 @@ class ChatFormat:
 
     def text(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(list(ids))
+
+    def marked(self, ids: Sequence[int]) -> str:
+        """The text of ids with those that stand for no text, such as <|user|>."""
+        return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
     def reader(self, with_marks: bool = False) -> "TextReader":
         """Reads ids one by one; `with_marks` also those that stand for no text, such as <|user|>."""

@@ -60,8 +60,11 @@ def _listing(repo: str, subfolder: str | None, ways: str, revision: str | None) 
 
 
 def _wanted(name: str, deep: bool) -> bool:
-    """The files that a model is loaded from: at the top of a repository, or anywhere in the folder asked for."""
-    return (deep or "/" not in name) and any(fnmatch(name, pattern) for pattern in WANTED)
+    """The files that a model is loaded from: at the top of a repository, or anywhere in the folder asked for, and the
+    adapter that Phi-4-multimodal sees through."""
+    return (deep or "/" not in name or name.startswith("vision-lora/")) and any(
+        fnmatch(name, pattern) for pattern in WANTED
+    )
 
 
 def _download(repo: str, names: list[str], partial: Path, ways: str, revision: str | None) -> None:

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slmlab import weights
-from slmlab.catalog import Card, card, card_of_folder
+from slmlab import pinned, weights
+from slmlab.catalog import Card, card, card_of_folder, cards
 from slmlab.engines.batch_model import can_batch
 from slmlab.engines.contract import Engine
 from slmlab.engines.quantized import as_dict, in_memory_as, refuse_skipped_experts
@@ -18,7 +18,9 @@ from slmlab.errors import BadRequest, DoesNotFit, SlmLabError, UnknownName, Weig
 from slmlab.hardware import Machine, machine, will_it_fit
 
 BUNDLED = "smollm2-135m"
+SEEING = "tiny-vlm"  # answers in place of a model that sees
 MOST_SEATS = 64
+SEES = ("vision", "multimodal")
 ENGINES = {"onnx": ("int8", "int4", "fp32"), "transformers": ("fp32", "bf16")}
 
 
@@ -36,11 +38,11 @@ def load(
     """A model ready to answer.
 
     With no name, the bundled one: ONNX Runtime GenAI, int8, on the CPU. Any other name runs on a GPU that fits it, else
-    on the CPU in its published ONNX int4, else the bundled model answers in its place and one line says so;
-    `fallback=False` raises instead. `engine` ('onnx', 'transformers') and `precision` choose by hand. `download=False`
-    uses only what is on this machine. A path to a model folder loads what is in it; the course's own small models
-    (`tiny-moe`, `tiny-dense`) come with it and run with Transformers. With `seats` above 1, that many
-    threads may ask at the same time and share each reading of the weights, where the model's form allows it.
+    on the CPU in its published ONNX int4, else the bundled model (for one that sees, `tiny-vlm`) answers in its place
+    and one line says so; `fallback=False` raises instead. `engine` ('onnx', 'transformers') and `precision` choose by
+    hand. `download=False` uses only what is on this machine. A path to a model folder loads what is in it; the course's
+    own small models (`tiny-moe`, `tiny-dense`, `tiny-vlm`) come with it and run with Transformers. With `seats` above
+    1, that many threads may ask at the same time and share each reading of the weights, where the form allows it.
     `quantization` is a configuration of Transformers' own, such as BitsAndBytesConfig(...), which it loads with.
     """
     _check_choice(engine, precision, threads, seats)
@@ -59,8 +61,11 @@ def load(
     except (DoesNotFit, WeightsError) as fault:
         if not fallback:
             raise
-        print(f"{BUNDLED} answers instead of {wanted.id}: {_first_sentence(fault)} To insist: fallback=False.")
-        return _open_bundled(card(BUNDLED), replace(how, engine=engine, precision=None, quantization=None))
+        other = SEEING if wanted.kind in SEES and SEEING in cards() else BUNDLED
+        print(f"{other} answers instead of {wanted.id}: {_first_sentence(fault)} To insist: fallback=False.")
+        if other == SEEING:
+            return _open_shipped(card(other), replace(how, engine=None, precision=None, quantization=None))
+        return _open_bundled(card(other), replace(how, engine=engine, precision=None, quantization=None))
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ def _plan(wanted: Card, here: Machine, how: Manner) -> tuple[str, str, str] | No
 
 def _ways(wanted: Card, here: Machine, how: Manner) -> list[tuple[str, str, str]]:
     """The published forms of a model that load runs, the best first, as far as the reader's choice allows."""
-    if wanted.kind not in ("text", "moe"):
+    if wanted.kind == "closed":
         return []
     gpu = "mps" if here.unified_memory else "cuda"
     cpu = [("transformers", "bf16", "cpu"), ("transformers", "fp32", "cpu")]
@@ -160,8 +165,8 @@ def _why_not(wanted: Card, here: Machine, how: Manner) -> str:
         return f"{wanted.name} has no weights to download: it is a service, not a file."
     if not wanted.native and not wanted.onnx:
         return f"{wanted.name} runs only with code of its own from the hub, which this course never executes."
-    if wanted.kind not in ("text", "moe"):
-        return f"{wanted.name} is a {wanted.kind} model, and load() runs models of text."
+    if how.engine == "transformers" and not wanted.native and wanted.kind in SEES:
+        return pinned.why_not(wanted.id)
     if not _ways(wanted, here, how):
         asked = " ".join(filter(None, (how.engine, how.precision)))
         if wanted.kind == "moe" and how.precision in ("int8", "int4"):
@@ -173,6 +178,11 @@ def _why_not(wanted: Card, here: Machine, how: Manner) -> str:
     quantized = in_memory_as(how.quantization) if how.quantization else None
     size = how.precision or quantized or ("int4" if wanted.onnx else "bf16")
     fit = next(iter(will_it_fit(wanted, size, machine=here)))
+    if fit.fits_ram and not here.unified_memory:
+        return (
+            f"{wanted.name} is published for a GPU, and none here has room for it. In {size} this CPU has the room, "
+            "and would take long for each word: precision='bf16' insists."
+        )
     return f"{fit.sentence} See slmlab.will_it_fit({wanted.id!r})."
 
 
@@ -182,14 +192,18 @@ def _open(chosen: Card, folder: Path, engine: str, precision: str, device: str, 
 
         return BatchedEngine(chosen, folder, precision, seats=how.seats, threads=how.threads)
     if engine == "onnx":
-        from slmlab.engines.onnx import OnnxEngine
+        if chosen.kind in SEES:
+            from slmlab.engines.onnx_vision import OnnxVisionEngine as Engine
+        else:
+            from slmlab.engines.onnx import OnnxEngine as Engine
 
-        return OnnxEngine(chosen, folder, precision, threads=how.threads)
-    from slmlab.engines.transformers import TransformersEngine
+        return Engine(chosen, folder, precision, threads=how.threads)
+    if chosen.kind in SEES:
+        from slmlab.engines.vision import VisionEngine as Engine
+    else:
+        from slmlab.engines.transformers import TransformersEngine as Engine
 
-    return TransformersEngine(
-        chosen, folder, precision, device=device, threads=how.threads, quantization=how.quantization
-    )
+    return Engine(chosen, folder, precision, device=device, threads=how.threads, quantization=how.quantization)
 
 
 def _is_path(name: str) -> bool:

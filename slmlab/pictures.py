@@ -4,16 +4,18 @@ Knows nothing about models or services: those say how they want it.
 """
 
 from base64 import b64encode
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from struct import error as StructError
+from warnings import catch_warnings, simplefilter
 
 from slmlab.errors import BadRequest
 
 KINDS = {"PNG": "png", "JPEG": "jpeg", "GIF": "gif", "WEBP": "webp"}
 MOST_BYTES = 20_000_000
 MOST_PIXELS = 50_000_000
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, StructError)  # what Pillow raises over broken bytes
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,22 @@ class Picture:
         """The picture inside a URL, as the messages of OpenAI's protocol carry it."""
         return f"data:image/{self.kind};base64,{self.base64}"
 
-    def within(self, characters: int) -> "Picture":
-        """The picture, made smaller until its base64 has fewer characters than that."""
+    @property
+    def image(self):
+        """The picture as a PIL image that any model can take: upright, red, green and blue, on white where it is
+        transparent. Of an animated one, the first frame."""
         from PIL import Image
 
+        return upright(_turned(Image.open(BytesIO(self.data))))
+
+    def within(self, characters: int) -> "Picture":
+        """The picture, made smaller until its base64 has fewer characters than that."""
         smaller, side = self, max(self.width, self.height)
         while len(smaller.base64) >= characters:
             side = int(side * 0.8)
             if side < 16:
                 raise BadRequest(f"No picture worth looking at fits into {characters:,} characters.")
-            image = Image.open(BytesIO(self.data)).convert("RGB")
+            image = self.image
             image.thumbnail((side, side))
             smaller = _encoded(image, "JPEG")
         return smaller
@@ -53,13 +61,6 @@ class Picture:
 
     def _repr_jpeg_(self) -> bytes | None:
         return self.data if self.kind == "jpeg" else None
-
-
-def as_pictures(sources) -> tuple[Picture, ...]:
-    """Pictures from one source or several."""
-    one = isinstance(sources, str | Path | bytes | Picture) or not isinstance(sources, Iterable)
-    several = [sources] if one or hasattr(sources, "__array_interface__") else sources
-    return tuple(as_picture(source) for source in several)
 
 
 def as_picture(source) -> Picture:
@@ -77,15 +78,64 @@ def as_picture(source) -> Picture:
     from PIL import Image
 
     if isinstance(source, Image.Image):
-        return _encoded(source, "PNG")
+        return _of_image(source)
     if hasattr(source, "__array_interface__"):
         try:
-            return _encoded(Image.fromarray(source), "PNG")
-        except TypeError as fault:
+            shape = source.__array_interface__["shape"]
+            if len(shape) not in (2, 3):
+                raise ValueError(f"its shape is {shape}")
+            return _of_image(Image.fromarray(source))
+        except (TypeError, ValueError, OSError) as fault:
             raise BadRequest(
                 f"This array is no picture: {fault}. Give bytes of 0 to 255, height x width x 3."
             ) from fault
     raise BadRequest(f"A picture is a path, bytes, a PIL image, an array or a figure, not {type(source).__name__}.")
+
+
+def upright(image):
+    """The same image in red, green and blue, on white where it is transparent."""
+    import numpy as np
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):  # the grey levels of a deep PNG: 65,536 of them
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(paper, image)
+    return image.convert("RGB")
+
+
+def _turned(image):
+    """The image turned as its EXIF note says; as it lies where that note is damaged."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except DAMAGE:
+        return image
+
+
+def _of_image(image) -> Picture:
+    """A picture from an image of PIL, its limits kept as a file's are; deep greys are refused."""
+    if not image.width or not image.height:
+        raise BadRequest(f"This picture has {image.width} x {image.height} pixels: there is nothing to see.")
+    _refuse_huge(image, "The picture")
+    if image.mode in ("F", "I", "I;16", "I;16B", "I;16L"):
+        raise BadRequest(
+            f"The picture's pixels are of mode {image.mode}, whose white is anyone's guess. Scale them to 0 to 255."
+        )
+    try:
+        image = _turned(image)
+        plain = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else upright(image)
+        return _encoded(plain, "PNG")
+    except DAMAGE as fault:  # a file is opened in a moment and read here
+        raise BadRequest(f"The picture is damaged: {fault}.") from fault
+
+
+def _refuse_huge(image, name: str) -> None:
+    if image.width * image.height > MOST_PIXELS:
+        raise BadRequest(f"{name} has {image.width:,} x {image.height:,} pixels; at most {MOST_PIXELS:,} are taken.")
 
 
 def _from_file(source: str | Path) -> Picture:
@@ -96,8 +146,8 @@ def _from_file(source: str | Path) -> Picture:
         if path.stat().st_size > MOST_BYTES:
             raise BadRequest(f"{path.name} has {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are taken.")
         return _from_bytes(path.read_bytes(), path.name)
-    except OSError as fault:
-        raise BadRequest(f"The picture {path} can't be read: {fault.strerror or fault}.") from fault
+    except (OSError, ValueError) as fault:  # a path may hold what no path can
+        raise BadRequest(f"The picture {path} can't be read: {getattr(fault, 'strerror', '') or fault}.") from fault
 
 
 def _from_bytes(data: bytes, name: str) -> Picture:
@@ -107,18 +157,23 @@ def _from_bytes(data: bytes, name: str) -> Picture:
     if len(data) > MOST_BYTES:
         raise BadRequest(f"{name} has {len(data):,} bytes; at most {MOST_BYTES:,} are taken.")
     try:
-        with Image.open(BytesIO(data)) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise BadRequest(
-                    f"{name} has {image.width:,} x {image.height:,} pixels; at most {MOST_PIXELS:,} are taken."
-                )
+        with catch_warnings():
+            simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below says it, and stops it
+            image = Image.open(BytesIO(data))
+        with image:
+            _refuse_huge(image, name)
             if image.format not in KINDS:
                 raise BadRequest(f"{name} is {image.format}. Known: {', '.join(KINDS)}.")
             image.load()
             return Picture(data, KINDS[image.format], image.width, image.height)
+    except Image.DecompressionBombError as fault:
+        raise BadRequest(
+            f"{name} is small as a file and enormous as a picture, as an attack would be; at most {MOST_PIXELS:,} "
+            "pixels are taken."
+        ) from fault
     except UnidentifiedImageError as fault:
         raise BadRequest(f"{name} is no picture that can be read. Known: {', '.join(KINDS)}.") from fault
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
+    except DAMAGE as fault:
         raise BadRequest(f"{name} is damaged: {fault}.") from fault
 
 

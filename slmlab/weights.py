@@ -23,6 +23,7 @@ from slmlab.sources import sha256_of
 FORMS = ("gguf", "transformers", "onnx-fp32", "onnx-int8", "onnx-int4")
 MANIFEST = "manifest.json"
 SHIPPED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+BESIDE = ("chat_template.jinja", "processor_config.json")  # where a shipped model chats, or sees
 
 
 def place(card: Card, form: str) -> Path:
@@ -80,7 +81,7 @@ def _lacking(target: Path) -> list[str]:
 def shipped_hash(target: Path) -> str:
     """One hash over the files that a shipped model consists of, whatever line ends the texts among them have."""
     found = hashlib.sha256()
-    for name in SHIPPED:
+    for name in (*SHIPPED, *(name for name in BESIDE if (target / name).is_file())):
         data = (target / name).read_bytes()
         found.update(data if name.endswith(".safetensors") else data.replace(b"\r\n", b"\n"))
     return found.hexdigest()

@@ -151,6 +151,36 @@ def tiny(request, tiny_onnx, tiny_transformers):
 
 
 @pytest.fixture(scope="session")
+def tiny_sight_folder(tmp_path_factory) -> Path:
+    from tests.tiny_sight import write_tiny_sight
+
+    return write_tiny_sight(tmp_path_factory.mktemp("llava") / "transformers")
+
+
+@pytest.fixture(scope="session")
+def tiny_sight(tiny_sight_folder):
+    """LLaVA's kind with random weights: 16 tokens a picture, 2 layers, a context of 256."""
+    from slmlab.engines.vision import VisionEngine
+
+    return VisionEngine(card_of_folder(tiny_sight_folder), tiny_sight_folder, "fp32", threads=1)
+
+
+@pytest.fixture(scope="session")
+def tiny_phi3v_folder(tmp_path_factory) -> Path:
+    from tests.tiny_sight import write_tiny_phi3v
+
+    return write_tiny_phi3v(tmp_path_factory.mktemp("phi3v") / "onnx")
+
+
+@pytest.fixture(scope="session")
+def tiny_phi3v(tiny_phi3v_folder):
+    """Phi-3.5-vision's form in ONNX with random weights: up to 16 crops a picture, a context of 4,096."""
+    from slmlab.engines.onnx_vision import OnnxVisionEngine
+
+    return OnnxVisionEngine(card_of_folder(tiny_phi3v_folder), tiny_phi3v_folder, "fp32", threads=1)
+
+
+@pytest.fixture(scope="session")
 def bundled():
     """The course's own model in its default form, fetched and converted where this machine lacks it."""
     import slmlab

@@ -78,3 +78,14 @@ def test_what_a_tokenizer_adds_before_a_text_is_told_from_the_text():
 
     shipped = ChatFormat(data_folder() / "models" / "tiny-moe")
     assert shipped.ids("ab") == [256, 97, 98] and shipped.own_places("ab") == [1, 2] and shipped.own_places("") == []
+
+
+def test_a_template_that_knows_content_only_in_parts_gets_parts(folder):
+    """As those of LLaVA-1.5 and its kin: a plain text would vanish in silence."""
+    loop = "{% for message in messages %}{{ message['role'] }}: {% for part in message['content'] %}"
+    template = loop + "{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %} {% endfor %}"
+    (folder / "chat_template.jinja").write_text(template)
+    assert (
+        ChatFormat(folder).prompt([Message("system", "Be brief."), Message("user", "Hi?")])
+        == "system: Be brief. user: Hi? "
+    )

@@ -120,10 +120,17 @@ def test_a_folder_of_a_models_name_does_not_hide_the_model(opened, tmp_path, mon
         slmlab.load("x" * 10_000)
 
 
-def test_a_vision_model_is_refused_for_what_it_is(opened, monkeypatch, capsys):
+def test_a_model_for_a_gpu_says_so_where_only_the_cpu_has_room(opened, monkeypatch, capsys):
     laptop(monkeypatch, ram_gb=64)
     slmlab.load("phi-4-multimodal")
-    assert "load() runs models of text" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "published for a GPU" in said and "answers instead of phi-4-multimodal" in said
+
+
+def test_phi_vision_under_transformers_names_its_own_environment(opened, monkeypatch):
+    laptop(monkeypatch, ram_gb=64)
+    with pytest.raises(DoesNotFit, match=r"engine='onnx'.*python -m slmlab.pinned phi-3.5-vision"):
+        slmlab.load("phi-3.5-vision", engine="transformers", fallback=False)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "2", 10**6, True])

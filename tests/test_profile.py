@@ -303,3 +303,13 @@ def test_a_prompt_of_megabytes_is_refused_without_being_cut_into_tokens(server, 
         answer = server.chat(messages=messages)
         assert answer.status_code == 400 and answer.json()["error"]["code"] == "context_length_exceeded"
     assert not counted
+
+
+def test_a_model_that_sees_gets_the_picture_itself(tiny_sight):
+    """One that reads only text is told about it in words, and knows what the words say."""
+    with live(tiny_sight) as server:
+        parts = [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": png_url()}}]
+        answer = server.chat([{"role": "user", "content": parts}], max_tokens=3).json()
+        plain = server.chat([{"role": "user", "content": "?"}], max_tokens=3).json()
+    picture = answer["usage"]["prompt_tokens"] - plain["usage"]["prompt_tokens"]
+    assert picture >= 16, "sixteen patches, each a token"

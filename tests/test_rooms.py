@@ -12,29 +12,34 @@ FLOORS = (
     "__main__",
     "serving.command",
     "loading  connecting  serving.app",
+    "engines.vision engines.onnx_vision",
     "engines.onnx engines.transformers engines.batched engines.openai engines.azure  doctor  teaching.widgets"
     " serving.practice",
-    "engines.local engines.remote  environment  teaching.answer_widget teaching.playground_widget teaching.quiz_widget"
-    " teaching.routing_widget teaching.side_by_side_widget  serving.practice_azure serving.practice_nvidia"
-    " serving.practice_ollama",
+    "engines.local engines.remote  environment  teaching.answer_widget teaching.chart_widget teaching.playground_widget"
+    " teaching.quiz_widget teaching.routing_widget teaching.side_by_side_widget  serving.practice_azure"
+    " serving.practice_nvidia serving.practice_ollama",
     "weights  hardware  places  engines.batching engines.events engines.advice engines.arriving  serving.profile"
     " teaching.plots teaching.evaluate teaching.checks",
     "hub  machines  teaching.answer_plots teaching.model_plots teaching.expert_plots teaching.routing_plots"
+    " teaching.vision_plots"
     " teaching.verdicts_decoding teaching.verdicts_measures teaching.verdicts_endpoints teaching.verdicts_experts"
     "  serving.desk serving.process",
-    "reading  serving.ollama_wire",
-    "engines.contract  engines.session  engines.batch_model  engines.experts  sources  providers  serving.wire"
-    "  teaching.exercises teaching.quizzes teaching.live teaching.domains teaching.training_view",
-    "catalog  chat  sampling  metrics  findings  troubles  engines.quantized  teaching.drawing teaching.answers"
-    " teaching.progress teaching.sparse_training",
-    "model_card  probe  convert  engines.faults  serving.page serving.limits serving.telemetry serving.exchange",
-    "architecture  reply  routing",
-    "records  tables  pictures  addresses",
+    "reading  serving.ollama_wire  engines.writing",
+    "pinned  engines.contract  engines.session  engines.batch_model  engines.experts  sources  providers  serving.wire"
+    "  teaching.exercises teaching.quizzes teaching.live teaching.domains teaching.training_view"
+    "  teaching.vision_scores",
+    "catalog  chat  ocr  sampling  metrics  findings  troubles  engines.quantized  teaching.drawing teaching.answers"
+    " teaching.progress teaching.sparse_training teaching.scene_draws"
+    " teaching.foreign_pictures",
+    "model_card  probe  convert  engines.faults  serving.page serving.limits serving.telemetry serving.exchange"
+    "  teaching.scenes",
+    "architecture  reply  routing  seeing  clips  teaching.chart_pictures teaching.paper_pictures",
+    "records  tables  pictures  addresses  image_tokens  teaching.canvas",
     "errors",
 )
 FLOOR_OF = {room: -number for number, floor in enumerate(FLOORS) for room in floor.split()}
 HEAVY = {"torch", "transformers", "onnxruntime", "onnxruntime_genai", "onnx", "matplotlib", "ipywidgets", "psutil"}
-HEAVY |= {"openai", "azure", "requests"}
+HEAVY |= {"openai", "azure", "requests", "PIL", "cv2", "rapidocr"}
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for path in sorted(PACKAGE.rglob("*.py"))

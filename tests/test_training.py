@@ -18,6 +18,7 @@ import torch
 from slmlab.catalog import data_folder
 from slmlab.teaching.sparse_training import BEGIN, Recipe
 from training import corpus, export_moe, measure_moe, moe, run
+from training.state import ROOT, read_state
 
 SMALL = {"steps": 6, "batch": 5, "length": 32, "layers": 2, "width": 64, "experts": 4, "warm_up": 2}
 DOMAINS = {
@@ -44,7 +45,7 @@ def work(tmp_path, monkeypatch):
 
 def finished(folder, recipe) -> dict:
     run.Run(recipe, folder).train()
-    return run.read_state(folder / "state.pt")
+    return read_state(folder / "state.pt")
 
 
 # A run
@@ -98,7 +99,7 @@ def test_a_file_that_is_no_state_is_refused(work, state):
     recipe = Recipe(**SMALL)
     finished(work / "run", recipe)
     if isinstance(state, dict) and state["step"] > 1:
-        state = run.read_state(work / "run" / "state.pt") | state
+        state = read_state(work / "run" / "state.pt") | state
     torch.save(state, work / "run" / "state.pt")
     with pytest.raises(SystemExit, match="Delete it"):
         run.Run(recipe, work / "run")
@@ -168,9 +169,9 @@ def test_the_command_line_knows_its_three_commands(capsys):
     assert "steps=0: a whole number, 1 or more" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("how", [["-m", "training.moe"], [str(run.ROOT / "training" / "moe.py")]])
+@pytest.mark.parametrize("how", [["-m", "training.moe"], [str(ROOT / "training" / "moe.py")]])
 def test_it_runs_as_a_module_and_as_a_file(how):
-    done = subprocess.run([sys.executable, *how, "--help"], cwd=run.ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *how, "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "measure every finished model" in done.stdout, done.stderr
 
 
@@ -189,7 +190,7 @@ def test_it_loads_with_transformers_alone_and_has_the_trained_weights(shipped, w
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model, tokenizer = AutoModelForCausalLM.from_pretrained(shipped), AutoTokenizer.from_pretrained(shipped)
-    state = run.read_state(work / "run" / "state.pt")["model"]
+    state = read_state(work / "run" / "state.pt")["model"]
     assert all(torch.equal(value, state[name].half()) for name, value in model.state_dict().items())
     text = "".join(map(chr, range(32, 400))) + "\n\t漢😀"
     ids = tokenizer(text)["input_ids"]

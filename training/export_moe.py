@@ -8,7 +8,8 @@ import torch
 
 from slmlab.teaching.sparse_training import BEGIN, END, PAD, VOCABULARY, Recipe, new_model
 from slmlab.weights import shipped_hash
-from training.run import folder_of, read_state
+from training.run import folder_of
+from training.state import read_state
 
 SPECIAL = {BEGIN: "<|begin|>", END: "<|end|>", PAD: "<|pad|>"}
 MOST_BYTES = 20_000_000

@@ -21,7 +21,8 @@ from slmlab.teaching.domains import samples
 from slmlab.teaching.sparse_training import Recipe
 from training.corpus import corpus
 from training.export_moe import export_one
-from training.run import folder_of, read_state, write_whole
+from training.run import folder_of
+from training.state import read_state, write_whole
 
 TEXTS, ABLATION_TEXTS, LENGTH = 60, 8, 256
 MARK, END_MARK = "<!-- measures: written by python -m training.moe measure -->", "<!-- end of measures -->"

@@ -19,7 +19,8 @@ from slmlab.errors import SlmLabError  # noqa: E402
 from slmlab.teaching.sparse_training import Recipe  # noqa: E402
 from training.export_moe import export  # noqa: E402
 from training.measure_moe import measure_all  # noqa: E402
-from training.run import ROOT, WORK, Run, folder_of  # noqa: E402
+from training.run import Run, folder_of  # noqa: E402
+from training.state import ROOT, WORK  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,6 +1,5 @@
 """A training that survives its end: it saves often, and the same command goes on from the last state."""
 
-import os
 import signal
 import sys
 from dataclasses import asdict
@@ -8,13 +7,11 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
-from filelock import FileLock, Timeout
 
 from slmlab.teaching.sparse_training import Moment, Recipe, Training
 from training.corpus import corpus, fingerprint
+from training.state import WORK, lock, read_state, refuse_other, save_state
 
-ROOT = Path(__file__).resolve().parent.parent
-WORK = ROOT / "training" / "work"  # not in git: downloads and states
 SAVE_EVERY, TELL_EVERY = 100, 10
 
 
@@ -24,7 +21,7 @@ class Run:
     def __init__(self, recipe: Recipe, folder: Path):
         self.folder, self.seconds = folder, 0.0
         folder.mkdir(parents=True, exist_ok=True)
-        self._alone = _lock(folder)
+        self._alone = lock(folder)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         texts = {name: parts["train"] for name, parts in corpus(folder.parent).items()}
         self.training, self._texts = Training(recipe, texts, device), fingerprint(texts)
@@ -38,9 +35,7 @@ class Run:
         if not self._state.is_file():
             return
         training, state = self.training, read_state(self._state)
-        for what, now in (("recipe", asdict(training.recipe)), ("texts", self._texts)):
-            if state.get(what, now) != now:
-                raise SystemExit(f"{self._state} is of another {what}: delete it, or give what it was made with.")
+        refuse_other(self._state, state, recipe=asdict(training.recipe), texts=self._texts)
         training.model.load_state_dict(state["model"])
         training.optimiser.load_state_dict(state["optimiser"])
         training.step, self.seconds = state["step"], state["seconds"]
@@ -52,16 +47,7 @@ class Run:
             "recipe": asdict(training.recipe), "texts": self._texts, "step": training.step, "seconds": self.seconds,
             "model": training.model.state_dict(), "optimiser": training.optimiser.state_dict(),
         }  # fmt: skip
-        part = self._state.with_suffix(".part")
-        try:
-            torch.save(state, part)
-            os.replace(part, self._state)
-        except (OSError, RuntimeError) as fault:  # a full disk is a RuntimeError inside torch
-            part.unlink(missing_ok=True)
-            raise SystemExit(
-                f"The state can't be written to {self.folder} ({fault}). Free some room or make it writable; the same "
-                "command goes on from the last state."
-            ) from fault
+        save_state(self._state, state)
 
     def train(self) -> None:
         """Steps to the end. Ctrl-C ends the step that is under way, saves, and stops."""
@@ -94,39 +80,6 @@ class Run:
         line = f"step {moment.step:,} of {recipe.steps:,} · {moment.bits_per_byte:.3f} bits per byte · {balance}"
         line += f"{speed:,.0f} tokens/s · {left / 60:.0f} min left "
         print(line, end="\r" if sys.stdout.isatty() else "\n", flush=True)
-
-
-def _lock(folder: Path) -> FileLock:
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise SystemExit(f"Another program trains in {folder}. Wait for it, or stop it.") from None
-    return lock
-
-
-def read_state(path: Path) -> dict:
-    """What a training left; the file holds numbers and names and no code."""
-    if not path.is_file():
-        raise SystemExit(f"There is no {path}: train this model first, python -m training.moe train.")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        whole = {"recipe", "step", "model", "optimiser", "seconds"} <= state.keys()
-    except Exception as fault:  # a cut or foreign file fails in any way inside torch.load
-        raise SystemExit(f"{path} can't be read ({fault}). Delete it, and the training begins anew.") from fault
-    if not whole or not 0 <= state["step"] <= state["recipe"]["steps"]:
-        raise SystemExit(f"{path} is no state of a training. Delete it, and the training begins anew.")
-    return state
-
-
-def write_whole(path: Path, text: str) -> None:
-    """A file that is as it was, or as it should be, and never half."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def folder_of(recipe: Recipe, work: Path = WORK) -> Path:

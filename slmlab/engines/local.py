@@ -3,22 +3,23 @@
 A runtime gives a Session (ids in, logits out) and its own beam search; nothing here knows which runtime it is.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import RLock
 from time import perf_counter
 
 import numpy as np
 
-from slmlab.chat import ChatFormat, StopWatcher, TokenPiece, as_messages
-from slmlab.engines.contract import Engine, as_sampling
-from slmlab.engines.session import Session, capacity_for
+from slmlab.chat import ChatFormat, TokenPiece, as_messages
+from slmlab.engines.contract import Engine, as_sampling, with_images
+from slmlab.engines.session import Session, Sight, capacity_for
+from slmlab.engines.writing import Scorer, choose, likeliest, write
 from slmlab.errors import BadRequest, SlmLabError, TooLong
-from slmlab.records import End, Event, Message, Sampling, Start, Token, TokenProbability
+from slmlab.records import Event, Message, Sampling, Start, TokenProbability
 from slmlab.reply import Reply
-from slmlab.sampling import Chooser, filter_probabilities, log_softmax, softmax
+from slmlab.sampling import filter_probabilities, log_softmax, softmax
 
-Scorer = Callable[[Sequence[int], np.ndarray], np.ndarray]
+SEEING = "tiny-vlm"  # the course's own model that sees
 
 
 class LocalEngine(Engine):
@@ -47,13 +48,16 @@ class LocalEngine(Engine):
 
     # What a lesson uses
 
-    def prompt(self, question, system: str | None = None) -> str:
+    def prompt(self, question, system: str | None = None, images=None) -> str:
         """The text that the model is really given for a question or a list of messages."""
-        return self.format.prompt(as_messages(question, system))
+        messages = with_images(as_messages(question, system), images)
+        if any(message.images for message in messages):
+            self._look(messages)
+        return self.format.prompt(messages)
 
     def complete(self, text: str, *, scorer: Scorer | None = None, **settings) -> Reply:
         """Go on writing a text as it stands, with no chat template."""
-        return self._reply(text, as_sampling(settings), scorer, None)
+        return self._reply(self._ids_of(text), as_sampling(settings), scorer, None)
 
     def tokens(self, text: str) -> list[TokenPiece]:
         """The tokens that a text is cut into."""
@@ -73,13 +77,7 @@ class LocalEngine(Engine):
         finally:
             session.close()
         probabilities = filter_probabilities(logits, sampling) if sampling else softmax(logits)
-        return list(self._likeliest(probabilities, max(1, top)))
-
-    def _likeliest(self, probabilities: np.ndarray, top: int) -> tuple[TokenProbability, ...]:
-        best = np.argsort(-probabilities, kind="stable")[:top]
-        return tuple(
-            TokenProbability(int(id), self.format.piece(int(id)).text, float(probabilities[id])) for id in best
-        )
+        return list(likeliest(self.format, probabilities, max(1, top)))
 
     def logprobs(self, text: str, after: str = "") -> list[tuple[TokenPiece, float | None]]:
         """Each token of a text with the log-probability that the model gave it, there or after another text.
@@ -104,19 +102,30 @@ class LocalEngine(Engine):
     # The road
 
     def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
-        if any(message.images for message in messages):
-            raise BadRequest(f"{self.name} reads text only: it can't see a picture. Ask a vision model.")
         self._refuse_endless(sum(len(message.content) for message in messages), len(messages))
-        return self._reply(self.format.prompt(messages), sampling, scorer, on_end)
+        if any(message.images for message in messages):
+            ids, sight = self._look(messages)
+            return self._reply(ids, sampling, scorer, on_end, sight)
+        return self._reply(self._ids_of(self.format.prompt(messages)), sampling, scorer, on_end)
 
-    def _reply(self, text: str, sampling: Sampling, scorer: Scorer | None, on_end) -> Reply:
+    def _look(self, messages: list[Message]) -> tuple[list[int], Sight]:
+        """The ids of a conversation with pictures in it, and what the runtime made of them."""
+        raise BadRequest(
+            f"{self.name} reads text only: it can't see a picture. Ask a model that sees: slmlab.load({SEEING!r}), or "
+            "hand it the text in the picture: slmlab.read_text(picture)."
+        )
+
+    def _reply(
+        self, ids: list[int], sampling: Sampling, scorer: Scorer | None, on_end, sight: Sight | None = None
+    ) -> Reply:
         if scorer is not None and not callable(scorer):
             raise BadRequest("A scorer is a function of (ids, logits) that gives logits.")
         if scorer and sampling.beams > 1:
             raise BadRequest("A scorer changes one step at a time and beam search weighs many: set beams=1.")
-        ids = self._ids_of(text)
+        if sight and sampling.beams > 1:
+            raise BadRequest("Beam search reads text only here: set beams=1 to ask about a picture.")
         asked = self._generation
-        return Reply(lambda: self.stream(ids, sampling, scorer, asked), self.name, on_end)
+        return Reply(lambda: self.stream(ids, sampling, scorer, asked, sight), self.name, on_end)
 
     def _ids_of(self, text: str) -> list[int]:
         """The ids of a prompt, refused here when empty or too long, before anything runs."""
@@ -154,7 +163,12 @@ class LocalEngine(Engine):
             raise SlmLabError(f"This model was closed. Load it again: slmlab.load({self.card.id!r})")
 
     def stream(
-        self, ids: Sequence[int], sampling: Sampling, scorer: Scorer | None = None, asked: int | None = None
+        self,
+        ids: Sequence[int],
+        sampling: Sampling,
+        scorer: Scorer | None = None,
+        asked: int | None = None,
+        sight: Sight | None = None,
     ) -> Iterator[Event]:
         """The primitive: a Start, a Token for each id as soon as it is known, an End.
 
@@ -166,14 +180,15 @@ class LocalEngine(Engine):
         if sampling.beams > 1:
             yield Start(began, len(ids), streamed=False)
             chosen = ((id, None) for id in self._beams(ids, room, sampling))
-            yield from self._write(chosen, room, sampling)
+            yield from write(self.format, chosen, room, sampling)
             return
-        session = self._take_spare(ids, room) or self._session(capacity_for(len(ids) + room, self.context))
-        finished = False
+        session = self._take_spare(ids, room, sight) or self._session(capacity_for(len(ids) + room, self.context))
+        session.sight, finished = sight, False
         try:
             yield Start(began, len(ids), reused_tokens=len(session.ids))
             session.append(ids[len(session.ids) :])
-            for event in self._write(self._choose(session, sampling, scorer), room, sampling):
+            chosen = choose(session, sampling, scorer, self._check_open)
+            for event in write(self.format, chosen, room, sampling):
                 self._check_same(generation)
                 yield event
             finished = True
@@ -193,39 +208,7 @@ class LocalEngine(Engine):
         else:
             session.close()
 
-    def _choose(self, session: Session, sampling: Sampling, scorer: Scorer | None):
-        """Ids one after another, each with the log-probabilities of its place where asked for."""
-        plain = sampling.greedy and sampling.repetition_penalty == 1.0 and not sampling.logprobs and scorer is None
-        while plain:
-            self._check_open()
-            yield session.take_likeliest(), None
-        chooser = Chooser(sampling)
-        while True:
-            self._check_open()
-            logits = session.logits()
-            scores = logits if scorer is None else _checked(scorer(tuple(session.ids), logits.copy()), logits)
-            id = chooser.choose(scores, session.ids)
-            yield id, log_softmax(logits) if sampling.logprobs else None
-            session.append([id])
-
-    def _write(self, chosen, room: int, sampling: Sampling) -> Iterator[Event]:
-        """Ids to tokens with text, until the model ends, a stop text is complete, or the room is used up."""
-        reader, watcher = self.format.reader(), StopWatcher(sampling.stop)
-        count = 0
-        for count, (id, logprobs) in enumerate(chosen, start=1):
-            now = perf_counter()
-            ended = id in self.format.end_ids
-            text = "" if ended else watcher.read(reader.read(id))
-            reason = "end" if ended else "stop" if watcher.stopped else "length" if count == room else None
-            logprob = None if logprobs is None else float(logprobs[id])
-            top = self._likeliest(np.exp(logprobs), sampling.top_logprobs) if sampling.top_logprobs else ()
-            yield Token(id, text + watcher.rest() if reason else text, now, logprob, top)
-            if reason:
-                yield End(now, reason)
-                return
-        yield End(perf_counter(), "end" if count < room else "length")  # a beam search that ended on its own
-
-    def _take_spare(self, ids: Sequence[int], room: int) -> Session | None:
+    def _take_spare(self, ids: Sequence[int], room: int, sight: Sight | None) -> Session | None:
         """The session of the turn before, when this prompt goes on from all of it: no second reading is needed.
 
         Only a true continuation counts: ids read one by one and in a block differ in the last digits on int8,
@@ -233,7 +216,8 @@ class LocalEngine(Engine):
         """
         with self._lock:
             spare, self._spare = self._spare, None
-        if spare and len(spare.ids) < len(ids) and spare.ids == list(ids[: len(spare.ids)]):
+        same = spare and spare.sight == sight and len(spare.ids) < len(ids)
+        if same and spare.ids == list(ids[: len(spare.ids)]):
             return spare if len(ids) + room <= spare.capacity else None
         return None
 
@@ -243,13 +227,3 @@ def _shared(first: Sequence[int], second: Sequence[int]) -> int:
     return next(
         (place for place, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), len(first)
     )
-
-
-def _checked(scores, logits: np.ndarray) -> np.ndarray:
-    try:
-        scores = np.asarray(scores, dtype=np.float64)
-    except (TypeError, ValueError) as fault:
-        raise BadRequest(f"A scorer returns numbers, one score for each id: {fault}.") from fault
-    if scores.shape != logits.shape:
-        raise BadRequest(f"A scorer returns one score for each of {len(logits):,} ids, not shape {scores.shape}.")
-    return scores

@@ -1,8 +1,19 @@
 """What a runtime of this machine defines: a text being read and written, ids in and logits out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from slmlab.pictures import Picture
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Pictures that stand in a prompt, and what the runtime made of them. The same pictures are the same sight."""
+
+    pictures: tuple[Picture, ...]
+    inputs: Mapping[str, object] = field(compare=False, repr=False, default_factory=dict)
 
 
 class Session:
@@ -11,6 +22,7 @@ class Session:
     def __init__(self, capacity: int):
         self.ids: list[int] = []
         self.capacity = capacity
+        self.sight: Sight | None = None  # set before the first ids
 
     def append(self, ids: Sequence[int]) -> None:
         self.ids.extend(ids)

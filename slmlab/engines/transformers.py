@@ -71,11 +71,9 @@ class TransformersEngine(LocalEngine):
 
     def _read(self, folder: Path, options: dict):
         """The model in a folder, from its configuration and weights."""
-        from transformers import AutoModelForCausalLM
-
         options = options | {"dtype": self._dtype, "local_files_only": True, "use_safetensors": True}
         try:
-            model, told = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
+            model, told = self._loader().from_pretrained(folder, output_loading_info=True, **options)
         except ImportError as fault:  # a quantization has a package of its own
             package = f" pip install {fault.name}" if fault.name else ""
             raise MissingPackage(f"{str(fault).strip()}.{package}") from fault
@@ -92,14 +90,20 @@ class TransformersEngine(LocalEngine):
 
     def _made_up(self, folder: Path, seed: int):
         """The same architecture with the weights that a training begins with."""
-        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers import AutoConfig
 
         self.name = f"{self.name}, untrained"
         with self._torch.random.fork_rng(devices=[]):
             self._torch.manual_seed(seed)
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
-            model = AutoModelForCausalLM.from_config(config, dtype=self._torch.float32)
+            model = self._loader().from_config(config, dtype=self._torch.float32)
         return model.to(self._dtype)
+
+    def _loader(self):
+        """The class of Transformers that finds the model's own."""
+        from transformers import AutoModelForCausalLM
+
+        return AutoModelForCausalLM
 
     def _forward(self, ids: Sequence[int], **options):
         torch = self._torch
@@ -148,15 +152,22 @@ class TransformersEngine(LocalEngine):
     def attentions(self, text: str) -> tuple[list[TokenPiece], np.ndarray]:
         """The tokens of a text, and what each attends to: (layers, heads, tokens, tokens), and rows sum to 1."""
         ids = self._ids_of(text)
-        with self._lock:  # the fast attention never forms these numbers, so the plain one runs for this call
+        with self._looking():
+            found = self._forward(ids, output_attentions=True, use_cache=False).attentions
+        layers = np.stack([self._numbers(layer[0]) for layer in found])
+        return [self.format.piece(id) for id in ids], layers
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Inside, the plain attention runs: the fast one never forms the numbers that are looked at."""
+        with self._lock:
+            self._check_open()
             before = self._model.config._attn_implementation
             self._model.set_attn_implementation("eager")
             try:
-                found = self._forward(ids, output_attentions=True, use_cache=False).attentions
+                yield
             finally:
                 self._model.set_attn_implementation(before)
-        layers = np.stack([self._numbers(layer[0]) for layer in found])
-        return [self.format.piece(id) for id in ids], layers
 
     def routing(self, text: str) -> Routing:
         """Which experts each token of a text goes through, layer by layer, and with which weights."""
@@ -202,7 +213,9 @@ class TransformersEngine(LocalEngine):
             if fit.fits_ram is False:
                 raise DoesNotFit(f"A twin of {self.name} begins in fp32. {fit.sentence}")
         kind = next(name for name, dtype in DTYPES.items() if getattr(self._torch, dtype) == self._dtype)
-        return TransformersEngine(self.card, self.format.folder, kind, self.device, self.threads, random_seed=seed)
+        return type(self)(
+            self.card, self.format.folder, kind, device=self.device, threads=self.threads, random_seed=seed
+        )
 
     def close(self) -> None:
         super().close()
@@ -224,7 +237,8 @@ class TransformersSession(Session):
         self._logits: np.ndarray | None = None
 
     def _feed(self, ids: Sequence[int]) -> None:
-        output = self._forward(ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
+        seen = self.sight.inputs if self.sight and len(self.ids) == len(ids) else {}  # pictures are looked at once
+        output = self._forward(ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1, **seen)
         self._logits = self._numbers(output.logits[0, -1])
 
     def logits(self) -> np.ndarray:

@@ -77,7 +77,9 @@ class Profile:
         """Refuse by the service's own rules, before anything runs."""
 
     def takes_pictures(self, model: str) -> bool:
-        """Whether the model of that id sees. In practice, a picture is told to the model behind it in words."""
+        """Whether the model of that id sees. To a model behind it that reads only text, a picture is told in words."""
+        if self.engine.sees and model == self.engine.name:
+            return True
         try:
             return card(model).kind in ("vision", "multimodal")
         except UnknownName:
@@ -166,7 +168,8 @@ class Profile:
         """The engine's answer; a picture is put into words for a model that reads text only."""
         if ask.text is not None:
             return self.engine.complete(ask.text, **vars(ask.sampling))
-        return self.engine.ask([in_words(one) for one in ask.messages], **vars(ask.sampling))
+        messages = ask.messages if self.engine.sees else [in_words(one) for one in ask.messages]
+        return self.engine.ask(messages, **vars(ask.sampling))
 
     def show_token(self, id: int) -> str:
         return self.engine.format.piece(id).text

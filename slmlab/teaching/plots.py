@@ -8,17 +8,31 @@ from slmlab.teaching.drawing import caption
 from slmlab.teaching.expert_plots import plot_expert_table, plot_following, plot_layers, plot_loads
 from slmlab.teaching.model_plots import plot_benchmarks, plot_memory, plot_sizes
 from slmlab.teaching.routing_plots import plot_routing
+from slmlab.teaching.vision_plots import (
+    plot_answers,
+    plot_gaze,
+    plot_image_tokens,
+    plot_patches,
+    plot_scores,
+    plot_seen,
+)
 
 __all__ = [
     "caption",
+    "plot_answers",
     "plot_benchmarks",
     "plot_expert_table",
     "plot_following",
+    "plot_gaze",
+    "plot_image_tokens",
     "plot_layers",
     "plot_loads",
     "plot_memory",
     "plot_next_tokens",
+    "plot_patches",
     "plot_routing",
+    "plot_scores",
+    "plot_seen",
     "plot_sizes",
     "plot_speeds",
     "plot_timeline",

@@ -1,0 +1,105 @@
+"""A chart that the reader changes with sliders, and a vision model that is asked about it, beside the truth.
+
+The truth is what the chart was drawn from, so every answer is marked at once.
+"""
+
+from base64 import b64encode
+from dataclasses import replace
+from html import escape
+from io import BytesIO
+
+from slmlab.errors import BadRequest, SlmLabError
+from slmlab.teaching.canvas import COLOURS, Style
+from slmlab.teaching.drawing import listed
+from slmlab.teaching.live import Live, ipywidgets, paragraph
+from slmlab.teaching.scenes import Question, Scene, answer_of, bars, reading_of
+
+_MOST = 5  # bars that are still read well at this size
+
+
+class ChartBox(Live):
+    """Sliders for bars, and a question. `.scene` is the chart with its truth, `.reply` what the model wrote."""
+
+    def __init__(self, model, rows):
+        w = ipywidgets()
+        rows = listed(rows, "Row")
+        if len(rows) > _MOST:
+            raise BadRequest(f"{len(rows)} bars are too many for sliders: at most {_MOST}.")
+        if any(not 1 <= row.value <= 99 for row in rows):
+            raise BadRequest("A slider goes from 1 to 99, and so must the value of each Row.")
+        self._model, self._rows = model, rows
+        wide = {"style": {"description_width": "60px"}, "layout": {"width": "270px"}}
+        self.sliders = [w.IntSlider(value=row.value, min=1, max=99, description=row.label, **wide) for row in rows]
+        self.colours = [w.Dropdown(options=list(COLOURS), value=row.colour, layout={"width": "90px"}) for row in rows]
+        self.printed = w.Checkbox(value=True, description="print the values", indent=False)
+        self.question = w.Combobox(value="What is the value of " + rows[0].label + "?", description="question",
+                                   style={"description_width": "70px"}, layout={"width": "440px"})  # fmt: skip
+        self.picture, self.said = w.HTML(), w.HTML()
+        for control in (*self.sliders, *self.colours, self.printed):
+            control.observe(lambda _: self.ask(), names="value")
+        self.question.observe(lambda _: self.ask(), names="value")
+        lines = [w.HBox(pair) for pair in zip(self.sliders, self.colours, strict=True)]
+        left = w.VBox([*lines, self.printed, self.question, self.said])
+        self.box = w.HBox([self.picture, left])
+        self.ask()
+
+    def ask(self) -> None:
+        """Draw the chart as the sliders say, and ask the model about it."""
+        rows = [
+            replace(row, value=slider.value, colour=colour.value)
+            for row, slider, colour in zip(self._rows, self.sliders, self.colours, strict=True)
+        ]
+        self.scene = bars(rows, Style(), printed=self.printed.value)
+        self.question.options = tuple(question.text for question in self.scene.questions)
+        self.picture.value, self.reply, self._fault = _image(self.scene), "", ""
+        try:
+            self.reply = self._model.ask(self.question.value, images=self.scene.pictures).text
+        except SlmLabError as fault:
+            self._fault = str(fault)
+        self.said.value = paragraph(self._words(), role="status")
+
+    def _words(self) -> str:
+        if self._fault:
+            return self._fault
+        read = reading_of(self.reply)
+        lines = [
+            f"It reads: {read or '(nothing)'}",
+            f"Drawn:    {self.scene.reading}",
+            f"It answers: {answer_of(self.reply)}",
+        ]
+        known = _question(self.scene, self.question.value)
+        if known is None:
+            return "\n".join([*lines, "(No form of question that it was taught, so nobody marks it.)"])
+        right = answer_of(self.reply) == known.answer
+        return "\n".join([*lines, "\N{CHECK MARK} right" if right else f"\N{BALLOT X} it is {known.answer}"])
+
+    def static_text(self) -> str:
+        return f"{self.question.value}\n{self._words()}\n(run the notebook to move the sliders)"
+
+    def static_html(self) -> str:
+        words = paragraph(f"{self.question.value}\n{self._words()}")
+        return f"<p>Run the notebook to move the sliders.</p>{_image(self.scene)}{words}"
+
+
+def chart_box(model, rows) -> ChartBox:
+    """Change a bar chart with sliders and ask about it: what the model reads and answers, beside the truth."""
+    return ChartBox(model, rows)
+
+
+def _question(scene: Scene, text: str) -> Question | None:
+    """The question of the scene that is asked in these words, or in others of its form."""
+    wanted = text.strip().rstrip("?.").lower()
+    for question in scene.questions:
+        if wanted in (wording.rstrip("?.").lower() for wording in question.wordings):
+            return question
+    return None
+
+
+def _image(scene: Scene) -> str:
+    buffer = BytesIO()
+    scene.pictures[0].save(buffer, "PNG")
+    data = b64encode(buffer.getvalue()).decode("ascii")
+    alt = escape(f"A bar chart: {scene.reading}", quote=True)
+    return (
+        f'<img src="data:image/png;base64,{data}" width="256" height="256" alt="{alt}" style="border: 1px solid #bbb">'
+    )

@@ -1,0 +1,140 @@
+"""How well a vision model answers, one form of question at a time: shares with their intervals, and opponents beside.
+
+Reads what `python -m training.vision evaluate` wrote for the bundled model. Knows nothing about models or plotting.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from math import sqrt
+from pathlib import Path
+
+from slmlab.catalog import data_folder
+from slmlab.errors import SlmLabError
+from slmlab.tables import html_table, text_table
+
+GATE = 0.9  # the share of exact answers from which a lesson relies on a form
+
+
+@dataclass(frozen=True)
+class Share:
+    """So many of so many, and the interval that holds the true share 19 times of 20 (Wilson's)."""
+
+    right: int
+    asked: int
+
+    @property
+    def share(self) -> float:
+        return self.right / self.asked if self.asked else 0.0
+
+    @property
+    def low(self) -> float:
+        return self._bounds()[0]
+
+    @property
+    def high(self) -> float:
+        return self._bounds()[1]
+
+    def _bounds(self) -> tuple[float, float]:
+        if not self.asked:
+            return 0.0, 1.0
+        z, n, p = 1.96, self.asked, self.share
+        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+    def __str__(self):
+        return f"{self.share:.0%} ({self.low:.0%}-{self.high:.0%}, n={self.asked})" if self.asked else "-"
+
+
+@dataclass(frozen=True)
+class FormScore:
+    """One form of question: how often the model's answer is exact, within 5 of a number (where a height is guessed),
+    the same with its picture blanked, what the commonest answer would get, and what OCR with rules gets."""
+
+    form: str
+    wording: str
+    model: Share
+    near: Share | None
+    blank: Share
+    commonest: Share
+    ocr: Share | None
+
+    @property
+    def relied_on(self) -> bool:
+        return self.model.share >= GATE
+
+
+@dataclass(frozen=True)
+class VisionScores:
+    """All forms, and how they were measured."""
+
+    forms: tuple[FormScore, ...]
+    readings: dict[str, Share]
+    letters_wrong: dict[str, float]
+    notes: dict[str, object]
+
+    def __getitem__(self, form: str) -> FormScore:
+        found = [one for one in self.forms if one.form == form]
+        if not found:
+            raise SlmLabError(f"No form {form!r}. There is: {', '.join(one.form for one in self.forms)}.")
+        return found[0]
+
+    def of(self, kind: str) -> list[FormScore]:
+        return [one for one in self.forms if one.form.split("/")[0] == kind]
+
+    def _rows(self) -> list[tuple]:
+        return [
+            (one.form, one.wording, one.model, one.near or "", one.blank, one.commonest, one.ocr or "cannot")
+            for one in self.forms
+        ]
+
+    def __str__(self):
+        return text_table(_HEADS, self._rows())
+
+    def _repr_html_(self):
+        return html_table(_HEADS, self._rows())
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+_HEADS = ("form", "a wording", "exact", "within 5", "picture blanked", "commonest answer", "OCR and rules")
+
+
+def vision_scores(path=None) -> VisionScores:
+    """The scores of the bundled model, or those in another file."""
+    path = Path(path) if path else data_folder() / "models" / "tiny-vlm" / "scores.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        forms = [FormScore(**{key: _share(value) for key, value in one.items()}) for one in found["forms"]]
+        readings = {kind: Share(**one) for kind, one in found["readings"].items()}
+        return VisionScores(tuple(forms), readings, found["letters_wrong"], found["notes"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise SlmLabError(f"{path.name} can't be read: {fault}. Restore it: git checkout -- data/models") from fault
+
+
+def _share(value):
+    return Share(**value) if isinstance(value, dict) else value
+
+
+def count(verdicts: Iterable[bool]) -> Share:
+    """The share of true ones."""
+    verdicts = list(verdicts)
+    return Share(sum(verdicts), len(verdicts))
+
+
+def letters_wrong(truths: Sequence[str], said: Sequence[str]) -> float:
+    """The character error rate: letters to change, add or drop, as a part of all letters there are."""
+    wrong = sum(_distance(truth, text) for truth, text in zip(truths, said, strict=True))
+    return wrong / max(1, sum(map(len, truths)))
+
+
+def _distance(first: str, second: str) -> int:
+    """How many letters must be changed, added or dropped to make one text the other."""
+    row = list(range(len(second) + 1))
+    for number, letter in enumerate(first, start=1):
+        before, row[0] = row[0], number
+        for place, other in enumerate(second, start=1):
+            before, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, before + (letter != other))
+    return row[-1]

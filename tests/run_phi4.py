@@ -1,0 +1,166 @@
+"""Phi-4-multimodal in a program of its own: it cuts pictures up with torchvision, which may not fit this torch.
+
+Takes an empty folder, and one with torchvision where it is not installed; prints what it found as one line of JSON.
+"""
+
+import json
+import random
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+OPERATORS = ("nms", "qnms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d")
+QUESTION = "How many?"
+
+
+def borrow_torchvision(folder: str) -> None:
+    """torchvision from a folder. Its compiled operators are for another build of torch and stay away: those that it
+    describes as it is imported are declared, and no picture's way goes through one."""
+    import torch
+
+    sys.path.append(folder)
+    for name in OPERATORS:
+        for full in (name, f"_{name}_backward"):
+            with suppress(RuntimeError):
+                torch.library.define(f"torchvision::{full}", "(Tensor a) -> Tensor")
+
+
+def noise(seed: int, width: int, height: int):
+    import numpy as np
+    from PIL import Image
+
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def ids_of(reply) -> list[int]:
+    return [token.id for token in reply]
+
+
+def refusal(use) -> list[str]:
+    """The kind of an error and its words."""
+    try:
+        use()
+    except Exception as fault:  # whatever it is, the test looks at it
+        return [type(fault).__name__, str(fault)]
+    return ["nothing", ""]
+
+
+def reference(folder: Path):
+    """The processor and the model as Transformers alone opens them."""
+    from transformers import AutoModelForCausalLM, AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(folder)
+    processor.chat_template = processor.tokenizer.chat_template  # Transformers leaves it with the tokenizer
+    return processor, AutoModelForCausalLM.from_pretrained(folder).eval()
+
+
+def generated(processor, model, *images) -> list[int]:
+    import torch
+
+    parts = [{"type": "image", "image": image} for image in images] + [{"type": "text", "text": QUESTION}]
+    inputs = processor.apply_chat_template(
+        [{"role": "user", "content": parts}],
+        add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
+    )  # fmt: skip
+    with torch.inference_mode():
+        made = model.generate(**inputs, max_new_tokens=8, do_sample=False)
+    return made[0, inputs["input_ids"].shape[1] :].tolist()
+
+
+def answers(folder: Path) -> dict:
+    """What the engine answers and refuses."""
+    import slmlab
+    from tests.tiny_sight import forced
+
+    one, two = noise(0, 300, 200), noise(1, 200, 500)
+    with slmlab.load(str(folder), threads=1) as model:
+        found = {"engine": type(model).__name__, "kind": model.card.kind, "context": model.context}
+        found["ids"] = [ids_of(model.ask(QUESTION, images=given, max_tokens=8)) for given in ([], [one], [one, two])]
+        alone = reference(folder)
+        found["generated"] = [generated(*alone, *given) for given in ([], [one], [one, two])]
+        sizes = [(300, 200), (200, 500), (900, 900), (1500, 400)]
+        found["prompt_tokens"] = [(*size, prompt_tokens(model, noise(0, *size))) for size in sizes]
+        found["text_tokens"] = prompt_tokens(model)
+        chat = model.chat(images=[one], max_tokens=2)
+        first = chat.ask("one", scorer=forced(model.format.ids("ok")))
+        found["first"] = first.text
+        second = chat.ask("two", max_tokens=6)
+        found["continued"], found["reused"] = ids_of(second), second.start.reused_tokens
+        model._spare = None
+        found["afresh"] = ids_of(model.ask(chat.messages[:3], max_tokens=6))
+        found["refused"] = {
+            "gaze": refusal(lambda: model.gaze(QUESTION, images=[one])),
+            "look": refusal(lambda: model.look(one)),
+            "thin": refusal(lambda: model.ask(QUESTION, images=[noise(0, 5000, 5)])),
+            "many": refusal(lambda: model.ask(QUESTION, images=[noise(0, 896, 896)] * 4)),
+            "mark": refusal(lambda: model.ask("What is <image>?", images=[one])),
+        }
+    return found
+
+
+def prompt_tokens(model, *images) -> int:
+    reply = model.ask(QUESTION, images=images, max_tokens=1)
+    ids_of(reply)
+    return reply.start.prompt_tokens
+
+
+def bills(count: int) -> list:
+    """Sizes, crops allowed, and what the processor really makes of them: tokens, or None where it refuses."""
+    from PIL import Image
+    from transformers import Phi4MultimodalImageProcessor
+
+    chance, found = random.Random(0), [(5000, 5, 36, None)]
+    for _ in range(count):
+        width, height, crops = chance.randint(20, 1600), chance.randint(20, 1600), chance.choice([1, 4, 9, 36])
+        try:
+            processor = Phi4MultimodalImageProcessor(dynamic_hd=crops)
+            tokens = int(processor(Image.new("RGB", (width, height)), return_tensors="pt")["num_img_tokens"][0])
+        except ValueError:
+            tokens = None
+        found.append((width, height, crops, tokens))
+    return found
+
+
+def with_adapter(folder: Path) -> dict:
+    """The same model with a small random adapter beside its weights, as Microsoft's own has one for pictures."""
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        return {"skipped": "peft is not installed: pip install peft"}
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    import slmlab
+
+    torch.manual_seed(1)
+    layers = LoraConfig(r=4, target_modules=r"model\.layers\.\d+\..*(qkv|gate_up)_proj", init_lora_weights=False)
+    processor, model = reference(folder)
+    wrapped, image, adapter = get_peft_model(model, layers), noise(0, 300, 200), folder / "vision-lora"
+    found = {"generated": generated(processor, wrapped, image)}
+    wrapped.save_pretrained(adapter)
+    with slmlab.load(str(folder), threads=1) as model:
+        found["ids"] = ids_of(model.ask(QUESTION, images=[image], max_tokens=8))
+    weights = adapter / "adapter_model.safetensors"
+    whole, tensors = weights.read_bytes(), load_file(weights)
+    weights.write_bytes(whole[:-100])
+    found["truncated"] = refusal(lambda: slmlab.load(str(folder), threads=1))
+    some = {name: tensor for name, tensor in tensors.items() if "layers.0" in name}
+    save_file(some, weights, metadata={"format": "pt"})
+    found["lacking"] = refusal(lambda: slmlab.load(str(folder), threads=1))
+    return found
+
+
+def main(folder: Path, torchvision: str | None = None) -> None:
+    if torchvision:
+        borrow_torchvision(torchvision)
+    import torch
+
+    from tests.tiny_sight import write_tiny_phi4
+
+    torch.set_num_threads(1)
+    write_tiny_phi4(folder)
+    print(json.dumps({"answers": answers(folder), "bills": bills(40), "adapter": with_adapter(folder)}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -1,0 +1,213 @@
+"""teaching/vision_plots: the numbers and the structure of pictures of pictures; how they look is for eyes."""
+
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("agg")
+
+from slmlab.errors import BadRequest
+from slmlab.image_tokens import image_tokens
+from slmlab.pictures import as_picture
+from slmlab.seeing import Gaze, Seen
+from slmlab.teaching import drawing, plots, scenes
+from slmlab.teaching.chart_pictures import Row
+from slmlab.teaching.vision_scores import FormScore, Share
+
+pytestmark = pytest.mark.usefixtures("drawn_cleanly")
+
+BARS = scenes.bars([Row("Ann", 40, "red"), Row("Bo", 80, "green")])
+PAIR = scenes.pair([Row("A", 1)], [Row("A", 2)])
+LARGEST = next(one for one in BARS.questions if one.form == "bars/largest")
+MORE = next(one for one in PAIR.questions if one.form == "pair/larger")
+
+
+@pytest.fixture
+def seen() -> Seen:
+    """3 x 4 patches of 2 x 2 pixels; the left half is of one kind, the right half of another."""
+    encoded = np.zeros((3, 4, 5))
+    encoded[:, :2, 0], encoded[:, 2:, 1] = 1, 1
+    pixels = np.full((6, 8, 3), 0.5)
+    return Seen("tiny", as_picture(BARS.pictures[0]), pixels, encoded, np.zeros((3, 4, 7)))
+
+
+@pytest.fixture
+def gaze() -> Gaze:
+    """Two pictures, three tokens; each looks at one patch with a half of its attention, layer 1 at another one."""
+    weights = np.zeros((3, 2, 1, 2, 2, 2))
+    for token, (row, column) in enumerate([(0, 0), (0, 1), (1, 0)]):
+        weights[token, 0, :, 0, row, column] = 0.5
+        weights[token, 1, :, 0, 1, 1] = 0.5
+    picture = as_picture(BARS.pictures[0])
+    return Gaze("tiny", (picture, picture), ("Bo", " 80", " =>"), weights)
+
+
+def named(ax, gid=None) -> list[str]:
+    return [text.get_text() for text in ax.texts if text.get_gid() == gid]
+
+
+def score(form: str, right: int, asked: int = 200, ocr: Share | None = None) -> FormScore:
+    return FormScore(form, "?", Share(right, asked), None, Share(10, 100), Share(60, 200), ocr)
+
+
+# A picture and its patches
+
+
+def test_every_patch_has_its_number_and_its_lines(seen):
+    ax = plots.plot_patches(seen)
+    assert named(ax, "patch") == [str(number) for number in range(1, 13)] and len(ax.lines) == 4 + 5
+    places = [(text.get_position()[0] // 1, text.get_position()[1] // 1) for text in ax.texts[:12]]
+    assert places == [(column, row) for row in range(3) for column in range(4)], "counted as one reads"
+    assert plots.caption(ax).startswith("8 x 6 pixels in 3 x 4 patches of 2 x 2: 12 tokens for tiny")
+
+
+def test_numbers_can_be_left_out(seen):
+    ax = plots.plot_patches(seen, numbers=False)
+    assert not named(ax, "patch") and len(ax.lines) == 9
+
+
+def test_what_the_encoder_made_stands_beside_the_picture_and_the_likeness(seen):
+    ax = plots.plot_seen(seen, (1, 3))
+    assert [image.get_array().shape[:2] for image in ax.images] == [(6, 8), (3, 4), (3, 4)]
+    alike = np.asarray(ax.images[2].get_array())
+    assert alike[:, 2:] == pytest.approx(1) and alike[:, :2] == pytest.approx(-1)
+    assert named(ax) == ["the picture", "what the encoder makes of it", "alike to the marked patch"]
+    marks = [one for one in ax.patches if one.get_linewidth() == 3]
+    assert [(mark.get_x() % 1.12, mark.get_y()) for mark in marks] == [pytest.approx((0.75, 1 / 3))] * 2
+    assert [(mark.get_width(), mark.get_height()) for mark in marks] == [(1 / 4, 1 / 3)] * 2
+    assert "Right: 50% of the patches are much like the marked one" in plots.caption(ax)
+
+
+@pytest.mark.parametrize("patch", [(3, 0), (0, 4), (-1, 0)])
+def test_a_patch_that_is_not_there_cannot_be_marked(seen, patch):
+    with pytest.raises(BadRequest, match=f"no patch at row {patch[0]}, column {patch[1]}: there are 3 x 4"):
+        plots.plot_seen(seen, patch)
+
+
+# Where a model looked
+
+
+def brightest(image, rows=2) -> tuple[int, int]:
+    light = np.asarray(image.get_array()).sum(-1)
+    row, column = np.unravel_index(light.argmax(), light.shape)
+    return int(row * rows // light.shape[0]), int(column * rows // light.shape[1])
+
+
+def test_the_picture_is_lit_where_each_part_looked(gaze):
+    ax = plots.plot_gaze(gaze, ["Bo", " 80", "=>"], layer=0)
+    assert [brightest(image) for image in ax.images] == [(0, 0), (0, 1), (1, 0)]
+    assert [brightest(image) for image in plots.plot_gaze(gaze, ["Bo", "=>"], layer=1).images] == [(1, 1)] * 2
+    assert named(ax) == ["before Bo", "before 80", "before =>"]
+    assert "(mean of the heads, layer 0)" in plots.caption(ax) and "50% before Bo" in plots.caption(ax)
+
+
+def test_one_part_may_be_given_as_it_is_and_all_layers_are_the_mean(gaze):
+    ax = plots.plot_gaze(gaze, "Bo")
+    assert len(ax.images) == 1 and "all layers" in plots.caption(ax)
+
+
+def test_a_picture_that_nobody_looked_at_stays_dark(gaze):
+    ax = plots.plot_gaze(gaze, "Bo", picture=1)
+    assert np.asarray(ax.images[0].get_array()).max() <= 0.25 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((["Cy"],), "'Cy' isn't in the answer 'Bo 80 =>'"), (([],), "at least one part of the answer"),
+        (("",), "'' isn't in the answer"), (("Bo", 2), "no picture 2: there are 2"),
+        (("Bo", -1), "no picture -1"), (("Bo", 0, 2), "no layer 2: there are 2"),
+    ],
+)  # fmt: skip
+def test_what_was_not_said_or_not_there_was_not_looked_at(gaze, arguments, says):
+    with pytest.raises(BadRequest, match=says):
+        plots.plot_gaze(gaze, *arguments)
+
+
+# Answers
+
+
+def test_every_answer_has_its_mark_and_the_truth_where_it_is_wrong():
+    replies = [BARS.reply_to(LARGEST), "Ann 40, Bo 8 => Ann", "2"]
+    ax = plots.plot_answers([BARS, BARS, PAIR], [LARGEST, LARGEST, MORE], replies)
+    right, wrong, alone = named(ax, "verdict")
+    assert (right, alone) == ("Bo  ✓", "2  ✓") and wrong == "Ann  ✗ it is Bo"
+    colours = [text.get_color() for text in ax.texts if text.get_gid() == "verdict"]
+    assert colours == [drawing.GREEN, drawing.ORANGE, drawing.GREEN]
+    assert named(ax) == [LARGEST.text, LARGEST.text, MORE.text]
+    assert len(ax.images) == 1 + 1 + 2, "a pair is two pictures"
+    assert plots.caption(ax) == "2 of 3 answers are exactly what the picture was drawn from."
+
+
+def test_four_answers_take_two_rows_of_three():
+    ax = plots.plot_answers([BARS] * 4, [LARGEST] * 4, ["Bo"] * 4)
+    corners = [(image.get_extent()[0], image.get_extent()[3]) for image in ax.images]
+    assert len({left for left, _ in corners}) == 3 and corners[3][0] == corners[0][0] and corners[3][1] > corners[0][1]
+
+
+def test_a_reply_that_will_not_end_is_cut_and_one_that_no_font_has_is_spelt():
+    ax = plots.plot_answers([BARS, BARS], [LARGEST] * 2, ["x" * 500, "漢\n😀"])
+    long, odd = named(ax, "verdict")
+    assert long.startswith("x" * 19 + "…  ✗") and "\\u6f22" in odd and "\n" not in odd
+
+
+@pytest.mark.parametrize(
+    "arguments", [([], [], []), ([BARS], [LARGEST], []), ([BARS], [], ["Bo"]), ([BARS, BARS], [LARGEST], ["Bo"])]
+)
+def test_a_picture_without_its_question_or_its_answer_is_refused(arguments):
+    with pytest.raises(BadRequest, match="at least one scene|as many"):
+        plots.plot_answers(*arguments)
+
+
+# Scores
+
+
+def test_every_form_has_its_share_its_interval_and_its_opponents():
+    forms = [score("bars/value", 190, ocr=Share(40, 50)), score("heights/value", 100), score("pie/count", 180)]
+    ax = plots.plot_scores(forms)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["bars/value", "heights/value", "pie/count"]
+    spans = [tuple(line.get_xdata()) for line in ax.lines if line.get_linewidth() == 5]
+    assert spans == [(form.model.low, form.model.high) for form in forms]
+    marks = {mark: [line for line in ax.lines if line.get_marker() == mark] for mark in "oD|^"}
+    assert [line.get_xdata()[0] for line in marks["o"]] == [0.95, 0.9], "relied on"
+    assert [line.get_xdata()[0] for line in marks["D"]] == [0.5], "another shape, and not by its colour alone"
+    assert [line.get_xdata()[0] for line in marks["|"]] == [0.3] * 3, "the better of blanked and commonest"
+    assert [(line.get_xdata()[0], line.get_ydata()[0] // 1) for line in marks["^"]] == [(0.8, 0)]
+    assert plots.caption(ax).startswith("2 of 3 forms reach 90%") and "2 of them can't be answered" in plots.caption(ax)
+    assert len(ax.get_legend().get_texts()) == 4
+
+
+# Costs
+
+
+def test_a_bar_is_as_long_as_a_picture_is_dear():
+    bills = [image_tokens("tiny-vlm", 192, 192), image_tokens("phi-3.5-vision", 1344, 336)]
+    ax = plots.plot_image_tokens(bills, context=10_000)
+    assert [bar.get_width() for bar in ax.patches] == [bill.tokens for bill in bills] == [144, 745]
+    assert named(ax) == ["144", "745"]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["tiny-vlm, 192 x 192, 1 square", "phi-3.5-vision, 1344 x 336, 1 x 4 crops"]
+    assert plots.caption(ax).startswith("At 745 tokens each, 13 pictures fill a context of 10,000")
+
+
+@pytest.mark.parametrize(
+    ("draw", "says"),
+    [(plots.plot_scores, "form of question"), (plots.plot_image_tokens, "bill of image_tokens")],
+)
+def test_nothing_to_draw_is_refused(draw, says):
+    with pytest.raises(BadRequest, match=f"at least one {says}"):
+        draw([])
+
+
+def test_they_draw_on_the_axes_they_are_given(seen, gaze):
+    from matplotlib import pyplot
+
+    draws = (
+        lambda ax: plots.plot_patches(seen, ax=ax), lambda ax: plots.plot_seen(seen, ax=ax),
+        lambda ax: plots.plot_gaze(gaze, "Bo", ax=ax), lambda ax: plots.plot_answers([BARS], [LARGEST], ["Bo"], ax=ax),
+        lambda ax: plots.plot_scores([score("bars/value", 9)], ax=ax),
+        lambda ax: plots.plot_image_tokens([image_tokens("tiny-vlm", 9, 9)], ax=ax),
+    )  # fmt: skip
+    for draw in draws:
+        figure, ax = pyplot.subplots()
+        assert draw(ax) is ax and figure.axes == [ax] and plots.caption(ax)

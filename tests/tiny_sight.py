@@ -1,0 +1,267 @@
+"""Tiny models that see, with random weights: LLaVA's kind, Phi-3.5-vision in ONNX form, Phi-4-multimodal.
+
+Real architectures and real processors, and a token for each byte: what they cost and what they look at is computed.
+"""
+
+import contextlib
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from tests.conftest import write_byte_tokenizer, write_tiny_model
+
+SIDE, PATCH = 32, 8
+PATCHES = (SIDE // PATCH) ** 2  # and as many tokens
+IMAGE, SOUND = "<image>", "<sound>"
+CROPS = 4  # of the tiny Phi-4-multimodal; Microsoft's own takes 36
+TEMPLATE = (
+    "{% for message in messages %}<|{{ message['role'] }}|>"
+    "{% if message['content'] is string %}{{ message['content'] }}"
+    "{% else %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def forced(ids):
+    """A scorer that makes a model write these ids, whatever it is shown."""
+    left = iter(ids)
+
+    def scorer(seen, logits):
+        scores = np.full_like(logits, -np.inf)
+        scores[next(left)] = 0
+        return scores
+
+    return scorer
+
+
+def write_tiny_sight(folder: Path, seed: int = 0) -> Path:
+    """LLaVA's kind as tiny-vlm is made: CLIP's encoder, a projector, a Phi-3 decoder; 16 tokens a picture."""
+    import torch
+    from transformers import (
+        CLIPImageProcessorPil,
+        CLIPVisionConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+        Phi3Config,
+    )
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = seeing_tokenizer(folder, IMAGE)
+    pixels = CLIPImageProcessorPil(
+        size={"height": SIDE, "width": SIDE}, do_center_crop=False, image_mean=[0.5] * 3, image_std=[0.5] * 3
+    )
+    LlavaProcessor(
+        pixels, tokenizer, patch_size=PATCH, vision_feature_select_strategy="default", num_additional_image_tokens=1,
+        image_token=IMAGE, chat_template=TEMPLATE,
+    ).save_pretrained(folder)  # fmt: skip
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sight = CLIPVisionConfig(**shape, image_size=SIDE, patch_size=PATCH, projection_dim=64, initializer_factor=2.0)
+    speech = Phi3Config(
+        **shape, vocab_size=len(tokenizer), num_key_value_heads=2, max_position_embeddings=256,
+        original_max_position_embeddings=256, eos_token_id=256, bos_token_id=None, pad_token_id=256,
+        initializer_range=0.5,
+    )  # fmt: skip
+    config = LlavaConfig(
+        vision_config=sight, text_config=speech, image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
+        vision_feature_layer=-1, vision_feature_select_strategy="default", image_seq_length=PATCHES,
+        initializer_range=0.5,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    return folder
+
+
+def seeing_tokenizer(folder: Path, *marks: str, **options):
+    """The byte tokenizer of all tests with marks for what is no text."""
+    from tokenizers import AddedToken, Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    write_byte_tokenizer(folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_special_tokens([AddedToken(mark, special=True) for mark in marks])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|end|>", chat_template=TEMPLATE, **options
+    )
+
+
+def write_tiny_phi4(folder: Path, seed: int = 0) -> Path:
+    """Phi-4-multimodal: its encoder of crops, a part for sound that nobody asks, its decoder. Needs torchvision."""
+    import torch
+    from transformers import (
+        Phi4MultimodalConfig,
+        Phi4MultimodalFeatureExtractor,
+        Phi4MultimodalForCausalLM,
+        Phi4MultimodalImageProcessor,
+        Phi4MultimodalProcessor,
+    )
+
+    folder.mkdir(parents=True, exist_ok=True)
+    marks = {"image_token": IMAGE, "audio_token": SOUND}
+    tokenizer = seeing_tokenizer(folder, *marks.values(), extra_special_tokens=marks)
+    image, sound = tokenizer.convert_tokens_to_ids([IMAGE, SOUND])
+    Phi4MultimodalProcessor(
+        Phi4MultimodalImageProcessor(dynamic_hd=CROPS), Phi4MultimodalFeatureExtractor(), tokenizer,
+        chat_template=TEMPLATE,
+    ).save_pretrained(folder)  # fmt: skip
+    config = Phi4MultimodalConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=4096, original_max_position_embeddings=4096, eos_token_id=256,
+        bos_token_id=256, pad_token_id=256, initializer_range=0.5,
+        vision_config={
+            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "image_token_id": image,
+        },
+        audio_config={
+            "hidden_size": 32, "intermediate_size": 32, "num_blocks": 2, "num_attention_heads": 2,
+            "ext_pw_out_channel": 32, "depthwise_separable_out_channel": 32, "nemo_conv_channels": 32,
+            "audio_token_id": sound,
+        },
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    Phi4MultimodalForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def write_tiny_phi3v(folder: Path) -> Path:
+    """Phi-3.5-vision's form in ONNX: the builder's own text part, and beside it two small graphs that stand for the
+    encoder and the table of embeddings. A picture's mean colour is all that this encoder sees."""
+    import onnx
+    from safetensors.numpy import load_file
+
+    source = _decoder_of_text(folder.with_name(f"{folder.name}-source"))
+    folder.mkdir(parents=True, exist_ok=True)
+    _build_text_part(source, folder)
+    table = load_file(source / "model.safetensors")["model.embed_tokens.weight"].astype(np.float32)
+    onnx.save(_embedding_graph(table), folder / "embedding.onnx")
+    onnx.save(_vision_graph(table.shape[1]), folder / "vision.onnx")
+    path = folder / "genai_config.json"
+    settings = json.loads(path.read_text())
+    settings["model"] |= {
+        "type": "phi3v",
+        "embedding": _part("embedding.onnx", ["input_ids", "image_features"], "inputs_embeds"),
+        "vision": _part("vision.onnx", ["pixel_values", "image_sizes"], "image_features"),
+    }
+    path.write_text(json.dumps(settings))
+    (folder / "processor_config.json").write_text(json.dumps(PHI3V_PROCESSOR))
+    return folder
+
+
+def _decoder_of_text(folder: Path) -> Path:
+    """A Phi-3 with room for pictures of some 2,500 tokens."""
+    path = write_tiny_model(folder, "phi3") / "config.json"
+    room = {"max_position_embeddings": 4096, "original_max_position_embeddings": 4096}
+    path.write_text(json.dumps(json.loads(path.read_text()) | room))
+    return folder
+
+
+def _build_text_part(source: Path, folder: Path) -> None:
+    from onnxruntime_genai.models import builder
+
+    given = (str(source), str(folder), "fp32", "cpu", str(folder / "scratch"))
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        options = builder.parse_extra_options(None, *given, ["exclude_embeds=true"])
+        builder.create_model(None, *given, **options)
+    shutil.rmtree(folder / "scratch", ignore_errors=True)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(source / name, folder / name)
+
+
+def _embedding_graph(table: np.ndarray):
+    """Ids to vectors, and the features of the pictures to the places whose ids are below zero."""
+    node, width = _nodes(), table.shape[1]
+    nodes = [
+        node("Max", ["input_ids", "zero"], ["known"]),
+        node("Gather", ["table", "known"], ["vectors"]),
+        node("Less", ["input_ids", "zero"], ["pictured"]),
+        node("NonZero", ["pictured"], ["found"]),
+        node("Transpose", ["found"], ["places"], perm=[1, 0]),
+        node("ScatterND", ["vectors", "places", "image_features"], ["inputs_embeds"]),
+    ]
+    given = {"input_ids": (np.int64, ["texts", "length"]), "image_features": (np.float32, ["tokens", width])}
+    made = {"inputs_embeds": (np.float32, ["texts", "length", width])}
+    return _graph(nodes, given, made, {"table": table, "zero": np.int64(0)})
+
+
+def _vision_graph(width: int):
+    """Each picture's mean colour as one vector, as often as its crops have tokens:
+    (rows x columns + 1) x 144 + 1 + (rows + 1) x 12."""
+    node = _nodes()
+    nodes = [
+        node("Div", ["image_sizes", "side"], ["grid"]),
+        node("Gather", ["grid", "zero"], ["rows"], axis=1),
+        node("Gather", ["grid", "one"], ["columns"], axis=1),
+        node("Mul", ["rows", "columns"], ["crops"]),
+        node("Add", ["crops", "one"], ["squares"]),
+        node("Mul", ["squares", "square"], ["patches"]),
+        node("Add", ["rows", "one"], ["lines"]),
+        node("Mul", ["lines", "line"], ["ends_of_lines"]),
+        node("Add", ["patches", "ends_of_lines"], ["all_but_one"]),
+        node("Add", ["all_but_one", "one"], ["tokens"]),
+        node("CumSum", ["tokens", "zero"], ["ends"]),
+        node("ReduceSum", ["tokens"], ["total"], keepdims=0),
+        node("Range", ["zero", "total", "one"], ["places"]),
+        node("Unsqueeze", ["places", "last"], ["column"]),
+        node("GreaterOrEqual", ["column", "ends"], ["past"]),
+        node("Cast", ["past"], ["passed"], to=_kind(np.int64)),
+        node("ReduceSum", ["passed", "last"], ["picture"], keepdims=0),
+        node("ReduceMean", ["pixel_values"], ["colours"], axes=[1, 3, 4], keepdims=0),
+        node("MatMul", ["colours", "directions"], ["vectors"]),
+        node("Gather", ["vectors", "picture"], ["image_features"]),
+    ]
+    given = {
+        "pixel_values": (np.float32, ["pictures", "crops_and_whole", 3, 336, 336]),
+        "image_sizes": (np.int64, ["pictures", 2]),
+    }
+    made = {"image_features": (np.float32, ["tokens", width])}
+    numbers = {"side": 336, "square": 144, "line": 12, "zero": 0, "one": 1, "last": [1]}
+    known = {name: np.array(number, dtype=np.int64) for name, number in numbers.items()}
+    directions = np.random.default_rng(0).normal(size=(3, width)).astype(np.float32)
+    return _graph(nodes, given, made, known | {"directions": directions})
+
+
+def _nodes():
+    from onnx import helper
+
+    return helper.make_node
+
+
+def _kind(dtype) -> int:
+    from onnx import helper
+
+    return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+
+
+def _graph(nodes: list, given: dict, made: dict, known: dict):
+    from onnx import helper, numpy_helper
+
+    inputs, outputs = (
+        [helper.make_tensor_value_info(name, _kind(dtype), shape) for name, (dtype, shape) in values.items()]
+        for values in (given, made)
+    )
+    constants = [numpy_helper.from_array(array, name) for name, array in known.items()]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def _part(file: str, inputs: list[str], output: str) -> dict:
+    return {"filename": file, "inputs": {name: name for name in inputs}, "outputs": {output: output}}
+
+
+PHI3V_PROCESSOR = {
+    "processor": {
+        "name": "phi-3-v-image-processing",
+        "transforms": [
+            {"operation": {"name": name, "domain": "com.microsoft.extensions", "type": kind, **attributes}}
+            for name, kind, attributes in (
+                ("decode_image", "DecodeImage", {"attrs": {"color_space": "BGR"}}),
+                ("convert_to_rgb", "ConvertRGB", {}),
+                ("phi3_image_transform", "Phi3ImageTransform", {"attrs": {"num_crops": 4, "num_img_tokens": 144}}),
+            )
+        ],
+    }
+}

@@ -1,0 +1,51 @@
+"""The trained vision model as a folder that Transformers loads with no code of ours: weights in 16 bits, processor."""
+
+import json
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+
+from slmlab.weights import shipped_hash
+from training.vision_model import new_model, new_processor
+from training.vision_steps import Recipe
+
+MOST_BYTES = 25_000_000
+CONTEXT = 1024  # trained on up to four pictures and some 130 tokens of text, about 720
+
+
+def export(state: dict, target: Path) -> None:
+    """The model of a state, in its folder; what else is there, its card and scores, stays."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    names = {field.name for field in fields(Recipe)}
+    recipe = Recipe(**{name: value for name, value in state["recipe"].items() if name in names})
+    processor = new_processor()
+    model = new_model(processor, recipe.seed, recipe.width, recipe.seeing, recipe.telling)
+    model.load_state_dict(state["model"])
+    model.config.text_config.max_position_embeddings = CONTEXT
+    new = target.with_name(target.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        model.to(torch.float16).save_pretrained(new)
+        processor.save_pretrained(new)
+        _name_class(new)
+        size = (new / "model.safetensors").stat().st_size
+        if size > MOST_BYTES:
+            raise SystemExit(f"{target.name} has {size:,} bytes, more than the {MOST_BYTES:,} that the course carries.")
+        target.mkdir(parents=True, exist_ok=True)
+        for path in new.iterdir():
+            path.chmod(0o644)  # safetensors writes for its owner alone
+            path.replace(target / path.name)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    print(f"{target.name}: {size:,} bytes, sha256 {shipped_hash(target)} (for data/models.toml)")
+
+
+def _name_class(folder: Path) -> None:
+    """The tokenizer's class by the name that every release of Transformers since 4 knows."""
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")

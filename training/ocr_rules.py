@@ -1,0 +1,132 @@
+"""The opponent that only reads: RapidOCR finds the text of a picture, and a rule for each form of question answers.
+
+The rules are as good as its author could make them from text and places alone; None is "it can't be answered so".
+"""
+
+import re
+
+from slmlab.ocr import Line, Page, read_text
+from slmlab.teaching.scenes import Question, Scene
+
+NUMBER = re.compile(r"^\d+(\.\d+)?%?$")
+
+
+def answer(scene: Scene, pages: list[Page], question: Question) -> str | None:
+    """What the rules answer, from the text of each picture."""
+    kind, form = question.form.split("/")
+    if kind == "text":
+        return " / ".join(" ".join(line.text for line in row) for row in pages[0].rows)
+    if kind == "counter":
+        return _about_counter(form, [_numbers(page) for page in pages])
+    if kind == "pair":
+        return _about_pair(form, [dict(_columns(page)) for page in pages], question.values)
+    if kind in ("receipt", "table"):
+        return _about_rows(form, _by_rows(pages[0], heads=kind == "table"), question.values)
+    if kind in ("bars", "line"):
+        return _about_values(form, _columns(pages[0]), question.values)
+    if kind == "pie":
+        return _about_values(form, _by_rows(pages[0], heads=False), question.values)
+    return None  # heights, curves, wedges, shapes, movement: there is no text that says it
+
+
+def pages_of(scene: Scene) -> list[Page]:
+    return [read_text(picture) for picture in scene.pictures]
+
+
+def _numbers(page: Page) -> list[str]:
+    return [line.text for line in page if NUMBER.match(line.text)]
+
+
+def _split(page: Page) -> list[Line]:
+    """The lines with those that hold several words, as the labels under bars, taken apart by their share of the box."""
+    found = []
+    for line in page:
+        words, whole, at = line.text.split(), max(1, len(line.text)), 0
+        for word in words:
+            begin = line.text.index(word, at)
+            at = begin + len(word)
+            wide = (line.right - line.left) / whole
+            box = (line.left + begin * wide, line.top, line.left + at * wide, line.bottom)
+            found.append(Line(word, *box, line.score))
+    return found
+
+
+def _columns(page: Page) -> list[tuple[str, str]]:
+    """Label and value of each bar or point: the lowest row of words, and the number nearest above each."""
+    lines = _split(page)
+    words = [line for line in lines if not NUMBER.match(line.text)]
+    if not words:
+        return []
+    floor = max(line.middle[1] for line in words)
+    labels = sorted((line for line in words if line.middle[1] > floor - 8), key=lambda line: line.left)
+    numbers = [line for line in lines if NUMBER.match(line.text)]
+    pairs = []
+    for label in labels:
+        nearest = min(numbers, key=lambda line: abs(line.middle[0] - label.middle[0]), default=None)
+        if nearest:
+            pairs.append((label.text, nearest.text))
+    return pairs
+
+
+def _by_rows(page: Page, heads: bool) -> list[tuple[str, str]]:
+    """First and last piece of each row that has both."""
+    rows = [row for row in page.rows if len(row) > 1][1 if heads else 0 :]
+    return [(row[0].text, row[-1].text.rstrip("%")) for row in rows]
+
+
+def _value(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _about_values(form: str, pairs: list[tuple[str, str]], values: tuple[str, ...]) -> str | None:
+    known = {label: number.rstrip("%") for label, number in pairs}
+    if form == "count":
+        return str(len(known))
+    if form == "value":
+        return known.get(values[0], "not there")
+    if not known or form in ("colour", "which"):
+        return None
+    ordered = sorted(known, key=lambda label: _value(known[label]))
+    if form in ("largest", "smallest"):
+        return ordered[-1 if form == "largest" else 0]
+    if form == "compare":
+        first, second = (known.get(value) for value in values)
+        return None if first is None or second is None else "yes" if _value(first) > _value(second) else "no"
+    numbers = [_value(number) for number in known.values()]
+    return "rising" if numbers == sorted(numbers) else "falling" if numbers[::-1] == sorted(numbers) else "up and down"
+
+
+def _about_rows(form: str, pairs: list[tuple[str, str]], values: tuple[str, ...]) -> str | None:
+    total = next((number for name, number in pairs if name.upper() == "TOTAL"), None)
+    items = {name: number for name, number in pairs if name.upper() != "TOTAL"}
+    if form == "total":
+        return total
+    if form == "count":
+        return str(len(items))
+    if form in ("price", "value"):
+        return items.get(values[0], "not there")
+    if form == "who":
+        return next((name for name, number in items.items() if number == values[0]), None)
+    ordered = sorted(items, key=lambda name: _value(items[name]))
+    return (ordered[0 if form == "cheapest" else -1]) if ordered else None
+
+
+def _about_pair(form: str, pictures: list[dict[str, str]], values: tuple[str, ...]) -> str | None:
+    if form == "value":
+        return pictures[int(values[1]) - 1].get(values[0], "not there")
+    first, second = (_value(picture.get(values[0], "")) for picture in pictures)
+    return "1" if first > second else "2"
+
+
+def _about_counter(form: str, frames: list[list[str]]) -> str | None:
+    numbers = [frame[0] for frame in frames if frame]
+    if form == "frames":
+        return str(len(frames))
+    if not numbers:
+        return None
+    if form in ("first", "last"):
+        return numbers[0 if form == "first" else -1]
+    return "rising" if _value(numbers[-1]) > _value(numbers[0]) else "falling"

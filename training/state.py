@@ -1,0 +1,64 @@
+"""What a training leaves on disk: a state that is whole or not there, in a folder that one program trains in."""
+
+import os
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / "training" / "work"  # not in git: downloads and states
+
+
+def lock(folder: Path) -> FileLock:
+    """Held by the program that trains in a folder."""
+    held = FileLock(folder / "lock")
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        raise SystemExit(f"Another program trains in {folder}. Wait for it, or stop it.") from None
+    return held
+
+
+def save_state(path: Path, state: dict) -> None:
+    part = path.with_suffix(".part")
+    try:
+        torch.save(state, part)
+        os.replace(part, path)
+    except (OSError, RuntimeError) as fault:  # a full disk is a RuntimeError inside torch
+        part.unlink(missing_ok=True)
+        raise SystemExit(
+            f"The state can't be written to {path.parent} ({fault}). Free some room or make it writable; the same "
+            "command goes on from the last state."
+        ) from fault
+
+
+def read_state(path: Path) -> dict:
+    """What a training left; the file holds numbers and names and no code."""
+    if not path.is_file():
+        raise SystemExit(f"There is no {path}: train this model first, with the command `train`.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        whole = {"recipe", "step", "model", "optimiser", "seconds"} <= state.keys()
+    except Exception as fault:  # a cut or foreign file fails in any way inside torch.load
+        raise SystemExit(f"{path} can't be read ({fault}). Delete it, and the training begins anew.") from fault
+    if not whole or not 0 <= state["step"] <= state["recipe"]["steps"]:
+        raise SystemExit(f"{path} is no state of a training. Delete it, and the training begins anew.")
+    return state
+
+
+def refuse_other(path: Path, state: dict, **wanted) -> None:
+    """Refuse a state that was made with another recipe, or of other texts."""
+    for what, now in wanted.items():
+        if state.get(what, now) != now:
+            raise SystemExit(f"{path} is of another {what}: delete it, or give what it was made with.")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """A file that is as it was, or as it should be, and never half."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

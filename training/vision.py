@@ -1,0 +1,87 @@
+"""The small vision model of data/models/tiny-vlm: a LLaVA of 6.6 million parameters that reads drawn pictures.
+
+    python -m training.vision train [--minutes N] [--seed N]   make it; run it again after any stop and it goes on
+    python -m training.vision evaluate [--folder F]            its scores on held-out pictures, beside its opponents
+    python -m training.vision export                           write data/models/tiny-vlm from the finished training
+
+Pictures are drawn as they are needed; nothing is downloaded. Some hours on two cores, minutes on a GPU.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+if not __package__:  # run as a file: python training/vision.py
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from training.export_vision import export  # noqa: E402
+from training.state import ROOT, WORK, read_state, write_whole  # noqa: E402
+from training.vision_measure import measure  # noqa: E402
+from training.vision_run import train  # noqa: E402
+from training.vision_steps import Recipe  # noqa: E402
+
+SHIPPED = ROOT / "data" / "models" / "tiny-vlm"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("train", help="make the model, or go on with it")
+    making.add_argument("--minutes", type=_positive, help="stop and save after so many; the same command goes on")
+    making.add_argument("--processes", type=_whole, default=_cores(), help="one for each core (default: %(default)s)")
+    making.add_argument("--seed", type=int, default=Recipe.seed)
+    making.add_argument("--steps", type=_whole, default=Recipe.steps)
+    scoring = commands.add_parser("evaluate", help="score a finished model, and write scores.json beside it")
+    scoring.add_argument("--folder", type=Path, default=SHIPPED, help="default: data/models/tiny-vlm")
+    scoring.add_argument("--pictures", type=int, default=200, help="held-out pictures for each form of question")
+    scoring.add_argument("--ocr-pictures", type=int, default=60, help="pictures of a kind that OCR with rules reads")
+    writing = commands.add_parser("export", help="write the model of a training as a folder for Transformers")
+    writing.add_argument("--folder", type=Path, default=SHIPPED)
+    writing.add_argument("--seed", type=int, default=0)
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "train":
+        recipe = Recipe(seed=parsed.seed, steps=parsed.steps)
+        seconds = None if parsed.minutes is None else 60 * parsed.minutes
+        if not train(recipe, _folder(recipe.seed), parsed.processes, seconds) and seconds is None:
+            sys.exit(130)
+    elif parsed.command == "evaluate":
+        if not (parsed.folder / "config.json").is_file():
+            parser.error(f"there is no model in {parsed.folder}: write one there, with the command `export`")
+        scores = measure(parsed.folder, parsed.pictures, parsed.ocr_pictures)
+        write_whole(parsed.folder / "scores.json", scores.to_json())
+        print(scores)
+    else:
+        export(read_state(_folder(parsed.seed) / "state.pt"), parsed.folder)
+
+
+def _folder(seed: int) -> Path:
+    return WORK / f"vision-seed{seed}"
+
+
+def _cores() -> int:
+    """How many processes train well: one for each core, as far as a step has pages and scenes for them."""
+    import torch
+
+    if torch.cuda.is_available():
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, Recipe.page_batch, Recipe.batch)
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is no time to train for")
+    return value
+
+
+if __name__ == "__main__":
+    main()
