@@ -146,7 +146,7 @@ class Batches:
         return ids, weights, scene
 
     def _batch(self, rows) -> Batch:
-        longest = max(len(ids) for ids, _, _ in rows)
+        longest = -(-max(len(ids) for ids, _, _ in rows) // 16) * 16  # few lengths: each new one costs a CPU memory
         pad = self.tokenizer.convert_tokens_to_ids(PAD)
         ids = torch.tensor([row + [pad] * (longest - len(row)) for row, _, _ in rows])
         weights = torch.tensor([row + [0.0] * (longest - len(row)) for _, row, _ in rows])
