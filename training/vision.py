@@ -52,7 +52,12 @@ def main(arguments: list[str] | None = None) -> None:
         write_whole(parsed.folder / "scores.json", scores.to_json())
         print(scores)
     else:
-        export(read_state(_folder(parsed.seed) / "state.pt"), parsed.folder)
+        state = read_state(_folder(parsed.seed) / "state.pt")
+        if state["step"] < state["recipe"]["steps"]:
+            print(
+                f"This training stopped at step {state['step']:,}: the model is not what it will be.", file=sys.stderr
+            )
+        export(state, parsed.folder)
 
 
 def _folder(seed: int) -> Path:

@@ -116,7 +116,7 @@ class Batches:
     def _scene(self, step: int, number: int) -> tuple[Scene, Random]:
         chance = Random(f"{self.recipe.seed}:{step}:{number}")
         read = step - self.recipe.pages
-        easy = chance.random() > (read - ALONE) / (self.recipe.easy - ALONE)
+        easy = chance.random() > (read - ALONE) / max(1, self.recipe.easy - ALONE)
         kinds = {kind: weight for kind, (weight, begin) in KINDS.items() if begin <= read}
         kind = chance.choices(list(kinds), list(kinds.values()))[0]
         return draw_scene(kind, f"train:{self.recipe.seed}:{step}:{number}", easy), chance

@@ -85,7 +85,7 @@ def _plot(canvas: Canvas, axis: bool) -> tuple[float, float, float, float]:
     """The room for the data: left, top, right, bottom."""
     style = canvas.style
     top, bottom = _title(canvas) + style.size + 8, SIDE - style.size - 10 + min(style.shift[1], 0)
-    left, right = (38 if axis else 12) + style.shift[0], SIDE - 10 + min(style.shift[0], 0)
+    left, right = (41 if axis else 12) + style.shift[0], SIDE - 10 + min(style.shift[0], 0)
     if axis:
         for value in (0, 50, 100):
             y = bottom - (bottom - top) * value / 100

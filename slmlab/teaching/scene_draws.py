@@ -86,7 +86,7 @@ def labels(chance: Chance, number: int, most: int, pool: tuple[str, ...] = THING
     found: list[str] = []
     while len(found) < number:
         made = word(chance, 1 if most < 3 else 2, most)
-        if made not in found:
+        if made.lower() not in {one.lower() for one in found}:  # a question may be typed without capitals
             found.append(made)
     return found
 
