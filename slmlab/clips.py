@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from warnings import catch_warnings, simplefilter
 
 from slmlab.errors import BadRequest, MissingPackage
-from slmlab.pictures import DAMAGE, MOST_BYTES, MOST_PIXELS, Picture, as_picture, upright
+from slmlab.pictures import DAMAGE, MOST_BYTES, MOST_PIXELS, Picture, as_picture, opened, read_file, upright
 
 FRAMES = 4  # as many as the bundled model was trained on
 MOST_FRAMES = 20_000
@@ -76,18 +75,13 @@ def spread(total: int, count: int) -> tuple[int, ...]:
 
 def _moves(source) -> bool:
     """Whether a source is a file, or the bytes of one, that holds more than one frame."""
-    from PIL import Image
-
     if isinstance(source, str | Path) and str(source).lower().endswith(VIDEOS):
         return True
     whole = isinstance(source, bytes | bytearray)
     if not whole and not isinstance(source, str | Path):
         return False
     try:
-        with catch_warnings():
-            simplefilter("ignore", Image.DecompressionBombWarning)  # as_picture refuses what is too large
-            image = Image.open(BytesIO(source) if whole else Path(source).expanduser())
-        with image:
+        with opened(BytesIO(source) if whole else Path(source).expanduser()) as image:
             return bool(getattr(image, "is_animated", False)) and image.format in ("GIF", "WEBP", "PNG")
     except Exception:  # whatever is wrong with it, as_picture says it with the reader's next step
         return whole and _is_video("", bytes(source))
@@ -96,15 +90,7 @@ def _moves(source) -> bool:
 def _read(source) -> tuple[str, bytes]:
     if not isinstance(source, str | Path):
         raise BadRequest(f"A clip is a path or the bytes of a file, not {type(source).__name__}.")
-    if str(source).startswith(("http://", "https://", "data:")):
-        raise BadRequest("A clip comes from this machine: save it to a file and give its path.")
-    path = Path(source).expanduser()
-    try:
-        if path.stat().st_size > 5 * MOST_BYTES:
-            raise BadRequest(f"{path.name} has {path.stat().st_size:,} bytes; at most {5 * MOST_BYTES:,} are taken.")
-        return path.name, path.read_bytes()
-    except (OSError, ValueError) as fault:  # a path may hold what no path can
-        raise BadRequest(f"The clip {path} can't be read: {getattr(fault, 'strerror', '') or fault}.") from fault
+    return read_file(source, "clip", 5 * MOST_BYTES)
 
 
 def _is_video(name: str, data: bytes) -> bool:

@@ -13,14 +13,13 @@ from slmlab import pinned, weights
 from slmlab.catalog import Card, card, card_of_folder, cards
 from slmlab.engines.batch_model import can_batch
 from slmlab.engines.contract import Engine
+from slmlab.engines.local import SEEING
 from slmlab.engines.quantized import as_dict, in_memory_as, refuse_skipped_experts
 from slmlab.errors import BadRequest, DoesNotFit, SlmLabError, UnknownName, WeightsError
 from slmlab.hardware import Machine, machine, will_it_fit
 
 BUNDLED = "smollm2-135m"
-SEEING = "tiny-vlm"  # answers in place of a model that sees
 MOST_SEATS = 64
-SEES = ("vision", "multimodal")
 ENGINES = {"onnx": ("int8", "int4", "fp32"), "transformers": ("fp32", "bf16")}
 
 
@@ -61,7 +60,7 @@ def load(
     except (DoesNotFit, WeightsError) as fault:
         if not fallback:
             raise
-        other = SEEING if wanted.kind in SEES and SEEING in cards() else BUNDLED
+        other = SEEING if wanted.sees and SEEING in cards() else BUNDLED
         print(f"{other} answers instead of {wanted.id}: {_first_sentence(fault)} To insist: fallback=False.")
         if other == SEEING:
             return _open_shipped(card(other), replace(how, engine=None, precision=None, quantization=None))
@@ -165,7 +164,7 @@ def _why_not(wanted: Card, here: Machine, how: Manner) -> str:
         return f"{wanted.name} has no weights to download: it is a service, not a file."
     if not wanted.native and not wanted.onnx:
         return f"{wanted.name} runs only with code of its own from the hub, which this course never executes."
-    if how.engine == "transformers" and not wanted.native and wanted.kind in SEES:
+    if how.engine == "transformers" and not wanted.native and wanted.sees:
         return pinned.why_not(wanted.id)
     if not _ways(wanted, here, how):
         asked = " ".join(filter(None, (how.engine, how.precision)))
@@ -192,13 +191,13 @@ def _open(chosen: Card, folder: Path, engine: str, precision: str, device: str, 
 
         return BatchedEngine(chosen, folder, precision, seats=how.seats, threads=how.threads)
     if engine == "onnx":
-        if chosen.kind in SEES:
+        if chosen.sees:
             from slmlab.engines.onnx_vision import OnnxVisionEngine as Engine
         else:
             from slmlab.engines.onnx import OnnxEngine as Engine
 
         return Engine(chosen, folder, precision, threads=how.threads)
-    if chosen.kind in SEES:
+    if chosen.sees:
         from slmlab.engines.vision import VisionEngine as Engine
     else:
         from slmlab.engines.transformers import TransformersEngine as Engine

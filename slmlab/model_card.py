@@ -146,6 +146,11 @@ class Card:
         return self.ids.hub
 
     @property
+    def sees(self) -> bool:
+        """Whether pictures may come with a question."""
+        return self.kind in ("vision", "multimodal")
+
+    @property
     def parameters(self) -> int | None:
         """Counted from the configuration; the published figure where no configuration is known."""
         return self.architecture.parameters if self.architecture else self.published.parameters

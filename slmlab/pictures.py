@@ -68,7 +68,8 @@ def as_picture(source) -> Picture:
     if isinstance(source, Picture):
         return source
     if isinstance(source, str | Path):
-        return _from_file(source)
+        name, data = read_file(source, "picture", MOST_BYTES)
+        return _from_bytes(data, name)
     if isinstance(source, bytes | bytearray):
         return _from_bytes(bytes(source), "The picture")
     if hasattr(source, "savefig"):
@@ -138,16 +139,26 @@ def _refuse_huge(image, name: str) -> None:
         raise BadRequest(f"{name} has {image.width:,} x {image.height:,} pixels; at most {MOST_PIXELS:,} are taken.")
 
 
-def _from_file(source: str | Path) -> Picture:
+def read_file(source: str | Path, what: str, most_bytes: int) -> tuple[str, bytes]:
+    """The name and the bytes of a file of this machine that a reader called a picture or a clip."""
     if str(source).startswith(("http://", "https://", "data:")):
-        raise BadRequest("A picture comes from this machine: save it to a file and give its path.")
+        raise BadRequest(f"A {what} comes from this machine: save it to a file and give its path.")
     path = Path(source).expanduser()
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise BadRequest(f"{path.name} has {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are taken.")
-        return _from_bytes(path.read_bytes(), path.name)
+        if path.stat().st_size > most_bytes:
+            raise BadRequest(f"{path.name} has {path.stat().st_size:,} bytes; at most {most_bytes:,} are taken.")
+        return path.name, path.read_bytes()
     except (OSError, ValueError) as fault:  # a path may hold what no path can
-        raise BadRequest(f"The picture {path} can't be read: {getattr(fault, 'strerror', '') or fault}.") from fault
+        raise BadRequest(f"The {what} {path} can't be read: {getattr(fault, 'strerror', '') or fault}.") from fault
+
+
+def opened(file):
+    """A file or a buffer as an image of PIL, not yet read; the limits that are looked at next make its warning idle."""
+    from PIL import Image
+
+    with catch_warnings():
+        simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file)
 
 
 def _from_bytes(data: bytes, name: str) -> Picture:
@@ -157,10 +168,7 @@ def _from_bytes(data: bytes, name: str) -> Picture:
     if len(data) > MOST_BYTES:
         raise BadRequest(f"{name} has {len(data):,} bytes; at most {MOST_BYTES:,} are taken.")
     try:
-        with catch_warnings():
-            simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below says it, and stops it
-            image = Image.open(BytesIO(data))
-        with image:
+        with opened(BytesIO(data)) as image:
             _refuse_huge(image, name)
             if image.format not in KINDS:
                 raise BadRequest(f"{name} is {image.format}. Known: {', '.join(KINDS)}.")

@@ -9,7 +9,7 @@ import torch
 from slmlab.teaching.sparse_training import BEGIN, END, PAD, VOCABULARY, Recipe, new_model
 from slmlab.weights import shipped_hash
 from training.run import folder_of
-from training.state import read_state
+from training.state import model_folder, read_state
 
 SPECIAL = {BEGIN: "<|begin|>", END: "<|end|>", PAD: "<|pad|>"}
 MOST_BYTES = 20_000_000
@@ -33,20 +33,9 @@ def export_one(recipe: Recipe, state_path: Path, target: Path) -> None:
         raise SystemExit(f"{state_path} stopped at step {state['step']:,}: finish it first, with the same command.")
     model = new_model(recipe)
     model.load_state_dict(state["model"])
-    new = target.with_name(target.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)
-    try:
+    with model_folder(target, MOST_BYTES) as new:
         model.to(torch.float16).save_pretrained(new)
         write_tokenizer(new)
-        size = (new / "model.safetensors").stat().st_size
-        if size > MOST_BYTES:
-            raise SystemExit(f"{target.name} has {size:,} bytes, more than the {MOST_BYTES:,} that the course carries.")
-        target.mkdir(parents=True, exist_ok=True)
-        for path in new.iterdir():
-            path.chmod(0o644)  # safetensors writes for its owner alone
-            path.replace(target / path.name)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def write_tokenizer(folder: Path) -> None:

@@ -1,13 +1,12 @@
 """The trained vision model as a folder that Transformers loads with no code of ours: weights in 16 bits, processor."""
 
 import json
-import shutil
-from dataclasses import fields
 from pathlib import Path
 
 import torch
 
 from slmlab.weights import shipped_hash
+from training.state import model_folder
 from training.vision_model import new_model, new_processor
 from training.vision_steps import Recipe
 
@@ -20,27 +19,16 @@ def export(state: dict, target: Path) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    names = {field.name for field in fields(Recipe)}
-    recipe = Recipe(**{name: value for name, value in state["recipe"].items() if name in names})
+    recipe = Recipe(**state["recipe"])
     processor = new_processor()
     model = new_model(processor, recipe.seed, recipe.width, recipe.seeing, recipe.telling)
     model.load_state_dict(state["model"])
     model.config.text_config.max_position_embeddings = CONTEXT
-    new = target.with_name(target.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)
-    try:
+    with model_folder(target, MOST_BYTES) as new:
         model.to(torch.float16).save_pretrained(new)
         processor.save_pretrained(new)
         _name_class(new)
-        size = (new / "model.safetensors").stat().st_size
-        if size > MOST_BYTES:
-            raise SystemExit(f"{target.name} has {size:,} bytes, more than the {MOST_BYTES:,} that the course carries.")
-        target.mkdir(parents=True, exist_ok=True)
-        for path in new.iterdir():
-            path.chmod(0o644)  # safetensors writes for its owner alone
-            path.replace(target / path.name)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    size = (target / "model.safetensors").stat().st_size
     print(f"{target.name}: {size:,} bytes, sha256 {shipped_hash(target)} (for data/models.toml)")
 
 

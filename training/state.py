@@ -1,6 +1,9 @@
 """What a training leaves on disk: a state that is whole or not there, in a folder that one program trains in."""
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -52,6 +55,25 @@ def refuse_other(path: Path, state: dict, **wanted) -> None:
     for what, now in wanted.items():
         if state.get(what, now) != now:
             raise SystemExit(f"{path} is of another {what}: delete it, or give what it was made with.")
+
+
+@contextmanager
+def model_folder(target: Path, most_bytes: int) -> Iterator[Path]:
+    """A folder to write a model into; when it is whole and no larger than that, its files take their place in `target`,
+    and what else is there stays."""
+    new = target.with_name(target.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        yield new
+        size = (new / "model.safetensors").stat().st_size
+        if size > most_bytes:
+            raise SystemExit(f"{target.name} has {size:,} bytes, more than the {most_bytes:,} that the course carries.")
+        target.mkdir(parents=True, exist_ok=True)
+        for path in new.iterdir():
+            path.chmod(0o644)  # safetensors writes for its owner alone
+            path.replace(target / path.name)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def write_whole(path: Path, text: str) -> None:

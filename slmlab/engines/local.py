@@ -150,6 +150,14 @@ class LocalEngine(Engine):
                 "Shorten it, or split it and ask about each part."
             )
 
+    def _refuse_overfull(self, tokens: int, pictures: int) -> None:
+        """Refuse a prompt with pictures in it that the context can't hold."""
+        if tokens >= self.context:
+            raise TooLong(
+                f"The prompt has {tokens:,} tokens, {pictures} pictures among them, and {self.name} holds "
+                f"{self.context:,}, answer included. Show it fewer pictures, or ask about each."
+            )
+
     def _check_same(self, generation: int) -> None:
         self._check_open()
         if generation != self._generation:

@@ -12,7 +12,8 @@ from slmlab.chat import as_messages
 from slmlab.engines.contract import with_images
 from slmlab.engines.onnx import OnnxEngine, OnnxSession
 from slmlab.engines.session import Session, Sight
-from slmlab.errors import BadRequest, TooLong, WeightsError
+from slmlab.errors import BadRequest, WeightsError
+from slmlab.pictures import as_picture
 from slmlab.records import Message, Sampling
 from slmlab.reply import Reply
 
@@ -44,17 +45,15 @@ class OnnxVisionEngine(OnnxEngine):
         pictures = tuple(picture for message in messages for picture in message.images)
         prompt = self.format.prompt(_with_places(messages))
         self._ids_of(prompt)  # refuses what is wrong with the text alone
-        images = self._og.Images.open_bytes(*(_as_png(picture) for picture in pictures))
+        images = self._og.Images.open_bytes(
+            *(as_picture(picture.image).data for picture in pictures)
+        )  # upright, on white
         try:
             inputs = self._processor(prompt, images=images)
         except Exception as fault:  # untyped again: a picture that it can't cut up
             raise BadRequest(f"{self.name} can't take these pictures: {fault}") from fault
         ids = np.asarray(inputs["input_ids"].as_numpy())[0].tolist()
-        if len(ids) >= self.context:
-            raise TooLong(
-                f"The prompt has {len(ids):,} tokens, {len(pictures)} pictures among them, and {self.name} holds "
-                f"{self.context:,}, answer included. Show it fewer pictures, or ask about each."
-            )
+        self._refuse_overfull(len(ids), len(pictures))
         return ids, Sight(pictures, {"inputs": inputs})
 
     def _session(self, capacity: int) -> "OnnxVisionSession":
@@ -93,12 +92,3 @@ def _with_places(messages: Sequence[Message]) -> list[Message]:
             marks += f"{MARK}{number}|>\n"
         found.append(Message(message.role, marks + message.content))
     return found
-
-
-def _as_png(picture) -> bytes:
-    """The picture upright and without transparency, which the runtime's decoder passes over."""
-    from io import BytesIO
-
-    buffer = BytesIO()
-    picture.image.save(buffer, "PNG")
-    return buffer.getvalue()

@@ -14,7 +14,7 @@ from slmlab.clips import as_pictures
 from slmlab.engines.contract import with_images
 from slmlab.engines.session import Sight
 from slmlab.engines.transformers import TransformersEngine
-from slmlab.errors import BadRequest, MissingPackage, TooLong, WeightsError
+from slmlab.errors import BadRequest, MissingPackage, WeightsError
 from slmlab.records import Message
 from slmlab.seeing import Gaze, Seen
 
@@ -99,7 +99,7 @@ class VisionEngine(TransformersEngine):
         if sight is None:
             raise BadRequest("There is no picture to look at: images=[...].")
         written = self._written(messages, answer)
-        self._refuse_overfull(len(ids) + len(written) - 1, sight)  # an answer may fill it to the brim
+        self._refuse_overfull(len(ids) + len(written) - 1, len(sight.pictures))  # an answer may fill it to the brim
         mark = next(found for name in PLACEHOLDERS if (found := getattr(self._model.config, name, None)) is not None)
         if mark in written:
             raise BadRequest("The answer holds the mark that stands for a picture, so it can't be read beside one.")
@@ -151,15 +151,8 @@ class VisionEngine(TransformersEngine):
 
     def _look(self, messages: list[Message]) -> tuple[list[int], Sight]:
         ids, sight = self._ids_and_sight(messages)
-        self._refuse_overfull(len(ids), sight)
+        self._refuse_overfull(len(ids), len(sight.pictures))
         return ids, sight
-
-    def _refuse_overfull(self, tokens: int, sight: Sight) -> None:
-        if tokens >= self.context:
-            raise TooLong(
-                f"The prompt has {tokens:,} tokens, {len(sight.pictures)} pictures among them, and {self.name} holds "
-                f"{self.context:,}, answer included. Show it fewer pictures, or ask about each."
-            )
 
     def _written(self, messages: list[Message], answer: str | None) -> list[int]:
         """The ids of an answer: those that the model writes, or those of the text that is given."""

@@ -81,7 +81,7 @@ class Profile:
         if self.engine.sees and model == self.engine.name:
             return True
         try:
-            return card(model).kind in ("vision", "multimodal")
+            return card(model).sees
         except UnknownName:
             return False
 

@@ -3,12 +3,11 @@
 The truth is what the chart was drawn from, so every answer is marked at once.
 """
 
-from base64 import b64encode
 from dataclasses import replace
 from html import escape
-from io import BytesIO
 
 from slmlab.errors import BadRequest, SlmLabError
+from slmlab.pictures import as_picture
 from slmlab.teaching.canvas import COLOURS, Style
 from slmlab.teaching.drawing import listed
 from slmlab.teaching.live import Live, ipywidgets, paragraph
@@ -96,10 +95,6 @@ def _question(scene: Scene, text: str) -> Question | None:
 
 
 def _image(scene: Scene) -> str:
-    buffer = BytesIO()
-    scene.pictures[0].save(buffer, "PNG")
-    data = b64encode(buffer.getvalue()).decode("ascii")
+    url = as_picture(scene.pictures[0]).data_url
     alt = escape(f"A bar chart: {scene.reading}", quote=True)
-    return (
-        f'<img src="data:image/png;base64,{data}" width="256" height="256" alt="{alt}" style="border: 1px solid #bbb">'
-    )
+    return f'<img src="{url}" width="256" height="256" alt="{alt}" style="border: 1px solid #bbb">'
