@@ -25,6 +25,8 @@ _HOMES = {
     "Sampling": "records",
     "SlmLabError": "errors",
     "as_picture": "pictures",
+    "as_pictures": "clips",
+    "read_text": "ocr",
     "check": "teaching.checks",
     "progress": "teaching.checks",
     "quiz": "teaching.widgets",

@@ -46,7 +46,7 @@ class Report:
         faults = sum(finding.status == "fail" for finding in self.findings)
         warnings = sum(finding.status == "warn" for finding in self.findings)
         if not faults:
-            return "All is well." if not warnings else f"All lessons run; {warnings} to know about."
+            return "All is well." if not warnings else f"Nothing fails; {warnings} to know about."
         return f"{faults} to mend first{f', {warnings} to know about' if warnings else ''}."
 
     def __str__(self):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slmlab import pinned, weights
-from slmlab.catalog import Card, card, card_of_folder, cards
+from slmlab.catalog import Card, card, card_of_folder
 from slmlab.engines.batch_model import can_batch
 from slmlab.engines.contract import Engine
 from slmlab.engines.local import SEEING
@@ -60,7 +60,7 @@ def load(
     except (DoesNotFit, WeightsError) as fault:
         if not fallback:
             raise
-        other = SEEING if wanted.sees and SEEING in cards() else BUNDLED
+        other = SEEING if wanted.sees else BUNDLED
         print(f"{other} answers instead of {wanted.id}: {_first_sentence(fault)} To insist: fallback=False.")
         if other == SEEING:
             return _open_shipped(card(other), replace(how, engine=None, precision=None, quantization=None))

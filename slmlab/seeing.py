@@ -1,6 +1,7 @@
 """What a vision model made of a picture, and where it looked: records. Knows nothing about engines or plotting."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -53,6 +54,10 @@ class Gaze:
     pieces: tuple[str, ...]
     weights: np.ndarray
 
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
     def on(self, token: int, picture: int = 0, layer: int | None = None) -> np.ndarray:
         """The patches that a token of the answer looked at, (rows, columns), over all layers or in one."""
         weights = self._of(token)
@@ -67,16 +72,15 @@ class Gaze:
         """The part of its attention that a token gave to pictures, over all layers and heads."""
         return float(self._of(token).sum((2, 3, 4)).mean())
 
-    def place_of(self, text: str) -> int:
-        """The first token of the answer at which a text begins."""
-        whole = "".join(self.pieces)
-        begin = whole.find(text)
+    def place_of(self, text: str, last: bool = False) -> int:
+        """The token of the answer at which a text begins, the first time or the last."""
+        begin = self.text.rfind(text) if last else self.text.find(text)
         if not text or begin < 0:
-            raise BadRequest(f"{text!r} isn't in the answer {whole!r}.")
+            raise BadRequest(f"{text!r} isn't in the answer {self.text!r}.")
         ends = np.cumsum([len(piece) for piece in self.pieces])
         return int(np.searchsorted(ends, begin, side="right"))
 
     def _of(self, token: int) -> np.ndarray:
-        if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < len(self.pieces):
+        if isinstance(token, bool) or not isinstance(token, Integral) or not 0 <= token < len(self.pieces):
             raise BadRequest(f"There is no token {token!r}: the answer has {len(self.pieces)}, counted from 0.")
         return self.weights[token]

@@ -3,7 +3,7 @@
 import pytest
 
 from slmlab.architecture import Architecture, is_mixture
-from slmlab.catalog import cards
+from slmlab.catalog import cards, data_folder
 from slmlab.errors import BadRequest
 
 NATIVE = [one for one in cards().values() if one.native]
@@ -28,8 +28,13 @@ def real_model(card, layers=None):
     if card.native == "Phi4MultimodalForCausalLM":
         settings["audio_config"] = {"bias_max_distance": SPEECH_BIAS_DISTANCE}
     kind = getattr(transformers, card.native)
+    config = kind.config_class(**settings)
+    if card.native == "LlavaForConditionalGeneration":  # its text model's shape is the card's, the encoder's its own
+        own = kind.config_class.from_pretrained(data_folder() / card.shipped.folder)
+        text = own.text_config.to_dict() | settings
+        config = kind.config_class(vision_config=own.vision_config, text_config=text, tie_word_embeddings=shape.tied)
     with torch.device("meta"):
-        return kind(kind.config_class(**settings))
+        return kind(config)
 
 
 @pytest.mark.parametrize("card", NATIVE, ids=lambda card: card.id)

@@ -27,7 +27,7 @@ def test_the_course_has_all_its_models_and_the_bundled_one_comes_first():
     assert list(cards()) == [
         "smollm2-135m", "phi-3-mini", "phi-3-small", "phi-3-medium", "phi-3.5-mini", "phi-3-vision", "phi-3.5-vision",
         "phi-3.5-moe", "phi-4-mini", "phi-4-multimodal", "mistral-7b", "gpt-4",
-        "tiny-moe", "tiny-dense",
+        "tiny-moe", "tiny-dense", "tiny-vlm",
     ]  # fmt: skip
 
 

@@ -244,6 +244,44 @@ MISTAKES = {
         "hand over both functions": lambda values: values,
         "a pair is wanted": (lambda values: values.astype(np.int8), lambda small: small),
     },
+    "vision-1": {
+        "a patch is a square": lambda width, height, patch: width * height / patch,
+        "so there are 91": lambda width, height, patch: width * height / patch**2,
+        "padded, not dropped": lambda width, height, patch: (width // patch) * (height // patch),
+        "and 144 is right": lambda width, height, patch: width // patch,
+    },
+    "vision-2": {
+        "after the last arrow": lambda reply: tuple(part.strip() for part in reply.partition("=>")[::2]),
+        "not `['HELLO']`": lambda reply: (
+            parts if len(parts := [part.strip() for part in reply.split("=>")]) == 1 else (parts[0], parts[-1])
+        ),
+        "with no arrow all is answer": lambda reply: tuple(
+            part.strip() for part in (reply.split("=>")[0], reply.split("=>")[-1] if "=>" in reply else "")
+        ),
+        "the reading comes before it": lambda reply: (reply.split("=>")[-1].strip(), reply.split("=>")[0].strip()),
+        "both are texts": lambda reply: (reply.split("=>")[0].strip(), None),
+        "spaces at the ends": lambda reply: (reply.split("=>")[0], reply.split("=>")[-1]),
+        "it made `('HELLO', 'HELLO')`": lambda reply: (reply.split("=>")[0].strip(), reply.split("=>")[-1].strip()),
+    },
+    "vision-3": {
+        "the last text of its row": lambda rows, name: next((r[1] for r in rows if r[0] == name and len(r) > 1), ""),
+        "capitals should make no difference": lambda rows, name: next(
+            (row[-1] for row in rows if row[0] == name and len(row) > 1), ""
+        ),
+        "'Corner shop' it gave `'Corner shop'`": lambda rows, name: next(
+            (row[-1] for row in rows if row[0].lower() == name.lower()), ""
+        ),
+        "does it end in `return`": lambda rows, name: None,
+        "'Soap' it gave `'0.00'`": lambda rows, name: next(
+            (row[-1] for row in rows if row[0].lower() == name.lower()), "0.00"
+        ),
+    },
+    "vision-4": {
+        "where nothing fits, that is 0": lambda context, cost, text: (context - text) // cost,
+        "round down": lambda context, cost, text: max(0, (context - text) / cost),
+        "are kept for the question": lambda context, cost, text: context // cost,
+        "and 172 is right": lambda context, cost, text: 0,
+    },
     "moe-1": {
         "a part of everything": lambda total, layers, experts, used, expert: total * used / experts,
         "in every layer": lambda total, layers, experts, used, expert: total - (experts - used) * expert,

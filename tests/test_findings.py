@@ -20,7 +20,7 @@ def test_only_a_failure_makes_a_report_not_ok():
     ("findings", "summary"),
     [
         ((OK,), "All is well."),
-        ((OK, WARN), "All lessons run; 1 to know about."),
+        ((OK, WARN), "Nothing fails; 1 to know about."),
         ((WARN, FAIL), "1 to mend first, 1 to know about."),
         ((FAIL, FAIL), "2 to mend first."),
     ],

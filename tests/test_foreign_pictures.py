@@ -9,7 +9,7 @@ from slmlab.errors import BadRequest
 from slmlab.teaching import scenes
 from slmlab.teaching.canvas import SIDE, Style
 from slmlab.teaching.chart_pictures import Row
-from slmlab.teaching.foreign_pictures import FOREIGN, changed, matplotlib_bars, photographed, shrunk
+from slmlab.teaching.foreign_pictures import LOOKS, changed, matplotlib_bars, photographed, shrunk
 from slmlab.teaching.scene_draws import draw_scene
 from tests.test_canvas import inked, of_colour, pixels
 
@@ -102,8 +102,8 @@ def test_a_share_that_leaves_nothing_or_too_much_is_refused(share):
         shrunk(BARS, share)
 
 
-@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("name", LOOKS)
 def test_each_named_look_takes_a_drawn_scene_and_a_seed(name):
     scene = draw_scene("bars", "held-out:3")
-    foreign = FOREIGN[name](scene, 3)
+    foreign = LOOKS[name](scene, 3)
     assert of(foreign) == of(scene) and (bytes_of(foreign) == bytes_of(scene)) == (name == "as trained")

@@ -165,3 +165,17 @@ def test_it_comes_in_no_other_form(choice):
 def test_it_runs_in_bf16_as_well():
     with slmlab.load("tiny-moe", precision="bf16") as model:
         assert model.routing("abc").experts.shape == (4, 3, 2)
+
+
+@pytest.mark.parametrize("name", ["phi-3-vision", "phi-3.5-vision", "phi-4-multimodal"])
+def test_in_the_place_of_a_model_that_sees_answers_one_that_sees(opened, monkeypatch, capsys, name):
+    laptop(monkeypatch, ram_gb=4)
+    slmlab.load(name, download=False)
+    assert opened[-1][:2] == ("tiny-vlm", "transformers")
+    assert f"tiny-vlm answers instead of {name}: " in capsys.readouterr().out
+
+
+def test_in_the_place_of_a_model_of_text_answers_the_bundled_one(opened, monkeypatch, capsys):
+    laptop(monkeypatch, ram_gb=4)
+    slmlab.load("phi-4-mini", download=False)
+    assert opened[-1][0] == "smollm2-135m" and "smollm2-135m answers instead of phi-4-mini" in capsys.readouterr().out

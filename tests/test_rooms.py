@@ -23,18 +23,20 @@ FLOORS = (
     "hub  machines  teaching.answer_plots teaching.model_plots teaching.expert_plots teaching.routing_plots"
     " teaching.vision_plots"
     " teaching.verdicts_decoding teaching.verdicts_measures teaching.verdicts_endpoints teaching.verdicts_experts"
+    " teaching.verdicts_pictures"
     "  serving.desk serving.process",
     "reading  serving.ollama_wire  engines.writing",
     "pinned  engines.contract  engines.session  engines.batch_model  engines.experts  sources  providers  serving.wire"
     "  teaching.exercises teaching.quizzes teaching.live teaching.domains teaching.training_view"
     "  teaching.vision_scores",
-    "catalog  chat  ocr  sampling  metrics  findings  troubles  engines.quantized  teaching.drawing teaching.answers"
+    "catalog  chat  ocr  sampling  metrics  findings  troubles  engines.quantized  teaching.answers"
     " teaching.progress teaching.sparse_training teaching.scene_draws"
     " teaching.foreign_pictures",
     "model_card  probe  convert  engines.faults  serving.page serving.limits serving.telemetry serving.exchange"
     "  teaching.scenes",
-    "architecture  reply  routing  seeing  clips  teaching.chart_pictures teaching.paper_pictures",
-    "records  tables  pictures  addresses  image_tokens  teaching.canvas",
+    "architecture  reply  routing  seeing  clips  teaching.chart_pictures teaching.paper_pictures teaching.drawing"
+    " teaching.questions",
+    "records  tables  pictures  addresses  image_tokens  teaching.canvas teaching.wordings",
     "errors",
 )
 FLOOR_OF = {room: -number for number, floor in enumerate(FLOORS) for room in floor.split()}

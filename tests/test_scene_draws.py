@@ -14,8 +14,9 @@ import pytest
 from slmlab.errors import UnknownName
 from slmlab.teaching.canvas import COLOURS, SIDE
 from slmlab.teaching.paper_pictures import PLACES
+from slmlab.teaching.questions import ABSENT
 from slmlab.teaching.scene_draws import DAYS, KINDS, MONTHS, Chance, draw_scene, labels, word
-from slmlab.teaching.scenes import ABSENT, WORDINGS
+from slmlab.teaching.wordings import WORDINGS
 from tests.test_canvas import inked, said
 
 ROOT = Path(__file__).resolve().parent.parent

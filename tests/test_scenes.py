@@ -5,11 +5,13 @@ from string import Formatter
 
 import pytest
 
+from slmlab.errors import SlmLabError
 from slmlab.teaching import scenes
 from slmlab.teaching.canvas import SIDE, Style
 from slmlab.teaching.chart_pictures import Row
 from slmlab.teaching.paper_pictures import Shape
-from slmlab.teaching.scenes import WORDINGS, Question, answer_of, reading_of
+from slmlab.teaching.questions import Question, answer_of, found_of, reading_of
+from slmlab.teaching.wordings import WORDINGS
 
 ROWS = [Row("Ann", 40, "red"), Row("Bo", 80, "green"), Row("Cy", 20, "red")]
 LATER = [Row("Ann", 41, "red"), Row("Bo", 8, "green"), Row("Cy", 99, "red")]
@@ -161,23 +163,69 @@ def test_a_reply_comes_apart_into_reading_and_answer(kind):
     for question in scene.questions:
         reply = scene.reply_to(question)
         assert reading_of(reply) == scene.reading and answer_of(reply) == question.answer
+        assert reply == (f"{scene.reading} => {question.reply}" if scene.reading else question.answer)
+
+
+@each_kind
+def test_what_an_answer_is_found_in_is_a_part_of_the_reading_and_tells_it(kind):
+    scene = MADE[kind]
+    parts = re.split(r"[,;:] | ", scene.reading)
+    for question in scene.questions:
+        form = question.form.split("/")[1]
+        assert {*re.split(r"[,;:] | ", question.found)} <= {*parts, ""}, question
+        if question.found and form not in ("compare", "larger", "trend", "count form", "count colour"):
+            assert question.answer in question.found, question
+        if form in ("largest", "smallest", "dearest", "cheapest", "which", "who"):
+            rows = question.found.split(": ")[-1]  # it goes through the rows to the one that is meant
+            assert rows in scene.reading and question.answer in rows.split(", ")[-1], question
+        if kind != "moving" and form in (
+            "value",
+            "colour",
+            "which",
+            "price",
+            "largest",
+            "smallest",
+            "compare",
+            "larger",
+            "who",
+            "total",
+        ):
+            assert question.found and all(value in question.found for value in question.values), question
 
 
 @pytest.mark.parametrize(
-    ("reply", "reading", "answer"),
+    ("reply", "reading", "found", "answer"),
     [
-        ("A red 3 => 3", "A red 3", "3"),
-        ("A red 3 =>  3 \n", "A red 3", "3"),
-        ("3", "", "3"),
-        (" yes ", "", "yes"),
-        ("A 3 =>", "A 3", ""),
-        ("=> 3", "", "3"),
-        ("A => B => C", "A => B", "C"),
-        ("", "", ""),
+        ("A red 3 => 3", "A red 3", "", "3"),
+        ("A red 3 =>  3 \n", "A red 3", "", "3"),
+        ("3", "", "", "3"),
+        (" yes ", "", "", "yes"),
+        ("A 3 =>", "A 3", "", ""),
+        ("=> 3", "", "", "3"),
+        ("A, B => B => C", "A, B", "B", "C"),
+        ("A => B =>  C => D", "A", "B => C", "D"),
+        ("", "", "", ""),
     ],
 )
-def test_whatever_a_model_writes_comes_apart(reply, reading, answer):
-    assert (reading_of(reply), answer_of(reply)) == (reading, answer)
+def test_whatever_a_model_writes_comes_apart(reply, reading, found, answer):
+    assert (reading_of(reply), found_of(reply), answer_of(reply)) == (reading, found, answer)
+
+
+@pytest.mark.parametrize(
+    ("scene", "gone"),
+    [
+        (scenes.bars([Row("A", 5), Row("B", 5), Row("C", 1)]), {("largest", ()), ("compare", ("A", "B"))}),
+        (scenes.bars([Row("A", 5)]), {("compare", ("A", "A"))}),
+        (scenes.line([Row("A", 5), Row("B", 5)]), {("largest", ()), ("smallest", ()), ("trend", ())}),
+        (scenes.pair([Row("A", 5)], [Row("A", 5)]), {("larger", ("A",))}),
+        (scenes.counter([5, 6, 5]), {("trend", ())}),
+        (scenes.receipt([("A", 100), ("B", 100)]), {("dearest", ()), ("cheapest", ())}),
+        (scenes.table(("A", "B"), [("A", 7), ("B", 7)]), {("largest", ()), ("who", ("7",))}),
+    ],
+)
+def test_what_has_no_single_answer_is_not_asked(scene, gone):
+    asked = [(question.form.split("/")[1], question.values) for question in scene.questions]
+    assert asked and not gone & set(asked) and len(set(asked)) == len(asked)
 
 
 def test_a_style_changes_the_look_and_nothing_else():
@@ -185,6 +233,33 @@ def test_a_style_changes_the_look_and_nothing_else():
     for plain, styled in ((MADE["bars"], scenes.bars(ROWS, style)), (MADE["pair"], scenes.pair(ROWS, LATER, style))):
         assert styled.reading == plain.reading and styled.questions == plain.questions
         assert styled.pictures[0].tobytes() != plain.pictures[0].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: scenes.bars([]), "at least one Row"), (lambda: scenes.line([]), "at least one Row"),
+        (lambda: scenes.pie([]), "at least one Row"), (lambda: scenes.pair([], []), "at least one Row"),
+        (lambda: scenes.receipt([]), "pair of a name and its price"), (lambda: scenes.text([]), "line of text"),
+        (lambda: scenes.table(("A", "B"), []), "pair of a name"), (lambda: scenes.shapes([]), "at least one Shape"),
+        (lambda: scenes.counter([]), "at least one number"),
+        (lambda: scenes.moving(Shape("circle", "red", 0), []), "at least one place"),
+        (lambda: scenes.bars([Row("A", 3), Row("A", 4)]), "comes twice: A, A"),
+        (lambda: scenes.receipt([("A", 100), ("A", 200)]), "comes twice: A, A"),
+        (lambda: scenes.table(("A", "B"), [("A", 1), ("A", 2)]), "comes twice: A, A"),
+        (lambda: scenes.pair([Row("A", 3)], [Row("B", 4)]), "the same labels"),
+        (lambda: scenes.bars([Row("A", 101)], printed=False), "101 is above the axis"),
+        (lambda: scenes.line([Row("A", 101)], printed=False), "101 is above the axis"),
+        (lambda: scenes.pie([Row("A", 0)]), "nothing but zeros"),
+        (lambda: Row("A", -1), "from 0 on"), (lambda: Row("A", 2.5), "whole number"), (lambda: Row("", 2), "a label"),
+        (lambda: Row("A", True), "whole number"), (lambda: Row("A", 2, "teal"), "No colour 'teal'"),
+        (lambda: Shape("star", "red", 0), "No shape 'star'"), (lambda: Shape("circle", "rad", 0), "red"),
+        (lambda: Shape("circle", "red", 9), "No place 9"), (lambda: Shape("circle", "red", "top"), "No place 'top'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_drawn_or_asked_about_is_refused(make, words):
+    with pytest.raises(SlmLabError, match=words):
+        make()
 
 
 def test_values_are_filled_in_as_they_are():

@@ -105,7 +105,8 @@ def test_a_text_begins_in_the_token_that_holds_its_first_letter(text, place):
 
 
 def test_the_first_of_several_places_is_found():
-    assert gaze(("a", "b", "a", "b")).place_of("b") == 1
+    found = gaze(("a", "b", "a", "b"))
+    assert found.place_of("b") == 1 and found.place_of("b", last=True) == 3 and found.text == "abab"
 
 
 def test_a_token_without_letters_holds_no_beginning():

@@ -106,6 +106,14 @@ def test_one_part_may_be_given_as_it_is_and_all_layers_are_the_mean(gaze):
     assert len(ax.images) == 1 and "all layers" in plots.caption(ax)
 
 
+def test_of_what_is_written_twice_the_last_time_can_be_drawn():
+    weights = np.zeros((3, 1, 1, 1, 2, 2))
+    weights[0, ..., 0, 1] = weights[2, ..., 1, 0] = 0.5
+    twice = Gaze("tiny", (as_picture(BARS.pictures[0]),), ("7", " => ", "7"), weights)
+    assert brightest(plots.plot_gaze(twice, "7").images[0]) == (0, 1)
+    assert brightest(plots.plot_gaze(twice, "7", last=True).images[0]) == (1, 0)
+
+
 def test_a_picture_that_nobody_looked_at_stays_dark(gaze):
     ax = plots.plot_gaze(gaze, "Bo", picture=1)
     assert np.asarray(ax.images[0].get_array()).max() <= 0.25 + 1e-6

@@ -6,7 +6,16 @@ from dataclasses import replace
 import pytest
 
 from slmlab.errors import SlmLabError
-from slmlab.teaching.vision_scores import GATE, FormScore, Share, VisionScores, count, letters_wrong, vision_scores
+from slmlab.teaching.vision_scores import (
+    GATE,
+    FormScore,
+    LookScore,
+    Share,
+    VisionScores,
+    count,
+    letters_wrong,
+    vision_scores,
+)
 
 SCORES = VisionScores(
     forms=(
@@ -15,7 +24,8 @@ SCORES = VisionScores(
     ),
     readings={"bars": Share(150, 400), "heights": Share(7, 400)},
     letters_wrong={"the model": 0.0125, "OCR": 0.2},
-    notes={"pictures": 200, "foreign": {"half the size": {"answers": [3, 200]}}},
+    looks=(LookScore("half the size", Share(3, 200), Share(0, 200)),),
+    notes={"pictures": 200, "ocr_pictures": 60},
 )
 
 

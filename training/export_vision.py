@@ -8,7 +8,7 @@ import torch
 from slmlab.weights import shipped_hash
 from training.state import model_folder
 from training.vision_model import new_model, new_processor
-from training.vision_steps import Recipe
+from training.vision_recipe import Recipe
 
 MOST_BYTES = 25_000_000
 CONTEXT = 1024  # trained on up to four pictures and some 130 tokens of text, about 720

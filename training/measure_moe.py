@@ -22,7 +22,7 @@ from slmlab.teaching.sparse_training import Recipe
 from training.corpus import corpus
 from training.export_moe import export_one
 from training.run import folder_of
-from training.state import read_state, write_whole
+from training.state import read_state, write_between, write_whole
 
 TEXTS, ABLATION_TEXTS, LENGTH = 60, 8, 256
 MARK, END_MARK = "<!-- measures: written by python -m training.moe measure -->", "<!-- end of measures -->"
@@ -53,9 +53,7 @@ def measure_all(work: Path, target: Path) -> None:
 
 def write_tables(card: Path, found: dict) -> None:
     """Put the tables of the measures into a model card, between its two marks."""
-    before, rest = card.read_text(encoding="utf-8").split(MARK)
-    after = rest.split(END_MARK)[1]
-    write_whole(card, f"{before}{MARK}\n{tables(found)}\n{END_MARK}{after}")
+    write_between(card, MARK, END_MARK, tables(found))
 
 
 def tables(found: dict) -> str:

@@ -6,7 +6,8 @@ The rules are as good as its author could make them from text and places alone; 
 import re
 
 from slmlab.ocr import Line, Page, read_text
-from slmlab.teaching.scenes import Question, Scene
+from slmlab.teaching.canvas import SIDE
+from slmlab.teaching.questions import ABSENT, Question, Scene
 
 NUMBER = re.compile(r"^\d+(\.\d+)?%?$")
 
@@ -26,7 +27,17 @@ def answer(scene: Scene, pages: list[Page], question: Question) -> str | None:
         return _about_values(form, _columns(pages[0]), question.values)
     if kind == "pie":
         return _about_values(form, _by_rows(pages[0], heads=False), question.values)
-    return None  # heights, curves, wedges, shapes, movement: there is no text that says it
+    if kind in ("heights", "curve", "wedges"):
+        return _about_names(form, _names(pages[0], kind), question.values)
+    return str(len(pages)) if form == "frames" else None  # of shapes and movement there is no text
+
+
+def has_rule(question: Question) -> bool:
+    """Whether text and places can tell the answer: not what is a colour, a height, a shape or a movement."""
+    kind, form = question.form.split("/")
+    if kind in ("heights", "curve", "wedges"):
+        return form == "count" or (form == "value" and question.answer == ABSENT)
+    return kind != "shapes" and form not in ("colour", "which") and (kind != "moving" or form == "frames")
 
 
 def pages_of(scene: Scene) -> list[Page]:
@@ -68,6 +79,22 @@ def _columns(page: Page) -> list[tuple[str, str]]:
     return pairs
 
 
+def _names(page: Page, kind: str) -> list[str]:
+    """The labels of a chart without values: the lowest row of words, or what stands in a pie's legend."""
+    words = [line for line in _split(page) if not NUMBER.match(line.text)]
+    if kind == "wedges":
+        return [line.text for line in words if line.middle[0] < SIDE * 0.75 and line.middle[1] > SIDE / 2]
+    floor = max((line.middle[1] for line in words), default=0)
+    return [line.text for line in words if line.middle[1] > floor - 8]
+
+
+def _about_names(form: str, names: list[str], values: tuple[str, ...]) -> str | None:
+    """A count, or that something isn't there: all that labels alone can tell."""
+    if form == "count":
+        return str(len(names))
+    return ABSENT if form == "value" and values[0] not in names else None
+
+
 def _by_rows(page: Page, heads: bool) -> list[tuple[str, str]]:
     """First and last piece of each row that has both."""
     rows = [row for row in page.rows if len(row) > 1][1 if heads else 0 :]
@@ -86,7 +113,7 @@ def _about_values(form: str, pairs: list[tuple[str, str]], values: tuple[str, ..
     if form == "count":
         return str(len(known))
     if form == "value":
-        return known.get(values[0], "not there")
+        return known.get(values[0], ABSENT)
     if not known or form in ("colour", "which"):
         return None
     ordered = sorted(known, key=lambda label: _value(known[label]))
@@ -107,7 +134,7 @@ def _about_rows(form: str, pairs: list[tuple[str, str]], values: tuple[str, ...]
     if form == "count":
         return str(len(items))
     if form in ("price", "value"):
-        return items.get(values[0], "not there")
+        return items.get(values[0], ABSENT)
     if form == "who":
         return next((name for name, number in items.items() if number == values[0]), None)
     ordered = sorted(items, key=lambda name: _value(items[name]))
@@ -116,7 +143,7 @@ def _about_rows(form: str, pairs: list[tuple[str, str]], values: tuple[str, ...]
 
 def _about_pair(form: str, pictures: list[dict[str, str]], values: tuple[str, ...]) -> str | None:
     if form == "value":
-        return pictures[int(values[1]) - 1].get(values[0], "not there")
+        return pictures[int(values[1]) - 1].get(values[0], ABSENT)
     first, second = (_value(picture.get(values[0], "")) for picture in pictures)
     return "1" if first > second else "2"
 

@@ -16,10 +16,11 @@ if not __package__:  # run as a file: python training/vision.py
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from training.export_vision import export  # noqa: E402
-from training.state import ROOT, WORK, read_state, write_whole  # noqa: E402
+from training.state import ROOT, WORK, read_state, write_between, write_whole  # noqa: E402
+from training.vision_card import END_MARK, MARK, tables  # noqa: E402
 from training.vision_measure import measure  # noqa: E402
+from training.vision_recipe import Recipe  # noqa: E402
 from training.vision_run import train  # noqa: E402
-from training.vision_steps import Recipe  # noqa: E402
 
 SHIPPED = ROOT / "data" / "models" / "tiny-vlm"
 
@@ -48,8 +49,11 @@ def main(arguments: list[str] | None = None) -> None:
     elif parsed.command == "evaluate":
         if not (parsed.folder / "config.json").is_file():
             parser.error(f"there is no model in {parsed.folder}: write one there, with the command `export`")
-        scores = measure(parsed.folder, parsed.pictures, parsed.ocr_pictures)
+        scores = measure(parsed.folder, parsed.pictures, parsed.ocr_pictures, processes=_cores())
         write_whole(parsed.folder / "scores.json", scores.to_json())
+        card = parsed.folder / "README.md"
+        if card.is_file() and MARK in card.read_text(encoding="utf-8"):
+            write_between(card, MARK, END_MARK, tables(scores))
         print(scores)
     else:
         state = read_state(_folder(parsed.seed) / "state.pt")

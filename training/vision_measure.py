@@ -5,53 +5,50 @@ The model is loaded as anyone would load it, by AutoProcessor and AutoModelForIm
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 
 import torch
 
 from slmlab.teaching.canvas import Canvas
-from slmlab.teaching.foreign_pictures import matplotlib_bars, photographed, shrunk
+from slmlab.teaching.foreign_pictures import LOOKS
+from slmlab.teaching.questions import ABSENT, Question, Scene, answer_of, reading_of
 from slmlab.teaching.scene_draws import KINDS, draw_scene
-from slmlab.teaching.scenes import ABSENT, WORDINGS, Question, Scene, answer_of, reading_of
-from slmlab.teaching.vision_scores import FormScore, Share, VisionScores, count, letters_wrong
+from slmlab.teaching.vision_scores import FormScore, LookScore, Share, VisionScores, count, letters_wrong
+from slmlab.teaching.wordings import WORDINGS
 from training import ocr_rules
+from training.vision_run import keep_to_a_core
 
 HELD_OUT = "held-out"
 GUESSED = ("heights", "curve", "wedges")  # values that are read off a height or an angle
 BATCH = 32
+BLANKED = 4  # of so many questions one is asked again with its pictures blanked
 
 
 class Asked:
     """The model, and answers to many questions in few passes."""
 
-    def __init__(self, folder: Path, threads: int | None = None):
+    def __init__(self, folder: Path):
         from transformers import AutoModelForImageTextToText, AutoProcessor
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        if threads:
-            torch.set_num_threads(threads)
         self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
         self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model.to(self.device).eval()
 
-    def replies(self, asked: list[tuple[list, str]], tell: str = "") -> list[str]:
+    def replies(self, asked: list[tuple[list, str]]) -> list[str]:
         """A reply to each (pictures, question), in their order."""
         order = sorted(range(len(asked)), key=lambda at: (len(asked[at][0]), len(asked[at][1])))
         found: dict[int, str] = {}
-        begun = perf_counter()
         for start in range(0, len(order), BATCH):
             some = order[start : start + BATCH]
             found.update(zip(some, self._batch([asked[at] for at in some]), strict=True))
-            if tell:
-                print(
-                    f"  {tell}: {len(found):,} of {len(order):,}, {perf_counter() - begun:.0f} s ", end="\r", flush=True
-                )
-        if tell:
-            print()
         return [found[at] for at in range(len(asked))]
 
     @torch.inference_mode()
@@ -59,7 +56,7 @@ class Asked:
         texts = [self._prompt(len(pictures), question) for pictures, question in asked]
         images = [picture for pictures, _ in asked for picture in pictures]
         inputs = self.processor(text=texts, images=images, padding=True, return_tensors="pt").to(self.device)
-        made = self.model.generate(**inputs, do_sample=False, max_new_tokens=110)
+        made = self.model.generate(**inputs, do_sample=False, max_new_tokens=160)
         return self.processor.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
     def _prompt(self, pictures: int, question: str) -> str:
@@ -67,37 +64,85 @@ class Asked:
         return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
 
 
-def measure(folder: Path, pictures: int, ocr_pictures: int, kinds=KINDS, threads: int | None = None) -> VisionScores:
-    """Every form of the kinds: `pictures` questions each, on pictures that no training saw."""
-    asked, forms, readings, wrong = Asked(folder, threads), [], {}, {}
-    for kind in kinds:
-        rows = list(_rows(kind, pictures))
-        replies = asked.replies([(scene.pictures, question.text) for scene, question in rows], tell=kind)
-        half = [(_blank(scene), question.text) for scene, question in rows[::2]]
-        blank = dict(zip(range(0, len(rows), 2), asked.replies(half, tell=f"{kind}, blanked"), strict=True))
-        rules = _ocr(kind, ocr_pictures)
-        readings[kind] = _readings(rows, replies)
-        if kind == "text":
-            wrong["the model"] = letters_wrong([q.answer for _, q in rows], [answer_of(reply) for reply in replies])
-            wrong["OCR"] = rules.pop("letters wrong")
-        for form in dict.fromkeys(_form(question) for _, question in rows):
-            forms.append(_score(form, rows, replies, blank, rules.get(form)))
-            print(f"  {form:22} {forms[-1].model}")
-    notes = {"pictures": pictures, "ocr_pictures": ocr_pictures, "foreign": _foreign(asked, pictures)}
-    return VisionScores(tuple(forms), readings, wrong, notes)
+def measure(folder: Path, pictures: int, ocr_pictures: int, kinds=KINDS, processes: int = 1) -> VisionScores:
+    """Every form of the kinds: `pictures` questions each, on pictures that no training saw. Each process works with one
+    thread, on a core of its own."""
+    told, spawn = {}, get_context("spawn")
+    cores = spawn.Queue()
+    for core in range(processes):
+        cores.put(core)
+    with ProcessPoolExecutor(processes, spawn, _settle, (cores,)) as pool:
+        try:
+            pool.submit(_ocr, "text", 1).result()  # is there the tool?
+            work = {pool.submit(_of_kind, folder, kind, pictures): kind for kind in kinds}
+            work |= {pool.submit(_of_look, folder, look, pictures): f"look {look}" for look in LOOKS}
+            work |= {pool.submit(_ocr, kind, ocr_pictures): f"ocr {kind}" for kind in kinds}
+            begun = perf_counter()
+            for number, done in enumerate(as_completed(work), start=1):
+                told[work[done]] = done.result()
+                print(f"  {number} of {len(work)}: {work[done]}, {perf_counter() - begun:.0f} s", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return _gathered(told, kinds, {"pictures": pictures, "ocr_pictures": ocr_pictures})
 
 
-def _score(form: str, rows, replies: list[str], blank: dict[int, str], rules: Share | None) -> FormScore:
-    """One form's score out of a kind's questions and replies; `blank` has some replies to empty pictures."""
+def _settle(cores) -> None:
+    """A process of its own core and one thread."""
+    keep_to_a_core(cores.get())
+    torch.set_num_threads(1)
+
+
+_asked = cache(Asked)  # one a process
+
+
+def _of_kind(folder: Path, kind: str, pictures: int) -> tuple[list[FormScore], Share, float]:
+    """The forms of a kind; its whole readings; of all letters of its answers, those that are wrong."""
+    rows = list(_rows(kind, pictures))
+    some = _some_of_each_form(rows)
+    replies = _asked(folder).replies([(scene.pictures, question.text) for scene, question in rows])
+    blanked = _asked(folder).replies([(_blank(rows[at][0]), rows[at][1].text) for at in some])
+    blank = dict(zip(some, blanked, strict=True))
+    forms = [_score(form, rows, replies, blank) for form in dict.fromkeys(_form(question) for _, question in rows)]
+    wrong = letters_wrong([question.answer for _, question in rows], [answer_of(reply) for reply in replies])
+    return forms, _readings(rows, replies), wrong
+
+
+def _of_look(folder: Path, look: str, pictures: int) -> LookScore:
+    """Bar charts of the same kind in another look: one question a picture, all forms mixed."""
+    scenes = [draw_scene("bars", f"{HELD_OUT}:{number}") for number in range(pictures)]
+    rows = [(LOOKS[look](scene, number), scene.questions[0]) for number, scene in enumerate(scenes)]
+    replies = _asked(folder).replies([(scene.pictures, question.text) for scene, question in rows])
+    answers = count(_right(question, reply) for (_, question), reply in zip(rows, replies, strict=True))
+    return LookScore(look, answers, _readings(rows, replies))
+
+
+def _gathered(told: dict, kinds, notes: dict) -> VisionScores:
+    rules = {form: share for kind in kinds for form, share in told[f"ocr {kind}"].items()}
+    wrong = {"the model": told["text"][2], "OCR": rules["letters wrong"]} if "text" in kinds else {}
+    forms = [replace(one, ocr=rules.get(one.form)) for kind in kinds for one in told[kind][0]]
+    readings = {kind: told[kind][1] for kind in kinds if kind != "text"}  # of text the answer is the reading
+    return VisionScores(tuple(forms), readings, wrong, tuple(told[f"look {look}"] for look in LOOKS), notes)
+
+
+def _score(form: str, rows, replies: list[str], blank: dict[int, str]) -> FormScore:
+    """One form's score out of a kind's questions and replies, before OCR's; `blank` has some replies to empty
+    pictures."""
     places = [at for at, (_, question) in enumerate(rows) if _form(question) == form]
     guessed = form.endswith("/value") and form.split("/")[0] in GUESSED
     return FormScore(
-        form, WORDINGS[rows[places[0]][1].form][0].format("...", "..."),
+        form, _wording(form, rows[places[0]][1]),
         model=count(_right(rows[at][1], replies[at]) for at in places),
         near=count(_near(rows[at][1], replies[at]) for at in places) if guessed else None,
         blank=count(_right(rows[at][1], blank[at]) for at in places if at in blank),
-        commonest=_commonest(rows[at][1] for at in places), ocr=rules,
+        commonest=None if form.endswith("/absent") else _commonest(rows[at][1] for at in places), ocr=None,
     )  # fmt: skip
+
+
+def _wording(form: str, question: Question) -> str:
+    if form.endswith("/absent"):
+        return "a value, colour or price of what isn't there"
+    return WORDINGS[question.form][0].format("...", "...")
 
 
 def _form(question: Question) -> str:
@@ -119,6 +164,14 @@ def _rows(kind: str, wanted: int, most: int = 5) -> Iterator[tuple[Scene, Questi
                 yield scene, question
 
 
+def _some_of_each_form(rows) -> list[int]:
+    """The places of every fourth question of each form."""
+    places: dict[str, list[int]] = {}
+    for at, (_, question) in enumerate(rows):
+        places.setdefault(_form(question), []).append(at)
+    return [at for of_form in places.values() for at in of_form[::BLANKED]]
+
+
 def _right(question: Question, reply: str) -> bool:
     return answer_of(reply) == question.answer
 
@@ -129,7 +182,9 @@ def _near(question: Question, reply: str) -> bool:
 
 
 def _readings(rows, replies) -> Share:
-    return count(reading_of(reply) == scene.reading for (scene, _), reply in zip(rows, replies, strict=True))
+    """Whole readings that are exact, one for each picture: they don't depend on the question much."""
+    first = {id(scene): (scene, reply) for (scene, _), reply in reversed(list(zip(rows, replies, strict=True)))}
+    return count(reading_of(reply) == scene.reading for scene, reply in first.values())
 
 
 def _commonest(questions) -> Share:
@@ -147,50 +202,19 @@ def _ocr(kind: str, pictures: int) -> dict:
     """OCR and rules on held-out pictures, every form once a picture; 'letters wrong' for plain text."""
     verdicts: dict[str, list[bool]] = {}
     truths, said = [], []
-    for number in range(pictures):
+    for number in range(pictures if kind != "shapes" else 0):
         scene = draw_scene(kind, f"{HELD_OUT}:{number}")
-        if kind in (*GUESSED, "shapes", "moving"):
-            break
         pages, seen = ocr_rules.pages_of(scene), set()
         for question in scene.questions:
             if _form(question) in seen:
                 continue
             seen.add(_form(question))
+            if not ocr_rules.has_rule(question):
+                continue
             given = ocr_rules.answer(scene, pages, question)
-            if given is not None or question.form.split("/")[1] not in ("colour", "which"):
-                verdicts.setdefault(_form(question), []).append(given == question.answer)
+            verdicts.setdefault(_form(question), []).append(given == question.answer)
             if kind == "text":
                 truths.append(question.answer)
                 said.append(given or "")
-        print(f"  {kind}, OCR: {number + 1} of {pictures} ", end="\r", flush=True)
     found: dict = {form: count(rows) for form, rows in verdicts.items()}
     return found | ({"letters wrong": letters_wrong(truths, said)} if kind == "text" else {})
-
-
-def _foreign(asked: Asked, pictures: int) -> dict[str, dict]:
-    """Bar charts of the same kind in other looks: exact answers to one question a picture, all forms mixed."""
-    ways = {
-        "as trained": lambda scene, number: scene,
-        "drawn by matplotlib": lambda scene, number: matplotlib_bars(_rows_of(scene)),
-        "three quarters of the size": lambda scene, number: shrunk(scene, 0.75),
-        "half the size": lambda scene, number: shrunk(scene, 0.5),
-        "photographed": lambda scene, number: photographed(scene, number),
-    }
-    found = {}
-    for name, change in ways.items():
-        scenes = [draw_scene("bars", f"{HELD_OUT}:{number}") for number in range(pictures)]
-        rows = [(change(scene, number), scene.questions[0]) for number, scene in enumerate(scenes)]
-        replies = asked.replies([(scene.pictures, question.text) for scene, question in rows], tell=name)
-        right = count(_right(question, reply) for (_, question), reply in zip(rows, replies, strict=True))
-        read = _readings(rows, replies)
-        found[name] = {"answers": [right.right, right.asked], "readings": [read.right, read.asked]}
-        print(f"  {name:28} answers {right}, whole readings {read}")
-    return found
-
-
-def _rows_of(scene: Scene):
-    """The rows that a bar chart was drawn from, out of its reading."""
-    from slmlab.teaching.chart_pictures import Row
-
-    parts = [part.rsplit(" ", 2) for part in scene.reading.split(", ")]
-    return [Row(label, int(value), colour) for label, colour, value in parts]

@@ -8,8 +8,9 @@ import re
 import torch
 
 from slmlab.teaching.canvas import COLOURS, SIDE
-from slmlab.teaching.paper_pictures import PLACES
-from slmlab.teaching.scenes import ABSENT, FORMS_OF_SHAPES, WORDINGS
+from slmlab.teaching.paper_pictures import FORMS_OF_SHAPES, PLACES
+from slmlab.teaching.questions import ABSENT
+from slmlab.teaching.wordings import WORDINGS
 
 PATCH = 16
 END, PAD = "<|end|>", "<|endoftext|>"
@@ -104,5 +105,5 @@ def new_model(processor, seed: int = 0, width: int = 256, seeing: int = 4, telli
         projector_hidden_act="gelu", tie_word_embeddings=True,
     )  # fmt: skip
     model = LlavaForConditionalGeneration._from_config(config, attn_implementation="eager", dtype=torch.float32)
-    model.generation_config = GenerationConfig(eos_token_id=[end, pad], pad_token_id=pad, max_new_tokens=96)
+    model.generation_config = GenerationConfig(eos_token_id=[end, pad], pad_token_id=pad, max_new_tokens=160)
     return model

@@ -14,7 +14,8 @@ from time import perf_counter
 import torch
 
 from training.state import lock, read_state, refuse_other, save_state
-from training.vision_steps import Recipe, VisionTraining
+from training.vision_recipe import Recipe
+from training.vision_steps import VisionTraining
 
 SAVE_EVERY, TELL_EVERY = 100, 10
 
@@ -65,7 +66,7 @@ def _process(part: int, parts: int, recipe: Recipe, folder: Path, meeting: Path,
     device, add_up = "cuda" if torch.cuda.is_available() else "cpu", None
     if parts > 1:
         torch.set_num_threads(1)
-        _keep_to_a_core(part)
+        keep_to_a_core(part)
         torch.distributed.init_process_group("gloo", init_method=meeting.as_uri(), rank=part, world_size=parts)
         add_up = torch.distributed.all_reduce
     try:
@@ -91,7 +92,7 @@ def _process(part: int, parts: int, recipe: Recipe, folder: Path, meeting: Path,
             torch.distributed.destroy_process_group()
 
 
-def _keep_to_a_core(part: int) -> None:
+def keep_to_a_core(part: int) -> None:
     """Each process on a core of its own, where the system lets it: two on one core halve the speed of both."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
@@ -127,7 +128,8 @@ def _save(training: VisionTraining, path: Path, seconds: float) -> None:
 
 def _tell(training: VisionTraining, told: dict[str, float], seconds: float) -> None:
     recipe, step = training.recipe, training.step
-    stage = "pages" if step <= recipe.pages else f"loss {told['loss']:.3f} · {told['right']:.1%} of the letters right"
+    right = f"{told['right']:.1%} of the letters right, {told['found']:.1%} without a picture"
+    stage = "pages" if step <= recipe.pages else f"loss {told['loss']:.3f} · {right}"
     print(
         f"step {step:,} of {recipe.steps:,} · {stage} · helper {told['helper']:.3f} · {seconds / 60:.1f} min ",
         end="\r" if sys.stdout.isatty() else "\n", flush=True,

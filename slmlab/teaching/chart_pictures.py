@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
-from slmlab.teaching.canvas import SIDE, Canvas, Style
+from slmlab.errors import BadRequest
+from slmlab.teaching.canvas import SIDE, Canvas, Style, known_colour
+
+HIGHEST = 100  # the top of an axis
 
 
 @dataclass(frozen=True)
@@ -14,12 +18,17 @@ class Row:
     value: int
     colour: str = "blue"
 
+    def __post_init__(self):
+        known_colour(self.colour)
+        if not self.label or isinstance(self.value, bool) or not isinstance(self.value, Integral) or self.value < 0:
+            raise BadRequest(f"Row({self.label!r}, {self.value!r}): a label, and a whole number from 0 on.")
+
 
 def draw_bars(rows: Sequence[Row], style: Style, printed: bool = True) -> Canvas:
     """Bars side by side. Without printed values an axis from 0 to 100 stands beside them."""
     canvas = Canvas(style)
     left, top, right, bottom = _plot(canvas, axis=not printed)
-    most = max(max(row.value for row in rows), 1) if printed else 100
+    most = _top(rows, printed)
     step = (right - left) / len(rows)
     for number, row in enumerate(rows):
         middle, half = left + step * (number + 0.5), step * style.fill / 2
@@ -35,7 +44,7 @@ def draw_line(rows: Sequence[Row], style: Style, printed: bool = True) -> Canvas
     """Points joined by a line, the first row's colour. Without printed values an axis from 0 to 100."""
     canvas = Canvas(style)
     left, top, right, bottom = _plot(canvas, axis=not printed)
-    most = max(max(row.value for row in rows), 1) if printed else 100
+    most = _top(rows, printed)
     step, colour = (right - left) / len(rows), style.rgb(rows[0].colour)
     places = [
         (left + step * (number + 0.5), bottom - (bottom - top) * row.value / most) for number, row in enumerate(rows)
@@ -60,6 +69,8 @@ def draw_pie(rows: Sequence[Row], style: Style, printed: str = "legend") -> Canv
     radius = min((SIDE - top - tall - 12) / 2, 52)
     x, y = SIDE / 2 + style.shift[0], top + radius + 3
     whole, angle = sum(row.value for row in rows), -90.0
+    if not whole:
+        raise BadRequest("A pie of nothing but zeros has no slices.")
     for row in rows:
         wide = 360 * row.value / whole
         box = (x - radius, y - radius, x + radius, y + radius)
@@ -81,14 +92,22 @@ def draw_pie(rows: Sequence[Row], style: Style, printed: str = "legend") -> Canv
     return canvas
 
 
+def _top(rows: Sequence[Row], printed: bool) -> int:
+    """The value at the top of the plot."""
+    most = max(row.value for row in rows)
+    if not printed and most > HIGHEST:
+        raise BadRequest(f"{most} is above the axis, which ends at {HIGHEST}. Print the values, or keep below.")
+    return max(most, 1) if printed else HIGHEST
+
+
 def _plot(canvas: Canvas, axis: bool) -> tuple[float, float, float, float]:
     """The room for the data: left, top, right, bottom."""
     style = canvas.style
     top, bottom = _title(canvas) + style.size + 8, SIDE - style.size - 10 + min(style.shift[1], 0)
     left, right = (41 if axis else 12) + style.shift[0], SIDE - 10 + min(style.shift[0], 0)
     if axis:
-        for value in (0, 50, 100):
-            y = bottom - (bottom - top) * value / 100
+        for value in (0, HIGHEST // 2, HIGHEST):
+            y = bottom - (bottom - top) * value / HIGHEST
             canvas.write(str(value), left - 6, y, "rm", min(style.size, 14))
             canvas.draw.line((left - 3, y, left, y), fill=style.ink)
     if style.grid:

@@ -11,7 +11,8 @@ from slmlab.pictures import as_picture
 from slmlab.teaching.canvas import COLOURS, Style
 from slmlab.teaching.drawing import listed
 from slmlab.teaching.live import Live, ipywidgets, paragraph
-from slmlab.teaching.scenes import Question, Scene, answer_of, bars, reading_of
+from slmlab.teaching.questions import Question, Scene, answer_of, found_of, reading_of
+from slmlab.teaching.scenes import bars
 
 _MOST = 5  # bars that are still read well at this size
 
@@ -64,13 +65,23 @@ class ChartBox(Live):
         lines = [
             f"It reads: {read or '(nothing)'}",
             f"Drawn:    {self.scene.reading}",
+            *([f"It finds: {found}"] if (found := found_of(self.reply)) else []),
             f"It answers: {answer_of(self.reply)}",
         ]
         known = _question(self.scene, self.question.value)
         if known is None:
-            return "\n".join([*lines, "(No form of question that it was taught, so nobody marks it.)"])
-        right = answer_of(self.reply) == known.answer
-        return "\n".join([*lines, "\N{CHECK MARK} right" if right else f"\N{BALLOT X} it is {known.answer}"])
+            return "\n".join(
+                [
+                    *lines,
+                    "(Not taught, or without a single answer here: nobody marks it.)",
+                ]
+            )
+        said = answer_of(self.reply)
+        if said == known.answer:
+            return "\n".join([*lines, "\N{CHECK MARK} right"])
+        near = not self.printed.value and said.isdecimal() and known.answer.isdecimal()
+        away = f", {abs(int(said) - int(known.answer))} away" if near else ""
+        return "\n".join([*lines, f"\N{BALLOT X} it is {known.answer}{away}"])
 
     def static_text(self) -> str:
         return f"{self.question.value}\n{self._words()}\n(run the notebook to move the sliders)"

@@ -13,6 +13,7 @@ from slmlab.teaching import (  # noqa: F401 - importing them registers the verdi
     verdicts_endpoints,
     verdicts_experts,
     verdicts_measures,
+    verdicts_pictures,
 )
 from slmlab.teaching.answers import judge
 from slmlab.teaching.exercises import VERDICTS, Exercise, exercises, find

@@ -11,7 +11,8 @@ from random import Random
 from slmlab.errors import BadRequest
 from slmlab.teaching.canvas import SIDE, Canvas
 from slmlab.teaching.chart_pictures import Row
-from slmlab.teaching.scenes import Scene, bars
+from slmlab.teaching.questions import Scene
+from slmlab.teaching.scenes import bars
 
 
 def matplotlib_bars(rows: Sequence[Row]) -> Scene:
@@ -48,12 +49,21 @@ def changed(scene: Scene, change: Callable) -> Scene:
     return _redrawn(scene, [change(picture) for picture in scene.pictures])
 
 
-FOREIGN = {  # what each does to a scene of bars
+LOOKS = {  # what each makes of a scene of bars; those with chance in them take a seed
     "as trained": lambda scene, seed: scene,
+    "drawn by matplotlib": lambda scene, seed: replace(matplotlib_bars(_rows_of(scene)), questions=scene.questions),
+    "three quarters of the size": lambda scene, seed: shrunk(scene, 0.75),
     "half the size": lambda scene, seed: shrunk(scene, 0.5),
-    "three quarters": lambda scene, seed: shrunk(scene, 0.75),
     "photographed": lambda scene, seed: photographed(scene, seed),
 }
+
+
+def _rows_of(scene: Scene) -> list[Row]:
+    """The rows that a bar chart was drawn from, out of its reading."""
+    if scene.kind != "bars":
+        raise BadRequest(f"Bars with their values printed are redrawn, not a scene of kind {scene.kind!r}.")
+    parts = [part.rsplit(" ", 2) for part in scene.reading.split(", ")]
+    return [Row(label, int(value), colour) for label, colour, value in parts]
 
 
 def _redrawn(scene: Scene, images: list) -> Scene:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slmlab.teaching.canvas import SIDE, Canvas, Style
+from slmlab.errors import BadRequest
+from slmlab.teaching.canvas import SIDE, Canvas, Style, known_colour
 
+FORMS_OF_SHAPES = ("circle", "square", "triangle")
 PLACES = ("top left", "top", "top right", "left", "middle", "right", "bottom left", "bottom", "bottom right")
 
 
@@ -15,6 +17,13 @@ class Shape:
     form: str
     colour: str
     place: int
+
+    def __post_init__(self):
+        known_colour(self.colour)
+        if self.form not in FORMS_OF_SHAPES:
+            raise BadRequest(f"No shape {self.form!r}. There is: {', '.join(FORMS_OF_SHAPES)}.")
+        if self.place not in range(len(PLACES)):
+            raise BadRequest(f"No place {self.place!r}: they are counted from 0, {PLACES[0]}, to 8, {PLACES[-1]}.")
 
 
 def draw_receipt(items: Sequence[tuple[str, str]], total: str, style: Style) -> Canvas:

@@ -9,8 +9,8 @@ from slmlab.errors import UnknownName, nearest
 from slmlab.teaching import scenes
 from slmlab.teaching.canvas import COLOURS, Style
 from slmlab.teaching.chart_pictures import Row
-from slmlab.teaching.paper_pictures import Shape
-from slmlab.teaching.scenes import ABSENT, FORMS_OF_SHAPES, Question, Scene
+from slmlab.teaching.paper_pictures import FORMS_OF_SHAPES, Shape
+from slmlab.teaching.questions import ABSENT, Question, Scene
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -75,13 +75,13 @@ def labels(chance: Chance, number: int, most: int, pool: tuple[str, ...] = THING
     if draw < 0.15:
         start = chance.randrange(12)
         return [MONTHS[(start + place) % 12] for place in range(number)]
-    if draw < 0.25:
+    if draw < 0.30:
         return list(DAYS[:number]) if number <= 7 else []
-    if draw < 0.30 and number <= 4:
+    if draw < 0.37 and number <= 4:
         return list(QUARTERS[:number])
-    if draw < 0.45:
+    if draw < 0.57:
         return chance.sample(LETTERS, number)
-    if draw < 0.65 and len(known) >= number:
+    if draw < 0.85 and len(known) >= number:
         return chance.sample(known, number)
     found: list[str] = []
     while len(found) < number:

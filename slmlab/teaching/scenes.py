@@ -4,148 +4,126 @@
 carries its truth: the reading (the picture written out as text) and its questions with their answers.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-from slmlab.teaching.canvas import Canvas, Style
+from slmlab.errors import BadRequest
+from slmlab.teaching.canvas import Style
 from slmlab.teaching.chart_pictures import Row, draw_bars, draw_line, draw_pie
-from slmlab.teaching.paper_pictures import PLACES, Shape, draw_lines, draw_receipt, draw_shapes, draw_table
-
-ARROW = " => "  # between what a model reads and what it answers
-ABSENT = "not there"
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question of a form, 'bars/value', its values filled in, and its answer."""
-
-    form: str
-    values: tuple[str, ...]
-    answer: str
-
-    @property
-    def text(self) -> str:
-        return WORDINGS[self.form][0].format(*self.values)
-
-    @property
-    def wordings(self) -> tuple[str, ...]:
-        return tuple(wording.format(*self.values) for wording in WORDINGS[self.form])
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """One picture or several, what they say, and what can be asked."""
-
-    kind: str
-    canvases: tuple[Canvas, ...]
-    reading: str
-    questions: tuple[Question, ...]
-
-    @property
-    def pictures(self) -> list:
-        return [canvas.image for canvas in self.canvases]
-
-    def reply_to(self, question: Question) -> str:
-        """What a model should write: the reading, then the answer; the answer alone where it is the reading."""
-        return f"{self.reading}{ARROW}{question.answer}" if self.reading else question.answer
-
-
-def answer_of(reply: str) -> str:
-    """The answer at the end of what a model wrote, without its reading."""
-    return reply.rsplit(ARROW.strip(), 1)[-1].strip()
-
-
-def reading_of(reply: str) -> str:
-    """What a model wrote down of the picture before it answered; '' if it answered at once."""
-    return reply.rsplit(ARROW.strip(), 1)[0].strip() if ARROW.strip() in reply else ""
+from slmlab.teaching.drawing import listed
+from slmlab.teaching.paper_pictures import (
+    FORMS_OF_SHAPES,
+    PLACES,
+    Shape,
+    draw_lines,
+    draw_receipt,
+    draw_shapes,
+    draw_table,
+)
+from slmlab.teaching.questions import Question, Scene
 
 
 def bars(rows: Sequence[Row], style: Style | None = None, printed: bool = True) -> Scene:
     """A bar chart, with its values printed or beside an axis."""
-    style, kind = style or Style(), "bars" if printed else "heights"
-    questions = [*_about_rows(kind, rows), *_about_colours(kind, rows)]
+    rows, style, kind = _labelled(rows), style or Style(), "bars" if printed else "heights"
+    questions = [*_about_rows(kind, rows, _coloured), *_about_colours(kind, rows)]
     return Scene(kind, (draw_bars(rows, style, printed),), _coloured(rows), tuple(questions))
 
 
 def line(rows: Sequence[Row], style: Style | None = None, printed: bool = True) -> Scene:
     """A line through points, with their values printed or beside an axis."""
-    style, kind = style or Style(), "line" if printed else "curve"
+    rows, style, kind = _labelled(rows), style or Style(), "line" if printed else "curve"
     values = [row.value for row in rows]
     trend = "rising" if values == sorted(values) else "falling" if values[::-1] == sorted(values) else "up and down"
-    questions = [*_about_rows(kind, rows), Question(f"{kind}/trend", (), trend)]
+    questions = _about_rows(kind, rows, _plain)
+    if len(set(values)) > 1:
+        questions.append(Question(f"{kind}/trend", (), trend, " ".join(map(str, values))))
     return Scene(kind, (draw_line(rows, style, printed),), _plain(rows), tuple(questions))
 
 
 def pie(rows: Sequence[Row], style: Style | None = None, printed: str = "legend") -> Scene:
     """A pie over its legend, with percents in the legend, on the slices, or none."""
-    style, kind = style or Style(), "pie" if printed else "wedges"
-    questions = [*_about_rows(kind, rows), *_about_colours(kind, rows)]
+    rows, style, kind = _labelled(rows), style or Style(), "pie" if printed else "wedges"
+    questions = [*_about_rows(kind, rows, _coloured), *_about_colours(kind, rows)]
     return Scene(kind, (draw_pie(rows, style, printed),), _coloured(rows), tuple(questions))
 
 
 def receipt(items: Sequence[tuple[str, int]], style: Style | None = None) -> Scene:
     """A receipt of names and prices in cents, with its total."""
+    items = _named(items, "pair of a name and its price in cents")
     lines = [(name, _price(cents)) for name, cents in items]
     total = _price(sum(cents for _, cents in items))
-    dearest, cheapest = max(items, key=lambda item: item[1])[0], min(items, key=lambda item: item[1])[0]
     questions = [
-        Question("receipt/total", (), total), Question("receipt/count", (), str(len(items))),
-        Question("receipt/dearest", (), dearest), Question("receipt/cheapest", (), cheapest),
-        *(Question("receipt/price", (name,), price) for name, price in lines),
+        Question("receipt/total", (), total, f"TOTAL {total}"), Question("receipt/count", (), str(len(items))),
+        *_most("receipt/dearest", items, lines, max), *_most("receipt/cheapest", items, lines, min),
+        *(Question("receipt/price", (name,), price, f"{name} {price}") for name, price in lines),
     ]  # fmt: skip
-    reading = ", ".join(f"{name} {price}" for name, price in [*lines, ("TOTAL", total)])
+    reading = _listed([*lines, ("TOTAL", total)])
     return Scene("receipt", (draw_receipt(lines, total, style or Style()),), reading, tuple(questions))
 
 
 def table(heads: tuple[str, str], rows: Sequence[tuple[str, int]], style: Style | None = None) -> Scene:
     """Two columns: names and numbers, under their headings."""
+    rows = _named(rows, "pair of a name and its number")
     lines = [(name, str(number)) for name, number in rows]
+    numbers = [number for _, number in lines]
     questions = [
         Question("table/count", (), str(len(rows))),
-        Question("table/largest", (), max(rows, key=lambda row: row[1])[0]),
-        *(Question("table/value", (name,), number) for name, number in lines),
-        *(Question("table/who", (number,), name) for name, number in lines),
+        *_most("table/largest", rows, lines, max),
+        *(Question("table/value", (name,), number, f"{name} {number}") for name, number in lines),
+        *(
+            Question("table/who", (row[1],), row[0], _until(row, lines, _listed))
+            for row in lines
+            if numbers.count(row[1]) == 1
+        ),
     ]
-    reading = f"{heads[0]} {heads[1]}: " + ", ".join(f"{name} {number}" for name, number in lines)
+    reading = f"{heads[0]} {heads[1]}: {_listed(lines)}"
     return Scene("table", (draw_table(heads, lines, style or Style()),), reading, tuple(questions))
 
 
 def text(lines: Sequence[str], style: Style | None = None) -> Scene:
     """Plain lines: a word, a code, a number. What it says is the whole answer."""
+    lines = listed(lines, "line of text")
     questions = (Question("text/read", (), " / ".join(lines)),)
     return Scene("text", (draw_lines(lines, style or Style(size=24)),), "", questions)
 
 
 def shapes(these: Sequence[Shape], style: Style | None = None) -> Scene:
     """Coloured shapes on nine places."""
-    these = sorted(these, key=lambda shape: shape.place)
-    forms, colours = [shape.form for shape in these], [shape.colour for shape in these]
+    these = sorted(listed(these, "Shape"), key=lambda shape: shape.place)
+    forms = [shape.form for shape in these]
+    alone = [shape for shape in these if forms.count(shape.form) == 1]
     questions = [Question("shapes/count", (), str(len(these)))]
-    questions += [Question("shapes/count form", (form,), str(forms.count(form))) for form in FORMS_OF_SHAPES]
-    questions += [Question("shapes/count colour", (one,), str(colours.count(one))) for one in sorted(set(colours))]
-    alone = [form for form in FORMS_OF_SHAPES if forms.count(form) == 1]
-    questions += [Question("shapes/colour", (form,), colours[forms.index(form)]) for form in alone]
-    reading = ", ".join(f"{shape.colour} {shape.form}" for shape in these)
-    return Scene("shapes", (draw_shapes(these, style or Style()),), reading, tuple(questions))
+    for trait, known in (("form", FORMS_OF_SHAPES), ("colour", sorted({shape.colour for shape in these}))):
+        for one in known:
+            some = [shape for shape in these if getattr(shape, trait) == one]
+            questions.append(Question(f"shapes/count {trait}", (one,), str(len(some)), _shapes(some)))
+    questions += [Question("shapes/colour", (shape.form,), shape.colour, _shapes([shape])) for shape in alone]
+    return Scene("shapes", (draw_shapes(these, style or Style()),), _shapes(these), tuple(questions))
 
 
 def pair(first: Sequence[Row], second: Sequence[Row], style: Style | None = None) -> Scene:
     """Two bar charts with the same labels, to be compared."""
-    style = style or Style()
-    questions = []
+    first, second, style, questions = _labelled(first), _labelled(second), style or Style(), []
+    if [row.label for row in first] != [row.label for row in second]:
+        raise BadRequest("Two charts are compared label by label: give both the same labels in the same order.")
     for before, after in zip(first, second, strict=True):
-        questions.append(Question("pair/larger", (before.label,), "1" if before.value > after.value else "2"))
-        for at, row in (("1", before), ("2", after)):
-            questions.append(Question("pair/value", (row.label, at), str(row.value)))
+        label, told = before.label, (f"1: {_plain([before])}", f"2: {_plain([after])}")
+        if before.value != after.value:
+            larger = "1" if before.value > after.value else "2"
+            questions.append(Question("pair/larger", (label,), larger, "; ".join(told)))
+        for at, row, said in zip("12", (before, after), told, strict=True):
+            questions.append(Question("pair/value", (label, at), str(row.value), said))
     canvases = (draw_bars(first, style), draw_bars(second, style))
     return Scene("pair", canvases, f"1: {_plain(first)}; 2: {_plain(second)}", tuple(questions))
 
 
 def counter(numbers: Sequence[int], style: Style | None = None) -> Scene:
     """Frames of a display that shows one number after the other."""
+    numbers = listed(numbers, "number")
     trend = "rising" if numbers[-1] > numbers[0] else "falling"
+    trends = [Question("counter/trend", (), trend, f"{numbers[0]}; {numbers[-1]}")]
     questions = (
-        Question("counter/trend", (), trend), Question("counter/frames", (), str(len(numbers))),
+        *(trends if numbers[0] != numbers[-1] else []), Question("counter/frames", (), str(len(numbers))),
         Question("counter/last", (), str(numbers[-1])), Question("counter/first", (), str(numbers[0])),
     )  # fmt: skip
     canvases = tuple(draw_lines([str(number)], style or Style(size=40)) for number in numbers)
@@ -154,6 +132,7 @@ def counter(numbers: Sequence[int], style: Style | None = None) -> Scene:
 
 def moving(shape: Shape, places: Sequence[int], style: Style | None = None) -> Scene:
     """Frames in which one shape goes from place to place, along a row or a column."""
+    places = listed(places, "place")
     begin, end = places[0], places[-1]
     ways = ("left", "right") if begin // 3 == end // 3 else ("up", "down")
     way = "nowhere" if begin == end else ways[end > begin]
@@ -166,26 +145,70 @@ def moving(shape: Shape, places: Sequence[int], style: Style | None = None) -> S
     return Scene("moving", canvases, reading, questions)
 
 
-def _about_rows(kind: str, rows: Sequence[Row]) -> list[Question]:
-    """The questions that every chart of labels and values answers."""
-    ordered = sorted(rows, key=lambda row: row.value)
+def _labelled(rows: Sequence[Row]) -> list[Row]:
+    rows = listed(rows, "Row")
+    _each_once([row.label for row in rows])
+    return rows
+
+
+def _named(lines: Sequence[tuple[str, int]], what: str) -> list[tuple[str, int]]:
+    lines = listed(lines, what)
+    _each_once([name for name, _ in lines])
+    return lines
+
+
+def _each_once(names: list[str]) -> None:
+    """Refuses a name that comes twice: nobody could ask about one of them."""
+    if len(set(names)) < len(names):
+        raise BadRequest(f"A name comes twice: {', '.join(names)}.")
+
+
+def _about_rows(kind: str, rows: Sequence[Row], told: Callable) -> list[Question]:
+    """The questions that every chart of labels and values answers; `told` is how its reading says some rows."""
     questions = [
         Question(f"{kind}/count", (), str(len(rows))),
-        Question(f"{kind}/largest", (), ordered[-1].label), Question(f"{kind}/smallest", (), ordered[0].label),
-        *(Question(f"{kind}/value", (row.label,), str(row.value)) for row in rows),
-    ]  # fmt: skip
+        *(_alone(f"{kind}/{form}", rows, told, pick) for form, pick in (("largest", max), ("smallest", min))),
+        *(Question(f"{kind}/value", (row.label,), str(row.value), told([row])) for row in rows),
+    ]
     for one, other in zip(rows, [*rows[1:], rows[0]], strict=True):
-        answer = "yes" if one.value > other.value else "no"
-        questions.append(Question(f"{kind}/compare", (one.label, other.label), answer))
-    return questions
+        if one.value != other.value:
+            answer = "yes" if one.value > other.value else "no"
+            questions.append(Question(f"{kind}/compare", (one.label, other.label), answer, told([one, other])))
+    return [question for question in questions if question]
+
+
+def _alone(form: str, rows: Sequence[Row], told: Callable, pick: Callable) -> Question | None:
+    """Which row is the largest or smallest; no question where several are."""
+    value = pick(row.value for row in rows)
+    found = [row for row in rows if row.value == value]
+    return Question(form, (), found[0].label, f"{value}: {_until(found[0], rows, told)}") if len(found) == 1 else None
 
 
 def _about_colours(kind: str, rows: Sequence[Row]) -> list[Question]:
     colours = [row.colour for row in rows]
+    alone = [row for row in rows if colours.count(row.colour) == 1]
     return [
-        *(Question(f"{kind}/colour", (row.label,), row.colour) for row in rows),
-        *(Question(f"{kind}/which", (row.colour,), row.label) for row in rows if colours.count(row.colour) == 1),
+        *(Question(f"{kind}/colour", (row.label,), row.colour, _coloured([row])) for row in rows),
+        *(Question(f"{kind}/which", (row.colour,), row.label, _until(row, rows, _coloured)) for row in alone),
     ]
+
+
+def _most(
+    form: str, rows: Sequence[tuple[str, int]], lines: Sequence[tuple[str, str]], pick: Callable
+) -> list[Question]:
+    """Which line has the largest or smallest number; no question where several have."""
+    values = [value for _, value in rows]
+    name, number = line = lines[values.index(pick(values))]
+    return [Question(form, (), name, f"{number}: {_until(line, lines, _listed)}")] * (values.count(pick(values)) == 1)
+
+
+def _until(row, rows: Sequence, told: Callable) -> str:
+    """The rows up to one of them, as the reading says them: how one looks for what stands behind a name."""
+    return told(rows[: rows.index(row) + 1])
+
+
+def _listed(lines: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in lines)
 
 
 def _coloured(rows: Sequence[Row]) -> str:
@@ -196,59 +219,9 @@ def _plain(rows: Sequence[Row]) -> str:
     return ", ".join(f"{row.label} {row.value}" for row in rows)
 
 
+def _shapes(these: Sequence[Shape]) -> str:
+    return ", ".join(f"{shape.colour} {shape.form}" for shape in these)
+
+
 def _price(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02d}"
-
-
-FORMS_OF_SHAPES = ("circle", "square", "triangle")
-_VALUE = ("What is the value of {}?", "How much is {}?", "Which number belongs to {}?", "{}?")
-_LARGEST = (
-    "Which one is the largest?",
-    "What has the highest value?",
-    "Which is the biggest?",
-    "Where is the maximum?",
-)
-_SMALLEST = ("Which one is the smallest?", "What has the lowest value?", "Which is the least?", "Where is the minimum?")
-_COMPARE = ("Is {} larger than {}?", "Is {} more than {}?", "Is {} bigger than {}?")
-_TREND = ("Is it rising or falling?", "What is the trend?", "Does it go up or down?")
-_FRAMES = ("How many frames are there?", "How many pictures are there?", "Count the frames.")
-
-
-def _chart(kind: str, thing: str, colours: bool = True) -> dict[str, tuple[str, ...]]:
-    wordings = {
-        "count": (f"How many {thing}s are there?", f"How many {thing}s?", f"Count the {thing}s."),
-        "value": _VALUE, "largest": _LARGEST, "smallest": _SMALLEST, "compare": _COMPARE,
-    }  # fmt: skip
-    if colours:
-        wordings["colour"] = ("What colour is {}?", f"Which colour has the {thing} {{}}?", "What is the color of {}?")
-        wordings["which"] = (f"Which {thing} is {{}}?", "What is {}?", f"What is the label of the {{}} {thing}?")
-    else:
-        wordings["trend"] = _TREND
-    return {f"{kind}/{form}": texts for form, texts in wordings.items()}
-
-
-WORDINGS: dict[str, tuple[str, ...]] = {
-    **_chart("bars", "bar"), **_chart("heights", "bar"), **_chart("line", "point", False),
-    **_chart("curve", "point", False), **_chart("pie", "slice"), **_chart("wedges", "slice"),
-    "receipt/total": ("What is the total?", "How much is it in all?", "What do I pay?"),
-    "receipt/count": ("How many items are there?", "How many things were bought?", "Count the items."),
-    "receipt/dearest": ("What is the most expensive item?", "Which item costs most?", "What is the dearest?"),
-    "receipt/cheapest": ("What is the cheapest item?", "Which item costs least?", "What is the cheapest?"),
-    "receipt/price": ("What is the price of {}?", "How much is {}?", "What does {} cost?"),
-    "table/count": ("How many rows are there?", "How many rows?", "Count the rows."),
-    "table/largest": _LARGEST, "table/value": _VALUE,
-    "table/who": ("Who has {}?", "Which row has {}?", "Which name goes with {}?"),
-    "text/read": ("What does it say?", "Read the text.", "What is written here?"),
-    "shapes/count": ("How many shapes are there?", "How many shapes?", "Count the shapes."),
-    "shapes/count form": ("How many {}s are there?", "How many {}s?", "Count the {}s."),
-    "shapes/count colour": ("How many shapes are {}?", "How many {} shapes are there?", "Count the {} shapes."),
-    "shapes/colour": ("What colour is the {}?", "Which colour has the {}?", "What is the color of the {}?"),
-    "pair/larger": ("In which picture is {} larger?", "Which picture has more {}?", "Where is {} higher?"),
-    "pair/value": ("What is the value of {} in picture {}?", "How much is {} in picture {}?"),
-    "counter/trend": _TREND, "counter/frames": _FRAMES,
-    "counter/last": ("What is the last number?", "Which number comes last?"),
-    "counter/first": ("What is the first number?", "Which number comes first?"),
-    "moving/way": ("Which way does it move?", "Where does it go?", "In which direction does it move?"),
-    "moving/colour": ("What colour is it?", "Which colour has it?", "What is its color?"),
-    "moving/last": ("Where is it at the end?", "Where does it end?"), "moving/frames": _FRAMES,
-}  # fmt: skip

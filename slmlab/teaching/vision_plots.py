@@ -12,7 +12,8 @@ from slmlab.image_tokens import ImageTokens
 from slmlab.seeing import Gaze, Seen
 from slmlab.teaching import drawing
 from slmlab.teaching.drawing import drawable, listed, visible
-from slmlab.teaching.scenes import Scene, answer_of
+from slmlab.teaching.questions import Scene, answer_of
+from slmlab.teaching.vision_scores import GATE
 
 _GAP = 0.12  # between panels, as a part of one
 
@@ -62,18 +63,22 @@ def plot_seen(seen: Seen, patch: tuple[int, int] = (0, 0), *, ax=None):
     return ax
 
 
-def plot_gaze(gaze: Gaze, texts: Sequence[str], picture: int = 0, layer: int | None = None, *, ax=None):
-    """Where a model looked while it wrote parts of its answer: the picture once for each part, lit where it looked."""
+def plot_gaze(gaze: Gaze, texts: Sequence[str], picture: int = 0, layer: int | None = None, last=False, *, ax=None):
+    """Where a model looked while it wrote parts of its answer, the first time that they come or the last: the picture
+    once for each part, lit where it looked."""
     texts = listed([texts] if isinstance(texts, str) else texts, "part of the answer")
-    found = [gaze.on(gaze.place_of(text), picture, layer) for text in texts]
+    places = [gaze.place_of(text, last) for text in texts]
+    heats = [gaze.on(place, picture, layer) for place in places]
     pixels = np.asarray(gaze.pictures[picture].image, dtype=np.float32) / 255
     with drawing.canvas(ax, 8.0 / max(len(texts), 2) * 0.95) as ax:
-        for number, (text, heat) in enumerate(zip(texts, found, strict=True)):
+        for number, (text, heat) in enumerate(zip(texts, heats, strict=True)):
             bright = np.kron(heat / max(heat.max(), 1e-9), np.ones((8, 8)))
             _panel(ax, number, f"before {visible(text.strip())}", _lit(pixels, bright))
         _bare(ax, len(texts))
         where = "all layers" if layer is None else f"layer {layer}"
-        parts = [f"{gaze.share(gaze.place_of(text)):.0%} before {visible(text.strip())}" for text in texts]
+        parts = [
+            f"{gaze.share(place):.0%} before {visible(text.strip())}" for text, place in zip(texts, places, strict=True)
+        ]
         drawing.finish(
             ax,
             f"Bright is where {gaze.model} looks as it chooses the next letter (mean of the heads, {where}). Of its "
@@ -119,22 +124,21 @@ def plot_scores(forms: Sequence, *, ax=None):
             colour = drawing.BLUE if one.relied_on else drawing.ORANGE
             ax.plot((one.model.low, one.model.high), (y, y), color=colour, linewidth=5, alpha=0.45)
             ax.plot(one.model.share, y, "o" if one.relied_on else "D", color=colour, markersize=9)
-            best = max(one.blank.share, one.commonest.share)
-            ax.plot(best, y, "|", color=drawing.INK, markersize=17, markeredgewidth=2.5)
+            ax.plot(one.blind, y, "|", color=drawing.INK, markersize=17, markeredgewidth=2.5)
             if one.ocr is not None:
                 ax.plot(one.ocr.share, y + 0.22, "^", color=drawing.GREEN, markersize=8)
-        ax.axvline(0.9, color="#8c8c8c", linewidth=1.2, linestyle=":")
+        ax.axvline(GATE, color="#8c8c8c", linewidth=1.2, linestyle=":")
         drawing.name_rows(ax, [one.form for one in forms])
         ax.set_xlim(-0.02, 1.02)
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         ax.set_xlabel("exact answers")
         drawing.legend(ax, _score_handles(), columns=2)
         passed = sum(one.relied_on for one in forms)
-        blind = sum(one.ocr is None for one in forms)
+        untold = sum(one.ocr is None for one in forms)
         drawing.finish(
             ax,
-            f"{passed} of {len(forms)} forms reach 90%; bars are 95% intervals. {blind} of them can't be answered from "
-            "text alone, so OCR has no mark there.",
+            f"{passed} of {len(forms)} forms reach {GATE:.0%}; bars are 95% intervals. {untold} of them can't be "
+            "answered from text alone, so OCR has no mark there.",
         )
     return ax
 
@@ -169,7 +173,7 @@ def _score_handles() -> list:
 
     plain = {"linestyle": ""}
     return [
-        Line2D([], [], marker="o", color=drawing.BLUE, label="the model: 90% or more", **plain),
+        Line2D([], [], marker="o", color=drawing.BLUE, label=f"the model: {GATE:.0%} or more", **plain),
         Line2D([], [], marker="D", color=drawing.ORANGE, label="the model: less, not relied on", **plain),
         Line2D([], [], marker="|", color=drawing.INK, markersize=14, markeredgewidth=2.5, label="no picture", **plain),
         Line2D([], [], marker="^", color=drawing.GREEN, label="OCR and rules", **plain),

@@ -50,28 +50,45 @@ class Share:
 @dataclass(frozen=True)
 class FormScore:
     """One form of question: how often the model's answer is exact, within 5 of a number (where a height is guessed),
-    the same with its picture blanked, what the commonest answer would get, and what OCR with rules gets."""
+    the same with its picture blanked, what the commonest answer would get
+    (None where there is one answer only), and what OCR with rules gets (None where no rule could)."""
 
     form: str
     wording: str
     model: Share
     near: Share | None
     blank: Share
-    commonest: Share
+    commonest: Share | None
     ocr: Share | None
 
     @property
     def relied_on(self) -> bool:
         return self.model.share >= GATE
 
+    @property
+    def blind(self) -> float:
+        """The most that can be had without the picture."""
+        return max(one.share for one in (self.blank, self.commonest) if one)
+
+
+@dataclass(frozen=True)
+class LookScore:
+    """Pictures of one look: how many answers, and how many whole readings, are exact."""
+
+    look: str
+    answers: Share
+    readings: Share
+
 
 @dataclass(frozen=True)
 class VisionScores:
-    """All forms, and how they were measured."""
+    """All forms, whole readings by kind of picture, letters wrong by reader, bar charts in other looks, and how they
+    were measured."""
 
     forms: tuple[FormScore, ...]
     readings: dict[str, Share]
     letters_wrong: dict[str, float]
+    looks: tuple[LookScore, ...]
     notes: dict[str, object]
 
     def __getitem__(self, form: str) -> FormScore:
@@ -85,7 +102,7 @@ class VisionScores:
 
     def _rows(self) -> list[tuple]:
         return [
-            (one.form, one.wording, one.model, one.near or "", one.blank, one.commonest, one.ocr or "cannot")
+            (one.form, one.wording, one.model, one.near or "", one.blank, one.commonest or "", one.ocr or "cannot")
             for one in self.forms
         ]
 
@@ -107,15 +124,16 @@ def vision_scores(path=None) -> VisionScores:
     path = Path(path) if path else data_folder() / "models" / "tiny-vlm" / "scores.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        forms = [FormScore(**{key: _share(value) for key, value in one.items()}) for one in found["forms"]]
+        forms = tuple(_record(FormScore, one) for one in found["forms"])
+        looks = tuple(_record(LookScore, one) for one in found["looks"])
         readings = {kind: Share(**one) for kind, one in found["readings"].items()}
-        return VisionScores(tuple(forms), readings, found["letters_wrong"], found["notes"])
+        return VisionScores(forms, readings, found["letters_wrong"], looks, found["notes"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         raise SlmLabError(f"{path.name} can't be read: {fault}. Restore it: git checkout -- data/models") from fault
 
 
-def _share(value):
-    return Share(**value) if isinstance(value, dict) else value
+def _record(kind, fields: dict):
+    return kind(**{name: Share(**value) if isinstance(value, dict) else value for name, value in fields.items()})
 
 
 def count(verdicts: Iterable[bool]) -> Share:
