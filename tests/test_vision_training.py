@@ -612,7 +612,7 @@ def test_rules_answer_what_text_can_tell_and_pass_on_colours(kind, seed):
     assert len(pages) == len(scene.pictures)
     for question in scene.questions:
         wanted = question.answer if ocr_rules.has_rule(question) else None
-        assert ocr_rules.answer(scene, pages, question) == wanted, question.text
+        assert ocr_rules.answer(pages, question) == wanted, question.text
 
 
 @pytest.mark.parametrize("kind", ["heights", "curve", "wedges"])
@@ -622,7 +622,7 @@ def test_of_a_chart_without_values_rules_tell_how_many_there_are_and_what_is_not
         scene = draw_scene(kind, f"{vision_measure.HELD_OUT}:{seed}")
         ruled = [question for question in scene.questions if ocr_rules.has_rule(question)]
         pages = ocr_rules.pages_of(scene)
-        if all(ocr_rules.answer(scene, pages, question) == question.answer for question in ruled):
+        if all(ocr_rules.answer(pages, question) == question.answer for question in ruled):
             break
     else:
         pytest.fail("the rules counted the labels of none of twelve charts")
@@ -635,4 +635,4 @@ def test_what_no_text_says_cannot_be_answered_by_rules(kind):
     for question in scene.questions:
         frames = question.form == "moving/frames"
         assert ocr_rules.has_rule(question) == frames
-        assert ocr_rules.answer(scene, scene.pictures, question) == (question.answer if frames else None)
+        assert ocr_rules.answer(scene.pictures, question) == (question.answer if frames else None)

@@ -19,10 +19,11 @@ from slmlab.metrics import bits_per_byte
 from slmlab.routing import information, kinds, load, spread
 from slmlab.teaching.domains import samples
 from slmlab.teaching.sparse_training import Recipe
+from training.cards import markdown_table, write_between
 from training.corpus import corpus
 from training.export_moe import export_one
 from training.run import folder_of
-from training.state import read_state, write_between, write_whole
+from training.state import read_state, write_whole
 
 TEXTS, ABLATION_TEXTS, LENGTH = 60, 8, 256
 MARK, END_MARK = "<!-- measures: written by python -m training.moe measure -->", "<!-- end of measures -->"
@@ -69,9 +70,9 @@ def tables(found: dict) -> str:
     parts = (
         f"Bits per byte on {TEXTS} held-out texts of {LENGTH} bytes a domain, and the most that is lost when one "
         f"expert is switched off; {seeds} ({len(over['dense seeds'])} of the dense): mean (lowest to highest).",
-        _table(["domain", "mixture", "dense", "most lost without one expert"], bits),
+        markdown_table(["domain", "mixture", "dense", "most lost without one expert"], bits),
         f"What one of a token's two experts tells about a label, as a share of all there is to know, {seeds}:",
-        _table(["label", *heads], told),
+        markdown_table(["label", *heads], told),
         "An expert's share of a layer's work: {:.1%} to {:.1%}; in the untrained models {:.1%} to {:.1%}.".format(
             *over["load"], *over["untrained load"]
         ),
@@ -84,10 +85,6 @@ def tables(found: dict) -> str:
 def _span(figures: list[float], form: str) -> str:
     low, middle, high = (form.format(one) for one in figures)
     return f"{middle} ({low} to {high})"
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])
 
 
 def over_seeds(mixtures: dict, dense: dict) -> dict:

@@ -12,8 +12,10 @@ from slmlab.teaching.questions import ABSENT, Question, Scene
 NUMBER = re.compile(r"^\d+(\.\d+)?%?$")
 
 
-def answer(scene: Scene, pages: list[Page], question: Question) -> str | None:
+def answer(pages: list[Page], question: Question) -> str | None:
     """What the rules answer, from the text of each picture."""
+    if not has_rule(question):
+        return None
     kind, form = question.form.split("/")
     if kind == "text":
         return " / ".join(" ".join(line.text for line in row) for row in pages[0].rows)
@@ -29,7 +31,7 @@ def answer(scene: Scene, pages: list[Page], question: Question) -> str | None:
         return _about_values(form, _by_rows(pages[0], heads=False), question.values)
     if kind in ("heights", "curve", "wedges"):
         return _about_names(form, _names(pages[0], kind), question.values)
-    return str(len(pages)) if form == "frames" else None  # of shapes and movement there is no text
+    return str(len(pages))  # frames; of shapes and movement there is no text
 
 
 def has_rule(question: Question) -> bool:
@@ -65,11 +67,7 @@ def _split(page: Page) -> list[Line]:
 def _columns(page: Page) -> list[tuple[str, str]]:
     """Label and value of each bar or point: the lowest row of words, and the number nearest above each."""
     lines = _split(page)
-    words = [line for line in lines if not NUMBER.match(line.text)]
-    if not words:
-        return []
-    floor = max(line.middle[1] for line in words)
-    labels = sorted((line for line in words if line.middle[1] > floor - 8), key=lambda line: line.left)
+    labels = sorted(_lowest(_words(lines)), key=lambda line: line.left)
     numbers = [line for line in lines if NUMBER.match(line.text)]
     pairs = []
     for label in labels:
@@ -81,11 +79,20 @@ def _columns(page: Page) -> list[tuple[str, str]]:
 
 def _names(page: Page, kind: str) -> list[str]:
     """The labels of a chart without values: the lowest row of words, or what stands in a pie's legend."""
-    words = [line for line in _split(page) if not NUMBER.match(line.text)]
+    words = _words(_split(page))
     if kind == "wedges":
         return [line.text for line in words if line.middle[0] < SIDE * 0.75 and line.middle[1] > SIDE / 2]
+    return [line.text for line in _lowest(words)]
+
+
+def _words(lines: list[Line]) -> list[Line]:
+    return [line for line in lines if not NUMBER.match(line.text)]
+
+
+def _lowest(words: list[Line]) -> list[Line]:
+    """Those of the lowest row."""
     floor = max((line.middle[1] for line in words), default=0)
-    return [line.text for line in words if line.middle[1] > floor - 8]
+    return [line for line in words if line.middle[1] > floor - 8]
 
 
 def _about_names(form: str, names: list[str], values: tuple[str, ...]) -> str | None:
@@ -114,7 +121,7 @@ def _about_values(form: str, pairs: list[tuple[str, str]], values: tuple[str, ..
         return str(len(known))
     if form == "value":
         return known.get(values[0], ABSENT)
-    if not known or form in ("colour", "which"):
+    if not known:
         return None
     ordered = sorted(known, key=lambda label: _value(known[label]))
     if form in ("largest", "smallest"):

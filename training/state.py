@@ -76,13 +76,6 @@ def model_folder(target: Path, most_bytes: int) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def write_between(path: Path, mark: str, end: str, text: str) -> None:
-    """Put a text between two marks of a file, in the place of what stood there."""
-    before, rest = path.read_text(encoding="utf-8").split(mark)
-    after = rest.split(end)[1]
-    write_whole(path, f"{before}{mark}\n{text}\n{end}{after}")
-
-
 def write_whole(path: Path, text: str) -> None:
     """A file that is as it was, or as it should be, and never half."""
     part = path.with_name(path.name + ".part")

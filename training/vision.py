@@ -15,8 +15,9 @@ from pathlib import Path
 if not __package__:  # run as a file: python training/vision.py
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from training.cards import write_between  # noqa: E402
 from training.export_vision import export  # noqa: E402
-from training.state import ROOT, WORK, read_state, write_between, write_whole  # noqa: E402
+from training.state import ROOT, WORK, read_state, write_whole  # noqa: E402
 from training.vision_card import END_MARK, MARK, tables  # noqa: E402
 from training.vision_measure import measure  # noqa: E402
 from training.vision_recipe import Recipe  # noqa: E402
@@ -69,7 +70,7 @@ def _folder(seed: int) -> Path:
 
 
 def _cores() -> int:
-    """How many processes train well: one for each core, as far as a step has pages and scenes for them."""
+    """How many processes work well: one for each core, as far as a training's step has pages and scenes for them."""
     import torch
 
     if torch.cuda.is_available():

@@ -195,24 +195,21 @@ def _commonest(questions) -> Share:
 
 def _blank(scene: Scene) -> list:
     """As many pictures of the scene's own paper, with nothing on them."""
-    return [Canvas(replace(canvas.style, title="")).image for canvas in scene.canvases]
+    return [Canvas(canvas.style).image for canvas in scene.canvases]
 
 
 def _ocr(kind: str, pictures: int) -> dict:
     """OCR and rules on held-out pictures, every form once a picture; 'letters wrong' for plain text."""
     verdicts: dict[str, list[bool]] = {}
     truths, said = [], []
-    for number in range(pictures if kind != "shapes" else 0):
+    for number in range(pictures):
         scene = draw_scene(kind, f"{HELD_OUT}:{number}")
-        pages, seen = ocr_rules.pages_of(scene), set()
-        for question in scene.questions:
-            if _form(question) in seen:
-                continue
-            seen.add(_form(question))
-            if not ocr_rules.has_rule(question):
-                continue
-            given = ocr_rules.answer(scene, pages, question)
-            verdicts.setdefault(_form(question), []).append(given == question.answer)
+        first = {_form(question): question for question in reversed(scene.questions)}  # of each form
+        ruled = {form: question for form, question in first.items() if ocr_rules.has_rule(question)}
+        pages = ocr_rules.pages_of(scene) if ruled else []
+        for form, question in ruled.items():
+            given = ocr_rules.answer(pages, question)
+            verdicts.setdefault(form, []).append(given == question.answer)
             if kind == "text":
                 truths.append(question.answer)
                 said.append(given or "")

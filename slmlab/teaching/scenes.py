@@ -51,11 +51,13 @@ def receipt(items: Sequence[tuple[str, int]], style: Style | None = None) -> Sce
     """A receipt of names and prices in cents, with its total."""
     items = _named(items, "pair of a name and its price in cents")
     lines = [(name, _price(cents)) for name, cents in items]
-    total = _price(sum(cents for _, cents in items))
+    prices = [cents for _, cents in items]
+    total = _price(sum(prices))
     questions = [
         Question("receipt/total", (), total, f"TOTAL {total}"), Question("receipt/count", (), str(len(items))),
-        *_most("receipt/dearest", items, lines, max), *_most("receipt/cheapest", items, lines, min),
-        *(Question("receipt/price", (name,), price, f"{name} {price}") for name, price in lines),
+        *_most("receipt/dearest", max, prices, lines, lines, _listed),
+        *_most("receipt/cheapest", min, prices, lines, lines, _listed),
+        *(Question("receipt/price", (name,), price, _listed([(name, price)])) for name, price in lines),
     ]  # fmt: skip
     reading = _listed([*lines, ("TOTAL", total)])
     return Scene("receipt", (draw_receipt(lines, total, style or Style()),), reading, tuple(questions))
@@ -65,15 +67,15 @@ def table(heads: tuple[str, str], rows: Sequence[tuple[str, int]], style: Style 
     """Two columns: names and numbers, under their headings."""
     rows = _named(rows, "pair of a name and its number")
     lines = [(name, str(number)) for name, number in rows]
-    numbers = [number for _, number in lines]
+    numbers = [number for _, number in rows]
     questions = [
         Question("table/count", (), str(len(rows))),
-        *_most("table/largest", rows, lines, max),
-        *(Question("table/value", (name,), number, f"{name} {number}") for name, number in lines),
+        *_most("table/largest", max, numbers, lines, lines, _listed),
+        *(Question("table/value", (name,), number, _listed([(name, number)])) for name, number in lines),
         *(
-            Question("table/who", (row[1],), row[0], _until(row, lines, _listed))
-            for row in lines
-            if numbers.count(row[1]) == 1
+            Question("table/who", (line[1],), line[0], _until(line, lines, _listed))
+            for line, number in zip(lines, numbers, strict=True)
+            if numbers.count(number) == 1
         ),
     ]
     reading = f"{heads[0]} {heads[1]}: {_listed(lines)}"
@@ -165,23 +167,18 @@ def _each_once(names: list[str]) -> None:
 
 def _about_rows(kind: str, rows: Sequence[Row], told: Callable) -> list[Question]:
     """The questions that every chart of labels and values answers; `told` is how its reading says some rows."""
+    values, lines = [row.value for row in rows], _lines(rows)
     questions = [
         Question(f"{kind}/count", (), str(len(rows))),
-        *(_alone(f"{kind}/{form}", rows, told, pick) for form, pick in (("largest", max), ("smallest", min))),
+        *_most(f"{kind}/largest", max, values, lines, rows, told),
+        *_most(f"{kind}/smallest", min, values, lines, rows, told),
         *(Question(f"{kind}/value", (row.label,), str(row.value), told([row])) for row in rows),
     ]
     for one, other in zip(rows, [*rows[1:], rows[0]], strict=True):
         if one.value != other.value:
             answer = "yes" if one.value > other.value else "no"
             questions.append(Question(f"{kind}/compare", (one.label, other.label), answer, told([one, other])))
-    return [question for question in questions if question]
-
-
-def _alone(form: str, rows: Sequence[Row], told: Callable, pick: Callable) -> Question | None:
-    """Which row is the largest or smallest; no question where several are."""
-    value = pick(row.value for row in rows)
-    found = [row for row in rows if row.value == value]
-    return Question(form, (), found[0].label, f"{value}: {_until(found[0], rows, told)}") if len(found) == 1 else None
+    return questions
 
 
 def _about_colours(kind: str, rows: Sequence[Row]) -> list[Question]:
@@ -193,13 +190,15 @@ def _about_colours(kind: str, rows: Sequence[Row]) -> list[Question]:
     ]
 
 
-def _most(
-    form: str, rows: Sequence[tuple[str, int]], lines: Sequence[tuple[str, str]], pick: Callable
-) -> list[Question]:
-    """Which line has the largest or smallest number; no question where several have."""
-    values = [value for _, value in rows]
-    name, number = line = lines[values.index(pick(values))]
-    return [Question(form, (), name, f"{number}: {_until(line, lines, _listed)}")] * (values.count(pick(values)) == 1)
+def _most(form: str, pick: Callable, values: Sequence[int], lines: Sequence[tuple], rows: Sequence, told: Callable):
+    """Which of the lines, names and what is printed of their values, has the largest or smallest value, looked for in
+    the rows as `told` says them; no question where several have."""
+    value = pick(values)
+    if values.count(value) > 1:
+        return []
+    at = values.index(value)
+    name, printed = lines[at]
+    return [Question(form, (), name, f"{printed}: {_until(rows[at], rows, told)}")]
 
 
 def _until(row, rows: Sequence, told: Callable) -> str:
@@ -207,7 +206,7 @@ def _until(row, rows: Sequence, told: Callable) -> str:
     return told(rows[: rows.index(row) + 1])
 
 
-def _listed(lines: Sequence[tuple[str, str]]) -> str:
+def _listed(lines: Sequence[tuple]) -> str:
     return ", ".join(f"{name} {number}" for name, number in lines)
 
 
@@ -216,7 +215,11 @@ def _coloured(rows: Sequence[Row]) -> str:
 
 
 def _plain(rows: Sequence[Row]) -> str:
-    return ", ".join(f"{row.label} {row.value}" for row in rows)
+    return _listed(_lines(rows))
+
+
+def _lines(rows: Sequence[Row]) -> list[tuple[str, int]]:
+    return [(row.label, row.value) for row in rows]
 
 
 def _shapes(these: Sequence[Shape]) -> str:
