@@ -57,3 +57,11 @@ def test_the_command_line_asks_about_a_file(tmp_path, capsys):
     assert main(["chat", "--model", "tiny-vlm", "--image", str(path), "How many bars are there?"]) == 0
     reply = capsys.readouterr().out
     assert "=> 3" in reply and reading_of(reply).count(",") == 2
+
+
+def test_too_many_pictures_are_one_clear_line(tmp_path, capfd):
+    path = tmp_path / "chart.png"
+    CHART.pictures[0].save(path)
+    assert main(["chat", "--model", "tiny-vlm", *["--image", str(path)] * 8, "How many bars are there?"]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "8 pictures among them" in line

@@ -4,6 +4,7 @@ Gives a TransformersEngine for LLaVA's kind and for Phi-4-multimodal. Knows noth
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,6 +83,7 @@ class VisionEngine(TransformersEngine):
             raise WeightsError(f"{folder} holds no image processor: it is a model of text.")
         if getattr(processor, "chat_template", None) is None:  # some folders keep it with the tokenizer alone
             processor.chat_template = self.format.template
+        processor.tokenizer.model_max_length = sys.maxsize  # what is too long is refused here, not warned of there
         return processor
 
     # What a lesson uses
@@ -169,6 +171,11 @@ class VisionEngine(TransformersEngine):
         ids = self._ids_of(self.format.prompt(messages))  # also refuses what is wrong with the text alone
         if not pictures:
             return ids, None
+        mark = getattr(self._processor, "image_token", None)
+        if mark and any(mark in message.content for message in messages):
+            raise BadRequest(
+                f"The text holds {mark}, which {self.name} takes for a picture's place. Write it otherwise."
+            )
         try:
             inputs = self._processor.apply_chat_template(
                 [_as_parts(message) for message in messages],
