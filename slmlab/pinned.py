@@ -38,7 +38,7 @@ def preflight(name: str = "phi-3.5-vision") -> Report:
 def why_not(name: str) -> str:
     """Why Transformers can't run this model here, and what can."""
     return (
-        f"{name} has no class in Transformers 5, and its own code needs one before 4.49. "
+        f"{name} has no class in Transformers 5, and its own code runs only with a Transformers older than 4.49. "
         f"Its ONNX form needs neither: slmlab.load({name!r}, engine='onnx'). For the original, an environment of its "
         f"own: python -m slmlab.pinned {name}."
     )

@@ -246,7 +246,7 @@ MISTAKES = {
     },
     "vision-1": {
         "a patch is a square": lambda width, height, patch: width * height / patch,
-        "so there are 91": lambda width, height, patch: width * height / patch**2,
+        "each side on its own: 91": lambda width, height, patch: width * height / patch**2,
         "padded, not dropped": lambda width, height, patch: (width // patch) * (height // patch),
         "and 144 is right": lambda width, height, patch: width // patch,
     },
@@ -272,6 +272,12 @@ MISTAKES = {
             (row[-1] for row in rows if row[0].lower() == name.lower()), ""
         ),
         "does it end in `return`": lambda rows, name: None,
+        "after the loop": lambda rows, name: next(
+            (row[-1] for row in rows if row[0].lower() == name.lower() and len(row) > 1), None
+        ),
+        "the price of a Teapot": lambda rows, name: next(
+            (row[-1] for row in rows if row[0].lower().startswith(name.lower()) and len(row) > 1), ""
+        ),
         "'Soap' it gave `'0.00'`": lambda rows, name: next(
             (row[-1] for row in rows if row[0].lower() == name.lower()), "0.00"
         ),

@@ -64,7 +64,7 @@ def test_a_second_turn_reuses_the_cache_and_answers_as_if_read_afresh(answers):
     [
         ("gaze", "BadRequest", "isn't of LLaVA's kind"), ("look", "BadRequest", "isn't of LLaVA's kind"),
         ("thin", "BadRequest", "aspect ratio is very extreme"), ("many", "TooLong", "4 pictures among them"),
-        ("mark", "BadRequest", "can't take this picture"),
+        ("mark", "BadRequest", "takes for a picture's place"),
     ],
 )  # fmt: skip
 def test_what_it_can_not_do_is_refused(answers, what, kind, words):

@@ -21,11 +21,11 @@ FLOORS = (
     "weights  hardware  places  engines.batching engines.events engines.advice engines.arriving  serving.profile"
     " teaching.plots teaching.evaluate teaching.checks",
     "hub  machines  teaching.answer_plots teaching.model_plots teaching.expert_plots teaching.routing_plots"
-    " teaching.vision_plots"
+    " teaching.vision_result_plots"
     " teaching.verdicts_decoding teaching.verdicts_measures teaching.verdicts_endpoints teaching.verdicts_experts"
     " teaching.verdicts_pictures"
     "  serving.desk serving.process",
-    "reading  serving.ollama_wire  engines.writing",
+    "reading  serving.ollama_wire  engines.writing  teaching.vision_plots",
     "pinned  engines.contract  engines.session  engines.batch_model  engines.experts  sources  providers  serving.wire"
     "  teaching.exercises teaching.quizzes teaching.live teaching.domains teaching.training_view"
     "  teaching.vision_scores",

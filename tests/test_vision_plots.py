@@ -1,4 +1,4 @@
-"""teaching/vision_plots: the numbers and the structure of pictures of pictures; how they look is for eyes."""
+"""Plots of pictures and of what came of asking about them: numbers and structure; how they look is for eyes."""
 
 import matplotlib
 import numpy as np
@@ -53,11 +53,11 @@ def score(form: str, right: int, asked: int = 200, ocr: Share | None = None) -> 
 # A picture and its patches
 
 
-def test_every_patch_has_its_number_and_its_lines(seen):
+def test_every_patch_has_its_lines_and_the_first_of_each_row_and_column_its_number(seen):
     ax = plots.plot_patches(seen)
-    assert named(ax, "patch") == [str(number) for number in range(1, 13)] and len(ax.lines) == 4 + 5
-    places = [(text.get_position()[0] // 1, text.get_position()[1] // 1) for text in ax.texts[:12]]
-    assert places == [(column, row) for row in range(3) for column in range(4)], "counted as one reads"
+    assert named(ax, "patch") == ["1", "2", "3", "4", "5", "9"] and len(ax.lines) == 4 + 5
+    places = [(text.get_position()[0] // 1, text.get_position()[1] // 1) for text in ax.texts[:6]]
+    assert places == [(0, 0), (1, 0), (2, 0), (3, 0), (0, 1), (0, 2)], "counted as one reads"
     assert plots.caption(ax).startswith("8 x 6 pixels in 3 x 4 patches of 2 x 2: 12 tokens for tiny")
 
 
@@ -75,7 +75,7 @@ def test_what_the_encoder_made_stands_beside_the_picture_and_the_likeness(seen):
     marks = [one for one in ax.patches if one.get_linewidth() == 3]
     assert [(mark.get_x() % 1.12, mark.get_y()) for mark in marks] == [pytest.approx((0.75, 1 / 3))] * 2
     assert [(mark.get_width(), mark.get_height()) for mark in marks] == [(1 / 4, 1 / 3)] * 2
-    assert "Right: 50% of the patches are much like the marked one" in plots.caption(ax)
+    assert "the marked patch, number 8; 50% of the patches are much like it" in plots.caption(ax)
 
 
 @pytest.mark.parametrize("patch", [(3, 0), (0, 4), (-1, 0)])
@@ -99,6 +99,14 @@ def test_the_picture_is_lit_where_each_part_looked(gaze):
     assert [brightest(image) for image in plots.plot_gaze(gaze, ["Bo", "=>"], layer=1).images] == [(1, 1)] * 2
     assert named(ax) == ["before Bo", "before 80", "before =>"]
     assert "(mean of the heads, layer 0)" in plots.caption(ax) and "50% before Bo" in plots.caption(ax)
+
+
+def test_all_parts_are_lit_on_one_scale(gaze):
+    gaze.weights[1] *= 0.25
+    ax = plots.plot_gaze(gaze, ["Bo", " 80"], layer=0)
+    lit = [np.asarray(image.get_array()) / (np.asarray(gaze.pictures[0].image) / 255).clip(0.01) for image in ax.images]
+    assert [float(one.max()) for one in lit] == pytest.approx([1, 0.25 + 0.75 * 0.5]), "a quarter is half as bright"
+    assert "the brightest patch has 50.0% of its attention" in plots.caption(ax)
 
 
 def test_one_part_may_be_given_as_it_is_and_all_layers_are_the_mean(gaze):
@@ -183,6 +191,26 @@ def test_every_form_has_its_share_its_interval_and_its_opponents():
     assert [(line.get_xdata()[0], line.get_ydata()[0] // 1) for line in marks["^"]] == [(0.8, 0)]
     assert plots.caption(ax).startswith("2 of 3 forms reach 90%") and "2 of them can't be answered" in plots.caption(ax)
     assert len(ax.get_legend().get_texts()) == 4
+    narrow = [tuple(line.get_xdata()) for line in ax.lines if line.get_linewidth() == 2]
+    assert narrow == [(Share(40, 50).low, Share(40, 50).high)], "OCR was asked on fewer, and has its interval too"
+
+
+def test_before_a_lesson_comes_to_ocr_it_can_be_left_out():
+    ax = plots.plot_scores([score("bars/value", 190, ocr=Share(40, 50))], ocr=False)
+    assert not [line for line in ax.lines if line.get_marker() == "^"] and len(ax.get_legend().get_texts()) == 3
+    assert "OCR" not in plots.caption(ax)
+
+
+# Pictures alone
+
+
+def test_pictures_stand_side_by_side_under_their_names():
+    ax = plots.plot_pictures([as_picture(BARS.pictures[0]), BARS.pictures[0]])
+    assert len(ax.images) == 2 and named(ax) == ["1", "2"]
+    assert plots.caption(ax) == "2 pictures of 192 x 192 pixels."
+    assert named(plots.plot_pictures(BARS.pictures, ["before"])) == ["before"]
+    with pytest.raises(BadRequest, match="as many names as pictures: 2 and 1"):
+        plots.plot_pictures(BARS.pictures, ["a", "b"])
 
 
 # Costs
@@ -200,7 +228,11 @@ def test_a_bar_is_as_long_as_a_picture_is_dear():
 
 @pytest.mark.parametrize(
     ("draw", "says"),
-    [(plots.plot_scores, "form of question"), (plots.plot_image_tokens, "bill of image_tokens")],
+    [
+        (plots.plot_scores, "form of question"),
+        (plots.plot_pictures, "picture"),
+        (plots.plot_image_tokens, "bill of image_tokens"),
+    ],
 )
 def test_nothing_to_draw_is_refused(draw, says):
     with pytest.raises(BadRequest, match=f"at least one {says}"):
@@ -214,6 +246,7 @@ def test_they_draw_on_the_axes_they_are_given(seen, gaze):
         lambda ax: plots.plot_patches(seen, ax=ax), lambda ax: plots.plot_seen(seen, ax=ax),
         lambda ax: plots.plot_gaze(gaze, "Bo", ax=ax), lambda ax: plots.plot_answers([BARS], [LARGEST], ["Bo"], ax=ax),
         lambda ax: plots.plot_scores([score("bars/value", 9)], ax=ax),
+        lambda ax: plots.plot_pictures(BARS.pictures, ax=ax),
         lambda ax: plots.plot_image_tokens([image_tokens("tiny-vlm", 9, 9)], ax=ax),
     )  # fmt: skip
     for draw in draws:

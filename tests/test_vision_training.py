@@ -24,7 +24,7 @@ from slmlab.teaching.scene_draws import draw_scene
 from slmlab.teaching.vision_scores import Share, vision_scores
 from slmlab.teaching.wordings import WORDINGS
 from tests.test_canvas import inked
-from training import export_vision, ocr_rules, vision, vision_batches, vision_measure, vision_run
+from training import export_vision, vision, vision_batches, vision_measure, vision_run
 from training.glyph_pages import GLYPHS, draw_page
 from training.state import lock, read_state
 from training.vision_batches import ACROSS, Batches, hints_of, pixels_of
@@ -169,11 +169,17 @@ def test_the_same_recipe_begins_with_the_same_weights_and_another_seed_with_othe
 
 def test_a_state_of_another_recipe_is_not_mixed_in(trained):
     before = (trained / "state.pt").read_bytes()
-    with pytest.raises(SystemExit, match="is of another recipe: delete it"):
+    with pytest.raises(SystemExit, match="The recipe of .* differ: delete it"):
         vision_run.train(Small(seed=1), trained)
     assert (trained / "state.pt").read_bytes() == before and read_state(trained / "state.pt")["recipe"] == asdict(
         Small()
     )
+
+
+def test_a_state_that_drew_other_scenes_is_not_mixed_in(trained, monkeypatch):
+    monkeypatch.setitem(CURRICULUM, "bars", (1, 0))
+    with pytest.raises(SystemExit, match="The curriculum of .* differ: delete it"):
+        vision_run.train(Small(), trained)
 
 
 def test_two_programs_do_not_train_in_one_folder(tmp_path):
@@ -237,6 +243,7 @@ def test_minutes_stop_it_and_the_same_command_goes_on_to_an_export(small_command
     [
         (["train", "--minutes", "0"], "0 is no time to train for"), (["train", "--minutes", "nan"], "no time to train"),
         (["train", "--minutes", "long"], "invalid"), (["train", "--steps", "0"], "0 is no whole number from 1 on"),
+        (["train", "--steps", "2"], "the first 2 are for the encoder alone, so give more"),
         (["train", "--processes", "-1"], "-1 is no whole number"),
         (["evaluate", "--folder", "nowhere"], "no model in nowhere"),
         ([], "required"), (["pretrain"], "invalid choice"),
@@ -388,7 +395,7 @@ def test_known_words_are_one_token_and_names_are_spelt(processor):
 def conversation(scene, chance: Random) -> list[dict]:
     """What a reader would send who asked as the training asks, and got the right answers."""
     pictures, messages = [{"type": "image"} for _ in scene.pictures], []
-    for number, question in enumerate(scene.questions[: vision_batches.FOLLOW_UPS + 1]):
+    for number, question in enumerate(vision_batches.in_turn(scene.questions, chance)[: vision_batches.FOLLOW_UPS + 1]):
         words = {"type": "text", "text": vision_batches.asked(question, chance)}
         messages.append({"role": "user", "content": [words] if number else [*pictures, words]})
         reply = question.reply if number else scene.reply_to(question)
@@ -438,6 +445,15 @@ def test_a_reading_without_its_picture_is_given_said_again_and_asked_about(batch
         learned = [one for one, weight in zip(row.ids, row.weights, strict=True) if weight]
         rest = said[0].removeprefix(f"{reading} =>")
         assert batches.tokenizer.decode(learned) == END.join([rest, *said[1:], ""]), "all but the reading it was given"
+
+
+def test_every_form_is_asked_once_before_any_is_asked_twice(batches):
+    questions = draw_scene("bars", "train:1").questions
+    forms = {question.form for question in questions}
+    turns = [vision_batches.in_turn(questions, Random(number)) for number in range(20)]
+    assert all(sorted(map(repr, turn)) == sorted(map(repr, questions)) for turn in turns), "none is lost"
+    assert all({question.form for question in turn[: len(forms)]} == forms for turn in turns)
+    assert {turn[0].form for turn in turns} == forms, "any may come first"
 
 
 def test_conversations_are_cut_where_the_least_is_padded():
@@ -593,46 +609,3 @@ def test_an_answer_is_exact_or_near_or_neither(reply, right, near):
 def test_the_commonest_answer_is_what_one_says_without_looking():
     questions = [Question("bars/count", (), answer) for answer in "334343"]
     assert vision_measure._commonest(questions) == Share(4, 6)
-
-
-# OCR and rules, the opponent that reads
-
-
-RULED = [("bars", 0), ("receipt", 2), ("table", 1), ("pie", 13), ("pair", 0)]
-
-
-@pytest.mark.parametrize(
-    ("kind", "seed"),
-    RULED,  # that the tool reads without a fault
-)
-def test_rules_answer_what_text_can_tell_and_pass_on_colours(kind, seed):
-    pytest.importorskip("rapidocr")
-    scene = draw_scene(kind, f"{vision_measure.HELD_OUT}:{seed}")
-    pages = ocr_rules.pages_of(scene)
-    assert len(pages) == len(scene.pictures)
-    for question in scene.questions:
-        wanted = question.answer if ocr_rules.has_rule(question) else None
-        assert ocr_rules.answer(pages, question) == wanted, question.text
-
-
-@pytest.mark.parametrize("kind", ["heights", "curve", "wedges"])
-def test_of_a_chart_without_values_rules_tell_how_many_there_are_and_what_is_not_there(kind):
-    pytest.importorskip("rapidocr")
-    for seed in range(12):  # until one that the tool reads without a fault
-        scene = draw_scene(kind, f"{vision_measure.HELD_OUT}:{seed}")
-        ruled = [question for question in scene.questions if ocr_rules.has_rule(question)]
-        pages = ocr_rules.pages_of(scene)
-        if all(ocr_rules.answer(pages, question) == question.answer for question in ruled):
-            break
-    else:
-        pytest.fail("the rules counted the labels of none of twelve charts")
-    assert {question.form for question in ruled} <= {f"{kind}/count", f"{kind}/value"} and ruled
-
-
-@pytest.mark.parametrize("kind", ["shapes", "moving"])
-def test_what_no_text_says_cannot_be_answered_by_rules(kind):
-    scene = draw_scene(kind, "held-out:0")
-    for question in scene.questions:
-        frames = question.form == "moving/frames"
-        assert ocr_rules.has_rule(question) == frames
-        assert ocr_rules.answer(scene.pictures, question) == (question.answer if frames else None)

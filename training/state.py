@@ -51,10 +51,10 @@ def read_state(path: Path) -> dict:
 
 
 def refuse_other(path: Path, state: dict, **wanted) -> None:
-    """Refuse a state that was made with another recipe, or of other texts."""
+    """Refuse a state that was made with another recipe, or another curriculum, or of other texts."""
     for what, now in wanted.items():
         if state.get(what, now) != now:
-            raise SystemExit(f"{path} is of another {what}: delete it, or give what it was made with.")
+            raise SystemExit(f"The {what} of {path} and of this training differ: delete it, or train as it was made.")
 
 
 @contextmanager

@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
     writing.add_argument("--seed", type=int, default=0)
     parsed = parser.parse_args(arguments)
     if parsed.command == "train":
+        if parsed.steps <= Recipe.pages:
+            parser.error(f"--steps {parsed.steps}: the first {Recipe.pages:,} are for the encoder alone, so give more")
         recipe = Recipe(seed=parsed.seed, steps=parsed.steps)
         seconds = None if parsed.minutes is None else 60 * parsed.minutes
         if not train(recipe, _folder(recipe.seed), parsed.processes, seconds) and seconds is None:

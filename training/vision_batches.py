@@ -3,6 +3,8 @@
 The recipe and a step's number alone decide what is in it.
 """
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -20,7 +22,7 @@ from training.vision_recipe import ALONE, CURRICULUM, Recipe
 ACROSS = SIDE // PATCH
 HINTS = 2 * len(GLYPHS) + len(COLOURS)  # what the helping head says of a patch: glyphs left, glyphs right, colours
 FOLLOW_UPS = 3
-LOOKUPS = 8  # questions on one reading without its picture
+LOOKUPS = 12  # questions on one reading without its picture
 AGAIN = "Read it again."
 
 
@@ -61,7 +63,7 @@ def hints_of(canvas: Canvas) -> np.ndarray:
     return found
 
 
-class Row:
+class Conversation:
     """One conversation on its way into a batch: its ids, the weight of each as a target, its pictures."""
 
     def __init__(self, tokenizer):
@@ -130,10 +132,10 @@ class Batches:
         kinds = {kind: weight for kind, (weight, begin) in CURRICULUM.items() if begin <= read and kind not in without}
         return chance.choices(list(kinds), list(kinds.values()))[0]
 
-    def _row(self, scene: Scene, chance: Random) -> Row:
+    def _row(self, scene: Scene, chance: Random) -> Conversation:
         """One conversation: the first question is answered after the reading, the next ones from it."""
-        row, answers = Row(self.tokenizer), self.recipe.answers if scene.reading else 1.0
-        for number, question in enumerate(scene.questions[: FOLLOW_UPS + 1]):
+        row, answers = Conversation(self.tokenizer), self.recipe.answers if scene.reading else 1.0
+        for number, question in enumerate(in_turn(scene.questions, chance)[: FOLLOW_UPS + 1]):
             row.ask(asked(question, chance), [] if number else self._picture * len(scene.canvases))
             if not number and scene.reading:
                 row.add(f"{scene.reading} =>", 1.0)
@@ -143,12 +145,12 @@ class Batches:
         row.canvases = scene.canvases
         return row
 
-    def _retold(self, step: int, number: int) -> Row:
+    def _retold(self, step: int, number: int) -> Conversation:
         """A reading whose picture isn't shown, said again, and many questions: what is in it is found in it."""
         chance = Random(f"retold:{self.recipe.seed}:{step}:{number}")
         kind = self._kind(step - self.recipe.pages, chance, without=("text",))
         scene = draw_scene(kind, f"retold:{self.recipe.seed}:{step}:{number}", chance.random() < 0.5)
-        row, (first, *others) = Row(self.tokenizer), scene.questions[:LOOKUPS]
+        row, (first, *others) = Conversation(self.tokenizer), in_turn(scene.questions, chance)[:LOOKUPS]
         row.ask(asked(first, chance))
         row.add(f"{scene.reading} =>", 0.0)
         row.end(f" {first.reply}", 1.0)
@@ -159,7 +161,7 @@ class Batches:
             row.end(question.reply, 1.0)
         return row
 
-    def _batch(self, rows: list[Row]) -> Batch:
+    def _batch(self, rows: list[Conversation]) -> Batch:
         longest = -(-max(map(len, rows)) // 16) * 16  # few lengths: each new one costs a CPU memory
         pad = self.tokenizer.convert_tokens_to_ids(PAD)
         ids = torch.tensor([row.ids + [pad] * (longest - len(row)) for row in rows])
@@ -171,12 +173,22 @@ class Batches:
         return Batch(ids, weights, pixels, torch.from_numpy(np.stack([hints_of(canvas) for canvas in canvases])))
 
 
-def _apart(rows: list[Row]) -> tuple[list[Row], list[Row]]:
+def _apart(rows: list[Conversation]) -> tuple[list[Conversation], list[Conversation]]:
     """Short conversations and long ones, cut where the least is padded: padding is work."""
     rows = sorted(rows, key=len)
     work = [cut * len(rows[cut - 1]) + (len(rows) - cut) * len(rows[-1]) for cut in range(len(rows))]
     cut = work.index(min(work, default=0)) if rows else 0
     return rows[:cut], rows[cut:]
+
+
+def in_turn(questions: Sequence[Question], chance: Random) -> list[Question]:
+    """One question of every form in any order, then a second of each: those that are asked of every row don't crowd
+    out the others."""
+    forms, turns = Counter(), []
+    for question in questions:
+        forms[question.form] += 1
+        turns.append((forms[question.form], chance.random()))
+    return [questions[number] for number in sorted(range(len(questions)), key=turns.__getitem__)]
 
 
 def asked(question: Question, chance: Random) -> str:
@@ -186,3 +198,10 @@ def asked(question: Question, chance: Random) -> str:
         wording = wording.rstrip("?.")
     draw = chance.random()
     return wording.lower() if draw < 0.08 else wording[0].lower() + wording[1:] if draw < 0.2 else wording
+
+
+def drawn() -> str:
+    """A fingerprint of what a training draws: the curriculum, and what a scene of every kind says and is asked."""
+    scenes = [draw_scene(kind, "fingerprint") for kind in CURRICULUM]
+    told = [(scene.reading, [(asked.text, asked.reply) for asked in scene.questions]) for scene in scenes]
+    return hashlib.sha256(repr((ALONE, CURRICULUM, told)).encode()).hexdigest()

@@ -14,6 +14,7 @@ from time import perf_counter
 import torch
 
 from training.state import lock, read_state, refuse_other, save_state
+from training.vision_batches import drawn
 from training.vision_recipe import Recipe
 from training.vision_steps import VisionTraining
 
@@ -52,11 +53,11 @@ def train(recipe: Recipe, folder: Path, processes: int = 1, seconds: float | Non
 
 
 def _begun(path: Path, recipe: Recipe) -> int:
-    """The step that a state is at; 0 where there is none. One of another recipe is refused."""
+    """The step that a state is at; 0 where there is none. One of another recipe or of other scenes is refused."""
     if not path.is_file():
         return 0
     state = read_state(path)
-    refuse_other(path, state, recipe=asdict(recipe))
+    refuse_other(path, state, recipe=asdict(recipe), curriculum=drawn())
     return state["step"]
 
 
@@ -120,7 +121,7 @@ def _resume(training: VisionTraining, path: Path) -> float:
 
 def _save(training: VisionTraining, path: Path, seconds: float) -> None:
     save_state(path, {
-        "recipe": asdict(training.recipe), "step": training.step, "seconds": seconds,
+        "recipe": asdict(training.recipe), "curriculum": drawn(), "step": training.step, "seconds": seconds,
         "model": training.model.state_dict(), "helper": training.helper.state_dict(),
         "optimiser": [one.state_dict() for one in training.optimisers],
     })  # fmt: skip

@@ -111,11 +111,11 @@ def function_in(answer: object, name: str) -> Callable:
     return answer
 
 
-def given(function: Callable, *arguments: object) -> object:
-    """What the learner's function gives; nothing, a `...` and a generator are named."""
+def given(function: Callable, *arguments: object, nothing: str = "") -> object:
+    """What the learner's function gives; nothing (in the words of `nothing`), a `...` and a generator are named."""
     value = function(*arguments)
     if value is None:
-        raise NotYet("your function gave nothing; does it end in `return`?")
+        raise NotYet(nothing or "your function gave nothing; does it end in `return`?")
     if value is Ellipsis:
         raise NotYet("your function gave `...`; put your code in its place")
     if hasattr(value, "__next__"):

@@ -15,6 +15,7 @@ from slmlab.teaching.questions import Question, Scene, answer_of, found_of, read
 from slmlab.teaching.scenes import bars
 
 _MOST = 5  # bars that are still read well at this size
+_CHOOSE = "what it was taught"
 
 
 class ChartBox(Live):
@@ -29,17 +30,21 @@ class ChartBox(Live):
             raise BadRequest("A slider goes from 1 to 99, and so must the value of each Row.")
         self._model, self._rows = model, rows
         wide = {"style": {"description_width": "60px"}, "layout": {"width": "270px"}}
+        wide["continuous_update"] = False  # asked once a slider is let go: an answer takes a second or two
         self.sliders = [w.IntSlider(value=row.value, min=1, max=99, description=row.label, **wide) for row in rows]
         self.colours = [w.Dropdown(options=list(COLOURS), value=row.colour, layout={"width": "90px"}) for row in rows]
         self.printed = w.Checkbox(value=True, description="print the values", indent=False)
-        self.question = w.Combobox(value="What is the value of " + rows[0].label + "?", description="question",
-                                   style={"description_width": "70px"}, layout={"width": "440px"})  # fmt: skip
+        broad = {"style": {"description_width": "70px"}, "layout": {"width": "440px"}}
+        self.question = w.Text(value="What is the value of " + rows[0].label + "?", description="question",
+                               continuous_update=False, **broad)  # fmt: skip
+        self.known = w.Dropdown(description="or one of", **broad)
         self.picture, self.said = w.HTML(), w.HTML()
         for control in (*self.sliders, *self.colours, self.printed):
             control.observe(lambda _: self.ask(), names="value")
         self.question.observe(lambda _: self.ask(), names="value")
+        self.known.observe(lambda change: self._take(change["new"]), names="value")
         lines = [w.HBox(pair) for pair in zip(self.sliders, self.colours, strict=True)]
-        left = w.VBox([*lines, self.printed, self.question, self.said])
+        left = w.VBox([*lines, self.printed, self.question, self.known, self.said])
         self.box = w.HBox([self.picture, left])
         self.ask()
 
@@ -50,13 +55,20 @@ class ChartBox(Live):
             for row, slider, colour in zip(self._rows, self.sliders, self.colours, strict=True)
         ]
         self.scene = bars(rows, Style(), printed=self.printed.value)
-        self.question.options = tuple(question.text for question in self.scene.questions)
+        offered = (_CHOOSE, *(question.text for question in self.scene.questions))
+        if self.known.options != offered:
+            self.known.options = offered
         self.picture.value, self.reply, self._fault = _image(self.scene), "", ""
         try:
             self.reply = self._model.ask(self.question.value, images=self.scene.pictures).text
         except SlmLabError as fault:
             self._fault = str(fault)
         self.said.value = paragraph(self._words(), role="status")
+
+    def _take(self, chosen: str) -> None:
+        """Ask one of the questions that the model was taught."""
+        if chosen != _CHOOSE:
+            self.question.value = chosen
 
     def _words(self) -> str:
         if self._fault:

@@ -8,14 +8,8 @@ from slmlab.teaching.drawing import caption
 from slmlab.teaching.expert_plots import plot_expert_table, plot_following, plot_layers, plot_loads
 from slmlab.teaching.model_plots import plot_benchmarks, plot_memory, plot_sizes
 from slmlab.teaching.routing_plots import plot_routing
-from slmlab.teaching.vision_plots import (
-    plot_answers,
-    plot_gaze,
-    plot_image_tokens,
-    plot_patches,
-    plot_scores,
-    plot_seen,
-)
+from slmlab.teaching.vision_plots import plot_gaze, plot_patches, plot_pictures, plot_seen
+from slmlab.teaching.vision_result_plots import plot_answers, plot_image_tokens, plot_scores
 
 __all__ = [
     "caption",
@@ -30,6 +24,7 @@ __all__ = [
     "plot_memory",
     "plot_next_tokens",
     "plot_patches",
+    "plot_pictures",
     "plot_routing",
     "plot_scores",
     "plot_seen",

@@ -18,7 +18,7 @@ def _tokens(answer):
         if near(value, width * height / patch):
             return f"{told}: a patch is a square, so it takes up {patch} x {patch} pixels"
         if value != wanted and near(value, width * height / patch**2):
-            return f"{told}: a part of a patch is padded to a whole one, so there are {wanted}"
+            return f"{told}: a part of a patch is padded to a whole one. Round up each side on its own: {wanted}"
         if value != wanted and near(value, (width // patch) * (height // patch)):
             return f"{told}: what is left over at the border is padded, not dropped; there are {wanted}"
         if value != wanted:
@@ -58,14 +58,17 @@ def _split(answer):
 @exercise("vision-3")
 def _price(answer):
     function = function_in(answer, "price_of")
-    rows = [["Corner shop"], ["Milk", "2.50"], ["Tea", "2 x", "1.20", "2.40"], ["TOTAL", "4.90"]]
-    for name, wanted in (("Milk", "2.50"), ("Tea", "2.40"), ("total", "4.90"), ("Soap", ""), ("Corner shop", "")):
-        found = given(function, [list(row) for row in rows], name)
+    rows = [["Corner shop"], ["Milk", "2.50"], ["Teapot", "9.00"], ["Tea", "2 x", "1.20", "2.40"], ["TOTAL", "13.90"]]
+    for name, wanted in (("Milk", "2.50"), ("Tea", "2.40"), ("total", "13.90"), ("Soap", ""), ("Corner shop", "")):
+        after = f'for {name!r} it gave nothing: return `""` after the loop, where no row was the right one'
+        found = given(function, [list(row) for row in rows], name, nothing="" if wanted else after)
         told = f"for {name!r} it gave {shown(found)}"
         if found == wanted:
             continue
         if name == "Tea" and found == "2 x":
             return f"{told}: the price is the last text of its row"
+        if name == "Tea" and found == "9.00":
+            return f"{told}, the price of a Teapot: the first text of the row must be the whole name"
         if name == "total":
             return f"{told}: capitals should make no difference"
         return f"{told}, and {shown(wanted)} is right"
@@ -85,6 +88,6 @@ def _frames(answer):
         if value != int(value) and int(value) in (wanted, context // cost):
             return f"{told}: half a frame is none, so round down"
         if value == context // cost:
-            return f"{told}: {text} of them are kept for the question and the answer"
+            return f"{told}: {text} tokens are kept for the question and the answer, so take them off first"
         return f"{told}, and {wanted} is right"
     return None
