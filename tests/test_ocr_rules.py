@@ -2,7 +2,9 @@
 
 import pytest
 
+from slmlab.teaching.chart_pictures import Row
 from slmlab.teaching.scene_draws import draw_scene
+from slmlab.teaching.scenes import pie
 from training import ocr_rules, vision_measure
 
 RULED = [("bars", 0), ("receipt", 2), ("table", 1), ("pie", 13), ("pair", 0)]
@@ -43,3 +45,12 @@ def test_what_no_text_says_cannot_be_answered_by_rules(kind):
         frames = question.form == "moving/frames"
         assert ocr_rules.has_rule(question) == frames
         assert ocr_rules.answer(scene.pictures, question) == (question.answer if frames else None)
+
+
+def test_percents_on_the_slices_of_a_pie_belong_to_nobody_but_its_names_can_be_counted():
+    pytest.importorskip("rapidocr")
+    scene = pie([Row("Rent", 50, "blue"), Row("Food", 30, "red"), Row("Fun", 20, "green")], printed="slices")
+    pages = ocr_rules.pages_of(scene)
+    said = {question.form: ocr_rules.answer(pages, question) for question in scene.questions}
+    assert said["pie/count"] == "3"
+    assert {said[f"pie/{form}"] for form in ("value", "largest", "compare", "colour")} == {None}

@@ -28,7 +28,7 @@ def answer(pages: list[Page], question: Question) -> str | None:
     if kind in ("bars", "line"):
         return _about_values(form, _columns(pages[0]), question.values)
     if kind == "pie":
-        return _about_values(form, _by_rows(pages[0], heads=False), question.values)
+        return _about_pie(form, pages[0], question.values)
     if kind in ("heights", "curve", "wedges"):
         return _about_names(form, _names(pages[0], kind), question.values)
     return str(len(pages))  # frames; of shapes and movement there is no text
@@ -78,9 +78,9 @@ def _columns(page: Page) -> list[tuple[str, str]]:
 
 
 def _names(page: Page, kind: str) -> list[str]:
-    """The labels of a chart without values: the lowest row of words, or what stands in a pie's legend."""
+    """The labels of a chart: the lowest row of words, or what stands in a pie's legend."""
     words = _words(_split(page))
-    if kind == "wedges":
+    if kind in ("pie", "wedges"):
         return [line.text for line in words if line.middle[0] < SIDE * 0.75 and line.middle[1] > SIDE / 2]
     return [line.text for line in _lowest(words)]
 
@@ -100,6 +100,15 @@ def _about_names(form: str, names: list[str], values: tuple[str, ...]) -> str | 
     if form == "count":
         return str(len(names))
     return ABSENT if form == "value" and values[0] not in names else None
+
+
+def _about_pie(form: str, page: Page, values: tuple[str, ...]) -> str | None:
+    """From the legend; where it has names alone, and the percents are on the slices, text can't bring them together."""
+    names = _names(page, "pie")
+    pairs = [(name, number) for name, number in _by_rows(page, heads=False) if name in names]
+    if form == "count" or not pairs:
+        return _about_names(form, names, values)
+    return _about_values(form, pairs, values)
 
 
 def _by_rows(page: Page, heads: bool) -> list[tuple[str, str]]:
