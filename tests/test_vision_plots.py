@@ -107,6 +107,9 @@ def test_all_parts_are_lit_on_one_scale(gaze):
     lit = [np.asarray(image.get_array()) / (np.asarray(gaze.pictures[0].image) / 255).clip(0.01) for image in ax.images]
     assert [float(one.max()) for one in lit] == pytest.approx([1, 0.25 + 0.75 * 0.5]), "a quarter is half as bright"
     assert "the brightest patch has 50.0% of its attention" in plots.caption(ax)
+    gaze.weights[:] /= 1000
+    dark = np.asarray(plots.plot_gaze(gaze, ["Bo"], layer=0).images[0].get_array())
+    assert dark.max() < 0.5, "next to nothing is next to dark"
 
 
 def test_one_part_may_be_given_as_it_is_and_all_layers_are_the_mean(gaze):

@@ -13,6 +13,7 @@ from slmlab.teaching import drawing
 from slmlab.teaching.drawing import drawable, listed, visible
 
 GAP = 0.12  # between panels, as a part of one
+FAINT = 0.02  # a patch with less of the attention is never drawn at its brightest: nothing must not look like something
 
 
 def plot_patches(seen: Seen, *, numbers: bool = True, ax=None):
@@ -68,11 +69,16 @@ def plot_gaze(gaze: Gaze, texts: Sequence[str], picture: int = 0, layer: int | N
     texts = listed([texts] if isinstance(texts, str) else texts, "part of the answer")
     places = [gaze.place_of(text, last) for text in texts]
     heats = [gaze.on(place, picture, layer) for place in places]
-    most = max(max(float(heat.max()) for heat in heats), 1e-9)
+    most = max(float(heat.max()) for heat in heats)
     pixels = np.asarray(gaze.pictures[picture].image, dtype=np.float32) / 255
     with drawing.canvas(ax, 8.0 / max(len(texts), 2) * 0.95) as ax:
         for number, (text, heat) in enumerate(zip(texts, heats, strict=True)):
-            _panel(ax, number, f"before {visible(text.strip())}", _lit(pixels, np.kron(heat / most, np.ones((8, 8)))))
+            _panel(
+                ax,
+                number,
+                f"before {visible(text.strip())}",
+                _lit(pixels, np.kron(heat / max(most, FAINT), np.ones((8, 8)))),
+            )
         _bare(ax, len(texts))
         where = "all layers" if layer is None else f"layer {layer}"
         parts = [
