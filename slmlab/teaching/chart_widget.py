@@ -37,7 +37,7 @@ class ChartBox(Live):
         broad = {"style": {"description_width": "70px"}, "layout": {"width": "440px"}}
         self.question = w.Text(value="What is the value of " + rows[0].label + "?", description="question",
                                continuous_update=False, **broad)  # fmt: skip
-        self.known = w.Dropdown(description="or one of", **broad)
+        self.known = w.Dropdown(options=(_CHOOSE,), description="or one of", **broad)
         self.picture, self.said = w.HTML(), w.HTML()
         for control in (*self.sliders, *self.colours, self.printed):
             control.observe(lambda _: self.ask(), names="value")
