@@ -85,11 +85,21 @@ def test_a_question_is_known_in_all_its_wordings(box, model, wording):
     assert "✓ right" in box.said.value and "It reads: (nothing)" in box.said.value
 
 
-@pytest.mark.parametrize("question", ["Is this a nice chart?", "What is the value of Cy?", ""])
+@pytest.mark.parametrize("question", ["Is this a nice chart?", "What is the value of ?", ""])
 def test_a_question_that_it_was_not_taught_is_not_marked(box, model, question):
     model.says = "yes"
     box.question.value = question
     assert "nobody marks it" in box.said.value and "✓" not in box.said.value and "✗" not in box.said.value
+
+
+@pytest.mark.parametrize("question", ["What is the value of Cy?", "how much is cy", "What colour is Cy?"])
+def test_of_a_bar_that_is_not_there_that_is_the_right_answer(box, model, question):
+    model.says = "Ann red 40, Bo green 80 => not there"
+    box.question.value = question
+    assert "✓ right" in box.said.value
+    model.says = "Ann red 40, Bo green 80 => Cy red 40 => 40"
+    box.ask()
+    assert "✗ it is not there" in box.said.value
 
 
 def test_every_question_on_offer_is_one_of_the_chart_and_is_marked(box):

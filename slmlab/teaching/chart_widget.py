@@ -11,8 +11,9 @@ from slmlab.pictures import as_picture
 from slmlab.teaching.canvas import COLOURS, Style
 from slmlab.teaching.drawing import listed
 from slmlab.teaching.live import Live, ipywidgets, paragraph
-from slmlab.teaching.questions import Question, Scene, answer_of, found_of, reading_of
+from slmlab.teaching.questions import ABSENT, Question, Scene, answer_of, found_of, reading_of
 from slmlab.teaching.scenes import bars
+from slmlab.teaching.wordings import WORDINGS
 
 _MOST = 5  # bars that are still read well at this size
 _CHOOSE = "what it was taught"
@@ -109,12 +110,23 @@ def chart_box(model, rows) -> ChartBox:
 
 
 def _question(scene: Scene, text: str) -> Question | None:
-    """The question of the scene that is asked in these words, or in others of its form."""
-    wanted = text.strip().rstrip("?.").lower()
+    """The question of the scene that is asked in these words or in others of its form, also of a bar that isn't
+    there."""
+    wanted = _bare(text)
     for question in scene.questions:
-        if wanted in (wording.rstrip("?.").lower() for wording in question.wordings):
+        if wanted in map(_bare, question.wordings):
             return question
+    for form in ("value", "colour"):
+        for wording in WORDINGS[f"{scene.kind}/{form}"]:
+            before, after = _bare(wording).split("{}")
+            name = wanted.removeprefix(before).removesuffix(after)
+            if before and name.isalnum() and wanted == f"{before}{name}{after}":
+                return Question(f"{scene.kind}/{form}", (name,), ABSENT)
     return None
+
+
+def _bare(words: str) -> str:
+    return words.strip().rstrip("?.").lower()
 
 
 def _image(scene: Scene) -> str:
