@@ -72,6 +72,7 @@ def _process(part: int, parts: int, recipe: Recipe, folder: Path, meeting: Path,
         add_up = torch.distributed.all_reduce
     try:
         training, state, begun = VisionTraining(recipe, device, part, parts), folder / "state.pt", perf_counter()
+        curriculum = drawn()
         spent = _resume(training, state) if state.is_file() else 0.0
         while training.step < recipe.steps:
             told = training.advance(add_up)
@@ -82,7 +83,7 @@ def _process(part: int, parts: int, recipe: Recipe, folder: Path, meeting: Path,
             if part == 0 and (training.step % TELL_EVERY == 0 or last):
                 _tell(training, told, spent + now)
             if part == 0 and (training.step % SAVE_EVERY == 0 or last):
-                _save(training, state, spent + now)
+                _save(training, state, curriculum, spent + now)
             if ending:
                 break
         if parts > 1:
@@ -119,9 +120,9 @@ def _resume(training: VisionTraining, path: Path) -> float:
     return state["seconds"]
 
 
-def _save(training: VisionTraining, path: Path, seconds: float) -> None:
+def _save(training: VisionTraining, path: Path, curriculum: str, seconds: float) -> None:
     save_state(path, {
-        "recipe": asdict(training.recipe), "curriculum": drawn(), "step": training.step, "seconds": seconds,
+        "recipe": asdict(training.recipe), "curriculum": curriculum, "step": training.step, "seconds": seconds,
         "model": training.model.state_dict(), "helper": training.helper.state_dict(),
         "optimiser": [one.state_dict() for one in training.optimisers],
     })  # fmt: skip

@@ -30,8 +30,8 @@ class ChartBox(Live):
         if any(not 1 <= row.value <= 99 for row in rows):
             raise BadRequest("A slider goes from 1 to 99, and so must the value of each Row.")
         self._model, self._rows = model, rows
-        wide = {"style": {"description_width": "60px"}, "layout": {"width": "270px"}}
-        wide["continuous_update"] = False  # asked once a slider is let go: an answer takes a second or two
+        wide = {"style": {"description_width": "60px"}, "layout": {"width": "270px"},
+                "continuous_update": False}  # asked when a slider is let go: an answer takes a second  # fmt: skip
         self.sliders = [w.IntSlider(value=row.value, min=1, max=99, description=row.label, **wide) for row in rows]
         self.colours = [w.Dropdown(options=list(COLOURS), value=row.colour, layout={"width": "90px"}) for row in rows]
         self.printed = w.Checkbox(value=True, description="print the values", indent=False)

@@ -23,8 +23,8 @@ def plot_patches(seen: Seen, *, numbers: bool = True, ax=None):
     with drawing.canvas(ax, 6.2) as ax:
         ax.imshow(seen.pixels, extent=(0, columns, rows, 0), interpolation="nearest")
         _grid(ax, rows, columns)
-        edge = [divmod(place, columns) for place in range(rows * columns)]
-        for row, column in [(row, column) for row, column in edge if 0 in (row, column)] if numbers else ():
+        first = [*((0, column) for column in range(columns)), *((row, 0) for row in range(1, rows))]
+        for row, column in first if numbers else ():
             style = {"fontsize": 8, "color": drawing.GREY, "ha": "left", "va": "top"}
             ax.text(column + 0.06, row + 0.05, str(row * columns + column + 1), gid="patch", **style)
         _bare(ax)
