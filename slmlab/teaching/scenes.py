@@ -73,7 +73,7 @@ def table(heads: tuple[str, str], rows: Sequence[tuple[str, int]], style: Style 
         *_most("table/largest", max, numbers, lines, lines, _listed),
         *(Question("table/value", (name,), number, _listed([(name, number)])) for name, number in lines),
         *(
-            Question("table/who", (line[1],), line[0], _until(line, lines, _listed))
+            Question("table/who", (line[1],), line[0], _until(line[1], line, lines, _listed))
             for line, number in zip(lines, numbers, strict=True)
             if numbers.count(number) == 1
         ),
@@ -98,7 +98,8 @@ def shapes(these: Sequence[Shape], style: Style | None = None) -> Scene:
     for trait, known in (("form", FORMS_OF_SHAPES), ("colour", sorted({shape.colour for shape in these}))):
         for one in known:
             some = [shape for shape in these if getattr(shape, trait) == one]
-            questions.append(Question(f"shapes/count {trait}", (one,), str(len(some)), _shapes(some)))
+            found = f"{one}: {_shapes(some)}".rstrip()
+            questions.append(Question(f"shapes/count {trait}", (one,), str(len(some)), found))
     questions += [Question("shapes/colour", (shape.form,), shape.colour, _shapes([shape])) for shape in alone]
     return Scene("shapes", (draw_shapes(these, style or Style()),), _shapes(these), tuple(questions))
 
@@ -139,7 +140,7 @@ def moving(shape: Shape, places: Sequence[int], style: Style | None = None) -> S
     ways = ("left", "right") if begin // 3 == end // 3 else ("up", "down")
     way = "nowhere" if begin == end else ways[end > begin]
     questions = (
-        Question("moving/way", (), way), Question("moving/colour", (), shape.colour),
+        Question("moving/way", (), way, f"{PLACES[begin]}; {PLACES[end]}"), Question("moving/colour", (), shape.colour),
         Question("moving/last", (), PLACES[end]), Question("moving/frames", (), str(len(places))),
     )  # fmt: skip
     canvases = tuple(draw_shapes([Shape(shape.form, shape.colour, place)], style or Style()) for place in places)
@@ -183,10 +184,13 @@ def _about_rows(kind: str, rows: Sequence[Row], told: Callable) -> list[Question
 
 def _about_colours(kind: str, rows: Sequence[Row]) -> list[Question]:
     colours = [row.colour for row in rows]
-    alone = [row for row in rows if colours.count(row.colour) == 1]
+    alone = [(row.colour, row) for row in rows if colours.count(row.colour) == 1]
     return [
         *(Question(f"{kind}/colour", (row.label,), row.colour, _coloured([row])) for row in rows),
-        *(Question(f"{kind}/which", (row.colour,), row.label, _until(row, rows, _coloured)) for row in alone),
+        *(
+            Question(f"{kind}/which", (colour,), row.label, _until(colour, row, rows, _coloured))
+            for colour, row in alone
+        ),
     ]
 
 
@@ -198,12 +202,12 @@ def _most(form: str, pick: Callable, values: Sequence[int], lines: Sequence[tupl
         return []
     at = values.index(value)
     name, printed = lines[at]
-    return [Question(form, (), name, f"{printed}: {_until(rows[at], rows, told)}")]
+    return [Question(form, (), name, _until(printed, rows[at], rows, told))]
 
 
-def _until(row, rows: Sequence, told: Callable) -> str:
-    """The rows up to one of them, as the reading says them: how one looks for what stands behind a name."""
-    return told(rows[: rows.index(row) + 1])
+def _until(wanted: object, row, rows: Sequence, told: Callable) -> str:
+    """What is looked for, and the rows up to the one that has it: how one finds the name before a colour or a value."""
+    return f"{wanted}: {told(rows[: rows.index(row) + 1])}"
 
 
 def _listed(lines: Sequence[tuple]) -> str:
