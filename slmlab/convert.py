@@ -27,17 +27,57 @@ def gguf_to_transformers(source: Path, target: Path) -> None:
 
     Read directly: five times as fast as Transformers' own reader, which gives the same weights to the last bit.
     """
+    reader, fields = _read(source)
+    config = _config(fields)
+    _write_json(target / "config.json", config)
+    _write_json(target / "generation_config.json", {key: config[key] for key in ("bos_token_id", "eos_token_id")})
+    _write_tokenizer(fields, target)
+    _write_weights(reader, config, target / "model.safetensors")
+
+
+def gguf_to_onnx(source: Path, target: Path) -> None:
+    """The file's blocks as they are, in a graph for ONNX Runtime GenAI: no torch, and no rounding a second time."""
+    from contextlib import closing
+
+    from slmlab.llama_graph import LlamaGraph, LlamaShape
+    from slmlab.onnx_file import OnnxFile
+
+    reader, fields = _read(source)
+    shape = LlamaShape.of(fields)
+    with closing(OnnxFile(target)) as file:
+        LlamaGraph(file, {tensor.name: tensor for tensor in reader.tensors}, shape).write()
+    _write_json(target / "genai_config.json", _genai_config(shape, _config(fields)))
+    _write_tokenizer(fields, target)
+
+
+def _genai_config(shape, config: dict) -> dict:
+    names = {"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"}
+    present = {"present_key_names": "present.%d.key", "present_value_names": "present.%d.value"}
+    decoder = {
+        "session_options": {"provider_options": []},
+        "filename": "model.onnx",
+        "head_size": shape.head_size,
+        "hidden_size": shape.hidden,
+        "inputs": {"input_ids": "input_ids", "attention_mask": "attention_mask", **names},
+        "outputs": {"logits": "logits", **present},
+        "num_attention_heads": shape.heads,
+        "num_hidden_layers": shape.layers,
+        "num_key_value_heads": shape.kv_heads,
+    }
+    ids = {key: config[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id", "vocab_size")}
+    model = {"type": "llama", "context_length": shape.context, "decoder": decoder, **ids}
+    return {"model": model, "search": {"max_length": shape.context, "past_present_share_buffer": True}}
+
+
+def _read(source: Path):
+    """gguf's reader of the file, and its fields; refuses a model of another family."""
     from gguf import GGUFReader
 
     reader = GGUFReader(source)
     fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("GGUF")}
     if fields["general.architecture"] != "llama" or fields["tokenizer.ggml.pre"] != "smollm":
         raise ValueError(f"{source.name} is no Llama-shaped model with SmolLM2's tokenizer")
-    config = _config(fields)
-    _write_json(target / "config.json", config)
-    _write_json(target / "generation_config.json", {key: config[key] for key in ("bos_token_id", "eos_token_id")})
-    _write_tokenizer(fields, target)
-    _write_weights(reader, config, target / "model.safetensors")
+    return reader, fields
 
 
 def _config(fields: dict) -> dict:
@@ -151,6 +191,8 @@ def main(form: str, source: str, target: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if form == "transformers":
         gguf_to_transformers(Path(source), Path(target))
+    elif form == "onnx-q4":
+        gguf_to_onnx(Path(source), Path(target))
     else:
         transformers_to_onnx(Path(source), Path(target), form.removeprefix("onnx-"))
 

