@@ -39,9 +39,10 @@ def load(
     With no name, the bundled one: ONNX Runtime GenAI, int8, on the CPU. Any other name runs on a GPU that fits it, else
     on the CPU in its published ONNX int4, else the bundled model (for one that sees, `tiny-vlm`) answers in its place
     and one line says so; `fallback=False` raises instead. `engine` ('onnx', 'transformers') and `precision` choose by
-    hand; 'q4' is the bundled file's own 4-bit blocks, and 'int4' its weights rounded a second time. `download=False` uses only what is on this machine. A path to a model folder loads what is in it; the course's
-    own small models (`tiny-moe`, `tiny-dense`, `tiny-vlm`) come with it and run with Transformers. With `seats` above
-    1, that many threads may ask at the same time and share each reading of the weights, where the form allows it.
+    hand; of the bundled model 'q4' is its file's own 4-bit blocks, and 'int4' its weights rounded a second time.
+    `download=False` uses only what is on this machine. A path to a model folder loads what is in it; the course's own
+    small models (`tiny-moe`, `tiny-dense`, `tiny-vlm`) come with it and run with Transformers. With `seats` above 1,
+    that many threads may ask at the same time and share each reading of the weights, where the form allows it.
     `quantization` is a configuration of Transformers' own, such as BitsAndBytesConfig(...), which it loads with.
     """
     _check_choice(engine, precision, threads, seats)
