@@ -5,10 +5,14 @@ import json
 import statistics
 
 
+def parser(doc: str) -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument("--quick", action="store_true", help="fewer runs, under 50 seconds")
+    return found
+
+
 def options(doc: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer runs, under 40 seconds")
-    return parser.parse_args()
+    return parser(doc).parse_args()
 
 
 def spread(values: list[float], digits: int = 3) -> str:
