@@ -63,7 +63,7 @@ class Racer:
             self.ask(begin=ids, go_on=8)
 
     def run(self, ids: list[int], written: int) -> None:
-        self.reads.append(READ / self.ask(begin=ids, go_on=0)["begin_s"])
+        self.reads.append(len(ids) / self.ask(begin=ids, go_on=0)["begin_s"])
         told = self.ask(begin=ids[:ASKED], go_on=written)
         self.writes.append(written / told["go_on_s"])
         self.resident_bytes = max(self.resident_bytes, told["resident_bytes"])

@@ -78,10 +78,11 @@ def stacked(parts: list[Blocks]) -> Blocks:
 
 
 def with_rotary_halves(matrix: Blocks, heads: int) -> Blocks:
+    fields = (rotary_halves(field, heads) for field in (matrix.numbers, matrix.scales, matrix.minimums))
+    return Blocks(*fields, bits=matrix.bits)
+
+
+def rotary_halves(rows: np.ndarray, heads: int) -> np.ndarray:
     """GGUF keeps both rows of a rotary pair side by side; the runtimes want all the first ones, then the others."""
-
-    def moved(array: np.ndarray) -> np.ndarray:
-        pairs = array.reshape(heads, matrix.rows // heads // 2, 2, *array.shape[1:])
-        return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(array.shape)
-
-    return Blocks(moved(matrix.numbers), moved(matrix.scales), moved(matrix.minimums), matrix.bits)
+    pairs = rows.reshape(heads, len(rows) // heads // 2, 2, *rows.shape[1:])
+    return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows.shape)

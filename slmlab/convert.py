@@ -9,7 +9,12 @@ import os
 import shutil
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
+
+from slmlab.blocks import rotary_halves
+from slmlab.llama_graph import LlamaGraph, LlamaShape
+from slmlab.onnx_file import OnnxFile
 
 # The file's own template slips a system prompt into every chat that has none, and a model this small wavers under it:
 # after "What is the capital of France?" the likeliest first word falls from 56 % to 15 %, one point above the next.
@@ -37,11 +42,6 @@ def gguf_to_transformers(source: Path, target: Path) -> None:
 
 def gguf_to_onnx(source: Path, target: Path) -> None:
     """The file's blocks as they are, in a graph for ONNX Runtime GenAI: no torch, and no rounding a second time."""
-    from contextlib import closing
-
-    from slmlab.llama_graph import LlamaGraph, LlamaShape
-    from slmlab.onnx_file import OnnxFile
-
     reader, fields = _read(source)
     shape = LlamaShape.of(fields)
     with closing(OnnxFile(target)) as file:
@@ -50,7 +50,7 @@ def gguf_to_onnx(source: Path, target: Path) -> None:
     _write_tokenizer(fields, target)
 
 
-def _genai_config(shape, config: dict) -> dict:
+def _genai_config(shape: LlamaShape, config: dict) -> dict:
     names = {"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"}
     present = {"present_key_names": "present.%d.key", "present_value_names": "present.%d.value"}
     decoder = {
@@ -81,20 +81,20 @@ def _read(source: Path):
 
 
 def _config(fields: dict) -> dict:
-    heads = fields["llama.attention.head_count"]
+    shape = LlamaShape.of(fields)
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
-        "num_hidden_layers": fields["llama.block_count"],
-        "hidden_size": fields["llama.embedding_length"],
+        "num_hidden_layers": shape.layers,
+        "hidden_size": shape.hidden,
         "intermediate_size": fields["llama.feed_forward_length"],
-        "num_attention_heads": heads,
-        "num_key_value_heads": fields["llama.attention.head_count_kv"],
-        "head_dim": fields["llama.embedding_length"] // heads,
-        "max_position_embeddings": fields["llama.context_length"],
-        "rms_norm_eps": fields["llama.attention.layer_norm_rms_epsilon"],
-        "rope_parameters": {"rope_type": "default", "rope_theta": fields["llama.rope.freq_base"]},
-        "vocab_size": fields["llama.vocab_size"],
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_size,
+        "max_position_embeddings": shape.context,
+        "rms_norm_eps": shape.epsilon,
+        "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_base},
+        "vocab_size": shape.vocab,
         "tie_word_embeddings": True,
         "hidden_act": "silu",
         "dtype": "float32",
@@ -146,19 +146,10 @@ def _write_weights(reader, config: dict, path: Path) -> None:
         weights = quants.dequantize(tensor.data, tensor.tensor_type)
         if kind in ("attn_q", "attn_k"):
             heads = config["num_attention_heads" if kind == "attn_q" else "num_key_value_heads"]
-            weights = _unpermute(weights, heads)
+            weights = rotary_halves(weights, heads)
         layer = f"layers.{block[1]}." if block else ""
         found[f"model.{layer}{_PLACES[kind]}.weight"] = weights
     save_file(found, path, metadata={"format": "pt"})
-
-
-def _unpermute(weights, heads: int):
-    """GGUF keeps both numbers of a rotary pair side by side; Transformers keeps all the first ones, then the others."""
-    import numpy as np
-
-    rows, columns = weights.shape
-    pairs = weights.reshape(heads, rows // heads // 2, 2, columns)
-    return np.ascontiguousarray(pairs.swapaxes(1, 2).reshape(rows, columns))
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -14,6 +14,8 @@ from slmlab.blocks import SIZE, Blocks, read_blocks, stacked, with_rotary_halves
 from slmlab.errors import WeightsError
 from slmlab.onnx_file import OnnxFile
 
+EVERY = "every.onnx"  # the graph beside model.onnx whose logits are those after every id
+
 
 @dataclass(frozen=True)
 class LlamaShape:
@@ -47,7 +49,6 @@ class LlamaGraph:
 
     def __init__(self, file: OnnxFile, tensors: dict, shape: LlamaShape):
         self.file, self.tensors, self.shape = file, tensors, shape
-        self._lengthened: dict[str, str] = {}  # an input, to the same with the means of its blocks behind it
 
     def write(self) -> None:
         """The whole decoder in two graphs over the same weights: for writing on, with the logits after the last id
@@ -65,7 +66,7 @@ class LlamaGraph:
         self._logits(self.file.node("Gather", [normed, last], "judged", axis=1))
         self._save("model.onnx")
         self.file.node("Identity", [normed], "judged")
-        self._save("every.onnx")
+        self._save(EVERY)
 
     def _save(self, name: str) -> None:
         shape = self.shape
@@ -97,12 +98,11 @@ class LlamaGraph:
 
     def _embedded(self) -> str:
         """The embedding's rows, read out of the same 8-bit blocks that give the logits."""
-        self._head = read_blocks(self.tensors["token_embd.weight"])
-        if self._head.bits != 8 or "output.weight" in self.tensors:
+        table = read_blocks(self.tensors["token_embd.weight"])
+        if table.bits != 8 or "output.weight" in self.tensors:
             raise WeightsError("This file's embedding isn't one of 8 bits that is shared with its head.")
-        numbers, scales = self._stored("token_embd", self._head)
-        rows, columns = self._head.rows, self._head.columns
-        flat = self.file.constant("embedding_shape", np.array([rows, columns], np.int64))
+        self._table = numbers, scales = self._stored("token_embd", table.numbers, table.scales, table.bits)
+        flat = self.file.constant("embedding_shape", np.array([table.rows, table.columns], np.int64))
         self.file.node("Reshape", [numbers, flat], "embedding")
         return self.file.node(
             "runtime:GatherBlockQuantized", ["embedding", "input_ids", scales], "embedded",
@@ -145,8 +145,7 @@ class LlamaGraph:
         return self._linear(f"{here}.ffn_down", f"{here}.ffn_product")
 
     def _logits(self, normed: str) -> None:
-        numbers, scales = self._stored("token_embd", self._head)
-        self._matmul("logits", [normed, numbers, scales], self._head.rows, self._head.columns, bits=8)
+        self._matmul("logits", [normed, *self._table], self.shape.vocab, self.shape.hidden, bits=8)
 
     # A matrix of blocks
 
@@ -154,28 +153,25 @@ class LlamaGraph:
         matrix = matrix or read_blocks(self.tensors[f"{name}.weight"])
         zeros = np.clip(np.rint(-matrix.minimums / np.where(matrix.scales, matrix.scales, 1)), 0, 2**matrix.bits - 1)
         rests = matrix.minimums + matrix.scales * zeros
-        columns, beside = matrix.columns, []
+        numbers, scales, columns = matrix.numbers, matrix.scales, matrix.columns
         if rests.any():
             given = self._with_means(given)
             columns += matrix.columns // SIZE
-            beside = [_rounded(rests * SIZE, matrix.bits)]
-        numbers = np.concatenate([matrix.numbers, *(one.numbers for one in beside)], axis=1)
-        scales = np.concatenate([matrix.scales, *(one.scales for one in beside)], axis=1)
-        zeros = np.concatenate([zeros, *(-one.minimums / one.scales for one in beside)], axis=1)
-        stored = self._stored(name, Blocks(numbers, scales, -zeros * scales, matrix.bits))
-        packed = _packed(np.rint(zeros).astype(np.uint8), matrix.bits)
+            beside = _rounded(rests * SIZE, matrix.bits)
+            pairs = zip((numbers, scales, zeros), beside, strict=True)
+            numbers, scales, zeros = (np.concatenate(pair, axis=1) for pair in pairs)
+        stored = self._stored(name, numbers, scales, matrix.bits)
+        packed = _packed(zeros.astype(np.uint8), matrix.bits)
         inputs = [given, *stored, self.file.constant(f"{name}.zeros", packed.reshape(-1))]
         return self._matmul(name, inputs, matrix.rows, columns, matrix.bits)
 
     def _with_means(self, given: str) -> str:
-        if given not in self._lengthened:
-            self.file.node("AveragePool", [given], f"{given}.means", kernel_shape=[SIZE], strides=[SIZE])
-            self._lengthened[given] = self.file.node("Concat", [given, f"{given}.means"], f"{given}.longer", axis=-1)
-        return self._lengthened[given]
+        self.file.node("AveragePool", [given], f"{given}.means", kernel_shape=[SIZE], strides=[SIZE])
+        return self.file.node("Concat", [given, f"{given}.means"], f"{given}.longer", axis=-1)
 
-    def _stored(self, name: str, matrix: Blocks) -> tuple[str, str]:
-        numbers = self.file.constant(f"{name}.numbers", _packed(matrix.numbers, matrix.bits))
-        return numbers, self.file.constant(f"{name}.scales", matrix.scales)
+    def _stored(self, name: str, numbers: np.ndarray, scales: np.ndarray, bits: int) -> tuple[str, str]:
+        constant = self.file.constant
+        return constant(f"{name}.numbers", _packed(numbers, bits)), constant(f"{name}.scales", scales)
 
     def _matmul(self, name: str, inputs: list[str], rows: int, columns: int, bits: int) -> str:
         how = {"K": columns, "N": rows, "bits": bits, "block_size": SIZE, "accuracy_level": 4}
@@ -194,8 +190,8 @@ def _packed(numbers: np.ndarray, bits: int) -> np.ndarray:
     return numbers[..., 0::2] | numbers[..., 1::2] << 4
 
 
-def _rounded(values: np.ndarray, bits: int) -> Blocks:
-    """Any matrix in blocks with a whole number for zero."""
+def _rounded(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Any matrix in blocks of numbers, with a scale and a whole number for zero each."""
     rows, columns = values.shape
     most, blocks = 2**bits - 1, -(-columns // SIZE)
     padded = np.zeros((rows, blocks * SIZE), np.float32)
@@ -207,4 +203,4 @@ def _rounded(values: np.ndarray, bits: int) -> Blocks:
     scales = np.maximum(np.where(zeros > 0, below, 0), np.where(zeros < most, above, 0))
     scales = np.where(scales > 0, scales, 1).astype(np.float32)
     numbers = np.clip(np.rint(padded / scales[..., None]) + zeros[..., None], 0, most).astype(np.uint8)
-    return Blocks(numbers, scales, -zeros * scales, bits)
+    return numbers, scales, zeros

@@ -35,14 +35,16 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(source, tmp_path_factory) -> np.ndarray:
+    return unpacked_logits(tmp_path_factory.mktemp("transformers"), source)
+
+
+def unpacked_logits(target, source) -> np.ndarray:
     import torch
     from transformers import AutoModelForCausalLM
 
-    target = tmp_path_factory.mktemp("transformers")
     gguf_to_transformers(source, target)
-    model = AutoModelForCausalLM.from_pretrained(target)
     with torch.inference_mode():
-        return model(torch.tensor(IDS[None])).logits[0].numpy()
+        return AutoModelForCausalLM.from_pretrained(target)(torch.tensor(IDS[None])).logits[0].numpy()
 
 
 def away(found: np.ndarray, expected: np.ndarray) -> float:
@@ -72,21 +74,8 @@ def test_the_graph_for_writing_gives_the_last_of_the_logits_of_the_other(source,
 def test_blocks_with_a_whole_number_for_zero_need_no_longer_input(tmp_path, kind):
     folder = made(tmp_path / "onnx", write_tiny_gguf(tmp_path / "tiny.gguf", matrices=kind))
     assert b"AveragePool" not in (folder / "model.onnx").read_bytes()
-    gguf_to_transformers(tmp_path / "tiny.gguf", _new(tmp_path / "transformers"))
-    assert away(logits_of(folder), _unpacked(tmp_path / "transformers")) < 0.03
-
-
-def _new(folder):
-    folder.mkdir()
-    return folder
-
-
-def _unpacked(folder) -> np.ndarray:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    with torch.inference_mode():
-        return AutoModelForCausalLM.from_pretrained(folder)(torch.tensor(IDS[None])).logits[0].numpy()
+    (tmp_path / "transformers").mkdir()
+    assert away(logits_of(folder), unpacked_logits(tmp_path / "transformers", tmp_path / "tiny.gguf")) < 0.03
 
 
 def test_the_engine_writes_with_one_graph_and_weighs_with_the_other(source, tmp_path):

@@ -13,9 +13,9 @@ from slmlab.engines.local import LocalEngine
 from slmlab.engines.session import Session
 from slmlab.errors import MissingPackage, WeightsError
 from slmlab.hardware import best_threads
+from slmlab.llama_graph import EVERY
 from slmlab.records import Sampling
 
-EVERY = "every.onnx"  # beside a graph that gives the logits after the last id alone, over the same weights
 BLOCK = 256  # rows of logits at a time: 256 x 49,152 float32 are 50 MB
 
 
@@ -71,8 +71,8 @@ class OnnxEngine(LocalEngine):
         return [int(id) for id in generator.get_sequence(0)[len(ids) :]]
 
     def _logits_of(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
-        if self._reader is None:
-            with self._lock:
+        with self._lock:
+            if self._reader is None:
                 apart = (self._folder / EVERY).is_file()
                 self._reader = self._opened(filename=EVERY) if apart else self._model
         generator = self._generator(len(ids) + 1, self._reader)

@@ -184,12 +184,12 @@ def _about_rows(kind: str, rows: Sequence[Row], told: Callable) -> list[Question
 
 def _about_colours(kind: str, rows: Sequence[Row]) -> list[Question]:
     colours = [row.colour for row in rows]
-    alone = [(row.colour, row) for row in rows if colours.count(row.colour) == 1]
+    alone = [row for row in rows if colours.count(row.colour) == 1]
     return [
         *(Question(f"{kind}/colour", (row.label,), row.colour, _coloured([row])) for row in rows),
         *(
-            Question(f"{kind}/which", (colour,), row.label, _until(colour, row, rows, _coloured))
-            for colour, row in alone
+            Question(f"{kind}/which", (row.colour,), row.label, _until(row.colour, row, rows, _coloured))
+            for row in alone
         ),
     ]
 

@@ -73,12 +73,8 @@ def plot_gaze(gaze: Gaze, texts: Sequence[str], picture: int = 0, layer: int | N
     pixels = np.asarray(gaze.pictures[picture].image, dtype=np.float32) / 255
     with drawing.canvas(ax, 8.0 / max(len(texts), 2) * 0.95) as ax:
         for number, (text, heat) in enumerate(zip(texts, heats, strict=True)):
-            _panel(
-                ax,
-                number,
-                f"before {visible(text.strip())}",
-                _lit(pixels, np.kron(heat / max(most, FAINT), np.ones((8, 8)))),
-            )
+            light = np.kron(heat / max(most, FAINT), np.ones((8, 8)))
+            _panel(ax, number, f"before {visible(text.strip())}", _lit(pixels, light))
         _bare(ax, len(texts))
         where = "all layers" if layer is None else f"layer {layer}"
         parts = [
