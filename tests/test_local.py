@@ -258,6 +258,29 @@ def test_an_unrelated_question_reuses_nothing(tiny):
     assert reply.start.reused_tokens == 0
 
 
+def test_prompts_that_begin_alike_share_the_blocks_they_begin_with(tiny_onnx):
+    """To the last bit: a block is read the same whatever follows it."""
+    rules, size = "rules " * 25, tiny_onnx._session(16).block
+    tiny_onnx.forget()
+    afresh = tiny_onnx.complete(rules + "and another question", max_tokens=6, logprobs=True)
+    expected = [(token.id, token.logprob) for token in afresh]
+    assert afresh.start.reused_tokens == 0
+    tiny_onnx.complete(rules + "one question", max_tokens=6).text  # noqa: B018
+    shared = tiny_onnx.complete(rules + "and another question", max_tokens=6, logprobs=True)
+    assert [(token.id, token.logprob) for token in shared] == expected
+    assert shared.start.reused_tokens == len(tiny_onnx.format.ids(rules)) // size * size > 0
+    again = tiny_onnx.complete(rules + "and another question", max_tokens=6, logprobs=True)
+    assert [(token.id, token.logprob) for token in again] == expected
+    assert again.start.reused_tokens == (again.start.prompt_tokens - 1) // size * size
+
+
+def test_a_model_that_was_told_to_forget_reads_from_the_beginning(tiny_onnx):
+    for _ in range(2):
+        reply = tiny_onnx.complete("rules " * 25, max_tokens=2)
+        tiny_onnx.forget()
+        assert reply.text is not None and reply.start.reused_tokens == 0
+
+
 def test_a_closed_model_says_how_to_get_it_back(tiny_folder):
     from slmlab.catalog import card_of_folder
     from slmlab.engines.transformers import TransformersEngine

@@ -32,3 +32,27 @@ def test_a_runtime_that_defines_nothing_is_told_so():
         Session(8).append([1])
     with pytest.raises(TypeError, match="logits"):
         Session(8).logits()
+    with pytest.raises(TypeError, match="rewind"):
+        Session(8).rewind(1)
+
+
+class InBlocks(Counting):
+    block = 4
+
+
+def test_a_long_text_is_read_in_blocks_and_whole_ones_are_counted():
+    session = InBlocks()
+    session.append([1, 2, 3, 4, 5, 6])
+    assert session.fed == [[1, 2, 3, 4], [5, 6]] and session.whole == 4 and session.ids == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_block_that_begins_anywhere_else_is_not_whole():
+    """Another text would have it cut elsewhere, and its last digits would differ."""
+    session = InBlocks()
+    session.append([1, 2])
+    session.append([3, 4, 5, 6])
+    assert session.whole == 0
+    whole = InBlocks()
+    whole.append([1, 2, 3, 4])
+    whole.append([5, 6, 7, 8])
+    assert whole.whole == 8

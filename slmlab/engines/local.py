@@ -96,6 +96,11 @@ class LocalEngine(Engine):
         """The id that the model holds likeliest after each token of a text."""
         return [int(id) for block in self._logits_of(self._ids_of(text)) for id in block.argmax(axis=-1)]
 
+    def forget(self) -> None:
+        """Read the next prompt from its beginning, whatever of it the last answer left in the KV cache."""
+        with self._lock:
+            self._spare = None
+
     def close(self) -> None:
         self._closed, self._spare = True, None
 
@@ -203,11 +208,11 @@ class LocalEngine(Engine):
         finally:
             self._put_away(session, finished and generation == self._generation)
 
-    def _forget(self) -> None:
+    def _outdate(self) -> None:
         """Nothing that was cached so far is used again: the weights are not what they were."""
         with self._lock:
             self._generation += 1
-            self._spare = None
+            self.forget()
 
     def _put_away(self, session: Session, finished: bool) -> None:
         """Keep the session of a finished answer for the next turn; one that was left early is of no more use."""
@@ -217,17 +222,24 @@ class LocalEngine(Engine):
             session.close()
 
     def _take_spare(self, ids: Sequence[int], room: int, sight: Sight | None) -> Session | None:
-        """The session of the turn before, when this prompt goes on from all of it: no second reading is needed.
+        """The session of the answer before, as far as this prompt goes on from it: no second reading is needed.
 
-        Only a true continuation counts: ids read one by one and in a block differ in the last digits on int8,
-        and the same question must give the same answer whatever was asked before.
+        That is all of it when this is the next turn, or the blocks that both prompts begin with. No less: ids read one
+        by one and in a block differ in the last digits on a quantized model, and the same question must give the same
+        answer whatever was asked before.
         """
         with self._lock:
             spare, self._spare = self._spare, None
-        same = spare and spare.sight == sight and len(spare.ids) < len(ids)
-        if same and spare.ids == list(ids[: len(spare.ids)]):
-            return spare if len(ids) + room <= spare.capacity else None
-        return None
+        if spare is None or spare.sight != sight or len(ids) + room > spare.capacity:
+            return None
+        shared = _shared(spare.ids, ids)
+        if shared == len(spare.ids) < len(ids):
+            return spare
+        most = min(spare.whole, shared, len(ids) - 1)
+        if not spare.block or most < spare.block:
+            return None
+        spare.rewind(most - most % spare.block)
+        return spare
 
 
 def _shared(first: Sequence[int], second: Sequence[int]) -> int:

@@ -63,6 +63,8 @@ class OnnxVisionEngine(OnnxEngine):
 class OnnxVisionSession(OnnxSession):
     """A generator that takes its first ids together with the pictures that stand in them."""
 
+    block = None  # the pictures go with all the ids of a prompt, and nothing of it can be taken back
+
     def _feed(self, ids: Sequence[int]) -> None:
         if self.sight and len(self.ids) == len(ids):
             with self._lock:

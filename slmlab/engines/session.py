@@ -19,14 +19,22 @@ class Sight:
 class Session:
     """One text being read and written: the ids the runtime has taken in, and the logits that follow them."""
 
+    block: int | None = None  # ids that the runtime reads at a time, where it is asked to read in blocks
+
     def __init__(self, capacity: int):
         self.ids: list[int] = []
+        self.whole = 0  # ids from the first on that were read in whole blocks: every text that begins with them has them
         self.capacity = capacity
         self.sight: Sight | None = None  # set before the first ids
 
     def append(self, ids: Sequence[int]) -> None:
-        self.ids.extend(ids)
-        self._feed(ids)
+        size = self.block or len(ids)
+        for start in range(0, len(ids), size):
+            part = ids[start : start + size]
+            if self.block == len(part) and self.whole == len(self.ids):
+                self.whole += len(part)
+            self.ids.extend(part)
+            self._feed(part)
 
     def _feed(self, ids: Sequence[int]) -> None:
         raise TypeError("a runtime's session defines _feed")
@@ -34,6 +42,10 @@ class Session:
     def logits(self) -> np.ndarray:
         """The logits after the last id, one number for each id of the vocabulary."""
         raise TypeError("a runtime's session defines logits")
+
+    def rewind(self, count: int) -> None:
+        """Go back to the first `count` ids, all of them read in whole blocks."""
+        raise TypeError("a runtime's session that reads in blocks defines rewind")
 
     def close(self) -> None:
         """Give back what the runtime holds for this text."""

@@ -197,11 +197,11 @@ class TransformersEngine(LocalEngine):
         from it. A reply is read in the block that it is asked in."""
         self._check_open()
         with experts.silenced(self._model, layer, expert):
-            self._forget()  # what the whole model has cached is of no use to the lesser one, and the other way
+            self._outdate()  # what the whole model has cached is of no use to the lesser one, and the other way
             try:
                 yield
             finally:
-                self._forget()
+                self._outdate()
 
     def untrained(self, seed: int = 0) -> "TransformersEngine":
         """The same architecture as it is before its training: random weights from a seed. A model of its own."""
