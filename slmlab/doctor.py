@@ -21,7 +21,7 @@ from slmlab.troubles import TROUBLES, troubleshooting_markdown
 
 __all__ = ["Finding", "Report", "examine", "TROUBLES", "troubleshooting_markdown"]
 
-BUNDLED, FORM = "smollm2-135m", "onnx-int8"
+BUNDLED, FORM = "smollm2-135m", "onnx-q4"
 # The bundled model answers in about 0.9 GB; its conversion takes about 2 GB, once, and all its forms 1.6 GB of disk.
 RAM_TO_ANSWER, RAM_TO_CONVERT, DISK_TO_CONVERT = 0.9e9, 2.2e9, 1.7e9
 SWITCHES = ("SLMLAB_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")

@@ -39,6 +39,11 @@ class LlamaShape:
             "kv_heads": "attention.head_count_kv", "vocab": "vocab_size", "context": "context_length",
             "epsilon": "attention.layer_norm_rms_epsilon", "rope_base": "rope.freq_base",
         }  # fmt: skip
+        missing = [key for key in names.values() if f"llama.{key}" not in fields]
+        if missing:
+            raise WeightsError(
+                f"The file doesn't say its llama.{missing[0]}. Fetch it again, or a newer version of it."
+            )
         return cls(**{name: fields[f"llama.{key}"] for name, key in names.items()})
 
     @property
@@ -103,7 +108,9 @@ class LlamaGraph:
         """The embedding's rows, read out of the same 8-bit blocks that give the logits."""
         table = read_blocks(self.tensors["token_embd.weight"])
         if table.bits != 8 or "output.weight" in self.tensors:
-            raise WeightsError("This file's embedding isn't one of 8 bits that is shared with its head.")
+            raise WeightsError(
+                "The file's embedding has to be Q8_0 and serve as its head too, as in SmolLM2's files in Q4_0 and Q4_1."
+            )
         self._table = numbers, scales = self._stored("token_embd", table.numbers, table.scales, table.bits)
         flat = self.file.constant("embedding_shape", np.array([table.rows, table.columns], np.int64))
         self.file.node("Reshape", [numbers, flat], "embedding")
@@ -181,13 +188,14 @@ class LlamaGraph:
         name = f"zeros.{width}"
         if name not in self._made:
             ends = [self.file.constant(f"column.{end}", np.array([end], np.int64)) for end in (0, 1, 2)]
+            row = self.file.constant(f"{name}.row", np.zeros(width, np.float32))
             self.file.node("Slice", ["embedded", *ends], f"{name}.rows")
-            self.file.node("Mul", [f"{name}.rows", self.file.constant(f"{name}.row", np.zeros(width, np.float32))], name)
+            self.file.node("Mul", [f"{name}.rows", row], name)
             self._made.add(name)
         return name
 
     def _stored(self, name: str, numbers: np.ndarray, scales: np.ndarray, bits: int) -> tuple[str, str]:
-        """Numbers and scales in the file; scales in 16 bits, as in GGUF, which the runtime widens once when it loads."""
+        """Numbers and scales in the file; the scales in 16 bits, as in GGUF: the runtime widens them when it loads."""
         stored = self.file.constant(f"{name}.numbers", _packed(numbers, bits))
         half = self.file.constant(f"{name}.scales.half", scales.astype(np.float16))
         return stored, self.file.node("Cast", [half], f"{name}.scales", to=_FLOAT)

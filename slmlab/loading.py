@@ -20,7 +20,7 @@ from slmlab.hardware import Machine, machine, will_it_fit
 
 BUNDLED = "smollm2-135m"
 MOST_SEATS = 64
-ENGINES = {"onnx": ("int8", "q4", "int4", "fp32"), "transformers": ("fp32", "bf16")}
+ENGINES = {"onnx": ("q4", "int8", "int4", "fp32"), "transformers": ("fp32", "bf16")}
 
 
 def load(
@@ -36,19 +36,20 @@ def load(
 ) -> Engine:
     """A model ready to answer.
 
-    With no name, the bundled one: ONNX Runtime GenAI, int8, on the CPU. Any other name runs on a GPU that fits it, else
-    on the CPU in its published ONNX int4, else the bundled model (for one that sees, `tiny-vlm`) answers in its place
-    and one line says so; `fallback=False` raises instead. `engine` ('onnx', 'transformers') and `precision` choose by
-    hand; of the bundled model 'q4' is its file's own 4-bit blocks, and 'int4' its weights rounded a second time.
-    `download=False` uses only what is on this machine. A path to a model folder loads what is in it; the course's own
-    small models (`tiny-moe`, `tiny-dense`, `tiny-vlm`) come with it and run with Transformers. With `seats` above 1,
-    that many threads may ask at the same time and share each reading of the weights, where the form allows it.
+    With no name, the bundled one: ONNX Runtime GenAI on the CPU, with its file's own 4-bit blocks ('q4'). Any other
+    name runs on a GPU that fits it, else on the CPU in its published ONNX int4, else the bundled model (for one that
+    sees, `tiny-vlm`) answers in its place and one line says so; `fallback=False` raises instead. `engine` ('onnx',
+    'transformers') and `precision` choose by hand; the bundled model's 'int8' and 'int4' are its weights rounded a
+    second time. `download=False` uses only what is on this machine. A path to a model folder loads what is in it, and
+    one to a GGUF file of SmolLM2's family computes with its blocks (Q4_0, Q4_1 or Q8_0); the course's own small models
+    (`tiny-moe`, `tiny-dense`, `tiny-vlm`) come with it and run with Transformers. With `seats` above 1, that many
+    threads may ask at the same time and share each reading of the weights, where the form allows it.
     `quantization` is a configuration of Transformers' own, such as BitsAndBytesConfig(...), which it loads with.
     """
     _check_choice(engine, precision, threads, seats)
     how = Manner(_engine_for(engine, precision, quantization), precision, download, threads, seats, quantization)
     if _is_path(name):
-        return _open_folder(Path(name).expanduser(), how)
+        return _open_own(Path(name).expanduser(), how)
     wanted = card(name)
     if quantization is not None and wanted.kind == "moe":
         refuse_skipped_experts(as_dict(quantization), wanted.architecture)
@@ -209,7 +210,7 @@ def _open(chosen: Card, folder: Path, engine: str, precision: str, device: str, 
 def _is_path(name: str) -> bool:
     if not isinstance(name, str | Path) or not str(name):
         raise BadRequest(f"A model's name is text, such as {BUNDLED!r}, not {name!r}.")
-    if isinstance(name, Path) or name.startswith((".", "/", "~")) or "\\" in name:
+    if isinstance(name, Path) or name.startswith((".", "/", "~")) or "\\" in name or name.endswith(".gguf"):
         return True
     try:
         card(name)
@@ -219,10 +220,25 @@ def _is_path(name: str) -> bool:
     return False
 
 
+def _open_own(path: Path, how: Manner) -> Engine:
+    """A GGUF file that the reader has, or a model folder, whose files say which engine it is for."""
+    return _open_gguf(path, how) if path.suffix.lower() == ".gguf" else _open_folder(path, how)
+
+
+def _open_gguf(file: Path, how: Manner) -> Engine:
+    if how.engine not in (None, "onnx") or how.precision not in (None, "q4"):
+        asked = " ".join(filter(None, (how.engine, how.precision)))
+        raise BadRequest(f"{file.name} runs with its own blocks, as onnx q4, not as {asked}. Leave the choice out.")
+    folder = weights.of_gguf(file)
+    chosen = replace(card_of_folder(folder), id=file.stem, name=file.stem)
+    return _open(chosen, folder, "onnx", "q4", "cpu", how)
+
+
 def _open_folder(folder: Path, how: Manner) -> Engine:
-    """A model folder that the reader has: its files say which engine it is for."""
     if not folder.is_dir():
-        raise WeightsError(f"There is no folder {folder}. Give a folder that holds config.json or genai_config.json.")
+        raise WeightsError(
+            f"There is no folder {folder}. Give a folder that holds config.json or genai_config.json, or a .gguf file."
+        )
     is_onnx = (folder / "genai_config.json").is_file()
     engine = how.engine or ("onnx" if is_onnx else "transformers")
     precision = how.precision or ("int4" if engine == "onnx" else "fp32")

@@ -165,7 +165,11 @@ class Card:
         return self.architecture.kv_bytes_per_token(precision) if self.architecture else None
 
     def read_bytes(self, precision: str) -> int | None:
-        """What is read from memory to write one token: the divisor of the speed limit."""
+        """What is read from memory to write one token: the divisor of the speed limit.
+
+        'q4' is the file of the wheel, whose blocks are computed with as they are."""
+        if precision == "q4" and self.wheel:
+            return self.wheel.file_bytes
         return self.architecture.read_bytes(precision) if self.architecture else None
 
     def weight_bytes(self, precision: str) -> int | None:

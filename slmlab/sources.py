@@ -15,10 +15,11 @@ import zipfile
 from pathlib import Path
 
 from slmlab.catalog import Card
+from slmlab.convert import REFUSED
 from slmlab.errors import MissingPackage, WeightsError
 
 # Bytes that a form of the bundled model takes on disk, measured; the conversion asks for as much before it starts.
-CONVERTED_BYTES = {"transformers": 545e6, "onnx-q4": 115e6, "onnx-fp32": 545e6, "onnx-int8": 275e6, "onnx-int4": 95e6}
+CONVERTED_BYTES = {"transformers": 545e6, "onnx-q4": 105e6, "onnx-fp32": 545e6, "onnx-int8": 275e6, "onnx-int4": 95e6}
 
 
 def offline() -> bool:
@@ -154,15 +155,17 @@ def _check(file: Path, size: int, sha256: str) -> None:
         )
 
 
-def converted(card: Card, form: str, origin: Path, target: Path) -> None:
-    """A form made from another by a program of its own; its output is shown only when it fails."""
-    require_room(target, CONVERTED_BYTES[form])
+def converted(name: str, form: str, origin: Path, target: Path, needed: float | None = None) -> None:
+    """A form made from another by a program of its own; its output is shown only when it fails.
+
+    `needed` are the bytes that it takes on disk, if that isn't the bundled model's."""
+    require_room(target, needed or CONVERTED_BYTES[form])
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         command = [sys.executable, "-m", "slmlab.convert", form, str(origin), str(target)]
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
         try:
-            _wait_with_clock(child, f"Converting {card.id} to {form}")
+            _wait_with_clock(child, f"Converting {name} to {form}")
         finally:
             child.kill()
             child.wait()
@@ -189,6 +192,8 @@ def _explain_failure(form: str, code: int, log: str) -> None:
         raise OSError(28, "No space left on device")
     if "No module named" in log or "ImportError" in log:
         raise MissingPackage(f"The conversion to {form} lacks a package: python lab.py setup installs it.\n{tail}")
+    if code == REFUSED:
+        raise WeightsError(tail)
     killed = (
         "It was killed, most likely for want of memory (it takes about 2 GB): close other programs. "
         if code < 0

@@ -50,8 +50,21 @@ def folder(card: Card, form: str, *, download: bool = True, given: Path | None =
     target = place(card, form)
     if given is None and fault_of(target) is None:
         return target
-    with _guarded(card, form):
+    with _guarded(target.parent, card.id):
         return _make(card, form, download, given)
+
+
+def of_gguf(file: Path) -> Path:
+    """The folder of a GGUF file that the reader has: its blocks as they are, in ONNX, made once for its content."""
+    try:
+        size, content = file.stat().st_size, sha256_of(file)[:12]
+    except OSError as fault:
+        raise WeightsError(f"{file} can't be read: {fault.strerror}. Give the path of a GGUF file.") from fault
+    target = cache_folder() / "models" / f"{file.stem}-{content}" / "onnx-q4"
+    with _guarded(target.parent, file.name):
+        if fault_of(target) is None:
+            return target
+        return _publish(target, lambda new: sources.converted(file.stem, "onnx-q4", file, new, needed=1.2 * size))
 
 
 def _shipped(card: Card, form: str, given: Path | None) -> Path:
@@ -89,8 +102,9 @@ def shipped_hash(target: Path) -> str:
 
 def discard(card: Card, form: str) -> None:
     """Delete one form of a model from the cache."""
-    with _guarded(card, form):
-        shutil.rmtree(place(card, form), ignore_errors=True)
+    target = place(card, form)
+    with _guarded(target.parent, card.id):
+        shutil.rmtree(target, ignore_errors=True)
 
 
 def fault_of(target: Path, *, thorough: bool | None = None) -> str | None:
@@ -140,7 +154,7 @@ def _make(card: Card, form: str, download: bool, given: Path | None) -> Path:
         origin = _make(card, "gguf", download, given) / card.wheel.file
     else:
         origin = _make(card, "transformers", download, given)
-    return _publish(target, lambda new: sources.converted(card, form, origin, new))
+    return _publish(target, lambda new: sources.converted(card.id, form, origin, new))
 
 
 def _from_hub(card: Card, form: str, new: Path, download: bool, given: Path | None) -> None:
@@ -194,18 +208,17 @@ def _write_manifest(target: Path, files: dict) -> None:
 
 
 @contextmanager
-def _guarded(card: Card, form: str):
+def _guarded(home: Path, name: str):
     """One program at a time for a model; faults of the disk become errors that say what to do."""
     from filelock import FileLock, Timeout
 
-    home = place(card, form).parent
     try:
         home.mkdir(parents=True, exist_ok=True)
         lock = FileLock(home.with_suffix(".lock"))
         try:
             lock.acquire(timeout=1)
         except Timeout:
-            print(f"Another program is preparing {card.id}; waiting for it.", flush=True)
+            print(f"Another program is preparing {name}; waiting for it.", flush=True)
             lock.acquire()
         try:
             yield

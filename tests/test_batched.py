@@ -136,7 +136,7 @@ def test_load_gives_seats_where_they_are_asked_for(tiny_onnx_folder):
             slmlab.load(tiny_onnx_folder, seats=seats)
 
 
-def test_the_bundled_model_is_the_same_to_the_bit_in_int8():
+def test_the_bundled_model_is_the_same_to_the_bit():
     import slmlab
 
     questions = ["What is rain?", "Why?", "Write a long poem about the sea, the wind and a small boat."]
@@ -151,7 +151,7 @@ def test_the_bundled_model_is_the_same_to_the_bit_in_int8():
             thread.start()
         for thread in threads:
             thread.join(30)
-    assert [found[one] for one in questions] == alone, "weights in 8 bit scale each row for itself"
+    assert [found[one] for one in questions] == alone, "the kernel scales each row for itself"
 
 
 def test_an_answer_that_outgrows_the_shared_table_is_the_same(tiny_onnx_folder, tiny_onnx, monkeypatch):

@@ -8,6 +8,7 @@ from slmlab.catalog import card
 from slmlab.engines.contract import Engine
 from slmlab.errors import BadRequest, DoesNotFit, UnknownName, WeightsError
 from slmlab.hardware import machine
+from tests.tiny_gguf import write_tiny_gguf
 
 
 @pytest.fixture
@@ -35,9 +36,9 @@ def laptop(monkeypatch, ram_gb=16, vram_gb=None, **changes):
     monkeypatch.setattr(loading, "machine", lambda: here)
 
 
-def test_no_name_means_the_bundled_model_in_int8(opened):
+def test_no_name_means_the_bundled_model_in_its_own_4_bits(opened):
     slmlab.load()
-    assert opened == [("smollm2-135m", "onnx", "int8", "cpu")]
+    assert opened == [("smollm2-135m", "onnx", "q4", "cpu")]
 
 
 def test_a_laptop_runs_phi_in_its_published_int4(opened, monkeypatch):
@@ -56,7 +57,7 @@ def test_a_small_machine_falls_back_with_one_line(opened, monkeypatch, capsys):
     laptop(monkeypatch, ram_gb=2)
     slmlab.load("phi-3.5-mini")
     said = capsys.readouterr().out
-    assert opened == [("smollm2-135m", "onnx", "int8", "cpu")]
+    assert opened == [("smollm2-135m", "onnx", "q4", "cpu")]
     assert said.count("\n") == 1 and "instead of phi-3.5-mini" in said and "fallback=False" in said
 
 
@@ -179,3 +180,32 @@ def test_in_the_place_of_a_model_of_text_answers_the_bundled_one(opened, monkeyp
     laptop(monkeypatch, ram_gb=4)
     slmlab.load("phi-4-mini", download=False)
     assert opened[-1][0] == "smollm2-135m" and "smollm2-135m answers instead of phi-4-mini" in capsys.readouterr().out
+
+
+def test_a_gguf_file_of_ones_own_answers_with_its_own_blocks(own_cache, tmp_path):
+    file = write_tiny_gguf(tmp_path / "mine.gguf")
+    with slmlab.load(str(file)) as first:
+        assert (first.name, first.engine, first.precision) == ("mine", "onnx", "q4")
+        said = first.complete("ab", max_tokens=4).text
+    made = first.format.folder.stat().st_mtime_ns
+    with slmlab.load(file) as again:
+        assert again.complete("ab", max_tokens=4).text == said
+        assert again.format.folder.stat().st_mtime_ns == made, "a file that was converted isn't converted again"
+    with pytest.raises(BadRequest, match="not as transformers"):
+        slmlab.load(file, engine="transformers")
+
+
+def test_a_gguf_file_that_cannot_be_carried_over_says_what_can(own_cache, tmp_path):
+    from gguf import GGMLQuantizationType as Kind
+
+    other = write_tiny_gguf(tmp_path / "other.gguf", architecture="qwen2")
+    with pytest.raises(WeightsError, match="qwen2 model.*Llama-shaped.*llama.cpp runs many others"):
+        slmlab.load(other)
+    with pytest.raises(WeightsError, match="quantized as Q5_0.*Q4_0, Q4_1, Q8_0"):
+        slmlab.load(write_tiny_gguf(tmp_path / "five.gguf", matrices=Kind.Q5_0))
+    whole = write_tiny_gguf(tmp_path / "whole.gguf").read_bytes()
+    (tmp_path / "half.gguf").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WeightsError, match="half.gguf is damaged, cut short"):
+        slmlab.load(tmp_path / "half.gguf")
+    with pytest.raises(WeightsError, match="can't be read"):
+        slmlab.load("nowhere.gguf")

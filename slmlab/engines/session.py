@@ -23,7 +23,7 @@ class Session:
 
     def __init__(self, capacity: int):
         self.ids: list[int] = []
-        self.whole = 0  # ids from the first on that were read in whole blocks: every text that begins with them has them
+        self.whole = 0  # ids from the first on that were read in whole blocks, as in every text that begins with them
         self.capacity = capacity
         self.sight: Sight | None = None  # set before the first ids
 
@@ -59,7 +59,7 @@ class Session:
 
 def capacity_for(needed: int, context: int) -> int:
     """Room for this turn and some turns to come, in doublings: the KV cache is allocated whole."""
-    size = 1024
+    size = 512
     while size < needed:
         size *= 2
     return min(size, context)

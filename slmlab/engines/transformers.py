@@ -42,7 +42,7 @@ class TransformersEngine(LocalEngine):
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
             raise BadRequest(
-                f"Transformers runs fp32 or bf16 here, not {precision}. Use engine='onnx' for int8 or int4."
+                f"Transformers runs fp32 or bf16 here, not {precision}. Use engine='onnx' for q4, int8 or int4."
             )
         self._torch = _runtime()
         self._dtype = getattr(self._torch, DTYPES[precision])

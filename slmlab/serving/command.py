@@ -15,7 +15,7 @@ def add_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--port", type=int, default=0, help="0 is any that is free (default)")
     serve.add_argument("--api-key", metavar="KEY", help="ask clients for this key; better kept in SLMLAB_SERVER_KEY")
     serve.add_argument("--model", default="smollm2-135m", help="a name from `models`, or a folder")
-    serve.add_argument("--precision", choices=("int8", "q4", "int4", "fp32", "bf16"))
+    serve.add_argument("--precision", choices=("q4", "int8", "int4", "fp32", "bf16"))
     serve.add_argument("--profile", choices=PROFILES, default="local", help="whose protocol to speak")
     serve.add_argument("--seats", type=int, default=16, help="answers written at the same time (%(default)s)")
     serve.add_argument("--waiting", type=int, default=32, help="requests that may wait: one more gets a 429")
