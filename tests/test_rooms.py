@@ -23,7 +23,7 @@ FLOORS = (
     "hub  machines  teaching.answer_plots teaching.model_plots teaching.expert_plots teaching.routing_plots"
     " teaching.vision_result_plots"
     " teaching.verdicts_decoding teaching.verdicts_measures teaching.verdicts_endpoints teaching.verdicts_experts"
-    " teaching.verdicts_pictures"
+    " teaching.verdicts_pictures teaching.verdicts_runtimes"
     "  serving.desk serving.process",
     "reading  serving.ollama_wire  engines.writing  teaching.vision_plots",
     "pinned  engines.contract  engines.session  engines.batch_model  engines.experts  sources  providers  serving.wire"
