@@ -146,6 +146,41 @@ def active_only(card, ram_gb):
     return bool(card.parameters) and card.active_parameters / 2e9 <= ram_gb
 
 
+def fastest(good, runs):
+    chosen = max(filter(good, runs), key=lambda run: run["writes_per_s"], default=None)
+    return chosen and chosen["name"]
+
+
+def fits_in(run, most_mb, worst):
+    return run["memory_mb"] <= most_mb and run["perplexity"] is not None and run["perplexity"] <= worst
+
+
+def first_that_fits(runs, most_mb, worst):
+    return next((run["name"] for run in runs if fits_in(run, most_mb, worst)), None)
+
+
+def choose_and_sort(runs, most_mb, worst):
+    runs.sort(key=lambda run: -run["writes_per_s"])
+    return first_that_fits(runs, most_mb, worst)
+
+
+TURNS = (
+    "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"
+    "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n<|im_start|>assistant\n"
+)
+STOP = 'PARAMETER stop "<|im_end|>"'
+
+
+def modelfile(template=TURNS, quotes='"""', stop=STOP, start="FROM {}", system='SYSTEM """{}"""', always=False):
+    """A function that writes a right Modelfile but for the part that is handed over."""
+
+    def written(gguf, told):
+        lines = [start.format(gguf), f"TEMPLATE {quotes}{template}{quotes}", stop]
+        return "\n".join(lines + ([system.format(told)] if told or always else []))
+
+    return written
+
+
 # exercise -> what the verdict should say: the answer with that mistake
 def shares(chosen, experts):
     return np.bincount(chosen.ravel(), minlength=experts) / chosen.size
@@ -353,6 +388,69 @@ MISTAKES = {
         "a list of categories is wanted": lambda results: "violence",
         "and [] is right": lambda results: [one for one in results if results[one]["filtered"]] or ["none"],
     },
+    "runtimes-1": {
+        "has to be written as well": lambda prompt, answer, reads, writes: prompt / reads,
+        "before it the prompt is read": lambda prompt, answer, reads, writes: answer / writes,
+        "the speeds don't add up": lambda prompt, answer, reads, writes: (prompt + answer) / (reads + writes),
+        "a mean speed": lambda prompt, answer, reads, writes: (prompt + answer) / ((reads + writes) / 2),
+        "are seconds: divide": lambda prompt, answer, reads, writes: prompt * reads + answer * writes,
+        "upside down": lambda prompt, answer, reads, writes: reads / prompt + writes / answer,
+        "what is written has a speed of its own": lambda prompt, answer, reads, writes: (prompt + answer) / reads,
+        "what is read has a speed of its own": lambda prompt, answer, reads, writes: (prompt + answer) / writes,
+        "have changed places": lambda prompt, answer, reads, writes: prompt / writes + answer / reads,
+        "and 1.493 is right": lambda prompt, answer, reads, writes: max(prompt / reads, answer / writes) + 1,
+    },
+    "runtimes-2": {
+        "which takes 445 MB": lambda runs, most, worst: fastest(lambda r: (r["perplexity"] or 99) <= worst, runs),
+        "nobody measured: unknown": lambda runs, most, worst: fastest(lambda r: r["memory_mb"] <= most, runs),
+        "unknown is not good enough": lambda runs, most, worst: fastest(
+            lambda r: r["memory_mb"] <= most and (r["perplexity"] or 0) <= worst, runs
+        ),
+        "TypeError": lambda runs, most, worst: fastest(lambda r: r["perplexity"] <= worst, runs),
+        "lower is better": lambda runs, most, worst: fastest(lambda r: (r["perplexity"] or 0) >= worst, runs),
+        "'q4' qualifies too and writes faster": first_that_fits,
+        "at most includes the limit itself": lambda runs, most, worst: fastest(
+            lambda r: r["memory_mb"] < most and r["perplexity"] is not None and r["perplexity"] < worst, runs
+        ),
+        "its name is wanted": lambda runs, most, worst: next(r for r in runs if r["name"] == "q4"),
+        "leave the list as it was": choose_and_sort,
+        "nobody qualifies: give None": lambda runs, most, worst: (
+            first_that_fits(sorted(runs, key=lambda r: -r["writes_per_s"]), most, worst) or "nobody"
+        ),
+        "from an empty list": lambda runs, most, worst: (
+            fastest(lambda r: fits_in(r, most, worst), runs) if runs else "nobody"
+        ),
+        "it gave nothing, and 'q4' qualifies": lambda runs, most, worst: None,
+    },
+    "runtimes-3": {
+        "there is no FROM line": modelfile(start="# {}"),
+        "the path stays as it is": lambda gguf, system: modelfile()(gguf.removeprefix("./"), system),
+        "there is no TEMPLATE": lambda gguf, system: f"FROM {gguf}\n{STOP}",
+        'stands between """ and """': modelfile(quotes=""),
+        "never closed": lambda gguf, system: f'FROM {gguf}\n{STOP}\nTEMPLATE """{TURNS}',
+        "has single braces": modelfile(TURNS.replace("{{", "{").replace("}}", "}")),
+        "a backslash and an `n`": modelfile(TURNS.replace("\n", "\\n")),
+        "no `<|im_start|>system`": modelfile(TURNS[TURNS.index("{{ end }}") :].removeprefix("{{ end }}")),
+        "no `{{ .System }}`": modelfile(TURNS.replace("{{ .System }}", "Be brief.")),
+        "no `{{ .Prompt }}`": modelfile(TURNS.replace(".Prompt", ".prompt")),
+        "the user's turn is not": modelfile(TURNS.replace("user\n", "user ")),
+        "the assistant's turn is not": modelfile(TURNS.rstrip()),
+        "in the order": modelfile(
+            "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n<|im_start|>system\n{{ .System }}<|im_end|>\n"
+            "<|im_start|>assistant\n"
+        ),
+        "more in it than the turns": modelfile(f"### Chat\n{TURNS}"),
+        "`<|im_end|>` follows": modelfile(f"{TURNS}<|im_end|>"),
+        "write the turns out": modelfile("{{ range .Messages }}{{ .Content }}{{ end }}"),
+        "there is no `PARAMETER stop`": modelfile(stop=""),
+        "write `PARAMETER stop` and its value": modelfile(stop='STOP "<|im_end|>"'),
+        "a turn ends with `<|im_end|>`": modelfile(stop='PARAMETER stop "<|endoftext|>"'),
+        "no SYSTEM line": modelfile(system="#{}"),
+        "SYSTEM says `system`": modelfile(system="SYSTEM system"),
+        'Ollama would take `or "no"': modelfile(system='SYSTEM "{}"'),
+        "leave the SYSTEM line out": modelfile(always=True),
+        "the text of a Modelfile is wanted": lambda gguf, system: [f"FROM {gguf}", STOP],
+    },
 }
 CASES = [(name, words, answer) for name, cases in MISTAKES.items() for words, answer in cases.items()]
 
@@ -386,3 +484,25 @@ def test_other_right_ways_pass_as_well():
     assert check("onnx-1", lambda logits, k: sorted(range(len(logits)), key=lambda id: -logits[id])[:k])
     assert check("onnx-2", lambda ids: lambda _, x: np.where(np.isin(np.arange(len(x)), ids), -np.inf, x))
     assert check("size-1", lambda parameters, bits: parameters / 1e9 * (bits / 8))
+
+
+def test_a_modelfile_may_be_written_in_the_ways_that_ollama_reads():
+    trimmed = TURNS.replace("{{ if .System }}", "{{- if .System }}\n").replace("{{ end }}", "{{- end }}\n")
+    for answer in (
+        modelfile(start="# the weights\n\nfrom {}", system='system """{}"""', stop="parameter stop <|im_end|>"),
+        modelfile(start='FROM "{}"', stop=f"PARAMETER temperature 0\n{STOP}\nPARAMETER stop <|im_start|>"),
+        modelfile(TURNS.replace("{{ ", "{{").replace(" }}", "}}") + "{{ .Response }}<|im_end|>\n"),
+        modelfile(trimmed),
+        modelfile(TURNS.replace("{{ if .System }}", "").replace("{{ end }}", "")),
+        lambda gguf, system: "\n".join(modelfile()(gguf, system).replace("FROM", "\nFROM").split("\n\n")[::-1]),
+    ):
+        assert check("runtimes-3", answer), check("runtimes-3", answer)
+
+
+def test_the_runs_of_the_exercise_are_the_same_after_a_careless_answer():
+    def spoil(runs, most_mb, worst):
+        for run in runs:
+            run["perplexity"] = run["perplexity"] or 99
+
+    assert "leave the list" in said("runtimes-2", spoil)
+    assert check("runtimes-2", lambda runs, most, worst: fastest(lambda r: fits_in(r, most, worst), runs))

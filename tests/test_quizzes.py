@@ -9,7 +9,7 @@ from slmlab.teaching.quizzes import find_quiz, quizzes
 def test_every_lesson_has_its_quiz():
     assert {name: len(one.questions) for name, one in quizzes().items()} == {
         "start": 3, "slm-vs-llm": 5, "instruct": 5, "onnx": 5, "vision": 6, "moe": 6, "github-models": 5,
-        "nim": 4, "foundry": 4,
+        "nim": 4, "foundry": 4, "runtimes": 6,
     }  # fmt: skip
 
 

@@ -16,14 +16,14 @@ FLOORS = (
     "engines.onnx engines.transformers engines.batched engines.openai engines.azure  doctor  teaching.widgets"
     " serving.practice",
     "engines.local engines.remote  environment  teaching.answer_widget teaching.chart_widget teaching.playground_widget"
-    " teaching.quiz_widget teaching.routing_widget teaching.side_by_side_widget  serving.practice_azure"
-    " serving.practice_nvidia serving.practice_ollama",
+    " teaching.quiz_widget teaching.routing_widget teaching.side_by_side_widget teaching.workload_widget"
+    "  serving.practice_azure serving.practice_nvidia serving.practice_ollama",
     "weights  hardware  places  engines.batching engines.events engines.advice engines.arriving  serving.profile"
     " teaching.plots teaching.evaluate teaching.checks",
     "hub  machines  teaching.answer_plots teaching.model_plots teaching.expert_plots teaching.routing_plots"
     " teaching.vision_result_plots"
     " teaching.verdicts_decoding teaching.verdicts_measures teaching.verdicts_endpoints teaching.verdicts_experts"
-    " teaching.verdicts_pictures"
+    " teaching.verdicts_pictures teaching.verdicts_runtimes"
     "  serving.desk serving.process",
     "reading  serving.ollama_wire  engines.writing  teaching.vision_plots",
     "pinned  engines.contract  engines.session  engines.batch_model  engines.experts  sources  providers  serving.wire"

@@ -14,6 +14,7 @@ from slmlab.teaching import (  # noqa: F401 - importing them registers the verdi
     verdicts_experts,
     verdicts_measures,
     verdicts_pictures,
+    verdicts_runtimes,
 )
 from slmlab.teaching.answers import judge
 from slmlab.teaching.exercises import VERDICTS, Exercise, exercises, find
