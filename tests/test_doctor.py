@@ -39,14 +39,15 @@ def no_model(own_cache):
 
 @pytest.fixture
 def with_model(own_cache):
-    """A cache that looks as if the bundled model were in it."""
-    folder = place(doctor.card(doctor.BUNDLED), doctor.FORM)
-    folder.mkdir(parents=True)
-    (folder / "model.onnx").write_bytes(b"x" * 10)
+    """A cache that looks as if the bundled model were in it, in all its forms; gives the folder of the one that runs."""
     files = {"model.onnx": {"size": 10, "mtime_ns": 0, "sha256": "0" * 64}}
-    (folder / "manifest.json").write_text(json.dumps({"files": files}))
-    assert is_ready(doctor.card(doctor.BUNDLED), doctor.FORM)
-    return folder
+    for form in (doctor.FORM, *doctor.COMPARED):
+        folder = place(doctor.card(doctor.BUNDLED), form)
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(b"x" * 10)
+        (folder / "manifest.json").write_text(json.dumps({"files": files}))
+        assert is_ready(doctor.card(doctor.BUNDLED), form)
+    return place(doctor.card(doctor.BUNDLED), doctor.FORM)
 
 
 def test_a_machine_with_the_model_is_well(on, with_model):
@@ -110,7 +111,9 @@ def test_little_memory_warns_by_what_is_still_to_be_done(on, with_model):
     assert examine()["memory"].status == "ok", "enough to answer"
     (with_model / "manifest.json").unlink()
     found = examine()["memory"]
-    assert found.status == "warn" and "2.20 GB to be made ready" in found.detail and found.mend
+    assert found.status == "warn" and "2.20 GB to be made" in found.detail and found.mend
+    on(ram_available_bytes=GB // 3)
+    assert "500 MB to answer" in examine()["memory"].detail
 
 
 def test_a_full_disk_is_no_fault_once_the_model_is_made(on, with_model):
