@@ -15,7 +15,6 @@ import zipfile
 from pathlib import Path
 
 from slmlab.catalog import Card
-from slmlab.convert import REFUSED
 from slmlab.errors import MissingPackage, WeightsError
 
 # Bytes that a form of the bundled model takes on disk, measured; the conversion asks for as much before it starts.
@@ -187,6 +186,8 @@ def _wait_with_clock(child: subprocess.Popen, what: str) -> None:
 
 
 def _explain_failure(form: str, code: int, log: str) -> None:
+    from slmlab.convert import REFUSED  # here: it brings numpy along, which the doctor does without
+
     tail = "\n".join([line for line in log.splitlines() if line.strip()][-3:])
     if "No space left" in log or "os error 28" in log:
         raise OSError(28, "No space left on device")

@@ -39,7 +39,7 @@ def no_model(own_cache):
 
 @pytest.fixture
 def with_model(own_cache):
-    """A cache that looks as if the bundled model were in it, in all its forms; gives the folder of the one that runs."""
+    """A cache that looks as if the model were in it in all its forms; gives the folder of the one that runs."""
     files = {"model.onnx": {"size": 10, "mtime_ns": 0, "sha256": "0" * 64}}
     for form in (doctor.FORM, *doctor.COMPARED):
         folder = place(doctor.card(doctor.BUNDLED), form)
