@@ -11,8 +11,8 @@ from slmlab.teaching.workload_widget import FIXED, READ_STEPS, WRITE_STEPS, JobT
 LIVE = "application/vnd.jupyter.widget-view+json"
 
 
-def result(name, reads_per_s, writes_per_s):
-    return SimpleNamespace(name=name, reads_per_s=reads_per_s, writes_per_s=writes_per_s)
+def result(name, reads_tokens_per_s, writes_tokens_per_s):
+    return SimpleNamespace(name=name, reads_tokens_per_s=reads_tokens_per_s, writes_tokens_per_s=writes_tokens_per_s)
 
 
 READER, WRITER, SLOW = result("reader", 1000, 20), result("writer", 250, 100), result("slow <b>", 100, 10)

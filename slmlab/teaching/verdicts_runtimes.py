@@ -10,7 +10,7 @@ from slmlab.teaching.answers import NotYet, code, function_in, given, near, numb
 from slmlab.teaching.exercises import exercise
 
 
-@exercise("runtimes-1")
+@exercise("runtimes-2")
 def _seconds(answer):
     function = function_in(answer, "seconds")
     for job in ((512, 64, 600, 100), (8000, 100, 250, 50), (20, 500, 400, 80)):
@@ -47,7 +47,7 @@ _RUNS = tuple(
 )  # fmt: skip
 
 
-@exercise("runtimes-2")
+@exercise("runtimes-3")
 def _choose(answer):
     function = function_in(answer, "choose")
     for most_mb, worst, wanted in (
@@ -97,7 +97,7 @@ _USER = "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n"
 _ASSISTANT = "<|im_start|>assistant\n"
 
 
-@exercise("runtimes-3")
+@exercise("runtimes-1")
 def _modelfile(answer):
     function = function_in(answer, "modelfile")
     for gguf, system in (

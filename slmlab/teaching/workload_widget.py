@@ -37,7 +37,7 @@ def job_times(results, read_tokens: int, written_tokens: int) -> list[JobTime]:
     """The time of each runtime for this job, the fastest first; at the end those of which a speed is unknown."""
     times = []
     for one in listed(results, "result"):
-        reads, writes = (_speed(one.name, speed) for speed in (one.reads_per_s, one.writes_per_s))
+        reads, writes = (_speed(one.name, speed) for speed in (one.reads_tokens_per_s, one.writes_tokens_per_s))
         known = reads is not None and writes is not None
         times.append(JobTime(one.name, *((read_tokens / reads, written_tokens / writes) if known else ())))
     return sorted(times, key=lambda time: float("inf") if time.total_s is None else time.total_s)
@@ -116,7 +116,7 @@ class WorkloadBox(Live):
 def workload_box(results) -> WorkloadBox:
     """Choose how much is read and written, and see which runtime is done first.
 
-    Each result has a `name`, `reads_per_s` and `writes_per_s`, in tokens; a speed is None where it isn't known.
+    Each result has a `name`, `reads_tokens_per_s` and `writes_tokens_per_s`, None where it isn't known.
     """
     return WorkloadBox(results)
 
