@@ -42,6 +42,40 @@ def test_more_threads_than_seats_each_get_their_own_answer_to_the_bit(tiny_batch
     assert found == {text: [alone[text]] * 2 for text in TEXTS}
 
 
+RULES = "Answer in one word, and stay polite whatever comes. " * 3
+
+
+def test_who_begins_as_another_did_has_that_part_read_already(tiny_batched, tiny_onnx_folder):
+    """To the last bit: a block is read the same whatever follows it."""
+    first, second = RULES + "What is rain?", RULES + "And what is snow?"
+    with load(tiny_onnx_folder, seats=4) as fresh:
+        alone = written(fresh, second)
+    with load(tiny_onnx_folder, seats=4) as engine:
+        written(engine, first)
+        reply = engine.complete(second, max_tokens=25)
+        assert [(one.id, one.text, one.logprob, one.top) for one in reply] == alone
+        assert reply.start.reused_tokens == 128 < reply.start.prompt_tokens
+        again = engine.complete(second, max_tokens=25)
+        assert [one.id for one in again] == [one[0] for one in alone] and again.start.reused_tokens == 128
+        other = engine.complete("Something else. " * 12, max_tokens=2)
+        assert other.text is not None and other.start.reused_tokens == 0
+
+
+def test_askers_that_begin_alike_at_the_same_time_get_their_own_answers(tiny_onnx_folder):
+    texts = [f"{RULES} Question {number}" for number in range(6)]
+    with load(tiny_onnx_folder, seats=4) as engine:
+        alone, found = {text: written(engine, text) for text in texts}, {}
+        threads = [
+            threading.Thread(target=lambda text=text: found.update({text: written(engine, text)})) for text in texts * 3
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert found == alone
+        until(lambda: free_seats(engine) == 4)
+
+
 def free_seats(engine) -> int:
     return len(engine._batcher._free_rows)
 

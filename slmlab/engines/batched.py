@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from slmlab.engines.batching import Batcher, Place
+from slmlab.engines.batching import BLOCK, Batcher, Place
 from slmlab.engines.local import LocalEngine
-from slmlab.engines.session import Session
+from slmlab.engines.session import Session, Sight, capacity_for
 from slmlab.errors import BadRequest
 from slmlab.records import Sampling
 
@@ -42,6 +42,11 @@ class BatchedEngine(LocalEngine):
             yield
         finally:
             self._asker.gone = before
+
+    def _take_spare(self, ids: Sequence[int], room: int, sight: Sight | None) -> "BatchedSession":
+        session = self._session(capacity_for(len(ids) + room, self.context))
+        session.sit(ids)
+        return session
 
     def _put_away(self, session: Session, finished: bool) -> None:
         session.close()  # its seat is for the next answer
@@ -76,11 +81,18 @@ class BatchedSession(Session):
     def _feed(self, ids: Sequence[int]) -> None:
         self._unread += ids
 
+    def sit(self, ids: Sequence[int]) -> None:
+        """Take a place for a text that begins with these ids. Those that are known there are taken in by that."""
+        self._place = self._batcher.sit(len(ids), self.capacity, self._gone, ids)
+        self.ids, self.whole = list(ids[: self._place.known]), self._place.known
+
     def logits(self) -> np.ndarray:
         if self._unread:
             ids, self._unread = self._unread, []
             self._place = self._seated()
             self._logits = self._batcher.read(self._place, ids, self._gone)
+            if self.whole == len(self.ids) - len(ids):
+                self.whole += len(ids) // BLOCK * BLOCK
         return self._logits
 
     def _seated(self) -> Place:
@@ -94,4 +106,4 @@ class BatchedSession(Session):
     def close(self) -> None:
         place, self._place = self._place, None
         if place is not None:
-            self._batcher.leave(place)
+            self._batcher.leave(place, self.ids[: self.whole])

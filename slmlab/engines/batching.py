@@ -4,7 +4,6 @@ A thread takes a place, hands ids over and waits for the logits after them; one 
 model for whoever waits. Newcomers join at any step. Knows nothing about text, sampling or networks.
 """
 
-import heapq
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -18,6 +17,7 @@ from slmlab.errors import BadRequest, SlmLabError
 
 LONGEST_SHARED = 2048  # ids of a text that shares the table; a longer one gets memory of its own, and gives it back
 LONG_PLACES = 2
+KEPT = 4  # rows whose text stays when its reader leaves: who begins alike needn't have that read again
 BLOCK = 128  # ids of a prompt that are read in one run: between two blocks, the others get their next token
 GATHER_S = 0.004  # how long a step waits for those who are choosing their next token
 LOOK_S = 0.2  # how often one that waits for a place is looked after: does anybody still want it?
@@ -25,10 +25,11 @@ LOOK_S = 0.2  # how often one that waits for a place is looked after: does anybo
 
 @dataclass(frozen=True)
 class Place:
-    """Where a text sits: a row of a cache."""
+    """Where a text sits: a row of a cache, in which the model has `known` of its ids from a text that began alike."""
 
     cache: KeyValues
     row: int
+    known: int = 0
 
 
 @dataclass(eq=False)
@@ -50,6 +51,7 @@ class Batcher:
         self.threads, self.context = self._model.threads, self._model.context
         self._table = self._model.memory(rows, min(LONGEST_SHARED, self.context))
         self._free_rows = list(range(rows))
+        self._kept: dict[int, Sequence[int]] = {}  # free rows to the ids that stay there, the oldest first
         self._seats = threading.Semaphore(rows)
         self._long_seats = threading.Semaphore(LONG_PLACES)
         self._change = threading.Condition()
@@ -61,15 +63,28 @@ class Batcher:
 
     # What threads call
 
-    def sit(self, capacity: int, most: int = 0, gone: threading.Event | None = None) -> Place:
-        """A place for a text of that many ids, which may `grow` to `most`; waits until one is free."""
+    def sit(self, capacity: int, most: int = 0, gone: threading.Event | None = None, ids: Sequence[int] = ()) -> Place:
+        """A place for a text of that many ids, which may `grow` to `most`; waits until one is free. With its `ids`, one
+        where those that it begins with are known, if there is one."""
         if capacity > self._table.capacity:
             return Place(self._own_memory(max(capacity, most), gone), 0)
         self._wait_for(self._seats, gone)
         with self._change:
-            row = heapq.heappop(self._free_rows)  # the lowest, so that a step spans few rows
-            self._table.lengths[row] = 0
-            return Place(self._table, row)
+            row, known = self._row_for(ids)
+            self._free_rows.remove(row)
+            self._kept.pop(row, None)
+            self._table.lengths[row] = known
+            return Place(self._table, row, known)
+
+    def _row_for(self, ids: Sequence[int]) -> tuple[int, int]:
+        """A free row, and how many of these ids are known there; none counts that a block doesn't end with, for only
+        whole blocks are read the same in every text. Low rows first, so that a step spans few."""
+        known = {row: _blocks_shared(kept, ids[:-1]) for row, kept in self._kept.items()}
+        best = max(known, key=known.get, default=None)
+        if best is not None and known[best]:
+            return best, known[best]
+        ages = {row: age for age, row in enumerate(self._kept, start=1)}
+        return min(self._free_rows, key=lambda row: (row >= KEPT, ages.get(row, 0), row)), 0
 
     def grow(self, place: Place, capacity: int, gone: threading.Event | None = None) -> Place:
         """A place of its own for a text that has outgrown the table, with all that the model has read of it."""
@@ -113,13 +128,16 @@ class Batcher:
             work.done.exception()
             raise
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: Place, read: Sequence[int] = ()) -> None:
+        """Give a place back; `read` are the ids of its text that were read in whole blocks."""
         if place.cache is not self._table:
             self._long_seats.release()
             return
         with self._change:
             self._choosing.discard(place.row)
-            heapq.heappush(self._free_rows, place.row)
+            self._free_rows.append(place.row)
+            if len(read) and place.row < KEPT:
+                self._kept[place.row] = tuple(read)
             self._change.notify_all()
         self._seats.release()
 
@@ -190,6 +208,14 @@ class Batcher:
         cache.lengths[row] += len(block)
         if not work.ids:
             self._finish(works, [logits[0, -1].copy()])
+
+
+def _blocks_shared(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many ids two texts begin with in common, in whole blocks."""
+    most = min(len(first), len(second)) // BLOCK * BLOCK
+    return next(
+        (at for at in range(0, most, BLOCK) if tuple(first[at : at + BLOCK]) != tuple(second[at : at + BLOCK])), most
+    )
 
 
 def _next_reader(readers: list[_Work]) -> _Work:
