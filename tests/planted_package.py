@@ -27,5 +27,7 @@ def plant(folder: Path, monkeypatch, package: str, version: str, code: str, modu
     about = folder / f"{package.replace('-', '_')}-{version}.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n", encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (folder, ROOT))))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(filter(None, map(str, (folder, ROOT, os.environ.get("PYTHONPATH", "")))))
+    )
     monkeypatch.syspath_prepend(str(folder))

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from time import sleep
 
@@ -92,6 +93,12 @@ class Ollama(Runtime):
         ]
 
     def close(self) -> None:
+        """Take the model out of the store again, and end a server of our own."""
+        import ollama
+
+        if self._client:
+            with suppress(ollama.ResponseError, ConnectionError):
+                self._client.delete(NAME)
         if self._own:
             self._own.terminate()
             self._own.wait(10)
