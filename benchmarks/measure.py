@@ -3,6 +3,7 @@
 import argparse
 import json
 import statistics
+from pathlib import Path
 
 
 def parser(doc: str) -> argparse.ArgumentParser:
@@ -18,6 +19,13 @@ def options(doc: str) -> argparse.Namespace:
 def spread(values: list[float], digits: int = 3) -> str:
     """Median, with the smallest and the largest run."""
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def put_between(marks: tuple[str, str], text: str, page: Path) -> None:
+    """A text in the place that two marks keep for it in a page."""
+    whole = page.read_text(encoding="utf-8")
+    before, rest = whole.split(marks[0])
+    page.write_text(f"{before}{marks[0]}\n{text}\n{marks[1]}{rest.split(marks[1])[1]}", encoding="utf-8")
 
 
 def machine_in_words() -> str:

@@ -17,12 +17,12 @@ def read(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def pins():
+def pins(file="requirements.txt"):
     """Package to (version, reason), as requirements.txt has them."""
-    rows = [line for line in read("requirements.txt").splitlines() if line and not line.startswith(("#", "-e"))]
+    rows = [line for line in read(file).splitlines() if line and not line.startswith(("#", "-e"))]
     found = {}
     for row in rows:
-        match = re.fullmatch(r"([A-Za-z0-9-]+)==(\d[\w.]*) +# (.+)", row)
+        match = re.fullmatch(r"([A-Za-z0-9-]+)(?:\[\w+\])?==(\d[\w.]*)(?: ; [^#]+)? +# (.+)", row)
         assert match, f"not `name==version  # reason`: {row}"
         found[match[1].lower()] = (match[2], match[3])
     return found
@@ -32,11 +32,11 @@ def project():
     return tomllib.loads(read("pyproject.toml"))["project"]
 
 
-def bounds():
-    """Package to its bounds in pyproject.toml, all extras included."""
-    lines = project()["dependencies"] + [
-        line for extra in project()["optional-dependencies"].values() for line in extra
-    ]
+def bounds(*extras):
+    """Package to its bounds in pyproject.toml: those of some extras, or all but those of the other runtimes."""
+    optional = project()["optional-dependencies"]
+    lines = [line for extra in extras or set(optional) - {"runtimes"} for line in optional[extra]]
+    lines += [] if extras else project()["dependencies"]
     return {re.match(r"[A-Za-z0-9-]+", line)[0].lower(): line for line in lines}
 
 
@@ -49,14 +49,29 @@ def test_the_last_requirement_is_slmlab_itself():
     assert read("requirements.txt").rstrip().splitlines()[-1] == "-e ."
 
 
-def test_every_bound_of_the_package_holds_for_its_pin_and_every_pin_has_a_bound():
-    assert set(bounds()) == set(pins())
+@pytest.mark.parametrize(
+    ("bounds", "pins"), [(bounds(), pins()), (bounds("runtimes"), pins("data/environments/runtimes.txt"))]
+)
+def test_every_bound_of_the_package_holds_for_its_pin_and_every_pin_has_a_bound(bounds, pins):
+    assert set(bounds) == set(pins)
     from packaging.requirements import Requirement
 
-    for name, line in bounds().items():
+    for name, line in bounds.items():
         requirement = Requirement(line)
         assert requirement.specifier, f"{name} has no lower bound"
-        assert pins()[name][0] in requirement.specifier, f"{line} does not allow the pin {pins()[name][0]}"
+        assert pins[name][0] in requirement.specifier, f"{line} does not allow the pin {pins[name][0]}"
+
+
+def test_the_oldest_of_a_runtime_is_the_same_in_the_package_and_in_its_facts():
+    from slmlab.runtimes.facts import facts
+
+    loose = bounds() | bounds("runtimes")
+    wanted = {one.package: one.at_least for one in facts().values() if one.at_least}
+    assert all(f"{name}>={oldest}" in loose[name] for name, oldest in wanted.items())
+
+
+def test_ci_runs_the_other_runtimes_for_real():
+    assert "install --quiet -r data/environments/runtimes.txt" in read(".ci/run")
 
 
 def test_the_package_takes_the_pythons_that_lab_takes():

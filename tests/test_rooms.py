@@ -10,7 +10,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "slmlab"
 # Top floor first. A module may import from any floor below its own, and from none beside or above.
 FLOORS = (
     "__main__",
-    "serving.command",
+    "serving.command  runtimes.asking",
+    "runtimes.race  runtimes.child",
+    "runtimes.roster  runtimes.built_in runtimes.llama_cpp runtimes.openvino runtimes.mlx runtimes.ollama"
+    " runtimes.qnn runtimes.foundry_local",
+    "runtimes.contract",
     "loading  connecting  serving.app",
     "engines.vision engines.onnx_vision",
     "engines.onnx engines.transformers engines.batched engines.openai engines.azure  doctor  teaching.widgets"
@@ -27,6 +31,7 @@ FLOORS = (
     "  serving.desk serving.process",
     "reading  serving.ollama_wire  engines.writing  teaching.vision_plots",
     "pinned  engines.contract  engines.session  engines.batch_model  engines.experts  sources  providers  serving.wire"
+    "  runtimes.facts"
     "  teaching.exercises teaching.quizzes teaching.live teaching.domains teaching.training_view"
     "  teaching.vision_scores",
     "catalog  chat  ocr  sampling  metrics  findings  troubles  engines.quantized  teaching.answers"
@@ -34,14 +39,16 @@ FLOORS = (
     " teaching.foreign_pictures",
     "model_card  probe  convert  engines.faults  serving.page serving.limits serving.telemetry serving.exchange"
     "  teaching.scenes",
-    "architecture  llama_graph  reply  routing  seeing  clips"
+    "architecture  llama_graph  reply  routing  seeing  clips  runtimes.results"
     "  teaching.chart_pictures teaching.paper_pictures teaching.drawing teaching.questions",
-    "records  tables  pictures  blocks  onnx_file  addresses  image_tokens  teaching.canvas teaching.wordings",
+    "records  tables  pictures  blocks  onnx_file  addresses  image_tokens  teaching.canvas teaching.wordings"
+    "  runtimes.worker",
     "errors",
 )
 FLOOR_OF = {room: -number for number, floor in enumerate(FLOORS) for room in floor.split()}
 HEAVY = {"torch", "transformers", "onnxruntime", "onnxruntime_genai", "onnx", "matplotlib", "ipywidgets", "psutil"}
 HEAVY |= {"openai", "azure", "requests", "PIL", "cv2", "rapidocr"}
+HEAVY |= {"xllamacpp", "openvino", "openvino_genai", "mlx", "mlx_lm", "ollama", "httpx", "onnxruntime_qnn"}
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for path in sorted(PACKAGE.rglob("*.py"))
