@@ -1,6 +1,6 @@
 """One model on every runtime: how fast it reads and writes, what it takes, and what its quality is worth.
 
-The race is slmlab.runtimes.race's own: a process for each, on the same cores, with the same ids, in turn. With
+The race is slmlab.runtimes.racing's own: a process for each, on the same cores, with the same ids, in turn. With
 --publish its table and its plot go into benchmarks/, unless the machine was busy with something else meanwhile.
 
 Goals for the default, against llama.cpp on the original file: writing 1.5 times as fast, reading 2.5 times; perplexity
@@ -12,9 +12,9 @@ from pathlib import Path
 from measure import finish, machine_in_words, parser, put_between
 
 from slmlab.loading import ENGINES
-from slmlab.runtimes.race import FULL, race
+from slmlab.runtimes.listing import names
+from slmlab.runtimes.racing import FULL, race
 from slmlab.runtimes.results import Results
-from slmlab.runtimes.roster import names
 
 DEFAULT, REFERENCE, PEER = f"onnx {ENGINES['onnx'][0]}", FULL[0], "llama.cpp"
 BUSY = 0.15  # of a core, used by others: more makes the figures worthless

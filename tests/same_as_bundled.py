@@ -7,8 +7,8 @@ import pytest
 
 from slmlab.metrics import agreement, perplexity
 from slmlab.runtimes.contract import chat_format
-from slmlab.runtimes.race import text_ids
-from slmlab.runtimes.roster import made
+from slmlab.runtimes.listing import made
+from slmlab.runtimes.racing import text_ids
 
 
 def opened(name):

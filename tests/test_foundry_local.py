@@ -2,7 +2,7 @@
 
 import shutil
 
-from slmlab.runtimes.roster import answers, made
+from slmlab.runtimes.listing import answers, made
 
 
 def test_it_says_why_it_has_an_environment_of_its_own():

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from slmlab.runtimes.contract import chat_format, gguf_file
+from slmlab.runtimes.listing import answers, made
 from slmlab.runtimes.ollama import NAME
-from slmlab.runtimes.roster import answers, made
 from tests.same_as_bundled import check_writing, opened
 
 

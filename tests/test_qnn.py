@@ -1,6 +1,6 @@
 """runtimes.qnn: what a Snapdragon's NPU takes, and this machine's answers."""
 
-from slmlab.runtimes.roster import answers, made
+from slmlab.runtimes.listing import answers, made
 from tests.planted_package import plant
 
 

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "slmlab"
 FLOORS = (
     "__main__",
     "serving.command  runtimes.asking",
-    "runtimes.race  runtimes.child",
-    "runtimes.roster  runtimes.built_in runtimes.llama_cpp runtimes.openvino runtimes.mlx runtimes.ollama"
+    "runtimes.racing  runtimes.child",
+    "runtimes.listing  runtimes.built_in runtimes.llama_cpp runtimes.openvino runtimes.mlx runtimes.ollama"
     " runtimes.qnn runtimes.foundry_local",
     "runtimes.contract",
     "loading  connecting  serving.app",

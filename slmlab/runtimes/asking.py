@@ -6,8 +6,8 @@ from pathlib import Path
 from slmlab.chat import as_messages
 from slmlab.errors import BadRequest
 from slmlab.runtimes.contract import CAPACITY, chat_format
-from slmlab.runtimes.race import cores
-from slmlab.runtimes.roster import made
+from slmlab.runtimes.listing import made
+from slmlab.runtimes.racing import cores
 from slmlab.runtimes.worker import Worker
 
 AT_ONCE = 8  # ids asked for at a time, until one of them ends the answer

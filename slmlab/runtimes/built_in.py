@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from slmlab import weights
+from slmlab.engines.session import capacity_for
 from slmlab.loading import ENGINES, load
-from slmlab.runtimes.contract import CAPACITY, Runtime, folder_bytes, model_card
+from slmlab.runtimes.contract import Runtime, folder_bytes, model_card
 from slmlab.sampling import log_softmax
+
+ROOM = 256  # ids of an answer, as in a question that doesn't say how many
 
 
 class BuiltIn(Runtime):
@@ -26,13 +29,12 @@ class BuiltIn(Runtime):
         self._model = load(engine=self._engine, precision=self._precision)
         self.version = self.facts.version()
         self.size_bytes = folder_bytes(self._model.format.folder)
-        wheel = model_card().wheel
-        self.token_bytes = wheel.file_bytes if self._precision == "q4" else model_card().read_bytes(self._precision)
+        self.token_bytes = model_card().read_bytes(self._precision)
 
     def read(self, ids: list[int]) -> None:
         if self._session:
             self._session.close()
-        self._session = self._model._session(capacity=CAPACITY)
+        self._session = self._model._session(capacity_for(len(ids) + ROOM, self._model.context))
         self._session.append(ids)
         self._ready = self._session.take_likeliest()
 

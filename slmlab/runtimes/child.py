@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 
 from slmlab.errors import SlmLabError
-from slmlab.runtimes.roster import made
+from slmlab.runtimes.listing import made
 
 
 def main(words: list[str] | None = None) -> None:

@@ -16,8 +16,8 @@ from slmlab.catalog import data_folder
 from slmlab.errors import BadRequest
 from slmlab.metrics import agreement, perplexity
 from slmlab.runtimes.contract import CAPACITY, chat_format
+from slmlab.runtimes.listing import made, names
 from slmlab.runtimes.results import Result, Results
-from slmlab.runtimes.roster import made, names
 from slmlab.runtimes.worker import Ended, Worker
 
 READ, ASKED = 512, 32  # ids of a long prompt, and of a short one that is written on

@@ -1,10 +1,10 @@
-"""runtimes.race: who takes part, what is measured, and what happens to those that fail."""
+"""runtimes.racing: who takes part, what is measured, and what happens to those that fail."""
 
 import pytest
 
 from slmlab.errors import BadRequest, UnknownName
-from slmlab.runtimes import race as room
-from slmlab.runtimes.race import READ, SHORT_READ, race
+from slmlab.runtimes import racing as room
+from slmlab.runtimes.racing import READ, SHORT_READ, race
 from slmlab.runtimes.worker import Worker
 from tests.planted_package import COUNTING, plant
 

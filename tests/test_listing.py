@@ -1,4 +1,4 @@
-"""runtimes.roster: who is there, and the table that a lesson shows."""
+"""runtimes.listing: who is there, and the table that a lesson shows."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from slmlab.errors import UnknownName, WeightsError
 from slmlab.loading import ENGINES
 from slmlab.runtimes.contract import Runtime
 from slmlab.runtimes.facts import facts
-from slmlab.runtimes.roster import answers, made, names, roster
+from slmlab.runtimes.listing import answers, made, names, roster
 
 
 def test_every_precision_of_the_course_and_every_file_takes_part():
