@@ -21,6 +21,7 @@ from slmlab.errors import BadRequest
 from slmlab.hardware import Machine, will_it_fit
 from slmlab.records import End, Metrics, Start, Token, TokenProbability
 from slmlab.reply import Reply
+from slmlab.runtimes.results import Result
 from slmlab.teaching import drawing, plots
 
 LAPTOP = Machine(ram_total_bytes=8_000_000_000, ram_available_bytes=5_000_000_000)
@@ -66,6 +67,7 @@ def png(ax) -> bytes:
     return file.getvalue()
 
 
+RACED = Result("transformers fp32", None, None, "5", 4.8, 5 * 10**8, 5 * 10**8, 10**9, (383.0,), (28.0,), 26.1, 1.0)
 EVERY_PLOT = {
     "timeline": lambda ax=None: plots.plot_timeline(reply(), ax=ax),
     "sizes": lambda ax=None: plots.plot_sizes(catalog.cards().values(), rumours=True, ax=ax),
@@ -73,6 +75,7 @@ EVERY_PLOT = {
     "benchmarks": lambda ax=None: plots.plot_benchmarks(catalog.benchmarks(benchmark="MMLU"), ax=ax),
     "next": lambda ax=None: plots.plot_next_tokens(next_tokens((" a", 0.6), ("\n", 0.4)), ax=ax),
     "speeds": lambda ax=None: plots.plot_speeds({"int8": [200, 210], "fp32": 80.0}, limit={"int8": 300}, ax=ax),
+    "runtimes": lambda ax=None: plots.plot_runtimes([RACED, Result("qnn", absent="a Snapdragon")], 40e9, ax=ax),
     "strip": lambda ax=None: plots.plot_token_strip([TokenPiece(1, "Hi"), TokenPiece(2, " you")], ids=True, ax=ax),
 }
 

@@ -25,7 +25,7 @@ FLOORS = (
     "weights  hardware  places  engines.batching engines.events engines.advice engines.arriving  serving.profile"
     " teaching.plots teaching.evaluate teaching.checks",
     "hub  machines  teaching.answer_plots teaching.model_plots teaching.expert_plots teaching.routing_plots"
-    " teaching.vision_result_plots"
+    " teaching.vision_result_plots teaching.runtime_plots"
     " teaching.verdicts_decoding teaching.verdicts_measures teaching.verdicts_endpoints teaching.verdicts_experts"
     " teaching.verdicts_pictures teaching.verdicts_runtimes"
     "  serving.desk serving.process",
