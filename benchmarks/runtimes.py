@@ -43,7 +43,21 @@ def publish(found: Results) -> None:
         raise SystemExit(
             f"Not published: other programs used {found.others_cores:.0%} of a core. Close them and run again."
         )
-    put_between(MARKS, f"{about(found)}\n\n{table(found)}", TABLE)
+    picture = f"![{draw(found)}]({PLOT.name})"
+    put_between(MARKS, f"{about(found)}\n\n{picture}\n\n{table(found)}", TABLE)
+
+
+def draw(found: Results) -> str:
+    """The picture beside the table; gives its sentence."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from slmlab.metrics import memory_bandwidth
+    from slmlab.teaching.plots import caption, plot_runtimes
+
+    ax = plot_runtimes(found, memory_bandwidth())
+    ax.figure.savefig(PLOT)
+    return caption(ax)
 
 
 def goals(found: Results) -> dict:
