@@ -5,6 +5,8 @@ import json
 import statistics
 from pathlib import Path
 
+BUSY = 0.15  # of a core, used by others: more makes the figures worthless
+
 
 def parser(doc: str) -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -34,6 +36,19 @@ def machine_in_words() -> str:
 
     here = machine()
     return f"{here.usable_cores} cores, {here.cpu}, {here.system}, {'GPU' if here.gpu else 'no GPU'}"
+
+
+def used_by_others() -> float:
+    """Cores in use while this program waits."""
+    import psutil
+
+    return psutil.cpu_percent(interval=1.0) / 100 * psutil.cpu_count()
+
+
+def refuse_busy(used_cores: float) -> None:
+    """Figures of a busy machine aren't published."""
+    if used_cores > BUSY:
+        raise SystemExit(f"Not published: other programs used {used_cores:.0%} of a core. Close them and run again.")
 
 
 def finish(**figures) -> None:

@@ -9,7 +9,7 @@ within 1 % of fp32's, and the same favourite for 95 of 100 ids.
 
 from pathlib import Path
 
-from measure import finish, machine_in_words, parser, put_between
+from measure import finish, machine_in_words, parser, put_between, refuse_busy
 
 from slmlab.loading import ENGINES
 from slmlab.runtimes.listing import names
@@ -17,7 +17,6 @@ from slmlab.runtimes.racing import FULL, race
 from slmlab.runtimes.results import Results
 
 DEFAULT, REFERENCE, PEER = f"onnx {ENGINES['onnx'][0]}", FULL[0], "llama.cpp"
-BUSY = 0.15  # of a core, used by others: more makes the figures worthless
 TABLE = Path(__file__).with_name("README.md")
 PLOT = Path(__file__).with_name("runtimes.png")
 MARKS = ("<!-- runtimes: written by python benchmarks/runtimes.py --publish -->", "<!-- end of runtimes -->")
@@ -39,11 +38,22 @@ def about(found: Results) -> str:
 
 def publish(found: Results) -> None:
     """The table's place in the README, and the plot beside it; refuses figures of a busy machine."""
-    if found.others_cores > BUSY:
-        raise SystemExit(
-            f"Not published: other programs used {found.others_cores:.0%} of a core. Close them and run again."
-        )
-    put_between(MARKS, f"{about(found)}\n\n{table(found)}", TABLE)
+    refuse_busy(found.others_cores)
+    picture = f"![{draw(found)}]({PLOT.name})"
+    put_between(MARKS, f"{about(found)}\n\n{picture}\n\n{table(found)}", TABLE)
+
+
+def draw(found: Results) -> str:
+    """The picture beside the table; gives its sentence."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from slmlab.metrics import memory_bandwidth
+    from slmlab.teaching.plots import caption, plot_runtimes
+
+    ax = plot_runtimes(found, memory_bandwidth())
+    ax.figure.savefig(PLOT)
+    return caption(ax)
 
 
 def goals(found: Results) -> dict:

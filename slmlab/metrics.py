@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from statistics import median
-from time import perf_counter
 
+from slmlab.bandwidth import measure_bandwidth
 from slmlab.errors import BadRequest
 from slmlab.probe import best_threads
 from slmlab.records import Metrics
@@ -58,25 +58,12 @@ def agreement(first: Sequence[int], second: Sequence[int]) -> float:
 
 
 def memory_bandwidth(megabytes: int = 256, runs: int = 7) -> float:
-    """Bytes per second that the processor reads from memory, as decoding does.
+    """Bytes per second that the processor reads from memory, as decoding does, on as many threads as a model gets.
 
-    The best of several runs of a dot product over arrays far larger than its cache, on as many threads as a model gets:
-    the best, because a limit is what was reached once.
+    The best of several runs over a block far larger than its cache: the best, because a limit is what was reached once.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
-    import numpy as np
-
-    threads = best_threads()
-    left = np.ones((threads, (megabytes << 17) // threads), dtype=np.float32)
-    right = np.ones_like(left)
-    seconds = []
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(runs + 1):
-            began = perf_counter()
-            list(pool.map(np.dot, left, right))
-            seconds.append(perf_counter() - began)
-    return (left.nbytes + right.nbytes) / min(seconds[1:])
+    (found,) = measure_bandwidth((megabytes * 1_000_000,), (best_threads(),), runs)
+    return found.best_bytes_per_s
 
 
 def speed_limit(read_bytes: float, bytes_per_s: float) -> float:

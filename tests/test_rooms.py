@@ -39,7 +39,7 @@ FLOORS = (
     " teaching.foreign_pictures",
     "model_card  probe  convert  engines.faults  serving.page serving.limits serving.telemetry serving.exchange"
     "  teaching.scenes",
-    "architecture  llama_graph  reply  routing  seeing  clips  runtimes.results"
+    "architecture  llama_graph  reply  routing  seeing  clips  bandwidth  runtimes.results"
     "  teaching.chart_pictures teaching.paper_pictures teaching.drawing teaching.questions",
     "records  tables  pictures  blocks  onnx_file  addresses  image_tokens  teaching.canvas teaching.wordings"
     "  runtimes.worker",
