@@ -9,6 +9,7 @@ from dataclasses import fields
 from statistics import median
 
 from slmlab.bandwidth import measure_bandwidth
+from slmlab.bandwidth import measure_bandwidth
 from slmlab.errors import BadRequest
 from slmlab.probe import best_threads
 from slmlab.records import Metrics
@@ -58,11 +59,12 @@ def agreement(first: Sequence[int], second: Sequence[int]) -> float:
 
 
 def memory_bandwidth(megabytes: int = 256, runs: int = 7) -> float:
-    """Bytes per second that the processor reads from memory, as decoding does, on as many threads as a model gets.
+    """Bytes per second that the processor reads from memory, as decoding does.
 
-    The best of several runs over a block far larger than its cache: the best, because a limit is what was reached once.
+    The best of several runs over a block far larger than its cache, on as many threads as a model gets: the best,
+    because a limit is what was reached once.
     """
-    (found,) = measure_bandwidth((megabytes * 1_000_000,), (best_threads(),), runs)
+    (found,) = measure_bandwidth((megabytes << 20,), (best_threads(),), runs)
     return found.best_bytes_per_s
 
 

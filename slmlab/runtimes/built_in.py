@@ -34,6 +34,7 @@ class BuiltIn(Runtime):
     def read(self, ids: list[int]) -> None:
         if self._session:
             self._session.close()
+            self._session = None  # before the next takes its memory
         self._session = self._model._session(capacity_for(len(ids) + ROOM, self._model.context))
         self._session.append(ids)
         self._ready = self._session.take_likeliest()

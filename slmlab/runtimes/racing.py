@@ -107,7 +107,7 @@ class _Field:
             self._note(name, **told)
             if told.get("absent"):
                 self._workers.pop(name).stop()
-                return self._show(f"{name} isn't here: {told['absent']}")
+                return self._show(f"{name} isn't here")
             self._workers[name].ask(read=ids[:ASKED], write=SHORT_WRITTEN)  # the first of all is slow everywhere
             tried = self._workers[name].ask(read=ids[:ASKED])
             if tried["read_s"] * READ / ASKED > PATIENCE_S:
