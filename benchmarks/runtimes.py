@@ -77,7 +77,7 @@ def main() -> None:
     told = options.parse_args()
     chosen = told.only or ([DEFAULT, REFERENCE, PEER] if told.quick else list(names()))
     chosen += [] if REFERENCE in chosen else [REFERENCE]  # what quality is compared with
-    rounds, written, judged = (3, 32, 200) if told.quick else (15, 64, 1000)
+    rounds, written, judged = (3, 32, 600) if told.quick else (15, 64, 1000)
     found = race(chosen, rounds, written, judged)
     print(f"\n{about(found)}\n\n{table(found)}")
     if told.publish:

@@ -9,7 +9,6 @@ from dataclasses import fields
 from statistics import median
 
 from slmlab.bandwidth import measure_bandwidth
-from slmlab.bandwidth import measure_bandwidth
 from slmlab.errors import BadRequest
 from slmlab.probe import best_threads
 from slmlab.records import Metrics

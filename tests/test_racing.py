@@ -119,3 +119,11 @@ def test_everybody_stays_on_cores_that_this_process_may_use():
     if chosen is None:
         pytest.skip("this system lets nobody choose cores")
     assert chosen and set(chosen) <= set(range(os.cpu_count()))
+
+
+def test_where_memory_is_short_the_rest_is_left_out(monkeypatch):
+    """All of them are loaded at the same time: the machine must not be brought to its knees."""
+    monkeypatch.setattr(room, "memory", lambda: (2_000_000_000, 500_000_000))
+    found = race(["onnx q4", "onnx int8"], rounds=1, written=2, judged=2, show=lambda line: None)
+    assert [one.ran for one in found] == [False, False]
+    assert "500 MB of memory are free" in found["onnx q4"].fault

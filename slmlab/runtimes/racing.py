@@ -15,14 +15,17 @@ from time import sleep
 from slmlab.catalog import data_folder
 from slmlab.errors import BadRequest
 from slmlab.metrics import agreement, perplexity
+from slmlab.probe import memory
 from slmlab.runtimes.contract import CAPACITY, chat_format
 from slmlab.runtimes.listing import made, names
 from slmlab.runtimes.results import Result, Results
 from slmlab.runtimes.worker import Ended, Worker
+from slmlab.tables import in_bytes
 
 READ, ASKED = 512, 32  # ids of a long prompt, and of a short one that is written on
 PATIENCE_S = 25  # one that would take longer to read the long prompt is slow: it runs one round, with shorter tasks
 SHORT_READ, SHORT_WRITTEN = 64, 8
+ROOM_BYTES = 1_200_000_000  # free memory that one may need, the others being loaded; the widest form takes 1 GB
 FULL = ("transformers fp32", "onnx fp32")  # what quality is compared with: the first of these that runs
 
 
@@ -101,6 +104,11 @@ class _Field:
 
     def enter(self, name: str, ids: list[int]) -> None:
         self._results[name] = Result(name)
+        free = memory()[1]
+        if free is not None and free < ROOM_BYTES:
+            told = f"{name} was left out: {in_bytes(free)} of memory are free, and it may take {in_bytes(ROOM_BYTES)}."
+            self._note(name, fault=told)
+            return self._show(told)
         self._workers[name] = self._stack.enter_context(Worker(name, self._cores))
         with self._going_on(name):
             told = self._workers[name].start()
