@@ -99,6 +99,9 @@ def test_the_codespace_is_small_and_is_set_up_by_lab():
     assert container["updateContentCommand"].endswith("lab.py setup"), (
         "so that prebuilds hold the packages and the model"
     )
+    assert container["postCreateCommand"].endswith("-r data/environments/runtimes.txt"), (
+        "lesson 09 finds its runtimes there, and nobody waits for them"
+    )
     assert {"ms-toolsai.jupyter", "ms-python.python"} <= set(container["customizations"]["vscode"]["extensions"])
 
 

@@ -138,3 +138,16 @@ def test_it_reads_as_a_table_of_one_fixed_job_wherever_the_sliders_stand(box):
 def test_results_that_give_no_time_are_refused(results, says):
     with pytest.raises(BadRequest, match=says):
         widgets.workload_box(results)
+
+
+def test_one_that_is_far_slower_does_not_squash_the_bars_of_the_others():
+    """Its own is cut, and says so."""
+    fast = [result(f"fast {number}", 1000, 100) for number in range(3)]
+    shown = widgets.workload_box([*fast, result("snail", 10, 1)])
+    bars = plain(shown.bars.value)
+    assert (
+        bars.count("longer than its bar") == 1 and "snail" in bars.split("longer than its bar")[0].rsplit("<tr>", 1)[1]
+    )
+    widths = [float(part.split("%")[0]) for part in bars.split("fast 0")[1].split("</tr>")[0].split("width: ")[2:4]]
+    assert sum(widths) == pytest.approx(25, abs=0.1), "a fourth of the longest bar, and not a hundredth"
+    shown.close()

@@ -51,7 +51,7 @@ class Roster:
 
     entries: tuple[Entry, ...]
 
-    _HEADS = ("runtime", "made by", "what it is for", "choose it when", "reads", "runs on", "here")
+    _HEADS = ("runtime", "what it is for", "choose it when", "runs on", "here")
 
     def __iter__(self):
         return iter(self.entries)
@@ -68,7 +68,8 @@ class Roster:
         for one in self.entries:
             told = one.facts
             here = "no" if one.need else f"yes, {told.version()}"
-            row = (told.name, told.maker, told.what, told.choose, told.formats, told.platforms, here)
+            name = told.name if told.maker in told.name else f"{told.name} ({told.maker})"
+            row = (name, told.what, told.choose, told.platforms, here)
             rows.setdefault(told.id, row)
         return list(rows.values())
 
@@ -76,7 +77,7 @@ class Roster:
         return f"To have those that this machine can run: {EVERY}"
 
     def __str__(self):
-        rows = [(row[0], row[-1], row[3]) for row in self._rows()]
+        rows = [(row[0], row[-1], row[2]) for row in self._rows()]
         return f"{text_table(('runtime', 'here', 'choose it when'), rows, wrap=110)}\n{self._note()}"
 
     __repr__ = __str__

@@ -5,6 +5,7 @@ Takes measured speeds, and knows nothing about who measured them: moving a slide
 
 from dataclasses import dataclass
 from html import escape
+from statistics import median
 
 from slmlab.errors import BadRequest
 from slmlab.tables import html_table, text_table
@@ -14,6 +15,7 @@ from slmlab.teaching.live import Live, ipywidgets, paragraph
 # each step is about 1.4 times the one before
 READ_STEPS = (10, 16, 23, 32, 45, 64, 90, 128, 180, 256, 360, 512, 720, 1000, 1400, 2000, 2800, 4000, 5700, 8000)
 WRITE_STEPS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90, 128, 180, 256, 360, 512, 720, 1000, 1400, 2000)
+MOST_SPREAD = 4  # times the median: a slower runtime has a bar that is cut, and says so
 FIXED = (512, 64)  # the job that a page without a kernel shows
 _ABSENT = "absent: not on this machine, or not measured"
 _READS = f"background: {BLUE}"
@@ -128,8 +130,8 @@ def _row(time: JobTime) -> tuple[str, ...]:
 
 
 def _bars(times: list[JobTime]) -> str:
-    slowest_s = max((time.total_s for time in times if time.total_s is not None), default=0.0)
-    rows = "".join(_bar(time, slowest_s) for time in times)
+    full_s = _full_bar_s(times)
+    rows = "".join(_bar(time, full_s) for time in times)
     swatch = '<span style="display: inline-block; width: 26px; height: 13px; margin: 0 6px 0 0; {}"></span>'
     reads = f"{swatch.format(_READS)}dark: reading the prompt"
     writes = f'<span style="margin-left: 18px">{swatch.format(_WRITES)}light, striped: writing the answer</span>'
@@ -137,15 +139,24 @@ def _bars(times: list[JobTime]) -> str:
     return f'{legend}<table style="font-size: 15px; border-collapse: collapse">{rows}</table>'
 
 
-def _bar(time: JobTime, slowest_s: float) -> str:
+def _full_bar_s(times: list[JobTime]) -> float:
+    """What a bar of full length stands for: the slowest, unless it would leave the others too short to compare."""
+    totals = [time.total_s for time in times if time.total_s is not None]
+    return min(max(totals), MOST_SPREAD * median(totals)) if totals else 0.0
+
+
+def _bar(time: JobTime, full_s: float) -> str:
     cell = 'style="text-align: left; padding: 2px 12px 2px 0; white-space: nowrap; font-weight: normal'
     name = f'<th scope="row" {cell}">{escape(time.name)}</th>'
     if time.total_s is None:
         return f'<tr>{name}<td {cell}" colspan="2">{_ABSENT}</td></tr>'
     parts = "".join(
-        f'<div style="width: {part_s / slowest_s:.2%}; {look}"></div>'
+        f'<div style="width: {part_s / max(full_s, time.total_s):.2%}; {look}"></div>'
         for part_s, look in ((time.reading_s, _READS), (time.writing_s, _WRITES))
     )
     bar = f'<td {cell}; width: 400px" aria-hidden="true"><div style="display: flex; height: 18px">{parts}</div></td>'
-    words = f"<b>{seconds(time.total_s)}</b> (reading {seconds(time.reading_s)}, writing {seconds(time.writing_s)})"
+    longer = ", longer than its bar" if time.total_s > full_s else ""
+    words = (
+        f"<b>{seconds(time.total_s)}</b> (reading {seconds(time.reading_s)}, writing {seconds(time.writing_s)}){longer}"
+    )
     return f'<tr>{name}{bar}<td {cell}">{words}</td></tr>'
