@@ -33,7 +33,7 @@ ids = model.format.ids(text)[:32]
 from slmlab.records import Sampling, Start, Token
 firsts = []
 for _ in range(5):
-    model._spare = None
+    model.forget()
     start = None
     for event in model.stream(ids, Sampling(max_tokens=4)):
         if isinstance(event, Start):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from slmlab.engines.batch_model import BatchModel, KeyValues
+from slmlab.engines.session import shared_length
 from slmlab.errors import BadRequest, SlmLabError
 
 LONGEST_SHARED = 2048  # ids of a text that shares the table; a longer one gets memory of its own, and gives it back
@@ -79,7 +80,7 @@ class Batcher:
     def _row_for(self, ids: Sequence[int]) -> tuple[int, int]:
         """A free row, and how many of these ids are known there; none counts that a block doesn't end with, for only
         whole blocks are read the same in every text. Low rows first, so that a step spans few."""
-        known = {row: _blocks_shared(kept, ids[:-1]) for row, kept in self._kept.items()}
+        known = {row: shared_length(kept, ids[:-1]) // BLOCK * BLOCK for row, kept in self._kept.items()}
         best = max(known, key=known.get, default=None)
         if best is not None and known[best]:
             return best, known[best]
@@ -208,14 +209,6 @@ class Batcher:
         cache.lengths[row] += len(block)
         if not work.ids:
             self._finish(works, [logits[0, -1].copy()])
-
-
-def _blocks_shared(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many ids two texts begin with in common, in whole blocks."""
-    most = min(len(first), len(second)) // BLOCK * BLOCK
-    return next(
-        (at for at in range(0, most, BLOCK) if tuple(first[at : at + BLOCK]) != tuple(second[at : at + BLOCK])), most
-    )
 
 
 def _next_reader(readers: list[_Work]) -> _Work:

@@ -12,7 +12,7 @@ import numpy as np
 
 from slmlab.chat import ChatFormat, TokenPiece, as_messages
 from slmlab.engines.contract import Engine, as_sampling, with_images
-from slmlab.engines.session import Session, Sight, capacity_for
+from slmlab.engines.session import Session, Sight, capacity_for, shared_length
 from slmlab.engines.writing import Scorer, choose, likeliest, write
 from slmlab.errors import BadRequest, SlmLabError, TooLong
 from slmlab.records import Event, Message, Sampling, Start, TokenProbability
@@ -84,7 +84,7 @@ class LocalEngine(Engine):
 
         None for the very first, which nothing precedes."""
         ids = self._ids_of(after + text)
-        given = _shared(self.format.ids(after), ids) if after else 0
+        given = shared_length(self.format.ids(after), ids) if after else 0
         found, row = [None], 0
         for block in self._logits_of(ids):
             following = ids[row + 1 : row + 1 + len(block)]
@@ -232,7 +232,7 @@ class LocalEngine(Engine):
             spare, self._spare = self._spare, None
         if spare is None or spare.sight != sight or len(ids) + room > spare.capacity:
             return None
-        shared = _shared(spare.ids, ids)
+        shared = shared_length(spare.ids, ids)
         if shared == len(spare.ids) < len(ids):
             return spare
         most = min(spare.whole, shared, len(ids) - 1)
@@ -240,10 +240,3 @@ class LocalEngine(Engine):
             return None
         spare.rewind(most - most % spare.block)
         return spare
-
-
-def _shared(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many ids two sequences have in common at the beginning: a token across the border belongs to the second."""
-    return next(
-        (place for place, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), len(first)
-    )

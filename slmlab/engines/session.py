@@ -63,3 +63,11 @@ def capacity_for(needed: int, context: int) -> int:
     while size < needed:
         size *= 2
     return min(size, context)
+
+
+def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many ids two sequences have in common at the beginning: a token across the border belongs to the second."""
+    return next(
+        (place for place, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]),
+        min(len(first), len(second)),
+    )

@@ -9,10 +9,9 @@ from slmlab import weights
 from slmlab.catalog import Card, card
 from slmlab.chat import ChatFormat
 from slmlab.errors import WeightsError
-from slmlab.loading import ENGINES
+from slmlab.loading import BUNDLED, ENGINES
 from slmlab.runtimes.facts import Facts, facts_of, this_platform
 
-MODEL = "smollm2-135m"
 CAPACITY = 1024  # ids that a text may have: a long prompt and what is written after it
 
 
@@ -80,7 +79,7 @@ class Runtime:
 
 
 def model_card() -> Card:
-    return card(MODEL)
+    return card(BUNDLED)
 
 
 def chat_format() -> ChatFormat:

@@ -5,8 +5,8 @@ fp32, so that none wins by being wrong. Knows nothing about any runtime.
 """
 
 import os
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -127,14 +127,15 @@ class _Field:
     def _note(self, name: str, **found) -> None:
         self._results[name] = replace(self._results[name], **found)
 
-    def _going_on(self, name: str) -> "_GoingOn":
-        return _GoingOn(self, name)
-
-    def lost(self, name: str, fault: Ended) -> None:
-        """The others go on without it."""
-        self._workers.pop(name).stop()
-        self._note(name, fault=str(fault))
-        self._show(str(fault))
+    @contextmanager
+    def _going_on(self, name: str) -> Iterator[None]:
+        """Inside, a runtime that ends is taken off the field, and the others go on without it."""
+        try:
+            yield
+        except Ended as fault:
+            self._workers.pop(name).stop()
+            self._note(name, fault=str(fault))
+            self._show(str(fault))
 
     def run(self, ids: list[int], rounds: int, written: int) -> None:
         for number in range(rounds):
@@ -181,22 +182,6 @@ class _Field:
 
     def ranked(self) -> tuple[Result, ...]:
         return tuple(sorted(self._results.values(), key=lambda one: (not one.ran, -(one.writes_tokens_per_s or 0))))
-
-
-class _GoingOn:
-    """Inside, a runtime that ends is taken off the field instead of ending the race."""
-
-    def __init__(self, field: _Field, name: str):
-        self._field, self._name = field, name
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, fault, trace) -> bool:
-        if kind is None or not issubclass(kind, Ended):
-            return False
-        self._field.lost(self._name, fault)
-        return True
 
 
 def _used_by_others() -> float:
