@@ -1,5 +1,6 @@
 """teaching/domains: the texts that lessons measure on, the same every time."""
 
+import hashlib
 import json
 
 import pytest
@@ -16,8 +17,8 @@ def test_there_is_a_text_of_each_domain_and_it_is_the_same_every_time():
 
 
 def test_code_sums_and_records_are_as_long_as_wanted():
-    texts = domain_texts(50_000)
-    assert all(len(texts[name]) == 50_000 for name in ("Python", "arithmetic", "JSON"))
+    texts = domain_texts(40_000)
+    assert all(len(texts[name]) == 40_000 for name in ("Python", "arithmetic", "JSON"))
 
 
 def test_the_two_stories_are_one_story():
@@ -28,10 +29,10 @@ def test_the_two_stories_are_one_story():
         assert ("Marta" in one) == ("Marta" in other) and ("Tomas" in one) == ("Tomás" in other)
 
 
-def test_the_python_is_python():
-    texts = domain_texts(10**7)["Python"]
-    assert len(texts) > 100_000
-    compile(texts.replace("from __future__", "# from __future__"), "a program and our own code", "exec")
+def test_lesson_05_trains_on_a_frozen_text_whatever_happens_to_the_code():
+    python = domain_texts(40_000)["Python"]
+    assert hashlib.sha256(python.encode()).hexdigest() == "eb2a1f4ccbc9d04299704331f2a67dba985fc3cb65db4fb26c3cf173607ab46a", "its figures were measured on this text"
+    assert domain_texts(10**7)["Python"] == python
 
 
 def test_every_sum_is_right():

@@ -1,12 +1,11 @@
 """Texts of five domains that differ for the eye: English, Python, Spanish, arithmetic, JSON; all made by this project.
 
-A story told in two languages, a program (and after it the course's own code), sums and records made from a seed. No
-model of data/models was trained on the story or the code. Knows nothing about models.
+A story told in two languages, programs of this course, frozen, and sums and records made from a seed. No model of
+data/models was trained on the story or the programs. Knows nothing about models.
 """
 
 import json
 import random
-from pathlib import Path
 
 from slmlab.catalog import data_folder
 from slmlab.errors import BadRequest
@@ -16,13 +15,13 @@ _SEED = 7
 
 
 def domain_texts(size: int = 3300) -> dict[str, str]:
-    """A text of each domain, cut to this many characters. Up to 3,300 they are the same in every version of the course;
-    beyond that the two stories end, and the program is followed by the course's own code."""
+    """A text of each domain, cut to this many characters. The stories end after 3,300 and the programs after 40,000; sums
+    and records go on."""
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 10_000_000:
         raise BadRequest(f"size={size!r}: a number of characters, from 1 to 10,000,000.")
     whole = {
         "English": _text("english"),
-        "Python": _code(size),
+        "Python": _text("python"),
         "Spanish": _text("spanish"),
         "arithmetic": arithmetic(size, _SEED),
         "JSON": json_records(size, _SEED),
@@ -46,17 +45,6 @@ def samples(text: str, size_bytes: int = 256) -> list[str]:
 
 def _text(name: str) -> str:
     return (data_folder() / "texts" / f"{name}.txt").read_text(encoding="utf-8")
-
-
-def _code(size: int) -> str:
-    """A program, and where that is too short, this package's modules one after another."""
-    texts = [_text("python")]
-    length = len(texts[0]) + 1
-    for path in sorted(Path(__file__).resolve().parent.parent.rglob("*.py")):
-        if length < size:
-            texts.append(path.read_text(encoding="utf-8"))
-            length += len(texts[-1]) + 1
-    return "\n".join(texts)
 
 
 def arithmetic(size: int, seed: int) -> str:
