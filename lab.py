@@ -7,7 +7,7 @@ python lab.py setup        the set-up alone
 python lab.py notebooks    run every notebook and store it as it should be stored (--check, --measure, names)
 
 Everything it makes is in .venv, and a run that was interrupted is mended by the next one.
-Words after `test` go to pytest, words after `notebooks` to notebooks/refresh.py.
+Words after `test` go to pytest, words after `notebooks` to tools/refresh.py.
 """
 
 # The standard library alone, in the syntax of Python 3.6: an old Python can read the sentence that says it is too old.
@@ -119,7 +119,7 @@ def main(words):
     if options.command == "test":
         return hand_over([python, "-m", "pytest", *passed_on], offline_environment(os.environ, ROOT))
     if options.command == "notebooks":
-        return hand_over([python, "notebooks/refresh.py", *passed_on])
+        return hand_over([python, "tools/refresh.py", *passed_on])
     return 0 if options.command == "setup" else open_lab(python, options.port, not options.no_browser)
 
 

@@ -1,6 +1,6 @@
 """One model on every runtime: how fast it reads and writes, what it takes, and what its quality is worth.
 
-The race is slmlab.runtimes.racing's own: a process for each, on the same cores, with the same ids, in turn. With
+The race is course.runtimes.racing's own: a process for each, on the same cores, with the same ids, in turn. With
 --publish its table and its plot go into benchmarks/, unless the machine was busy with something else meanwhile.
 
 Goals for the default, against llama.cpp on the original file: writing 1.5 times as fast, reading 2.5 times; perplexity
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from measure import finish, machine_in_words, parser, put_between, refuse_busy
 
+from course.runtimes.listing import names
+from course.runtimes.racing import FULL, race
+from course.runtimes.results import Results
 from slmlab.loading import ENGINES
-from slmlab.runtimes.listing import names
-from slmlab.runtimes.racing import FULL, race
-from slmlab.runtimes.results import Results
 
 DEFAULT, REFERENCE, PEER = f"onnx {ENGINES['onnx'][0]}", FULL[0], "llama.cpp"
 TABLE = Path(__file__).with_name("README.md")
@@ -48,8 +48,8 @@ def draw(found: Results) -> str:
     import matplotlib
 
     matplotlib.use("agg")
-    from slmlab.metrics import memory_bandwidth
-    from slmlab.teaching.plots import caption, plot_runtimes
+    from slmlab.measure import memory_bandwidth
+    from slmlab.plots.all_plots import caption, plot_runtimes
 
     ax = plot_runtimes(found, memory_bandwidth())
     ax.figure.savefig(PLOT)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from measure import finish, machine_in_words, options, spread
 from serving_backends import BACKENDS
 
-from slmlab.serving.process import LISTENING
+from endpoint.start import LISTENING
 
 CLIENTS = (1, 8, 32)
 TOKENS = 64

@@ -98,6 +98,6 @@ class RuntimeEngine(LocalEngine):
 BACKENDS = {"batched": batched, "lock": lock, "runtime engine": runtime_engine, "xllamacpp": xllamacpp}
 
 if __name__ == "__main__":
-    from slmlab.serving.app import listen, run
+    from endpoint.app import listen, run
 
     run(BACKENDS[sys.argv[1]](), listen("127.0.0.1", 0, None), waiting=64, until_input_ends=True)

@@ -12,40 +12,29 @@ from importlib import import_module
 _HOMES = {
     "load": "loading",
     "connect": "connecting",
-    "endpoint": "connecting",
-    "serve": "serving.process",
-    "status_table": "providers",
+    "services": "providers",
     "card": "catalog",
     "cards": "catalog",
     "benchmarks": "catalog",
-    "machine": "hardware",
+    "DATA": "catalog",
     "will_it_fit": "hardware",
-    "examine": "doctor",
+    "folder": "weights",
     "Message": "records",
     "Sampling": "records",
     "SlmLabError": "errors",
     "as_picture": "pictures",
     "as_pictures": "clips",
-    "read_text": "ocr",
-    "check": "teaching.checks",
-    "progress": "teaching.checks",
-    "quiz": "teaching.widgets",
-    "plots": "teaching",
-    "evaluate": "teaching",
-    "widgets": "teaching",
-    "metrics": "",
+    "measure": None,  # None: the module itself
+    "plots": None,
 }
-__all__ = sorted(_HOMES)
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str):
     if name not in _HOMES:
         raise AttributeError(f"module 'slmlab' has no attribute {name!r}. It has: {', '.join(__all__)}")
     home = _HOMES[name]
-    if name in ("plots", "evaluate", "widgets", "metrics"):
-        found = import_module(".".join(part for part in ("slmlab", home, name) if part))
-    else:
-        found = getattr(import_module(f"slmlab.{home}"), name)
+    found = getattr(import_module(f"slmlab.{home}"), name) if home else import_module(f"slmlab.{name}")
     globals()[name] = found
     return found
 

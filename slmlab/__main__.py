@@ -5,12 +5,12 @@ import contextlib
 import dataclasses
 import json
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from slmlab.clips import as_pictures
 from slmlab.errors import SlmLabError
 from slmlab.reply import Reply
-from slmlab.serving import command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,10 +37,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m slmlab", description="Small language models on this machine.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    doctor = commands.add_parser("doctor", help="look at this machine and say the line that mends each fault")
-    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
-    doctor.set_defaults(run=_doctor)
-
     models = commands.add_parser("models", help="the models of the course, and whether each fits this machine")
     models.add_argument("--json", action="store_true", help="print the cards as JSON")
     models.set_defaults(run=_models)
@@ -61,13 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_chat_options(chat)
     chat.set_defaults(run=_chat)
 
-    serve = commands.add_parser("serve", help="a server on this machine that speaks OpenAI's protocol, or a provider's")
-    command.add_options(serve)
-    serve.set_defaults(run=command.run)
-
-    progress = commands.add_parser("progress", help="exercises and quizzes done on this machine")
-    progress.add_argument("action", nargs="?", choices=("show", "reset"), default="show")
-    progress.set_defaults(run=_progress)
+    for more in sorted(entry_points(group="slmlab.commands")):  # serve, doctor, progress: they stand above slmlab
+        more.load()(commands)
     return parser
 
 
@@ -99,18 +90,10 @@ def _add_chat_options(chat: argparse.ArgumentParser) -> None:
     options.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end the answer at this text")
 
 
-def _doctor(parsed) -> int:
-    from slmlab.doctor import examine
-
-    report = examine()
-    print(json.dumps(report.to_dict(), indent=1) if parsed.json else report)
-    return 0 if report.ok else 1
-
-
 def _models(parsed) -> int:
     from slmlab.catalog import cards
     from slmlab.hardware import machine, will_it_fit
-    from slmlab.tables import in_count
+    from slmlab.show import in_count
 
     if parsed.json:
         print(json.dumps([dataclasses.asdict(one) for one in cards().values()], indent=1, default=str))
@@ -211,17 +194,6 @@ def _answer(reply: Reply, as_json: bool) -> None:
     record["start"] = dataclasses.asdict(reply.start)
     record["tokens"] = [dataclasses.asdict(token) for token in reply.tokens]
     print(json.dumps(record, ensure_ascii=False))
-
-
-def _progress(parsed) -> int:
-    from slmlab.teaching import checks
-
-    if parsed.action == "reset":
-        checks.reset_progress()
-        print("Progress is cleared.")
-    else:
-        print(checks.progress())
-    return 0
 
 
 if __name__ == "__main__":

@@ -39,9 +39,12 @@ def data_folder() -> Path:
     return found[0]
 
 
+DATA = data_folder()
+
+
 def cards() -> dict[str, Card]:
     """Every card by its id, in the order of data/models.toml."""
-    return dict(_read_cards(data_folder() / "models.toml"))
+    return dict(_read_cards(DATA / "models.toml"))
 
 
 def card(name: str | Card) -> Card:
@@ -50,7 +53,7 @@ def card(name: str | Card) -> Card:
         return name
     if not isinstance(name, str):
         raise BadRequest(f"A model's name is text, such as 'phi-3.5-mini', not {name!r}.")
-    path = data_folder() / "models.toml"
+    path = DATA / "models.toml"
     index = _index(path)
     wanted = name.strip().lower()
     if wanted not in index:
@@ -60,7 +63,7 @@ def card(name: str | Card) -> Card:
 
 def benchmarks(*, model: str | None = None, benchmark: str | None = None) -> list[Benchmark]:
     """Published figures, all or those of one model or one benchmark."""
-    rows = _read_benchmarks(data_folder() / "benchmarks.toml")
+    rows = _read_benchmarks(DATA / "benchmarks.toml")
     return [one for one in rows if model in (None, one.model) and benchmark in (None, one.benchmark)]
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from slmlab.architecture import PRECISIONS
 from slmlab.catalog import card
-from slmlab.errors import BadRequest
-from slmlab.machines import GPU_SERVER, LAPTOP, PHONE, Machine, machine
+from slmlab.errors import BadRequest, UnknownName, nearest, quoted
+from slmlab.machines import GPU_SERVER, LAPTOP, NAMED, PHONE, Machine, machine
 from slmlab.model_card import Card
 from slmlab.probe import best_threads
-from slmlab.tables import html_table, in_bytes, in_count, text_table
+from slmlab.show import html_table, in_bytes, in_count, text_table
 
 __all__ = ["Machine", "machine", "best_threads", "Fit", "FitReport", "will_it_fit"]
 __all__ += ["PHONE", "LAPTOP", "GPU_SERVER"]
@@ -110,11 +110,11 @@ def will_it_fit(
     name: str | Card,
     precision: str | None = None,
     context: int | None = None,
-    machine: Machine | None = None,
+    machine: Machine | str | None = None,
     *,
     on_disk: bool = False,
 ) -> FitReport:
-    """Whether a model fits a machine (this one, unless another is given), in one precision or in each.
+    """Whether a model fits a machine (this one, unless 'phone' or 'laptop' is named), in one precision or in each.
 
     `context` is how many tokens a conversation may have: if not given, 4,096 or the model's own limit if that is less.
     `on_disk` leaves the disk out: the weights are already here.
@@ -122,8 +122,10 @@ def will_it_fit(
     chosen = card(name)
     if precision not in (None, *PRECISIONS):
         raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(PRECISIONS)}.")
-    if machine is not None and not isinstance(machine, Machine):
-        raise BadRequest(f"machine={machine!r} is no slmlab.machines.Machine: leave it out for this one.")
+    if isinstance(machine, str):
+        if machine not in NAMED:
+            raise UnknownName(f"Unknown machine {quoted(machine)}. {nearest(machine, list(NAMED))}")
+        machine = NAMED[machine]
     tokens = _context(chosen, context)
     here = machine or _this_machine()
     wanted = (precision,) if precision else PRECISIONS

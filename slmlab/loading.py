@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from endpoint.batch.model import can_batch
 from slmlab import pinned, weights
 from slmlab.catalog import Card, card, card_of_folder
-from slmlab.engines.batch_model import can_batch
-from slmlab.engines.contract import Engine
+from slmlab.engines.base import Engine
 from slmlab.engines.local import SEEING
 from slmlab.engines.quantized import as_dict, in_memory_as, refuse_skipped_experts
 from slmlab.errors import BadRequest, DoesNotFit, SlmLabError, UnknownName, WeightsError
@@ -189,7 +189,7 @@ def _why_not(wanted: Card, here: Machine, how: Manner) -> str:
 
 def _open(chosen: Card, folder: Path, engine: str, precision: str, device: str, how: Manner) -> Engine:
     if engine == "onnx" and how.seats > 1 and can_batch(folder):
-        from slmlab.engines.batched import BatchedEngine
+        from endpoint.batch.engine import BatchedEngine
 
         return BatchedEngine(chosen, folder, precision, seats=how.seats, threads=how.threads)
     if engine == "onnx":

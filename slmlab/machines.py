@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slmlab import probe
 from slmlab.errors import BadRequest
-from slmlab.tables import html_table, in_bytes, text_table
+from slmlab.show import html_table, in_bytes, text_table
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ GPU_SERVER = Machine(
     threads=32,
     name="a GPU server",
 )
+NAMED = {"phone": PHONE, "laptop": LAPTOP, "gpu server": GPU_SERVER}
 
 
 def cache_folder() -> Path:

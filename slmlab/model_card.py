@@ -8,7 +8,7 @@ from datetime import date
 
 from slmlab.architecture import PRECISIONS, Architecture
 from slmlab.errors import BadRequest
-from slmlab.tables import html_table, in_bytes, in_count, text_table
+from slmlab.show import html_table, in_bytes, in_count, text_table
 
 KINDS = ("text", "vision", "moe", "multimodal", "closed")
 GRADES = ("read", "secondary", "computed", "memory")

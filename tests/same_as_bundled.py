@@ -5,10 +5,10 @@ from functools import cache
 
 import pytest
 
-from slmlab.metrics import agreement, perplexity
-from slmlab.runtimes.contract import chat_format
-from slmlab.runtimes.listing import made
-from slmlab.runtimes.racing import text_ids
+from course.runtimes.contract import chat_format
+from course.runtimes.listing import made
+from course.runtimes.racing import text_ids
+from slmlab.measure import agreement, perplexity
 
 
 def opened(name):

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from slmlab.teaching.domains import DOMAINS, arithmetic, json_records
+from course.domains import DOMAINS, arithmetic, json_records
 
 BLOCK = 8192
 HELD_EVERY = 25  # of so many blocks, the last is kept for measuring
@@ -140,7 +140,7 @@ def _manifest(texts: dict[str, bytes], parts: dict) -> dict:
             "sha256": hashlib.sha256(texts[name]).hexdigest(),
             "train": len(parts[name]["train"]),
             "held": len(parts[name]["held"]),
-            "from": sources or f"made by slmlab/teaching/domains.py from seed {SEEDS[name]}",
+            "from": sources or f"made by course/domains.py from seed {SEEDS[name]}",
         }
     return domains
 

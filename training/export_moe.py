@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from slmlab.teaching.sparse_training import BEGIN, END, PAD, VOCABULARY, Recipe, new_model
+from course.sparse import BEGIN, END, PAD, VOCABULARY, Recipe, new_model
 from slmlab.weights import shipped_hash
 from training.run import folder_of
 from training.state import model_folder, read_state

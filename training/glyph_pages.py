@@ -2,7 +2,7 @@
 
 from random import Random
 
-from slmlab.teaching.canvas import COLOURS, SIDE, Canvas, Style
+from course.drawn.canvas import COLOURS, SIDE, Canvas, Style
 
 GLYPHS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.%/"
 

@@ -13,12 +13,12 @@ from time import perf_counter
 
 import numpy as np
 
+from course.domains import samples
+from course.inside.router import information, kinds, load, spread
+from course.sparse import Recipe
 from slmlab.catalog import card_of_folder
 from slmlab.engines.transformers import TransformersEngine
-from slmlab.metrics import bits_per_byte
-from slmlab.routing import information, kinds, load, spread
-from slmlab.teaching.domains import samples
-from slmlab.teaching.sparse_training import Recipe
+from slmlab.measure import bits_per_byte
 from training.cards import markdown_table, write_between
 from training.corpus import corpus
 from training.export_moe import export_one

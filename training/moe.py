@@ -15,8 +15,8 @@ from pathlib import Path
 if not __package__:  # run as a file: python training/moe.py
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from course.sparse import Recipe  # noqa: E402
 from slmlab.errors import SlmLabError  # noqa: E402
-from slmlab.teaching.sparse_training import Recipe  # noqa: E402
 from training.export_moe import export  # noqa: E402
 from training.measure_moe import measure_all  # noqa: E402
 from training.run import Run, folder_of  # noqa: E402

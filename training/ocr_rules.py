@@ -5,9 +5,9 @@ The rules are as good as its author could make them from text and places alone; 
 
 import re
 
-from slmlab.ocr import Line, Page, read_text
-from slmlab.teaching.canvas import SIDE
-from slmlab.teaching.questions import ABSENT, Question, Scene
+from course.drawn.canvas import SIDE
+from course.drawn.questions import ABSENT, Question, Scene
+from course.ocr import Line, Page, read_text
 
 NUMBER = re.compile(r"^\d+(\.\d+)?%?$")
 

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import torch
 
-from slmlab.teaching.sparse_training import Moment, Recipe, Training
+from course.sparse import Moment, Recipe, Training
 from training.corpus import corpus, fingerprint
 from training.state import WORK, lock, read_state, refuse_other, save_state
 

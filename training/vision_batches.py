@@ -12,9 +12,9 @@ from random import Random
 import numpy as np
 import torch
 
-from slmlab.teaching.canvas import COLOURS, SIDE, Canvas
-from slmlab.teaching.questions import Question, Scene
-from slmlab.teaching.scene_draws import draw_scene
+from course.drawn.canvas import COLOURS, SIDE, Canvas
+from course.drawn.draws import draw_scene
+from course.drawn.questions import Question, Scene
 from training.glyph_pages import GLYPHS, draw_page
 from training.vision_model import END, PAD, PATCH
 from training.vision_recipe import ALONE, CURRICULUM, Recipe

@@ -1,6 +1,6 @@
 """The tables of the vision model's card, out of its scores."""
 
-from slmlab.teaching.vision_scores import GATE, VisionScores
+from course.drawn.scores import GATE, VisionScores
 from training.cards import markdown_table
 
 MARK, END_MARK = "<!-- scores: written by python -m training.vision evaluate -->", "<!-- end of scores -->"

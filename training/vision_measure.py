@@ -14,12 +14,12 @@ from time import perf_counter
 
 import torch
 
-from slmlab.teaching.canvas import Canvas
-from slmlab.teaching.foreign_pictures import LOOKS
-from slmlab.teaching.questions import ABSENT, Question, Scene, answer_of, reading_of
-from slmlab.teaching.scene_draws import KINDS, draw_scene
-from slmlab.teaching.vision_scores import FormScore, LookScore, Share, VisionScores, count, letters_wrong
-from slmlab.teaching.wordings import WORDINGS
+from course.drawn.canvas import Canvas
+from course.drawn.draws import KINDS, draw_scene
+from course.drawn.looks import LOOKS
+from course.drawn.questions import ABSENT, Question, Scene, answer_of, reading_of
+from course.drawn.scores import FormScore, LookScore, Share, VisionScores, count, letters_wrong
+from course.drawn.wordings import WORDINGS
 from training import ocr_rules
 from training.vision_run import keep_to_a_core
 

@@ -7,10 +7,10 @@ import re
 
 import torch
 
-from slmlab.teaching.canvas import COLOURS, SIDE
-from slmlab.teaching.paper_pictures import FORMS_OF_SHAPES, PLACES
-from slmlab.teaching.questions import ABSENT
-from slmlab.teaching.wordings import WORDINGS
+from course.drawn.canvas import COLOURS, SIDE
+from course.drawn.papers import FORMS_OF_SHAPES, PLACES
+from course.drawn.questions import ABSENT
+from course.drawn.wordings import WORDINGS
 
 PATCH = 16
 END, PAD = "<|end|>", "<|endoftext|>"

@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from slmlab.chat import ChatFormat, TokenPiece, as_messages
-from slmlab.engines.contract import Engine, as_sampling, with_images
+from slmlab.engines.base import Engine, as_sampling, with_images
 from slmlab.engines.session import Session, Sight, capacity_for, shared_length
 from slmlab.engines.writing import Scorer, choose, likeliest, write
 from slmlab.errors import BadRequest, SlmLabError, TooLong
@@ -92,7 +92,20 @@ class LocalEngine(Engine):
             row += len(block)
         return [(self.format.piece(id), value) for id, value in zip(ids, found, strict=True)][given:]
 
-    def favourites(self, text: str) -> list[int]:
+    @property
+    def folder(self) -> Path:
+        """The folder that this model was loaded from."""
+        return self.format.folder
+
+    def ids(self, text: str) -> list[int]:
+        """The ids of a text's tokens, as the model reads them."""
+        return self.format.ids(text)
+
+    def piece(self, id: int) -> str:
+        """The text of one token."""
+        return self.format.piece(id).text
+
+    def top1(self, text: str) -> list[int]:
         """The id that the model holds likeliest after each token of a text."""
         return [int(id) for block in self._logits_of(self._ids_of(text)) for id in block.argmax(axis=-1)]
 

@@ -12,8 +12,8 @@ import numpy as np
 from slmlab.engines.local import LocalEngine
 from slmlab.engines.session import Session
 from slmlab.errors import MissingPackage, WeightsError
+from slmlab.gguf.graph import EVERY
 from slmlab.hardware import best_threads
-from slmlab.llama_graph import EVERY
 from slmlab.records import Sampling
 
 READ = 128  # ids of a prompt at a time

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from slmlab.chat import as_messages
-from slmlab.engines.contract import with_images
+from slmlab.engines.base import with_images
 from slmlab.engines.onnx import OnnxEngine, OnnxSession
 from slmlab.engines.session import Session, Sight
 from slmlab.errors import BadRequest, WeightsError
@@ -21,7 +21,7 @@ MARK = "<|image_"
 
 
 class OnnxVisionEngine(OnnxEngine):
-    """A vision model in ONNX form. The runtime always cuts a picture into up to 16 crops: see slmlab.image_tokens."""
+    """A vision model in ONNX form. The runtime always cuts a picture into up to 16 crops: see course.picture_tokens."""
 
     sees = True
 

@@ -14,7 +14,7 @@ from time import perf_counter, sleep
 
 from slmlab.engines.advice import Place, as_error
 from slmlab.engines.arriving import Arriving
-from slmlab.engines.contract import Engine, as_sampling
+from slmlab.engines.base import Engine, as_sampling
 from slmlab.engines.faults import LONGEST_WAIT_S, TRIES, Broken, Fault
 from slmlab.errors import BadRequest, IncompleteAnswer, SlmLabError
 from slmlab.model_card import Card

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from course.inside import experts
+from course.inside.router import Routing
 from slmlab.chat import TokenPiece
-from slmlab.engines import experts, quantized
+from slmlab.engines import quantized
 from slmlab.engines.local import LocalEngine
 from slmlab.engines.session import Session
 from slmlab.errors import BadRequest, DoesNotFit, MissingPackage, WeightsError
 from slmlab.hardware import best_threads, will_it_fit
 from slmlab.records import Sampling
-from slmlab.routing import Routing
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 

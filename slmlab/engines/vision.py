@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from course.inside.vision import Gaze, Seen
 from slmlab.chat import as_messages
 from slmlab.clips import as_pictures
-from slmlab.engines.contract import with_images
+from slmlab.engines.base import with_images
 from slmlab.engines.session import Sight
 from slmlab.engines.transformers import TransformersEngine
 from slmlab.errors import BadRequest, MissingPackage, WeightsError
 from slmlab.records import Message
-from slmlab.seeing import Gaze, Seen
 
 ADAPTER = "vision-lora"  # Phi-4-multimodal keeps what it learned to see in an adapter beside the weights
 PLACEHOLDERS = ("image_token_id", "image_token_index")

@@ -1,0 +1,104 @@
+"""Texts of five domains that differ for the eye: English, Python, Spanish, arithmetic, JSON; all made by this project.
+
+A story told in two languages, programs of this course, frozen, and sums and records made from a seed. No model of
+data/models was trained on the story or the programs. Knows nothing about models.
+"""
+
+import json
+import random
+
+from slmlab.catalog import DATA
+from slmlab.errors import BadRequest
+
+DOMAINS = ("English", "Python", "Spanish", "arithmetic", "JSON")
+_SEED = 7
+
+
+def domain_texts(size: int = 3300) -> dict[str, str]:
+    """A text of each domain, cut to this many characters. The stories end after 3,300 and the programs after 40,000;
+    sums and records go on."""
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 10_000_000:
+        raise BadRequest(f"size={size!r}: a number of characters, from 1 to 10,000,000.")
+    whole = {
+        "English": _text("english"),
+        "Python": _text("python"),
+        "Spanish": _text("spanish"),
+        "arithmetic": arithmetic(size, _SEED),
+        "JSON": json_records(size, _SEED),
+    }
+    return {name: text[:size] for name, text in whole.items()}
+
+
+def samples(text: str, size_bytes: int = 256) -> list[str]:
+    """A text in pieces of at most this many bytes, cut between characters; a last, shorter piece is dropped."""
+    if isinstance(size_bytes, bool) or not isinstance(size_bytes, int) or size_bytes < 4:
+        raise BadRequest(f"size_bytes={size_bytes!r}: 4 or more, for a character may have as many.")
+    pieces, piece, length = [], "", 0
+    for sign in text:
+        width = len(sign.encode())
+        if length + width > size_bytes:
+            pieces.append(piece)
+            piece, length = "", 0
+        piece, length = piece + sign, length + width
+    return pieces + [piece] if length == size_bytes or not pieces else pieces
+
+
+def _text(name: str) -> str:
+    return (DATA / "texts" / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def arithmetic(size: int, seed: int) -> str:
+    """Sums with their results, one a line."""
+    chance, lines, length = random.Random(seed), [], 0
+    while length < size:
+        lines.append(_sum(chance))
+        length += len(lines[-1]) + 1
+    return "\n".join(lines)
+
+
+def _sum(chance: random.Random) -> str:
+    a, b = chance.randint(0, 10 ** chance.randint(1, 4)), chance.randint(0, 10 ** chance.randint(1, 3))
+    kind = chance.choice("+-*/(")
+    if kind == "+":
+        return f"{a} + {b} = {a + b}"
+    if kind == "-":
+        return f"{a + b} - {b} = {a}"
+    small, tiny = chance.randint(1, 99), chance.randint(0, 99)
+    if kind == "*":
+        return f"{a} * {small} = {a * small}"
+    if kind == "/":
+        return f"{a * small} / {small} = {a}"
+    return f"({tiny} + {small}) * {b % 100} = {(tiny + small) * (b % 100)}"
+
+
+_KEYS = (
+    "red blue green apple tree stone river cloud house chair lamp paper glass silver gold north south east west"
+    " small large quick slow bright dark round flat open closed first last early late"
+).split()
+_NAMES = "Anna Ben Clara David Emma Felix Grace Hugo Ida Jonas Lena Marco Nina Oscar Paula Rosa Tim Vera".split()
+
+
+def json_records(size: int, seed: int) -> str:
+    """Records with a few fields of every kind, on one line or several."""
+    chance, lines, length = random.Random(seed), [], 0
+    while length < size:
+        fields = {chance.choice(_KEYS): _value(chance, 0) for _ in range(chance.randint(1, 5))}
+        record = {"id": chance.randint(1, 99_999), "name": chance.choice(_NAMES), **fields}
+        lines.append(json.dumps(record, indent=2 if chance.random() < 0.3 else None))
+        length += len(lines[-1]) + 1
+    return "\n".join(lines)
+
+
+def _value(chance: random.Random, depth: int):
+    kind = chance.random()
+    if depth < 2 and kind < 0.2:
+        return {chance.choice(_KEYS): _value(chance, depth + 1) for _ in range(chance.randint(1, 4))}
+    if depth < 2 and kind < 0.35:
+        return [_value(chance, 2) for _ in range(chance.randint(0, 4))]
+    if kind < 0.6:
+        return chance.choice(_KEYS + _NAMES)
+    if kind < 0.8:
+        return chance.randint(0, 9999)
+    if kind < 0.9:
+        return round(chance.uniform(0, 100), 2)
+    return chance.choice([True, False, None])

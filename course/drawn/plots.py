@@ -1,0 +1,126 @@
+"""What came of asking about pictures: answers beside what was asked, scores by form of question, what pictures cost.
+
+Pure: takes records, pictures and texts, gives matplotlib Axes with a sentence under them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from course.drawn.questions import Scene, answer_of
+from course.drawn.scores import GATE
+from course.picture_tokens import ImageTokens
+from slmlab.errors import BadRequest
+from slmlab.plots import style as drawing
+from slmlab.plots.pictures import GAP, frame
+from slmlab.plots.style import drawable, listed
+
+
+def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str], *, ax=None):
+    """Pictures with a question each, what the model said, and whether that is what the picture was drawn from."""
+    given = [list(one) for one in (scenes, questions, replies)]
+    if len({len(one) for one in given}) > 1:
+        raise BadRequest("There must be as many scenes, questions and replies: {}, {} and {}.".format(*map(len, given)))
+    rows = listed(zip(*given, strict=True), "scene")
+    across = min(3, len(rows))
+    down = -(-len(rows) // across)
+    right = [answer_of(str(reply)) == question.answer for _, question, reply in rows]
+    with drawing.canvas(ax, down * 3.25) as ax:
+        for number, (scene, question, reply) in enumerate(rows):
+            row, column = divmod(number, across)
+            left, top = column * (1 + GAP), row * 1.42
+            _picture(ax, scene.pictures, left, top)
+            said = drawable(answer_of(str(reply)))
+            sign = "\N{CHECK MARK}" if right[number] else f"\N{BALLOT X} it is {question.answer}"
+            style = {"ha": "left", "va": "top", "clip_on": False}
+            ax.text(left, top + 1.03, drawable(_short(question.text, 34)), fontsize=11, **style)
+            colour = drawing.GREEN if right[number] else drawing.ORANGE
+            ax.text(left, top + 1.17, f"{_short(said, 20)}  {sign}", fontsize=13, color=colour, gid="verdict", **style)
+        ax.set_xlim(-0.02, across * (1 + GAP) - GAP + 0.02)
+        ax.set_ylim(down * 1.42 - 0.02, -0.02)
+        ax.set_aspect("equal")
+        ax.set_axis_off()
+        ax.xaxis.set_visible(False)
+        drawing.finish(ax, f"{sum(right)} of {len(rows)} answers are exactly what the picture was drawn from.")
+    return ax
+
+
+def scores(forms: Sequence, *, ocr: bool = True, ax=None):
+    """How often each form of question is answered exactly, with its interval; beside it who sees no picture, and
+    OCR."""
+    forms = listed(forms, "form of question")
+    with drawing.canvas(ax, 0.5 + 0.46 * len(forms), legend_rows=2) as ax:
+        for y, one in enumerate(forms):
+            colour = drawing.BLUE if one.relied_on else drawing.ORANGE
+            ax.plot((one.model.low, one.model.high), (y, y), color=colour, linewidth=5, alpha=0.45)
+            ax.plot(one.model.share, y, "o" if one.relied_on else "D", color=colour, markersize=9)
+            ax.plot(one.blind, y, "|", color=drawing.INK, markersize=17, markeredgewidth=2.5)
+            if ocr and one.ocr is not None:
+                ax.plot((one.ocr.low, one.ocr.high), (y + 0.24, y + 0.24), color=drawing.GREEN, linewidth=2, alpha=0.45)
+                ax.plot(one.ocr.share, y + 0.24, "^", color=drawing.GREEN, markersize=8)
+        ax.axvline(GATE, color="#8c8c8c", linewidth=1.2, linestyle=":")
+        drawing.name_rows(ax, [one.form for one in forms])
+        ax.set_xlim(-0.02, 1.02)
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        ax.set_xlabel("exact answers")
+        drawing.legend(ax, _score_handles(ocr), columns=2)
+        passed = sum(one.relied_on for one in forms)
+        told = f"{passed} of {len(forms)} forms reach {GATE:.0%}; lines are 95% intervals."
+        if ocr:
+            untold = sum(one.ocr is None for one in forms)
+            told += f" {untold} of them can't be answered from text alone, so OCR has no mark there."
+        drawing.finish(ax, told)
+    return ax
+
+
+def image_tokens(bills: Sequence[ImageTokens], context: int = 131_072, *, ax=None):
+    """What pictures cost in tokens, one bar each, and how many of them a context holds."""
+    bills = listed(bills, "bill of image_tokens")
+    names = [f"{one.model}, {one.width} x {one.height}, {_crops(one)}" for one in bills]
+    most = max(one.tokens for one in bills)
+    with drawing.canvas(ax, 0.3 + 0.5 * len(bills)) as ax:
+        for y, one in enumerate(bills):
+            ax.barh(y, one.tokens, height=0.6, color=drawing.COLOURS[y % len(drawing.COLOURS)])
+            ax.text(one.tokens + most * 0.012, y, f"{one.tokens:,}", va="center", fontsize=13)
+        drawing.name_rows(ax, names)
+        ax.set_xlim(0, most * 1.12)
+        ax.set_xlabel("tokens of the context that one picture takes")
+        dear = max(bills, key=lambda one: one.tokens)
+        drawing.finish(
+            ax,
+            f"At {dear.tokens:,} tokens each, {context // dear.tokens} pictures fill a context of {context:,}, and "
+            "nothing has been asked yet.",
+        )
+    return ax
+
+
+def _crops(bill: ImageTokens) -> str:
+    return "1 square" if bill.crops == 1 else f"{bill.rows} x {bill.columns} crops"
+
+
+def _score_handles(ocr: bool) -> list:
+    from matplotlib.lines import Line2D
+
+    plain = {"linestyle": ""}
+    handles = [
+        Line2D([], [], marker="o", color=drawing.BLUE, label=f"the model: {GATE:.0%} or more", **plain),
+        Line2D([], [], marker="D", color=drawing.ORANGE, label="the model: less, not relied on", **plain),
+        Line2D([], [], marker="|", color=drawing.INK, markersize=14, markeredgewidth=2.5, label="no picture", **plain),
+        Line2D([], [], marker="^", color=drawing.GREEN, label="OCR and rules", **plain),
+    ]
+    return handles if ocr else handles[:-1]
+
+
+def _picture(ax, pictures: list, left: float, top: float) -> None:
+    """One picture as a square of side 1; several side by side in the same square."""
+    wide = 1 / len(pictures)
+    for number, picture in enumerate(pictures):
+        at = left + number * wide
+        ax.imshow(
+            np.asarray(picture), extent=(at, at + wide * 0.97, top + wide * 0.97, top), interpolation="antialiased"
+        )
+        frame(ax, at, top, wide * 0.97, wide * 0.97, colour="#bbbbbb", weight=1)
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

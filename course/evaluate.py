@@ -1,0 +1,132 @@
+"""Question sets in, scores out: what a model knows, measured by what it writes and by what it finds likelier.
+
+Knows nothing about plotting. A question set is a file in data/questions.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slmlab.catalog import DATA
+from slmlab.errors import UnknownName, nearest, quoted
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with the answers that count as right, and for a choice its options, the right one first."""
+
+    id: str
+    topic: str
+    prompt: str
+    answers: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a model made of a question."""
+
+    question: Question
+    said: str
+    right: bool
+
+
+@dataclass(frozen=True)
+class Score:
+    """The verdicts of one run over a question set."""
+
+    model: str
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def right(self) -> int:
+        return sum(one.right for one in self.verdicts)
+
+    @property
+    def share(self) -> float:
+        return self.right / len(self.verdicts)
+
+    def by_topic(self) -> dict[str, tuple[int, int]]:
+        """Right answers and questions, topic by topic."""
+        topics = dict.fromkeys(one.question.topic for one in self.verdicts)
+        rows = {topic: [one for one in self.verdicts if one.question.topic == topic] for topic in topics}
+        return {topic: (sum(one.right for one in found), len(found)) for topic, found in rows.items()}
+
+    def __str__(self):
+        lines = [f"{self.model}: {self.right} of {len(self.verdicts)}"]
+        lines += [f"{topic:14} {right} of {asked}" for topic, (right, asked) in self.by_topic().items()]
+        return "\n".join(lines)
+
+
+def questions(name: str) -> list[Question]:
+    """A question set of data/questions, by the file's name."""
+    folder = DATA / "questions"
+    path = folder / f"{name}.jsonl"
+    if not path.is_file():
+        raise UnknownName(
+            f"Unknown question set {quoted(name)}. {nearest(name, sorted(one.stem for one in folder.glob('*.jsonl')))}"
+        )
+    return [_question(json.loads(line)) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _question(row: dict) -> Question:
+    return Question(
+        row["id"], row["topic"], row["prompt"], tuple(row.get("answers", ())), tuple(row.get("options", ()))
+    )
+
+
+def score(model, asked: Sequence[Question], max_tokens: int = 40) -> Score:
+    """Ask every question: a choice goes to the likelier option, an open question to the text the model writes."""
+    return Score(model.name, tuple(_judge(model, one, max_tokens) for one in asked))
+
+
+def _judge(model, question: Question, max_tokens: int) -> Verdict:
+    if question.options:
+        likeliest = max(question.options, key=lambda option: mean_logprob(model, question.prompt, option))
+        return Verdict(question, likeliest, likeliest == question.options[0])
+    said = model.ask(question.prompt, max_tokens=max_tokens).text.strip()
+    return Verdict(question, said, any(says(said, answer) for answer in question.answers))
+
+
+def says(text: str, answer: str) -> bool:
+    """Whether a text contains an answer as a word of its own: 'Rome' is not in 'romance'."""
+    return re.search(rf"(?<!\w){re.escape(answer.lower())}(?!\w)", text.lower()) is not None
+
+
+def mean_logprob(model, prompt: str, continuation: str) -> float:
+    """How likely a model finds a continuation, per token: a long one isn't punished for its length."""
+    values = [value for _, value in model.logprobs(continuation, after=prompt)]
+    return sum(values) / len(values)
+
+
+@dataclass(frozen=True)
+class Lean:
+    """How a model splits a choice between two words after a sentence that mentions `word`."""
+
+    word: str
+    first: str
+    second: str
+    first_probability: float
+    second_probability: float
+
+    @property
+    def share(self) -> float:
+        """The first word's share of the two: 0.5 is even."""
+        return self.first_probability / (self.first_probability + self.second_probability)
+
+    def __str__(self):
+        mark = round(20 * self.share)
+        bar = "·" * mark + "│" + "·" * (20 - mark)
+        return f"{self.word:12} {self.second} {bar} {self.first}  {self.share:.0%} {self.first}"
+
+
+def leans(model, template: str, words: Sequence[str], first: str, second: str) -> list[Lean]:
+    """For each word in the template, the probabilities of two next words; the strongest lean to `first` on top."""
+    found = []
+    for word in words:
+        following = model.next_token_probabilities(template.format(word), top=10**9)
+        chance = {one.text: one.probability for one in reversed(following)}
+        found.append(Lean(word, first, second, chance.get(f" {first}", 0.0), chance.get(f" {second}", 0.0)))
+    return sorted(found, key=lambda one: -one.share)

@@ -1,0 +1,1 @@
+"""The exercises and what judges an answer, one file a subject."""

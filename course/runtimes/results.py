@@ -1,0 +1,111 @@
+"""What a race found, a record for each runtime, as a table for a terminal and for a notebook.
+
+Pure: knows nothing about how a race is run.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+from slmlab.errors import UnknownName, nearest, quoted
+from slmlab.show import html_table, in_bytes, text_table
+
+
+@dataclass(frozen=True)
+class Result:
+    """One runtime's figures. `absent` is what it would take to have it here, `fault` how it ended before its time."""
+
+    name: str
+    absent: str | None = None
+    fault: str | None = None
+    version: str | None = None
+    start_s: float | None = None
+    size_bytes: int | None = None
+    token_bytes: int | None = None
+    resident_bytes: int | None = None
+    reads: tuple[float, ...] = ()  # ids per second, a figure for each round
+    writes: tuple[float, ...] = ()
+    perplexity: float | None = None
+    agreement: float | None = None
+
+    @property
+    def ran(self) -> bool:
+        return not self.absent and not self.fault
+
+    @property
+    def reads_tokens_per_s(self) -> float | None:
+        return median(self.reads) if self.reads else None
+
+    @property
+    def writes_tokens_per_s(self) -> float | None:
+        return median(self.writes) if self.writes else None
+
+
+@dataclass(frozen=True, repr=False)
+class Results:
+    """The results of a race, the fastest writer first, and what is to be known about the machine meanwhile.
+
+    `others_cores` is how much of a core other programs used: above some 0.15, figures are worth little."""
+
+    results: tuple[Result, ...]
+    about: str = ""
+    others_cores: float | None = None
+
+    heads = (
+        "runtime", "writes, tokens/s", "reads, tokens/s", "starts in", "memory", "on disk", "perplexity",
+        "same favourite as fp32",
+    )  # fmt: skip
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self.results)
+
+    def __len__(self):
+        return len(self.results)
+
+    def __getitem__(self, name: str | int) -> Result:
+        if isinstance(name, int):
+            return self.results[name]
+        found = [one for one in self.results if one.name == name]
+        if not found:
+            raise UnknownName(f"No {quoted(name)} in this race. {nearest(str(name), [one.name for one in self])}.")
+        return found[0]
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A row for each runtime that ran."""
+        return [
+            (one.name, _spread(one.writes), _spread(one.reads), f"{one.start_s:.1f} s", in_bytes(one.resident_bytes),
+             in_bytes(one.size_bytes), _figure(one.perplexity, ".2f"), _figure(one.agreement, ".1%"))
+            for one in self.results if one.ran
+        ]  # fmt: skip
+
+    def left_out(self) -> list[str]:
+        """A line for each that didn't run: what it would take, or how it ended."""
+        return [f"{one.name} isn't here: {one.absent}" for one in self.results if one.absent] + [
+            one.fault for one in self.results if one.fault
+        ]
+
+    def __str__(self):
+        return "\n".join([text_table(self.heads, self.rows()), *self.left_out(), self.note()]).strip()
+
+    __repr__ = __str__
+
+    def note(self) -> str:
+        """How it was raced, and how busy the machine was meanwhile."""
+        used = "" if self.others_cores is None else f" Other programs used {self.others_cores:.0%} of a core."
+        return f"{self.about}{used}".strip()
+
+    def _repr_html_(self):
+        from html import escape
+
+        missing = "".join(f"<li>{escape(line)}</li>" for line in self.left_out())
+        table = html_table(self.heads, self.rows(), "One model, every runtime", self.note())
+        return table + (f"<ul>{missing}</ul>" if missing else "")
+
+
+def _spread(values: tuple[float, ...]) -> str:
+    """Median, with the smallest and the largest round."""
+    return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})" if values else "unknown"
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "unknown" if value is None else format(value, form)

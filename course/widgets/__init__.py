@@ -1,0 +1,21 @@
+"""Every live control by name: each works by mouse and keyboard in a running notebook, and reads as text elsewhere."""
+
+from course.quiz_box import quiz
+from course.widgets.ask_box import ask_box
+from course.widgets.chart_box import chart_box
+from course.widgets.playground import sampling_playground
+from course.widgets.routing_box import routing_box
+from course.widgets.side_by_side import side_by_side
+from course.widgets.watch_training import watch_training
+from course.widgets.workload_box import workload_box
+
+__all__ = [
+    "ask_box",
+    "chart_box",
+    "quiz",
+    "routing_box",
+    "sampling_playground",
+    "side_by_side",
+    "watch_training",
+    "workload_box",
+]

@@ -1,0 +1,135 @@
+"""A chart that the reader changes with sliders, and a vision model that is asked about it, beside the truth.
+
+The truth is what the chart was drawn from, so every answer is marked at once.
+"""
+
+from dataclasses import replace
+from html import escape
+
+from course.drawn.canvas import COLOURS, Style
+from course.drawn.questions import ABSENT, Question, Scene, answer_of, found_of, reading_of
+from course.drawn.scenes import bars
+from course.drawn.wordings import WORDINGS
+from course.widgets.live import Live, ipywidgets, paragraph
+from slmlab.errors import BadRequest, SlmLabError
+from slmlab.pictures import as_picture
+from slmlab.plots.style import listed
+
+_MOST = 5  # bars that are still read well at this size
+_CHOOSE = "what it was taught"
+
+
+class ChartBox(Live):
+    """Sliders for bars, and a question. `.scene` is the chart with its truth, `.reply` what the model wrote."""
+
+    def __init__(self, model, rows):
+        w = ipywidgets()
+        rows = listed(rows, "Row")
+        if len(rows) > _MOST:
+            raise BadRequest(f"{len(rows)} bars are too many for sliders: at most {_MOST}.")
+        if any(not 1 <= row.value <= 99 for row in rows):
+            raise BadRequest("A slider goes from 1 to 99, and so must the value of each Row.")
+        self._model, self._rows = model, rows
+        wide = {"style": {"description_width": "60px"}, "layout": {"width": "270px"},
+                "continuous_update": False}  # asked when a slider is let go: an answer takes a second  # fmt: skip
+        self.sliders = [w.IntSlider(value=row.value, min=1, max=99, description=row.label, **wide) for row in rows]
+        self.colours = [w.Dropdown(options=list(COLOURS), value=row.colour, layout={"width": "90px"}) for row in rows]
+        self.printed = w.Checkbox(value=True, description="print the values", indent=False)
+        broad = {"style": {"description_width": "70px"}, "layout": {"width": "440px"}}
+        self.question = w.Text(value="What is the value of " + rows[0].label + "?", description="question",
+                               continuous_update=False, **broad)  # fmt: skip
+        self.known = w.Dropdown(options=(_CHOOSE,), description="or one of", **broad)
+        self.picture, self.said = w.HTML(), w.HTML()
+        for control in (*self.sliders, *self.colours, self.printed):
+            control.observe(lambda _: self.ask(), names="value")
+        self.question.observe(lambda _: self.ask(), names="value")
+        self.known.observe(lambda change: self._take(change["new"]), names="value")
+        lines = [w.HBox(pair) for pair in zip(self.sliders, self.colours, strict=True)]
+        left = w.VBox([*lines, self.printed, self.question, self.known, self.said])
+        self.box = w.HBox([self.picture, left])
+        self.ask()
+
+    def ask(self) -> None:
+        """Draw the chart as the sliders say, and ask the model about it."""
+        rows = [
+            replace(row, value=slider.value, colour=colour.value)
+            for row, slider, colour in zip(self._rows, self.sliders, self.colours, strict=True)
+        ]
+        self.scene = bars(rows, Style(), printed=self.printed.value)
+        offered = (_CHOOSE, *(question.text for question in self.scene.questions))
+        if self.known.options != offered:
+            self.known.options = offered
+        self.picture.value, self.reply, self._fault = _image(self.scene), "", ""
+        try:
+            self.reply = self._model.ask(self.question.value, images=self.scene.pictures).text
+        except SlmLabError as fault:
+            self._fault = str(fault)
+        self.said.value = paragraph(self._words(), role="status")
+
+    def _take(self, chosen: str) -> None:
+        """Ask one of the questions that the model was taught."""
+        if chosen != _CHOOSE:
+            self.question.value = chosen
+
+    def _words(self) -> str:
+        if self._fault:
+            return self._fault
+        read = reading_of(self.reply)
+        lines = [
+            f"It reads: {read or '(nothing)'}",
+            f"Drawn:    {self.scene.reading}",
+            *([f"It finds: {found}"] if (found := found_of(self.reply)) else []),
+            f"It answers: {answer_of(self.reply)}",
+        ]
+        known = _question(self.scene, self.question.value)
+        if known is None:
+            return "\n".join(
+                [
+                    *lines,
+                    "(Not taught, or without a single answer here: nobody marks it.)",
+                ]
+            )
+        said = answer_of(self.reply)
+        if said == known.answer:
+            return "\n".join([*lines, "\N{CHECK MARK} right"])
+        near = not self.printed.value and said.isdecimal() and known.answer.isdecimal()
+        away = f", {abs(int(said) - int(known.answer))} away" if near else ""
+        return "\n".join([*lines, f"\N{BALLOT X} it is {known.answer}{away}"])
+
+    def static_text(self) -> str:
+        return f"{self.question.value}\n{self._words()}\n(run the notebook to move the sliders)"
+
+    def static_html(self) -> str:
+        words = paragraph(f"{self.question.value}\n{self._words()}")
+        return f"<p>Run the notebook to move the sliders.</p>{_image(self.scene)}{words}"
+
+
+def chart_box(model, rows) -> ChartBox:
+    """Change a bar chart with sliders and ask about it: what the model reads and answers, beside the truth."""
+    return ChartBox(model, rows)
+
+
+def _question(scene: Scene, text: str) -> Question | None:
+    """The question of the scene that is asked in these words or in others of its form, also of a bar that isn't
+    there."""
+    wanted = _bare(text)
+    for question in scene.questions:
+        if wanted in map(_bare, question.wordings):
+            return question
+    for form in ("value", "colour"):
+        for wording in WORDINGS[f"{scene.kind}/{form}"]:
+            before, after = _bare(wording).split("{}")
+            name = wanted.removeprefix(before).removesuffix(after)
+            if before and name.isalnum() and wanted == f"{before}{name}{after}":
+                return Question(f"{scene.kind}/{form}", (name,), ABSENT)
+    return None
+
+
+def _bare(words: str) -> str:
+    return words.strip().rstrip("?.").lower()
+
+
+def _image(scene: Scene) -> str:
+    url = as_picture(scene.pictures[0]).data_url
+    alt = escape(f"A bar chart: {scene.reading}", quote=True)
+    return f'<img src="{url}" width="256" height="256" alt="{alt}" style="border: 1px solid #bbb">'

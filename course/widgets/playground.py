@@ -1,0 +1,129 @@
+"""A playground for sampling: sliders that re-scale the probabilities of the next token, seen as bars.
+
+The model is asked once per text; moving a slider is arithmetic on what it said.
+"""
+
+from html import escape
+
+import numpy as np
+
+from course.widgets.live import Live, ipywidgets, on_enter, paragraph
+from slmlab.errors import BadRequest, SlmLabError
+from slmlab.plots.style import percent, visible
+from slmlab.records import Sampling
+from slmlab.sampling import filter_probabilities
+
+EVERY = 10**7  # the whole vocabulary: a high temperature brings up tokens from far down the list
+SHOWN = 10
+_EXAMPLES = (
+    ("as the model gives it", Sampling(temperature=1.0)),
+    ("temperature 0.5", Sampling(temperature=0.5)),
+    ("temperature 1.5", Sampling(temperature=1.5)),
+    ("top-p 0.8", Sampling(temperature=1.0, top_p=0.8)),
+)
+
+
+class Playground(Live):
+    """Sliders over the next-token probabilities of one text. `.probabilities()` is what the sampler would draw from."""
+
+    def __init__(self, model, text: str):
+        w = ipywidgets()
+        self._model = model
+        wide = {"style": {"description_width": "110px"}, "layout": {"width": "460px"}}
+        self.text = w.Text(value=text, description="text (Enter)", **wide | {"layout": {"width": "98%"}})
+        self.temperature = w.FloatSlider(value=1.0, min=0.0, max=2.0, step=0.05, description="temperature", **wide)
+        self.top_p = w.FloatSlider(value=1.0, min=0.05, max=1.0, step=0.05, description="top-p", **wide)
+        self.top_k = w.IntSlider(value=0, min=0, max=50, description="top-k (0: all)", **wide)
+        self.bars, self.remark = w.HTML(), w.HTML()
+        for slider in (self.temperature, self.top_p, self.top_k):
+            slider.observe(lambda _: self._draw(), names="value")
+        on_enter(self.text, self.read)
+        self.box = w.VBox([self.text, self.temperature, self.top_p, self.top_k, self.bars, self.remark])
+        self._take(text)
+        self._draw()
+
+    def read(self) -> None:
+        """Ask the model about the text in the box. A text that it refuses leaves the bars as they were."""
+        try:
+            self._take(self.text.value)
+        except SlmLabError as fault:
+            self.remark.value = paragraph(str(fault), role="status")
+        else:
+            self._draw()
+
+    def _take(self, text: str) -> None:
+        rows = [row for row in self._model.next_token_probabilities(text, top=EVERY) if row.probability > 0]
+        if not rows:
+            raise BadRequest("The model gave no probabilities for this text. Try another one.")
+        self.tokens = sorted(rows, key=lambda row: -row.probability)
+        self._asked = text
+
+    def probabilities(self, sampling: Sampling | None = None) -> np.ndarray:
+        """For each of `.tokens`, its probability under these settings (without any: those of the sliders)."""
+        sampling = sampling or Sampling(
+            temperature=round(self.temperature.value, 4), top_p=round(self.top_p.value, 4), top_k=self.top_k.value
+        )
+        # the logarithm of a probability is its logit but for a constant, which softmax takes off again
+        return filter_probabilities(np.log([row.probability for row in self.tokens]), sampling)
+
+    def _draw(self) -> None:
+        now = self.probabilities()
+        first = self.tokens[0]
+        left = int((now > 0).sum())
+        self.bars.value = _bars(self.tokens[:SHOWN], now[:SHOWN])
+        said = f"{_quoted(first)}: {percent(first.probability)} → {percent(float(now[0]))}. "
+        said += (
+            "One token is left to draw, so nothing is left to chance."
+            if left == 1
+            else f"{left:,} tokens can be drawn."
+        )
+        self.remark.value = paragraph(said, role="status")
+
+    def _examples(self):
+        return [(name, self.probabilities(sampling)[:SHOWN]) for name, sampling in _EXAMPLES]
+
+    def static_text(self) -> str:
+        lines = [f"What comes after {self._asked!r} (run the notebook to move the sliders)", ""]
+        columns = self._examples()
+        lines.append("  ".join(["token".ljust(14), *(name.rjust(21) for name, _ in columns)]))
+        for index, row in enumerate(self.tokens[:SHOWN]):
+            values = (percent(float(column[index])).rjust(21) for _, column in columns)
+            lines.append("  ".join([visible(row.text)[:14].ljust(14), *values]))
+        return "\n".join(lines)
+
+    def static_html(self) -> str:
+        columns = self._examples()
+        head = "".join(f"<th>{escape(name)}</th>" for name in ("token", "", *(name for name, _ in columns)))
+        body = ""
+        for index, row in enumerate(self.tokens[:SHOWN]):
+            blocks = "█" * round(row.probability * 20) or "▏"
+            values = "".join(f"<td>{percent(float(column[index]))}</td>" for _, column in columns)
+            body += f"<tr><td><code>{escape(visible(row.text))}</code></td><td>{blocks}</td>{values}</tr>"
+        title = f"What comes after <code>{escape(self._asked)}</code> (run the notebook to move the sliders)"
+        return f"<p>{title}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def sampling_playground(model, text: str) -> Playground:
+    """Temperature, top-p and top-k over the model's own next-token probabilities for a text."""
+    return Playground(model, text)
+
+
+def _quoted(token) -> str:
+    return f"“{visible(token.text)}”"
+
+
+def _bars(tokens, now) -> str:
+    top = max([row.probability for row in tokens] + [float(value) for value in now]) or 1.0
+    rows = "".join(_bar(row, float(value), top) for row, value in zip(tokens, now, strict=True))
+    key = paragraph("grey: as the model gives it · blue: with these settings")
+    return f'{key}<table style="font-size: 15px; border-collapse: collapse; width: 640px">{rows}</table>'
+
+
+def _bar(row, value: float, top: float) -> str:
+    cell = 'style="text-align: left; padding: 1px 10px 1px 0; white-space: nowrap'
+    before = f'<div style="height: 4px; width: {row.probability / top:.2%}; background: #8c8c8c"></div>'
+    after = f'<div style="height: 13px; width: {value / top:.2%}; background: #0072B2"></div>'
+    words = f"{percent(row.probability)} → <b>{percent(value)}</b>"
+    token = f"<code style='font-size: 15px'>{escape(visible(row.text))}</code>"
+    bars = f'<td {cell}; width: 380px" aria-hidden="true">{after}{before}</td>'
+    return f'<tr><td {cell}">{token}</td>{bars}<td {cell}">{words}</td></tr>'

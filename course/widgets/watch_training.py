@@ -1,0 +1,95 @@
+"""Watching a small mixture of experts learn: the load of its experts while the steps go by.
+
+Gives the moments of a training; shows them in a notebook as they come. Knows nothing about files.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from course.sparse import Moment, Recipe, Training
+from slmlab.errors import BadRequest
+from slmlab.plots.style import BLUE, GREY
+
+SMALL = {"layers": 2, "width": 64, "experts": 8, "batch": 20, "length": 128, "warm_up": 20}
+SHOW_EVERY = 10
+
+
+def watch_training(texts: Mapping[str, str], *, steps: int = 150, **changes) -> list[Moment]:
+    """Train a very small mixture of experts on some texts and show the load of its experts; gives every step's moment.
+
+    `changes` are fields of the recipe: `balance=0` takes the balance loss away, `seed=1` begins elsewhere. Interrupt it
+    whenever you like: what was seen is kept.
+    """
+    try:
+        recipe = Recipe(**{"steps": steps, **SMALL, **changes})
+    except TypeError as fault:
+        known = ", ".join(Recipe.__annotations__)
+        raise BadRequest(f"A recipe has no such field: {fault}. It has: {known}.") from fault
+    if recipe.dense:
+        raise BadRequest("A dense model has no experts to watch: leave dense out.")
+    if not isinstance(texts, Mapping):
+        raise BadRequest("texts is a table of names and texts, such as domain_texts(40_000).")
+    if recipe.width > 256 or recipe.experts > 64 or recipe.layers > 8 or recipe.batch * recipe.length > 65_536:
+        raise BadRequest("That is no small model: at most width 256, 64 experts, 8 layers, 65,536 bytes a step.")
+    wrong = [name for name, text in texts.items() if not isinstance(text, str)]
+    if wrong:
+        raise BadRequest(f"Each text is text, and {wrong[0]!r} is none.")
+    data = {name: np.frombuffer(text.encode("utf-8", "replace"), np.uint8) for name, text in texts.items()}
+    short = [name for name, text in data.items() if len(text) <= recipe.length]
+    if not data or short:
+        raise BadRequest(f"Each text needs more than {recipe.length} bytes{': ' if short else ''}{', '.join(short)}.")
+    training, moments, shown = Training(recipe, data), [], _Screen()
+    try:
+        while training.step < recipe.steps:
+            moments.append(training.advance())
+            if training.step % SHOW_EVERY == 0 or training.step == recipe.steps:
+                shown.update(_bars(moments[-1], recipe.steps), _words(moments[-1], recipe.steps))
+    except KeyboardInterrupt:
+        print(f"Stopped after {training.step} of {recipe.steps} steps.")
+    return moments
+
+
+class _Screen:
+    """One place in a notebook that is drawn again and again; in a terminal, a line each time."""
+
+    def __init__(self):
+        self._place = None
+
+    def update(self, html: str, text: str) -> None:
+        from IPython import get_ipython
+        from IPython.display import display
+
+        shown = {"text/html": html, "text/plain": text}
+        if get_ipython() is None:
+            print(text)
+        elif self._place is None:
+            self._place = display(shown, raw=True, display_id=True)
+        else:
+            self._place.update(shown, raw=True)
+
+
+def _words(moment: Moment, steps: int) -> str:
+    loads = ", ".join(f"layer {layer} {row.max():.0%} and {row.min():.0%}" for layer, row in enumerate(moment.load))
+    return (
+        f"step {moment.step} of {steps} · {moment.bits_per_byte:.2f} bits per byte · busiest and idlest expert: {loads}"
+    )
+
+
+def _bars(moment: Moment, steps: int) -> str:
+    layers = "".join(_layer(number, row) for number, row in enumerate(moment.load))
+    frame = "display: flex; gap: 24px; margin-top: 6px"
+    return f'<div style="font-size: 14px">{_words(moment, steps)}<div style="{frame}">{layers}</div></div>'
+
+
+def _layer(number: int, shares: np.ndarray) -> str:
+    """A bar for each expert over its share in percent; the thin line is an even share."""
+    bars = "".join(
+        f'<div style="width: 34px; text-align: center"><div style="height: {round(200 * share)}px; background: {BLUE}">'
+        f'</div><div style="font-size: 12px">{share * 100:.0f}</div></div>'
+        for share in shares
+    )
+    even = f"position: absolute; left: 0; right: 0; bottom: {round(200 / len(shares)) + 18}px; border-top: 1px dashed"
+    row = "position: relative; display: flex; align-items: flex-end; gap: 3px; min-height: 110px"
+    title = f'<div style="color: {GREY}">layer {number}, percent of the choices</div>'
+    return f'<div><div style="{row}"><div style="{even}"></div>{bars}</div>{title}</div>'

@@ -1,0 +1,1 @@
+"""A GGUF file of Llama's shape as folders that Transformers and ONNX Runtime load, its 4-bit blocks unrounded."""

@@ -1,0 +1,225 @@
+"""Pictures of answers: when each token came, how fast, what could come next, where a text is cut into tokens.
+
+Pure: takes replies, probabilities and token pieces, gives matplotlib Axes with a sentence under them.
+"""
+
+from collections.abc import Mapping
+from statistics import median
+
+from slmlab.errors import BadRequest
+from slmlab.plots import style as drawing
+from slmlab.plots.style import drawable, finite, listed, visible
+from slmlab.records import Metrics
+from slmlab.reply import Reply
+
+
+def plot_timeline(replies, *, ax=None):
+    """Each token as a stroke at its time since the request; several replies (a list, or name -> reply) are rows."""
+    rows = _named_replies(replies)
+    names, times = [name for name, _ in rows], [_times(reply) for _, reply in rows]
+    end = max(row[-1] for row in times)
+    with drawing.canvas(ax, 0.25 + 0.8 * len(rows)) as ax:
+        for y, row in enumerate(times):
+            colour = drawing.COLOURS[y % len(drawing.COLOURS)]
+            ax.barh(y, row[0], height=0.16, color="#d0d0d0", gid="wait")
+            ax.vlines(row, y - 0.3, y + 0.3, color=colour, linewidth=2.2, alpha=0.85)
+            ax.plot(row[0], y, marker=">", color=colour, markersize=9, markeredgecolor="white")
+            ax.text(row[0], y - 0.36, f"first token {drawing.seconds(row[0])}", fontsize=12, ha="left", va="bottom")
+            ax.text(row[-1] + end * 0.015, y, _pace(row), fontsize=12, va="center", linespacing=1.3)
+        drawing.name_rows(ax, names)
+        ax.set_ylim(len(rows) - 0.55, -0.85)
+        ax.set_xlim(0, end * 1.02 or 1)
+        ax.set_xlabel("seconds since the request")
+        drawing.finish(ax, _timeline_sentence(names, times))
+    return ax
+
+
+def _named_replies(replies) -> list[tuple[str, Reply]]:
+    if isinstance(replies, Reply):
+        replies = [replies]
+    pairs = replies.items() if isinstance(replies, Mapping) else ((reply.model, reply) for reply in replies)
+    rows = listed(pairs, "Reply")
+    for name, reply in rows:
+        if not reply.metrics.new_tokens or reply.start is None:
+            raise BadRequest(f"The reply of {name} has no tokens with times to draw. Ask again and read it to its end.")
+    return rows
+
+
+def _times(reply: Reply) -> list[float]:
+    return [finite(token.time_s - reply.start.time_s, "A token's time") for token in reply.tokens]
+
+
+def _pace(times: list[float]) -> str:
+    tokens = f"{len(times)} token{'s' * (len(times) > 1)}"
+    return f"{tokens}\n{(len(times) - 1) / (times[-1] - times[0]):,.0f} per s" if times[-1] > times[0] else tokens
+
+
+def _timeline_sentence(names, times):
+    first = min(range(len(times)), key=lambda i: times[i][0])
+    start = f"{names[first]} shows its first token after {drawing.seconds(times[first][0])}"
+    if len(times) > 1:
+        last = min(range(len(times)), key=lambda i: times[i][-1])
+        return f"{start}, the soonest; {names[last]} ends first, after {drawing.seconds(times[last][-1])}."
+    row = times[0]
+    if len(row) < 2:
+        return f"{start}, its only one."
+    gap = drawing.seconds((row[-1] - row[0]) / (len(row) - 1))
+    return f"{start}, then one every {gap}: {len(row)} tokens in {drawing.seconds(row[-1])}."
+
+
+def plot_next_tokens(probabilities, after=None, *, names=("as the model gives it", "after the settings"), ax=None):
+    """The likeliest next tokens as bars; `after` shows the same ones once settings, or another prompt, changed them."""
+    rows = listed(probabilities, "TokenProbability")
+    before = [finite(row.probability, f"The probability of {row.text!r}") for row in rows]
+    later = None
+    if after is not None:
+        by_id = {row.id: finite(row.probability, f"The probability of {row.text!r}") for row in after}
+        later = [by_id.get(row.id, 0.0) for row in rows]
+    top = max(before + (later or [])) or 1.0
+    with drawing.canvas(ax, (0.42 if later is None else 0.66) * len(rows), legend_rows=later is not None) as ax:
+        if later is None:
+            _bars(ax, 0, 0.68, before, top, drawing.BLUE, "")
+        else:
+            _bars(ax, -0.21, 0.4, before, top, drawing.BLUE, "")
+            _bars(ax, 0.21, 0.4, later, top, drawing.ORANGE, "//")
+            keys = ((drawable(names[0]), drawing.BLUE, ""), (drawable(names[1]), drawing.ORANGE, "//"))
+            drawing.legend(ax, [drawing.patch(*key) for key in keys])
+        drawing.name_rows(ax, [visible(row.text) for row in rows])
+        ax.set_xlim(0, top * 1.02)
+        ax.xaxis.set_visible(False)
+        ax.spines["bottom"].set_visible(False)
+        drawing.finish(ax, _next_sentence(rows, before, later, names[1]))
+    return ax
+
+
+def _bars(ax, shift, height, values, top, colour, hatch):
+    places = [y + shift for y in range(len(values))]
+    ax.barh(places, values, height=height, color=colour, hatch=hatch, edgecolor="white")
+    for y, value in zip(places, values, strict=True):
+        ax.text(value + top * 0.012, y, drawing.percent(value), va="center", fontsize=12)
+
+
+def _next_sentence(rows, before, later, changed):
+    best = max(range(len(rows)), key=before.__getitem__)
+    name, share = f"“{visible(rows[best].text)}”", drawing.percent(before[best])
+    if later is None:
+        return f"{name} comes next with {share}; these {len(rows)} tokens hold {sum(before):.0%} of all probability."
+    kept, now = sum(value > 0 for value in later), drawing.percent(later[best])
+    rest = "" if kept == len(rows) else f", and {kept} of these {len(rows)} tokens are left"
+    return f"{name} goes from {share} to {now} {changed}{rest}."
+
+
+def plot_speeds(rows: Mapping[str, object], limit=None, *, ax=None):
+    """Decoded tokens per second. `rows`: name -> a figure, a Reply, Metrics, or a list of these (its median is marked).
+
+    `limit` is what the memory bandwidth allows: one figure for all, or name -> figure.
+    """
+    runs = {name: _rates(name, given) for name, given in listed(dict(rows).items(), "measured speed")}
+    limits = {name: limit.get(name) if isinstance(limit, Mapping) else limit for name in runs}
+    limits = {name: finite(value, f"The limit of {name}") for name, value in limits.items() if value is not None}
+    reach = max([max(run) for run in runs.values()] + list(limits.values()))
+    with drawing.canvas(ax, 0.1 + 0.52 * len(runs), legend_rows=bool(limits)) as ax:
+        for y, (name, run) in enumerate(runs.items()):
+            _speed_row(ax, y, run, limits.get(name), reach)
+        drawing.name_rows(ax, list(runs))
+        ax.set_xlim(0, reach * 1.04)
+        ax.set_xlabel("tokens per second")
+        if limits:
+            measured = _key("measured", drawing.BLUE, marker="o")
+            allowed = _key("limit of the memory bandwidth", drawing.ORANGE, marker="|", markeredgewidth=4)
+            drawing.legend(ax, [measured, allowed])
+        drawing.finish(ax, _speeds_sentence(runs, limits))
+    return ax
+
+
+def _rates(name, given) -> list[float]:
+    if isinstance(given, (Reply, Metrics)) or not hasattr(given, "__iter__"):
+        given = [given]
+    given = [one.metrics if isinstance(one, Reply) else one for one in given]
+    rates = [one.decode_tokens_per_s if isinstance(one, Metrics) else one for one in given]
+    return [finite(rate, f"The speed of {name}") for rate in listed(rates, f"measurement of {name}")]
+
+
+def _speed_row(ax, y, run, limit, reach):
+    middle = median(run)
+    ax.hlines(y, 0, middle, color=drawing.SKY, linewidth=3, zorder=1)
+    if len(run) > 1:
+        ax.plot(run, [y] * len(run), "o", markersize=7, color=drawing.BLUE, alpha=0.45, zorder=2)
+    ax.plot(middle, y, "o", markersize=14, color=drawing.BLUE, zorder=3)
+    label_at = max(run)
+    if limit is not None:
+        ax.vlines(limit, y - 0.32, y + 0.32, color=drawing.ORANGE, linewidth=4, zorder=4)
+        label_at = limit if 0 <= limit - label_at < reach * 0.14 else label_at
+    ax.annotate(f"{middle:,.0f}", (label_at, y), (13, 0), textcoords="offset points", va="center", fontweight="bold")
+
+
+def _key(name, colour, **style):
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=name, linestyle="none", color=colour, markersize=13, **style)
+
+
+def _speeds_sentence(runs, limits):
+    fastest = max(runs, key=lambda name: median(runs[name]))
+    speed = median(runs[fastest])
+    gives = "is fastest here, with" if len(runs) > 1 else "gives"
+    words = f"{fastest} {gives} {speed:,.0f} tokens per second"
+    if fastest in limits:
+        words += f": {speed / limits[fastest]:.0%} of what reading its weights from memory once per token allows"
+    return words + "."
+
+
+def plot_token_strip(pieces, *, ids: bool = False, ax=None):
+    """The tokens of a text as a strip of boxes, wrapped like a paragraph; `ids=True` writes each one's id under it."""
+    pieces = listed(pieces, "token")
+    names = [_short(drawable(visible(piece.text), drawing.MONO)) for piece in pieces]
+    cells = [max(len(name), len(str(piece.id)) if ids else 0) + 1 for name, piece in zip(names, pieces, strict=True)]
+    places, lines = _wrap(cells)
+    with drawing.canvas(ax, (0.66 if ids else 0.42) * lines) as ax:
+        for index, (column, line) in enumerate(places):
+            _token_box(ax, column, line, cells[index], index)
+            style = {"ha": "center", "va": "center", "family": drawing.MONO}
+            middle = column + cells[index] / 2
+            ax.text(middle, line + (0.33 if ids else 0.49), names[index], fontsize=14, **style)
+            if ids:
+                ax.text(middle, line + 0.71, str(pieces[index].id), fontsize=12, color=drawing.GREY, **style)
+        ax.set_xlim(0, _COLUMNS)
+        ax.set_ylim(lines, 0)
+        ax.set_axis_off()
+        ax.xaxis.set_visible(False)
+        drawing.finish(ax, _strip_sentence(pieces, names))
+    return ax
+
+
+_COLUMNS = 62  # characters of 14 point type in a line of the figure
+
+
+def _short(name):
+    return name if len(name) <= _COLUMNS // 2 else name[: _COLUMNS // 2 - 1] + "…"
+
+
+def _wrap(cells):
+    places, column, line = [], 0, 0
+    for cell in cells:
+        if column and column + cell > _COLUMNS:
+            column, line = 0, line + 1
+        places.append((column, line))
+        column += cell
+    return places, line + 1
+
+
+def _token_box(ax, column, line, cell, index):
+    from matplotlib.patches import FancyBboxPatch
+
+    shape = "round,pad=0,rounding_size=0.15"
+    box = FancyBboxPatch((column + 0.08, line + 0.07), cell - 0.16, 0.86, boxstyle=shape, mutation_aspect=0.6)
+    box.set(facecolor=("#DCEBF5", "#FBEBD3")[index % 2], edgecolor="#6b6b6b", linewidth=1.2)
+    ax.add_patch(box)
+
+
+def _strip_sentence(pieces, names):
+    shown = "".join(names)
+    words = f"{len(pieces)} tokens, a box each" if len(pieces) > 1 else "One token"
+    signs = (("␣", "a space"), ("⏎", "a new line"), ("�", "part of a character"))
+    meanings = [f"{sign} is {meaning}" for sign, meaning in signs if sign in shown]
+    return words + ("; " + ", ".join(meanings) if meanings else "") + "."

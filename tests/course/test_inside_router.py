@@ -1,0 +1,101 @@
+"""routing: records of the way through the experts, and figures that can be counted by hand."""
+
+import numpy as np
+import pytest
+
+from course.inside.router import Routed, Routing, information, kind_of, kinds, layers_named, load, shares_by, spread
+from slmlab.chat import TokenPiece
+from slmlab.errors import BadRequest
+
+
+def routed(text, first, second=None, layers=(0,), count=4) -> Routing:
+    """A routing in which every layer does the same: the first and second expert of each letter."""
+    second = second or [(one + 1) % count for one in first]
+    experts = np.array([[list(pair) for pair in zip(first, second, strict=True)]] * len(layers))
+    pieces = tuple(TokenPiece(ord(letter), letter) for letter in text)
+    return Routing("tiny", count, layers, pieces, experts, np.full(experts.shape, 0.5))
+
+
+def test_it_is_a_record_for_each_layer_and_token():
+    found = list(routed("ab", [2, 3], layers=(1, 5)))
+    assert len(found) == 4
+    assert found[0] == Routed(0, "a", 1, (2, 3), (0.5, 0.5)) and found[3] == Routed(1, "b", 5, (3, 0), (0.5, 0.5))
+
+
+def test_the_load_counts_every_choice_and_sums_to_one():
+    both = load([routed("ab", [0, 0], [1, 2]), routed("cd", [3, 0], [0, 3])])
+    assert both.tolist() == [[4 / 8, 1 / 8, 1 / 8, 2 / 8]]
+    assert np.allclose(routed("ab", [0, 1], layers=(0, 1)).load().sum(axis=1), 1)
+
+
+def test_the_spread_is_nothing_when_all_are_equally_busy():
+    assert spread(np.full(8, 1 / 8)) == 0
+    assert spread(np.array([1.0, 0, 0, 0])) == pytest.approx(np.sqrt(3)), "by hand: mean 1/4, deviation sqrt(3)/4"
+
+
+def test_experts_that_follow_the_label_tell_all_of_it():
+    one, other = routed("aa", [0, 0], [1, 1]), routed("bb", [2, 2], [3, 3])
+    assert information(["x", "y"], [one, other], 0) == pytest.approx(1.0)
+
+
+def test_experts_that_do_not_care_tell_nothing():
+    same = [routed("ab", [0, 1], [2, 3]), routed("cd", [0, 1], [2, 3])]
+    assert information(["x", "y"], same, 0) == pytest.approx(0.0)
+
+
+def test_the_information_agrees_with_a_computation_by_hand():
+    # label x: experts 0 0 1 1; label y: experts 0 0 0 0. H(label) = 1 bit; I = 0.3113 bits
+    half = [routed("ab", [0, 1], [0, 1]), routed("cd", [0, 0], [0, 0])]
+    assert information(["x", "y"], half, 0) == pytest.approx(0.31127812)
+
+
+def test_a_label_may_stand_for_a_text_or_for_each_token():
+    texts = [routed("a1", [0, 1], [0, 1]), routed("b2", [0, 1], [0, 1])]
+    by_text, by_token = shares_by(["x", "y"], texts, 0), shares_by([kinds(one) for one in texts], texts, 0)
+    assert by_text["x"].tolist() == [0.5, 0.5, 0, 0]
+    assert by_token["letter"].tolist() == [1, 0, 0, 0] and by_token["digit"].tolist() == [0, 1, 0, 0]
+    assert information([kinds(one) for one in texts], texts, 0) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("a", "letter"), ("Z", "capital"), ("7", "digit"), (" ", "space"), ("\t", "space"), ("\n", "line end"),
+        ("(", "bracket"), ("=", "other sign"), ("é", "beyond ASCII"), ("", "beyond ASCII"), (" the", "letter"),
+        ("    ", "space"), (" (", "bracket"),
+    ],
+)  # fmt: skip
+def test_every_token_is_of_one_kind(text, kind):
+    assert kind_of(text) == kind
+
+
+def test_it_is_shown_as_a_table_cut_where_it_gets_long():
+    text = repr(routed("x" * 100, [0] * 100))
+    assert "tiny: the 2 of 4 experts" in text and "… 76 more" in text
+    assert "<table>" in routed("<", [1])._repr_html_() and "&lt;" in routed("<", [1])._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda one: one.first(7), "no experts in layer 7"),
+        (lambda one: load([]), "list of routings"),
+        (lambda one: load(one), "list of routings"),
+        (lambda one: load([one, routed("a", [0], count=6)]), "different layers or experts"),
+        (lambda one: information(["x"], [one], 0), "two different labels"),
+        (lambda one: shares_by(["x", "y"], [one], 0), "1 routings and 2 labels"),
+        (lambda one: shares_by([["x"]], [one], 0), "has 1 labels"),
+        (lambda one: Routing("t", 4, (0,), (), one.experts, one.weights), "can't hold"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(ask, says):
+    with pytest.raises(BadRequest, match=says):
+        ask(routed("ab", [0, 1]))
+
+
+def test_layers_are_named_shortly():
+    assert [layers_named(some) for some in ([0, 1, 2, 3], [1, 3], [4])] == ["0 to 3", "1, 3", "4"]
+
+
+def test_a_label_that_is_no_text_is_one_for_the_whole_text():
+    assert shares_by([1, 2], [routed("ab", [0, 0]), routed("cd", [1, 1])], 0)[2].tolist() == [0, 0.5, 0.5, 0]

@@ -1,0 +1,84 @@
+"""benchmarks/runtimes: the race's table, its goals, and figures that are not published."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from course.runtimes.results import Result, Results
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def runtimes(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import runtimes
+
+    yield runtimes
+    for name in [name for name in sys.modules if name.split(".")[0] in ("runtimes", "measure")]:
+        del sys.modules[name]
+
+
+def ran(name: str, writes: float, **more) -> Result:
+    shown = {"reads": (writes * 5,) * 3, "perplexity": 20.0, "agreement": 0.75, "start_s": 0.5} | more
+    return Result(name, size_bytes=10**8, resident_bytes=2 * 10**8, writes=(writes - 1, writes, writes + 1), **shown)
+
+
+@pytest.fixture
+def found(runtimes):
+    own, peer = ran(runtimes.DEFAULT, 150.0), ran(runtimes.PEER, 100.0)
+    full = ran(runtimes.REFERENCE, 30.0, perplexity=19.0, agreement=1.0)
+    return Results((own, peer, full, Result("qnn", absent="a Snapdragon")), "3 rounds.", 0.05)
+
+
+def test_quality_stands_beside_speed_and_the_default_is_marked(runtimes, found):
+    rows = runtimes.table(found).splitlines()[2:]
+    assert [row.split("|")[1].strip() for row in rows] == [
+        f"**{runtimes.DEFAULT}** (the default)", runtimes.PEER, runtimes.REFERENCE
+    ]  # fmt: skip
+    assert "| 150 (149 to 151) | 750 (750 to 750) |" in rows[0] and rows[0].endswith("| 20.00 | 75.0% |")
+
+
+def test_those_that_were_not_raced_are_named(runtimes, found):
+    assert runtimes.about(found).endswith("Other programs used 5% of a core. Not raced here: qnn.")
+
+
+def test_the_goals_are_ratios_of_medians(runtimes, found):
+    assert runtimes.goals(found) == {
+        "perplexity_vs_fp32": 20 / 19, "top1_agreement": 0.75, "decode_vs_llama_cpp": 1.5, "prefill_vs_llama_cpp": 1.5
+    }  # fmt: skip
+
+
+def test_without_the_peer_its_ratios_are_left_out(runtimes, found):
+    without = replace(found, results=tuple(one for one in found if one.name != runtimes.PEER))
+    assert runtimes.goals(without).keys() == {"perplexity_vs_fp32", "top1_agreement"}
+
+
+def test_what_is_published_takes_the_place_of_the_one_before(runtimes, found, tmp_path, monkeypatch):
+    page = tmp_path / "README.md"
+    page.write_text(f"# Head\n{runtimes.MARKS[0]}\nold\n{runtimes.MARKS[1]}\ntail\n")
+    monkeypatch.setattr(runtimes, "TABLE", page)
+    monkeypatch.setattr(runtimes, "PLOT", tmp_path / "runtimes.png")
+    runtimes.publish(found)
+    assert (tmp_path / "runtimes.png").read_bytes().startswith(b"\x89PNG")
+    text = page.read_text()
+    assert text.startswith(f"# Head\n{runtimes.MARKS[0]}\n") and text.endswith(f"\n{runtimes.MARKS[1]}\ntail\n")
+    assert "(runtimes.png)" in text and runtimes.table(found) in text and "old" not in text
+
+
+def test_figures_of_a_busy_machine_are_not_published(runtimes, found, tmp_path, monkeypatch):
+    monkeypatch.setattr(runtimes, "TABLE", tmp_path / "README.md")
+    with pytest.raises(SystemExit, match="other programs used 50% of a core"):
+        runtimes.publish(replace(found, others_cores=0.5))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_readme_has_the_place_for_the_table():
+    page = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+    assert page.count("<!-- runtimes: written by") == 1 == page.count("<!-- end of runtimes -->")
+
+
+def test_the_names_of_the_goals_are_in_the_race(runtimes):
+    assert {runtimes.DEFAULT, runtimes.REFERENCE, runtimes.PEER} <= set(runtimes.names())

@@ -1,0 +1,111 @@
+"""runtimes.ollama: the real client against a server that speaks as much of Ollama as is asked; the real one where it
+answers."""
+
+import hashlib
+import json
+import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from course.runtimes.contract import chat_format, gguf_file
+from course.runtimes.listing import answers, made
+from course.runtimes.ollama import NAME
+from tests.same_as_bundled import check_writing, opened
+
+
+class Speaker(BaseHTTPRequestHandler):
+    """Writes ' one' as often as it is asked, and remembers what it was sent."""
+
+    def log_message(self, *_):
+        pass
+
+    def _say(self, told=None, status=200):
+        data = json.dumps(told).encode() if told is not None else b""
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _body(self):
+        return self.rfile.read(int(self.headers.get("content-length") or 0))
+
+    def do_HEAD(self):
+        self._say(status=404)  # no blob is here yet
+
+    def do_GET(self):
+        loaded = [{"model": f"{NAME}:latest", "name": f"{NAME}:latest", "size": 123_000_000}]
+        self._say({"/api/version": {"version": "0.99.1"}, "/api/ps": {"models": loaded}}.get(self.path, {"models": []}))
+
+    def do_DELETE(self):
+        self.server.asked.append((self.path, json.loads(self._body())))
+        self._say({})
+
+    def do_POST(self):
+        if self.path.startswith("/api/blobs/"):
+            while self.headers.get("transfer-encoding") == "chunked" and (size := int(self.rfile.readline(), 16)):
+                self.server.received.update(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline() if self.headers.get("transfer-encoding") else self.server.received.update(
+                self._body()
+            )
+            self.server.asked.append((self.path, None))
+            return self._say(status=201)
+        body = json.loads(self._body())
+        self.server.asked.append((self.path, body))
+        if self.path == "/api/create":
+            return self._say({"status": "success"})
+        self._say({"model": NAME, "response": " one" * body["options"]["num_predict"], "done": True})
+
+
+@pytest.fixture
+def speaker(monkeypatch):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Speaker)
+    server.asked, server.received = [], hashlib.sha256()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{server.server_port}")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_server_gets_the_bundled_file_and_every_prompt_as_raw_text(speaker, bundled):
+    runtime = made("ollama")
+    assert runtime.need() is None
+    runtime.prepare()
+    runtime.open()
+    digest = hashlib.sha256(gguf_file().read_bytes()).hexdigest()
+    assert speaker.received.hexdigest() == digest
+    created = next(body for path, body in speaker.asked if path == "/api/create")
+    assert created["files"] == {gguf_file().name: f"sha256:{digest}"} and runtime.version == "0.99.1"
+    ids = chat_format().ids("<|im_start|>user\nHi<|im_end|>\n")
+    runtime.read(ids)
+    assert runtime.write(3) == chat_format().ids(" one one one")
+    assert runtime.write(1) == chat_format().ids(" one")
+    prompts = [body["prompt"] for path, body in speaker.asked if path == "/api/generate" and body["raw"]]
+    assert prompts[1:] == [chat_format().marked(ids)] * 2 + [chat_format().marked(ids) + " one one one"]
+    assert runtime.resident_bytes() == 123_000_000 and runtime.judge(ids) is None
+    runtime.close()
+    assert speaker.asked[-1] == ("/api/delete", {"model": NAME}), "the reader's own store is left as it was"
+
+
+def test_what_it_kept_of_a_prompt_is_pushed_out_before_the_next(speaker, bundled):
+    runtime = made("ollama")
+    runtime.open()
+    runtime.forget()
+    assert speaker.asked[-1][1]["prompt"] == "\n"
+
+
+def test_without_a_server_and_a_program_it_says_where_to_get_one(monkeypatch):
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    assert "https://ollama.com/download" in made("ollama").need()
+    assert dict(answers("ollama").rows)["program ollama"] == "not on the PATH"
+
+
+def test_the_real_one_writes_on_and_begins_anew():
+    runtime = opened("ollama")
+    check_writing(runtime)
+    runtime.close()

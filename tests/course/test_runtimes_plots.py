@@ -1,0 +1,84 @@
+"""The numbers and the structure of the picture of a race; how it looks is for eyes."""
+
+from dataclasses import replace
+
+import matplotlib
+import pytest
+
+matplotlib.use("agg")
+
+from matplotlib.colors import to_hex
+
+from course.runtimes import plots as runtime_plots
+from course.runtimes.results import Result, Results
+from slmlab import plots
+from slmlab.errors import BadRequest
+from slmlab.plots import style as drawing
+
+pytestmark = pytest.mark.usefixtures("drawn_cleanly")
+
+
+def ran(name, writes, reads, perplexity, agreement, token_bytes=100_000_000):
+    return Result(
+        name, None, None, "1.0", 0.5, 10**8, token_bytes, 3 * 10**8, (reads,), (writes,), perplexity, agreement
+    )
+
+
+FULL = ran("onnx fp32", 40.0, 400.0, 20.0, 1.0, 500_000_000)
+GOOD, COARSE = ran("onnx q4", 100.0, 500.0, 20.1, 0.97), ran("onnx int4", 150.0, 450.0, 26.0, 0.6)
+FOUND = Results((COARSE, GOOD, FULL, Result("qnn", absent="a Snapdragon"), Result("mlx", fault="mlx ended")))
+
+
+def words(ax):
+    return [text.get_text() for text in ax.texts if text.get_gid() is None]
+
+
+def widths(ax, column):
+    return [bar.get_width() for bar in ax.patches if bar.get_gid() == column]
+
+
+def test_every_runtime_is_a_row_and_those_that_did_not_run_are_grey():
+    ax = runtime_plots.race(FOUND)
+    labels = ax.get_yticklabels()
+    assert [label.get_text() for label in labels] == ["onnx int4", "onnx q4", "onnx fp32", "qnn", "mlx"]
+    assert [to_hex(label.get_color()) == drawing.GREY for label in labels] == [False] * 3 + [True] * 2
+    assert words(ax)[-2:] == ["not installed", "ended before its time"]
+
+
+def test_bars_are_as_long_as_their_figures_within_a_column():
+    ax = runtime_plots.race(FOUND)
+    writes = widths(ax, "writes")
+    assert [one / writes[0] for one in writes] == pytest.approx([1, 100 / 150, 40 / 150])
+    assert {"150", "500", "100\xa0MB", "+30%", "as fp32"} <= set(words(ax))
+
+
+def test_with_a_bandwidth_each_has_the_tick_of_its_own_limit():
+    ax = runtime_plots.race(FOUND, 50e9)
+    ticks = [line.get_xdata()[0] for line in ax.lines if line.get_gid() == "limit"]
+    assert [one / ticks[0] for one in ticks] == pytest.approx([1, 1, 0.2]), "500 tokens/s of 100 MB, 100 of 500 MB"
+    assert "nearest to what the memory allows is onnx fp32, at 40%" in plots.caption(ax)
+
+
+def test_the_caption_names_the_fastest_and_the_fastest_that_is_as_good_as_fp32():
+    assert plots.caption(runtime_plots.race(FOUND)) == (
+        "onnx int4 writes fastest, 150 tokens per second; onnx q4 reads fastest, 500; of those that are as good as "
+        "fp32, onnx q4 writes fastest, 100."
+    )
+    assert "in quality it is as fp32" in plots.caption(runtime_plots.race([GOOD, FULL]))
+
+
+def test_without_fp32_perplexity_stands_as_it_is_and_unknown_is_a_question_mark():
+    ax = runtime_plots.race([GOOD, replace(COARSE, perplexity=None, agreement=None, name="ollama")])
+    assert "20.1" in words(ax) and "?" in words(ax) and "perplexity" in words(ax)
+
+
+def test_a_race_that_nobody_ran_is_drawn_and_said():
+    ax = runtime_plots.race([Result("qnn", absent="a Snapdragon")])
+    assert plots.caption(ax) == "None of these runtimes ran on this machine."
+
+
+def test_nothing_to_draw_and_no_number_are_refused():
+    with pytest.raises(BadRequest, match="nothing to draw"):
+        runtime_plots.race([])
+    with pytest.raises(BadRequest, match="bandwidth"):
+        runtime_plots.race(FOUND, float("nan"))

@@ -1,0 +1,86 @@
+"""teaching/sparse_training: the balance loss by hand, steps that a seed repeats, recipes that make no sense."""
+
+import numpy as np
+import pytest
+import torch
+
+from course.sparse import BEGIN, Recipe, Training, balance_loss, batch_of, learning_rate, new_model
+from slmlab.errors import BadRequest
+
+SMALL = {"steps": 20, "batch": 4, "length": 16, "layers": 2, "width": 64, "experts": 4, "warm_up": 2}
+TEXTS = {"letters": np.frombuffer(b"abcdefgh" * 50, np.uint8), "digits": np.frombuffer(b"0123456789" * 50, np.uint8)}
+
+
+def test_the_balance_loss_is_1_when_the_work_is_even_and_grows_to_half_the_experts():
+    even = torch.stack([torch.roll(torch.tensor([9.0, 9.0, -9.0, -9.0]), turn) for turn in range(4)])
+    assert balance_loss([even]) == pytest.approx(1.0, abs=1e-4)
+    crowd = torch.tensor([[9.0, 9.0, -9.0, -9.0]] * 4)
+    assert balance_loss([crowd]) == pytest.approx(2.0, abs=1e-4), "two of four experts do everything"
+    assert balance_loss([even, crowd]) == pytest.approx(1.5, abs=1e-4), "layers are not pooled"
+
+
+def test_layers_that_lean_opposite_ways_do_not_hide_each_other():
+    left, right = torch.tensor([[9.0, 9.0, -9.0, -9.0]] * 4), torch.tensor([[-9.0, -9.0, 9.0, 9.0]] * 4)
+    assert balance_loss([left, right]) == pytest.approx(2.0, abs=1e-4)
+
+
+def test_a_batch_has_as_many_texts_of_each_domain_and_depends_on_the_step_alone():
+    recipe = Recipe(**SMALL)
+    rows = batch_of(TEXTS, recipe, 3)
+    assert rows.shape == (4, 17) and (rows[:, 0] == BEGIN).all()
+    assert [chr(row[1]).isdigit() for row in rows.tolist()] == [False, True, False, True]
+    assert torch.equal(rows, batch_of(TEXTS, recipe, 3)) and not torch.equal(rows, batch_of(TEXTS, recipe, 4))
+
+
+def test_the_learning_rate_rises_then_falls_to_a_tenth():
+    recipe = Recipe(steps=1000, warm_up=100, learning_rate=1.0)
+    rates = [learning_rate(recipe, step) for step in range(1000)]
+    assert rates[0] < 0.02 and 0.9 < max(rates) <= 1 and rates.index(max(rates)) < 120
+    assert rates[-1] == pytest.approx(0.1, abs=0.01)
+
+
+def test_it_learns_and_tells_what_its_experts_did():
+    training = Training(Recipe(**SMALL | {"steps": 60}), TEXTS)
+    moments = [training.advance() for _ in range(60)]
+    assert moments[-1].bits_per_byte < moments[0].bits_per_byte - 1
+    assert moments[-1].step == 60 and moments[-1].load.shape == (2, 4)
+    assert np.allclose(moments[-1].load.sum(axis=1), 1)
+
+
+def test_the_same_recipe_gives_the_same_steps():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        runs = [Training(Recipe(**SMALL), TEXTS) for _ in range(2)]
+        bits = [[one.advance().bits_per_byte for _ in range(5)] for one in runs]
+    finally:
+        torch.set_num_threads(threads)
+    assert bits[0] == bits[1]
+
+
+def test_the_dense_opponent_has_no_experts_and_the_active_size():
+    training = Training(Recipe(**SMALL, dense=True), TEXTS)
+    moment = training.advance()
+    assert moment.load is None and moment.balance is None
+    dense = sum(one.numel() for one in new_model(Recipe(dense=True)).parameters())
+    assert dense == pytest.approx(1_590_144, rel=0.01), "tiny-moe's active parameters: router and norms differ"
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    training = Training(Recipe(**SMALL, learning_rate=1000.0), TEXTS)
+    with pytest.raises(BadRequest, match="no number any more"):
+        for _ in range(20):
+            training.model.lm_head.weight.data.fill_(float("inf"))
+            training.advance()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0}, {"steps": True}, {"balance": -1}, {"balance": float("nan")}, {"width": 100}, {"experts": 1},
+        {"learning_rate": "fast"}, {"seed": -1}, {"batch": 2.5}, {"seed": 10**14}, {"learning_rate": 10**400},
+    ],
+)  # fmt: skip
+def test_a_recipe_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(BadRequest, match=next(iter(wrong))):
+        Recipe(**wrong)

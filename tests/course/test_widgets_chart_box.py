@@ -1,0 +1,157 @@
+"""teaching/chart_widget: a chart that follows its sliders, and a model that is marked by what was drawn."""
+
+import pytest
+from PIL import Image
+
+from course import widgets
+from course.drawn.canvas import SIDE
+from course.drawn.charts import Row
+from slmlab.errors import BadRequest, TooLong
+
+ROWS = [Row("Ann", 40, "red"), Row("Bo", 80, "green")]
+
+
+class Knows:
+    """A model that knows the scene of its box: it answers from it, or what it is told to say."""
+
+    box = None
+    says: str | Exception | None = None
+
+    def __init__(self):
+        self.asked: list[tuple] = []
+
+    def ask(self, question, images):
+        self.asked.append((question, images))
+        if isinstance(self.says, Exception):
+            raise self.says
+        known = [one for one in self.box.scene.questions if one.text == question] if self.box else []
+        self.text = self.says or (self.box.scene.reply_to(known[0]) if known else "=> who knows")
+        return self
+
+
+@pytest.fixture
+def model():
+    return Knows()
+
+
+@pytest.fixture
+def box(model):
+    shown = widgets.chart_box(model, ROWS)
+    model.box = shown
+    shown.ask()
+    yield shown
+    shown.close()
+
+
+def test_it_asks_at_once_and_shows_reading_truth_and_mark(box, model):
+    question, images = model.asked[-1]
+    assert question == box.question.value == "What is the value of Ann?"
+    assert [type(image) is Image.Image and image.size for image in images] == [(SIDE, SIDE)]
+    for what in ("It reads: Ann red 40, Bo green 80", "Drawn:    Ann red 40, Bo green 80", "It answers: 40", "✓ right"):
+        assert what in box.said.value
+
+
+def test_a_slider_changes_the_picture_and_the_truth(box, model):
+    before, picture = box.scene.pictures[0].tobytes(), box.picture.value
+    box.sliders[0].value = 7
+    assert box.scene.reading == "Ann red 7, Bo green 80" and "It answers: 7" in box.said.value
+    assert model.asked[-1][1][0].tobytes() == box.scene.pictures[0].tobytes() != before
+    assert box.picture.value != picture and 'alt="A bar chart: Ann red 7, Bo green 80"' in box.picture.value
+
+
+def test_a_colour_of_ones_own_choice(box):
+    box.colours[1].value = "pink"
+    box.question.value = "What colour is Bo?"
+    assert box.scene.reading == "Ann red 40, Bo pink 80" and "It answers: pink" in box.said.value
+
+
+def test_without_printed_values_there_is_an_axis(box):
+    box.printed.value = False
+    assert box.scene.kind == "heights" and "✓ right" in box.said.value
+
+
+def test_a_wrong_answer_says_what_it_is(box, model):
+    model.says = "Ann red 40, Bo green 30 => 30"
+    box.question.value = "What is the value of Bo?"
+    assert "Bo green 30" in box.said.value and "✗ it is 80" in box.said.value and "✓" not in box.said.value
+
+
+@pytest.mark.parametrize(
+    "wording", ["How much is Bo", "how much is bo?", " How much is Bo? ", "Which number belongs to Bo?"]
+)
+def test_a_question_is_known_in_all_its_wordings(box, model, wording):
+    model.says = "80"
+    box.question.value = wording
+    assert "✓ right" in box.said.value and "It reads: (nothing)" in box.said.value
+
+
+@pytest.mark.parametrize("question", ["Is this a nice chart?", "What is the value of ?", ""])
+def test_a_question_that_it_was_not_taught_is_not_marked(box, model, question):
+    model.says = "yes"
+    box.question.value = question
+    assert "nobody marks it" in box.said.value and "✓" not in box.said.value and "✗" not in box.said.value
+
+
+@pytest.mark.parametrize("question", ["What is the value of Cy?", "how much is cy", "What colour is Cy?"])
+def test_of_a_bar_that_is_not_there_that_is_the_right_answer(box, model, question):
+    model.says = "Ann red 40, Bo green 80 => not there"
+    box.question.value = question
+    assert "✓ right" in box.said.value
+    model.says = "Ann red 40, Bo green 80 => Cy red 40 => 40"
+    box.ask()
+    assert "✗ it is not there" in box.said.value
+
+
+def test_every_question_on_offer_is_one_of_the_chart_and_is_marked(box):
+    taught = [question.text for question in box.scene.questions]
+    assert list(box.known.options)[1:] == taught and box.known.value == "what it was taught"
+    for text in taught:
+        box.known.value = text
+        assert box.question.value == text and "✓ right" in box.said.value
+
+
+def test_a_model_that_refuses_is_heard_and_the_chart_moves_on(box, model):
+    model.says = TooLong("The picture & the question are too long.")
+    box.sliders[0].value = 55
+    for shown in (box.said.value, box.static_html()):
+        assert "The picture &amp; the question are too long." in shown and "It answers" not in shown
+    assert "Ann red 55" in box.picture.value and "too long" in box.static_text()
+    model.says = None
+    box.sliders[0].value = 56
+    assert "✓ right" in box.said.value and "too long" not in box.static_text()
+
+
+def test_a_model_that_refuses_from_the_start_leaves_a_box_that_can_be_read(model):
+    model.says = BadRequest("This model takes no pictures.")
+    shown = widgets.chart_box(model, ROWS)
+    assert "takes no pictures" in shown.static_text() and "takes no pictures" in shown.said.value
+    shown.close()
+
+
+def test_it_reads_as_text_on_a_page_that_runs_nothing(box):
+    html, text = box.static_html(), box.static_text()
+    assert "Run the notebook to move the sliders" in html and html.count("data:image/png;base64,") == 1
+    for shown in (html, text):
+        assert "What is the value of Ann?" in shown and "It answers: 40" in shown and "✓ right" in shown
+    assert repr(box) == text
+
+
+def test_what_is_written_on_a_chart_is_no_html(model):
+    shown = widgets.chart_box(model, [Row('<b>"', 3), Row("B", 4)])
+    for html in (shown.static_html(), shown.picture.value, shown.said.value):
+        assert "<b>" not in html and "&lt;b&gt;" in html
+    shown.close()
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([], "at least one Row"),
+        ([Row(label, 5) for label in "ABCDEF"], "6 bars are too many for sliders: at most 5"),
+        ([Row("A", 0)], "from 1 to 99"), ([Row("A", 50), Row("B", 100)], "from 1 to 99"),
+    ],
+)  # fmt: skip
+def test_rows_that_no_slider_can_show_are_refused(model, rows, says):
+    with pytest.raises(BadRequest, match=says):
+        widgets.chart_box(model, rows)
+    assert not model.asked

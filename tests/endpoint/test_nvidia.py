@@ -1,0 +1,108 @@
+"""serving/practice_nvidia: pictures inside the text, errors with title and detail, health and metrics."""
+
+import base64
+
+import pytest
+import requests
+
+from endpoint.nvidia import MOST_CHARACTERS
+from tests.live_server import HELLO, ScriptedEngine, live, png, png_url
+
+SEES = "microsoft/phi-3.5-vision-instruct"
+READS = "microsoft/phi-4-mini-instruct"
+
+
+@pytest.fixture
+def server():
+    with live(ScriptedEngine(), "nvidia") as served:
+        yield served
+
+
+def user(text: str) -> list[dict]:
+    return [{"role": "user", "content": text}]
+
+
+@pytest.mark.parametrize("tag", ['<img src="{}" />', "<img src='{}'>", '<img  src = "{}"/>'])
+def test_a_picture_comes_inside_the_text(server, tag):
+    answer = server.chat(user("Describe " + tag.format(png_url())), model=SEES)
+    assert answer.status_code == 200
+    assert server.profile.engine.asked == ["(A PNG picture of 8 x 6 pixels is here.)\nDescribe"]
+
+
+def test_two_pictures_keep_their_order(server):
+    text = f'<img src="{png_url()}" /> or <img src="{png_url(png(3, 4))}" />?'
+    server.chat(user(text), model=SEES)
+    first, second, rest = server.profile.engine.asked[0].split("\n")
+    assert "8 x 6" in first and "3 x 4" in second and rest.split() == ["or", "?"]
+
+
+def test_a_picture_for_a_model_that_reads_text_is_refused(server):
+    answer = server.chat(user(f'<img src="{png_url()}" />'), model=READS)
+    assert answer.status_code == 400 and "reads text only" in answer.json()["detail"]
+    assert server.profile.engine.asked == []
+
+
+def test_180000_characters_of_a_picture_are_too_many(server):
+    data = png() + bytes(MOST_CHARACTERS)
+    fits = data[: MOST_CHARACTERS * 3 // 4 - 3]
+    assert len(base64.b64encode(fits)) < MOST_CHARACTERS <= len(base64.b64encode(data[: MOST_CHARACTERS * 3 // 4]))
+    assert server.chat(user(f'<img src="{png_url(fits)}" />'), model=SEES).status_code == 200
+    answer = server.chat(user(f'<img src="{png_url(data[: MOST_CHARACTERS * 3 // 4])}" />'), model=SEES)
+    assert answer.status_code == 413 and "under 180,000 characters" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("url", ["data:image/png;base64,AAA", "data:image/png;base64,!!!!", png_url(png()[:30]),
+                                 "data:image/jpeg;asset_id,123"])  # fmt: skip
+def test_a_damaged_picture_is_refused(server, url):
+    answer = server.chat(user(f'<img src="{url}" />'), model=SEES)
+    assert answer.status_code == 400 and answer.json()["title"] == "Bad Request"
+
+
+def test_a_tag_that_is_no_picture_stays_text(server):
+    text = 'What does <img src="a.png"> mean?'
+    assert server.chat(user(text), model=READS).status_code == 200
+    assert server.profile.engine.asked == [text]
+
+
+def test_the_older_path_names_the_model(server):
+    answer = server.post(f"/v1/vlm/{SEES}", messages=user(f'Describe <img src="{png_url()}" />'))
+    assert answer.json()["model"] == SEES
+    assert server.post("/v1/vlm/microsoft/none", messages=HELLO).status_code == 404
+
+
+def test_errors_have_a_title_and_a_detail_and_no_error(server):
+    found = [
+        (server.chat(headers={}), 401, "Unauthorized", "Header of type `authorization` was missing"),
+        (server.chat(headers={"Authorization": "Bearer sk-other"}), 403, "Forbidden", "Authorization failed"),
+        (server.chat(model="meta/llama"), 404, "Not Found", "Model 'meta/llama': Not found for account 'practice'"),
+    ]
+    for answer, status, title, detail in found:
+        assert answer.status_code == status
+        assert answer.json() == {"status": status, "title": title, "detail": detail}
+
+
+def test_a_limit_says_no_more_than_that_it_is_one():
+    with live(ScriptedEngine(), "nvidia", per_minute=1) as server:
+        server.chat()
+        answer = server.chat()
+        assert answer.status_code == 429 and answer.json() == {"status": 429, "title": "Too Many Requests"}
+        assert "retry-after" not in answer.headers
+
+
+def test_the_end_of_a_model_has_a_type_and_a_day():
+    with live(ScriptedEngine(), "nvidia", retired=True) as server:
+        answer = server.chat(model=SEES)
+        body = answer.json()
+        assert answer.status_code == 410 and body.pop("detail").startswith(
+            f"The model '{SEES}' has reached its end of life on 2"
+        )
+        assert body == {"type": "about:blank", "title": "Gone", "status": 410}
+
+
+def test_health_and_metrics_are_those_of_a_container(server):
+    for path in ("/v1/health/ready", "/v1/health/live"):
+        assert requests.get(server.root + path, timeout=10).json()["message"] == "Service is ready."
+    server.chat()
+    text = requests.get(server.root + "/v1/metrics", timeout=10).text
+    assert 'vllm:generation_tokens_total{model_name="smollm2-135m"} 2.0' in text
+    assert server.get("/metrics").status_code == 404

@@ -1,0 +1,67 @@
+"""The hook that blocks the network: real in every Python below, and loopback stays open."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from setup.machine import offline_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(code):
+    """The last line that this code prints in a Python with the environment of the tests."""
+    environ = offline_environment(os.environ, ROOT)
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60)
+    return (done.stdout + done.stderr).strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import socket; socket.create_connection(('192.0.2.1', 80), timeout=2)",
+        "import socket; socket.create_connection(('2001:db8::1', 80), timeout=2)",
+        "import socket; socket.getaddrinfo('lab.invalid', 80)",
+        "import socket; socket.gethostbyname('lab.invalid')",
+        "import socket; socket.socket().connect_ex(('203.0.113.1', 80))",
+        "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('198.51.100.1', 53))",
+        "import urllib.request; urllib.request.urlopen('http://127.0.0.1.lab.invalid', timeout=2)",
+        "import asyncio; asyncio.run(asyncio.open_connection('lab.invalid', 80))",
+    ],
+)
+def test_whatever_leaves_this_machine_is_blocked(code):
+    assert "blocked: tests and notebooks run without a network" in run(code)
+
+
+def test_a_child_of_a_child_is_blocked_too():
+    inner = "import socket; socket.getaddrinfo('lab.invalid', 80)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}], stderr=sys.stdout)"
+    assert "blocked" in run(code)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.8.9.10"])
+def test_loopback_stays_open(host):
+    code = f"""
+import socket
+server = socket.create_server(({host!r}, 0))
+client = socket.create_connection(server.getsockname()[:2], timeout=5)
+peer, _ = server.accept()
+client.sendall(b'hello'); print(peer.recv(5))"""
+    if host == "127.8.9.10" and sys.platform == "darwin":
+        pytest.skip("macOS has one loopback address")
+    assert run(code) == "b'hello'"
+
+
+def test_a_name_of_this_machine_may_be_looked_up():
+    assert run("import socket; socket.getaddrinfo(None, 80); print('fine')") == "fine"
+
+
+def test_without_the_hook_the_same_call_is_not_blocked():
+    """The block above is the hook's, and not that of a machine without a network."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    code = "import socket; socket.socket(type=socket.SOCK_DGRAM).connect(('192.0.2.1', 9))"
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60)
+    assert "blocked" not in done.stderr
