@@ -29,7 +29,7 @@ import slmlab
 model = slmlab.load()
 loaded = perf_counter()
 text = "The lighthouse stood at the end of the long stone pier, and every evening its keeper climbed the stairs. " * 2
-ids = model.format.ids(text)[:32]
+ids = model.ids(text)[:32]
 from slmlab.records import Sampling, Start, Token
 firsts = []
 for _ in range(5):
@@ -76,7 +76,7 @@ def starts(runs: int) -> dict[str, list[float]]:
 def executed(path: Path) -> Lesson:
     """Run a notebook as refresh.py and the tests do, and watch its memory meanwhile; nothing is stored."""
     sys.path[:0] = [str(ROOT / "notebooks"), str(ROOT)]
-    import refresh
+    from tools import refresh
 
     with Watch() as watch:
         began = perf_counter()

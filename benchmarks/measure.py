@@ -32,7 +32,7 @@ def put_between(marks: tuple[str, str], text: str, page: Path) -> None:
 
 def machine_in_words() -> str:
     """Cores and type only: nothing that tells whose machine it is."""
-    from slmlab.hardware import machine
+    from slmlab.machine import machine
 
     here = machine()
     return f"{here.usable_cores} cores, {here.cpu}, {here.system}, {'GPU' if here.gpu else 'no GPU'}"

@@ -47,7 +47,7 @@ def main() -> None:
     quick = options(__doc__).quick
     model = slmlab.load()
     TOKENIZERS[model] = og.Tokenizer(model._model)
-    ids = model.format.ids(model.prompt(PROMPT))
+    ids = model.ids(model.prompt(PROMPT))
     tokens, pairs = (64, 15) if quick else (128, 41)
     raw, ours, ratios = [], [], []
     raw_loop(model, ids, tokens, 1024), slmlab_stream(model, ids, tokens)  # warm up

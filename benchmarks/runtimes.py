@@ -48,10 +48,11 @@ def draw(found: Results) -> str:
     import matplotlib
 
     matplotlib.use("agg")
+    from course.runtimes import plots
     from slmlab.measure import memory_bandwidth
-    from slmlab.plots.all_plots import caption, plot_runtimes
+    from slmlab.plots import caption
 
-    ax = plot_runtimes(found, memory_bandwidth())
+    ax = plots.race(found, memory_bandwidth())
     ax.figure.savefig(PLOT)
     return caption(ax)
 

@@ -3,24 +3,191 @@
 Quick, changes nothing, imports no runtime, and shows the names of keys, never a value, and no path outside the home.
 """
 
+import importlib.metadata
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from course import environment
-from course.findings import Finding, Report
-from course.troubles import TROUBLES, troubleshooting_markdown
-from slmlab.catalog import card
-from slmlab.errors import SlmLabError
-from slmlab.machines import Machine, machine
-from slmlab.providers import providers
-from slmlab.show import in_bytes
+from slmlab.catalog import DATA, card
+from slmlab.connecting import providers
+from slmlab.errors import BadRequest, SlmLabError
+from slmlab.machine import Machine, machine
+from slmlab.show import html_table, in_bytes, text_table
 
-__all__ = ["Finding", "Report", "examine", "TROUBLES", "troubleshooting_markdown"]
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `status` is 'ok', 'warn' (lessons run, with a catch) or 'fail'; `mend` is a line to run."""
+
+    name: str
+    status: str
+    detail: str
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the doctor found. Iterate it, print it, or read `ok`: true when nothing fails."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(finding.status != "fail" for finding in self.findings)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __getitem__(self, name: str) -> Finding:
+        found = [finding for finding in self.findings if finding.name == name]
+        if not found:
+            raise BadRequest(f"No finding {name!r}. There is: {', '.join(one.name for one in self.findings)}.")
+        return found[0]
+
+    def to_dict(self) -> dict:
+        return {"ok": self.ok, "findings": [asdict(finding) for finding in self.findings]}
+
+    def _summary(self) -> str:
+        faults = sum(finding.status == "fail" for finding in self.findings)
+        warnings = sum(finding.status == "warn" for finding in self.findings)
+        if not faults:
+            return "All is well." if not warnings else f"Nothing fails; {warnings} to know about."
+        return f"{faults} to mend first{f', {warnings} to know about' if warnings else ''}."
+
+    def __str__(self):
+        rows = []
+        for one in self.findings:
+            rows.append((one.status.upper() if one.status == "fail" else one.status, one.name, one.detail))
+            rows += [("", "", f"-> {one.mend}")] if one.mend else []
+        return f"{text_table(('', '', ''), rows)}\n{self._summary()}"
+
+    def _repr_html_(self):
+        rows = [(one.status, one.name, one.detail, one.mend) for one in self.findings]
+        return html_table(("", "looked at", "found", "the line that mends it"), rows, note=self._summary())
+
+
+PYTHONS = ((3, 11), (3, 13))
+FOR_TESTS = {"pytest", "nbval", "nbclient", "nbformat", "ruff", "ollama", "pyyaml", "requests"}
+
+
+def python() -> Finding:
+    now, (low, high) = sys.version_info[:2], PYTHONS
+    detail = f"Python {now[0]}.{now[1]}"
+    if low <= now <= high:
+        return Finding("Python", "ok", detail)
+    wants = f"the course is for {low[0]}.{low[1]} to {high[0]}.{high[1]}"
+    mend = "install Python 3.12 from python.org, then: python3.12 lab.py (Windows: py -3.12 lab.py)"
+    return Finding("Python", "fail" if now < low else "warn", f"{detail}; {wants}", mend)
+
+
+def kernel() -> Finding:
+    name = "notebook kernel"
+    if version("ipykernel") is None:
+        return Finding(name, "fail", "ipykernel isn't installed, so no notebook can start here", install("ipykernel"))
+    if "ipykernel.kernelapp" in sys.modules:
+        return Finding(name, "ok", "this notebook runs on the interpreter that has slmlab")
+    spec = _first_spec("python3")
+    again = f"{this_python()} -m ipykernel install --sys-prefix --name python3"
+    if spec is None:
+        return Finding(name, "warn", "no kernel named python3 is registered", again)
+    if not _starts_this(json.loads(spec.read_text(encoding="utf-8"))["argv"][0]):
+        return Finding(name, "warn", "the kernel named python3 starts another interpreter than this one", again)
+    return Finding(name, "ok", "the kernel named python3 starts this interpreter")
+
+
+def _starts_this(program: str) -> bool:
+    """Whether a kernel's program is this interpreter. Jupyter puts its own in place of a bare "python". Links are not
+    followed: the pythons of two environments are often links to one file."""
+    if program in ("python", "python3", f"python3.{sys.version_info[1]}"):
+        return True
+    return os.path.normcase(Path(program).parent) == os.path.normcase(Path(sys.executable).parent)
+
+
+def _first_spec(kernel: str) -> Path | None:
+    """The kernel.json that Jupyter would take: its own environment's first inside one, else the user's first."""
+    home = Path.home()
+    if sys.platform == "win32":
+        user = Path(os.environ.get("APPDATA", home)) / "jupyter"
+    else:
+        user = home / ("Library/Jupyter" if sys.platform == "darwin" else ".local/share/jupyter")
+    user = Path(os.environ.get("JUPYTER_DATA_DIR", user))
+    own = Path(sys.prefix) / "share/jupyter"
+    given = [Path(one) for one in os.environ.get("JUPYTER_PATH", "").split(os.pathsep) if one]
+    for folder in (*given, *((own, user) if _in_environment() else (user, own))):
+        spec = folder / "kernels" / kernel / "kernel.json"
+        if spec.is_file():
+            return spec
+    return None
+
+
+def packages() -> Finding:
+    pins = _pins()
+    found = {name: version(name) for name in pins}
+    missing = [name for name, here in found.items() if here is None]
+    other = [
+        f"{name} {here} (pinned: {pins[name]})"
+        for name, here in found.items()
+        if here and pins[name] and here.split("+")[0] != pins[name]
+    ]
+    if missing:
+        only_tests = set(missing) <= FOR_TESTS
+        detail = f"missing: {', '.join(missing)}{' (needed for the tests only)' if only_tests else ''}"
+        return Finding("packages", "warn" if only_tests else "fail", detail, install(*missing))
+    if other:
+        return Finding("packages", "warn", f"not the tested version: {', '.join(other)}", install(*other))
+    tested = ", in the tested versions" if any(pins.values()) else ""
+    return Finding("packages", "ok", f"all {len(pins)} are here{tested}")
+
+
+def _requirements() -> Path | None:
+    file = DATA.parent / "requirements.txt"
+    return file if file.is_file() else None
+
+
+def _pins() -> dict[str, str]:
+    """Package to version, from requirements.txt in a clone; else the names that the installed slmlab asks for."""
+    file = _requirements()
+    if file:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        found = (re.match(r"([A-Za-z0-9._-]+)==([^\s;#]+)", line) for line in lines)
+        return {match[1]: match[2] for match in found if match}
+    asked = importlib.metadata.requires("slmlab") or []
+    return {re.match(r"[A-Za-z0-9._-]+", one)[0]: "" for one in asked if "extra ==" not in one}
+
+
+def version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def this_python() -> str:
+    """What to type for the interpreter that runs now: relative to the clone, or by the name it most likely has."""
+    program, clone = Path(sys.executable), DATA.parent
+    if program.is_relative_to(clone):
+        return str(program.relative_to(clone))
+    if sys.platform == "win32":
+        return "python" if _in_environment() else "py"
+    return "python" if shutil.which("python") else "python3"
+
+
+def _in_environment() -> bool:
+    return sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ
+
+
+def install(*packages: str) -> str:
+    """In a clone, the set-up itself: it chooses the right build of torch. Elsewhere pip."""
+    if _requirements():
+        return "python lab.py setup"
+    return f"{this_python()} -m pip install {' '.join(one.split()[0] for one in packages)}"
+
 
 BUNDLED, FORM = "smollm2-135m", "onnx-q4"
 COMPARED = ("onnx-int8", "onnx-int4", "onnx-fp32")  # the forms that lessons put beside it
@@ -34,9 +201,9 @@ def examine() -> Report:
     """Look at everything once. A check that fails itself becomes a finding: a doctor that falls over helps nobody."""
     here = machine()
     checks: dict[str, Callable[[], Finding]] = {
-        "Python": environment.python,
-        "notebook kernel": environment.kernel,
-        "packages": environment.packages,
+        "Python": python,
+        "notebook kernel": kernel,
+        "packages": packages,
         "cores": lambda: _cores(here),
         "memory": lambda: _memory(here),
         "disk": lambda: _disk(here),
@@ -65,7 +232,7 @@ def _cores(here: Machine) -> Finding:
 def _memory(here: Machine) -> Finding:
     free = here.ram_available_bytes
     if free is None:
-        return Finding("memory", "warn", "how much there is can't be found out", environment.install("psutil"))
+        return Finding("memory", "warn", "how much there is can't be found out", install("psutil"))
     detail = f"{in_bytes(here.ram_total_bytes)}, {in_bytes(free)} free"
     takes = None
     if free < RAM_TO_ANSWER:
@@ -97,7 +264,7 @@ def _gpu(here: Machine) -> Finding:
             return Finding("GPU", "warn", detail, "nvidia-smi (what it says names the fault, mostly the driver)")
         return Finding("GPU", "ok", "no NVIDIA GPU, and none needed: all runs on the CPU")
     detail = f"{here.gpu}, {in_bytes(here.vram_free_bytes)} of {in_bytes(here.vram_bytes)} free"
-    if (environment.version("torch") or "").endswith("+cpu"):
+    if (version("torch") or "").endswith("+cpu"):
         detail += "; the torch installed here is the CPU build and leaves it idle"
     return Finding("GPU", "ok", detail)
 
@@ -148,7 +315,7 @@ def _model() -> Finding:
 
 
 def _fetch() -> str:
-    line = f"{environment.this_python()} -m slmlab fetch"
+    line = f"{this_python()} -m slmlab fetch"
     return f"{line} --from FILE  (offline: bring the file from another machine)" if _offline_by() else line
 
 

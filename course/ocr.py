@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from slmlab.clips import as_pictures
-from slmlab.errors import BadRequest, MissingPackage
-from slmlab.probe import best_threads
-from slmlab.reply import Reply
+from slmlab.errors import BadRequest, NotHere
+from slmlab.machine import best_threads
+from slmlab.pictures import as_pictures
+from slmlab.records import Reply
 
 SLIMMEST = 8  # times as long as wide: the tool enlarges the short side, and of a thread until no memory is left
 
@@ -122,7 +122,7 @@ def _reader():
     try:
         from rapidocr import RapidOCR
     except ImportError as fault:
-        raise MissingPackage("read_text needs RapidOCR, which isn't installed: pip install rapidocr") from fault
+        raise NotHere("read_text needs RapidOCR, which isn't installed: pip install rapidocr") from fault
     settings = {
         "Global.log_level": "critical",
         "Global.use_cls": False,  # its guess which lines stand upside down turns a 6 that doesn't into a 9

@@ -28,7 +28,7 @@ from endpoint.profile import Profile
 from endpoint.queue import WAITING, Desk
 from endpoint.recorder import Recorder
 from endpoint.start import LISTENING, server_key
-from slmlab.addresses import is_loopback_host
+from slmlab.connecting import is_loopback_host
 from slmlab.engines.base import Engine
 from slmlab.errors import BadRequest, SlmLabError
 

@@ -6,9 +6,7 @@ import threading
 from urllib.parse import urlsplit
 
 from endpoint.start import serve
-from slmlab.addresses import is_loopback
-from slmlab.places import Endpoint, placed
-from slmlab.providers import Provider, key_of, provider
+from slmlab.connecting import Endpoint, Provider, is_loopback, key_of, placed, provider
 
 _practice_servers: dict[str, object] = {}
 _starting = threading.Lock()

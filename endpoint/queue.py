@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 from endpoint.openai_protocol import Refusal
 from slmlab.engines.base import Engine
-from slmlab.errors import BadRequest, SlmLabError, TooLong
-from slmlab.records import End, Token
-from slmlab.reply import Reply
+from slmlab.errors import BadRequest, SlmLabError
+from slmlab.records import End, Reply, Token
 
 WAITING = 32
 LONGEST_PATIENCE_S = 60  # what clients of this course wait at most; by then a seat is free
@@ -98,7 +97,7 @@ class Desk:
             ending = reply.end
             self._answer_s = 0.8 * self._answer_s + 0.2 * (time.perf_counter() - began)
         except BadRequest as fault:
-            code = "context_length_exceeded" if isinstance(fault, TooLong) else "invalid_request"
+            code = "context_length_exceeded" if isinstance(fault, BadRequest) else "invalid_request"
             ending = Refusal(400, code, str(fault), param="messages")
         except SlmLabError as fault:
             ending = Refusal(500, "server_error", str(fault))

@@ -7,7 +7,7 @@ import json
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from slmlab.addresses import is_loopback_host
+from slmlab.connecting import is_loopback_host
 
 PATH = "/practice/exchange"
 SECRET = ("authorization", "api-key", "cookie")

@@ -8,9 +8,9 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from slmlab.clips import as_pictures
 from slmlab.errors import SlmLabError
-from slmlab.reply import Reply
+from slmlab.pictures import as_pictures
+from slmlab.records import Reply
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -92,7 +92,7 @@ def _add_chat_options(chat: argparse.ArgumentParser) -> None:
 
 def _models(parsed) -> int:
     from slmlab.catalog import cards
-    from slmlab.hardware import machine, will_it_fit
+    from slmlab.machine import machine, will_it_fit
     from slmlab.show import in_count
 
     if parsed.json:

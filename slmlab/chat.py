@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-from slmlab.errors import BadRequest, WeightsError
+from slmlab.errors import BadRequest, NotHere
 from slmlab.records import Message
 
 
@@ -69,7 +69,7 @@ class ChatFormat:
             self.end_ids = self._find_end_ids()
             self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
         except Exception as fault:  # the tokenizer's Rust code raises bare Exception, and damaged JSON fails in any way
-            raise WeightsError(f"The tokenizer in {folder} can't be read: {fault}. Fetch the model again.") from fault
+            raise NotHere(f"The tokenizer in {folder} can't be read: {fault}. Fetch the model again.") from fault
 
     def prompt(self, messages: Sequence[Message]) -> str:
         """The text the model is given for these messages, ready for its answer."""

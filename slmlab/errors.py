@@ -1,4 +1,4 @@
-"""The few exceptions of slmlab. Every message says what happened and what to do next.
+"""The exceptions of slmlab. Every message says what happened and what to do next.
 
 Knows nothing about models, files or networks: the room that finds a fault words it.
 """
@@ -9,7 +9,8 @@ SHOWN_WIDTH = 96
 class SlmLabError(Exception):
     """Anything slmlab refuses on purpose; catch this one to catch them all."""
 
-    advice = ""
+    advice = ""  # the part of the message that says what to do
+    code = None  # a service's own word for the fault
 
     def show(self) -> None:
         """Print the message in lines that fit a notebook, what to do on lines of its own."""
@@ -29,24 +30,9 @@ class BadRequest(SlmLabError):
     """A prompt or setting that can't be run: empty, too long for the context, out of range."""
 
 
-class TooLong(BadRequest):
-    """A prompt that the model's context can't hold."""
-
-
-class WeightsError(SlmLabError):
-    """Weights that are missing, damaged, unreachable or can't be written to the cache."""
-
-
-class MissingPackage(SlmLabError):
-    """An optional package isn't installed; the message holds the line that installs it."""
-
-
-class DoesNotFit(SlmLabError):
-    """This machine has too little memory or disk, and falling back was not allowed."""
-
-
-class MissingKey(SlmLabError):
-    """A service wants a key and its variable isn't set; the message says where to get one and how to go on without."""
+class NotHere(SlmLabError):
+    """What is asked for isn't on this machine: weights, a package, memory or disk, a key. The message says how to get
+    it, or how to go on without."""
 
 
 class ProviderError(SlmLabError):

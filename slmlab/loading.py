@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from endpoint.batch.model import can_batch
-from slmlab import pinned, weights
+from slmlab import weights
 from slmlab.catalog import Card, card, card_of_folder
 from slmlab.engines.base import Engine
 from slmlab.engines.local import SEEING
-from slmlab.engines.quantized import as_dict, in_memory_as, refuse_skipped_experts
-from slmlab.errors import BadRequest, DoesNotFit, SlmLabError, UnknownName, WeightsError
-from slmlab.hardware import Machine, machine, will_it_fit
+from slmlab.engines.transformers import as_dict, in_memory_as, refuse_skipped_experts
+from slmlab.errors import BadRequest, NotHere, SlmLabError, UnknownName
+from slmlab.machine import Machine, machine, will_it_fit
 
 BUNDLED = "smollm2-135m"
 MOST_SEATS = 64
@@ -59,7 +59,7 @@ def load(
         return _open_shipped(wanted, how)
     try:
         return _open_published(wanted, how)
-    except (DoesNotFit, WeightsError) as fault:
+    except NotHere as fault:
         if not fallback:
             raise
         other = SEEING if wanted.sees else BUNDLED
@@ -127,11 +127,11 @@ def _open_published(wanted: Card, how: Manner) -> Engine:
     here = machine()
     plan = _plan(wanted, here, how)
     if plan is None:
-        raise DoesNotFit(_why_not(wanted, here, how))
+        raise NotHere(_why_not(wanted, here, how))
     engine, precision, device = plan
     form = "transformers" if engine == "transformers" else f"onnx-{precision}"
     if not weights.is_ready(wanted, form) and not how.download:
-        raise WeightsError(f"it isn't on this machine (to get it: python -m slmlab fetch {wanted.id}).")
+        raise NotHere(f"it isn't on this machine (to get it: python -m slmlab fetch {wanted.id}).")
     return _open(wanted, weights.folder(wanted, form, download=how.download), engine, precision, device, how)
 
 
@@ -167,7 +167,10 @@ def _why_not(wanted: Card, here: Machine, how: Manner) -> str:
     if not wanted.native and not wanted.onnx:
         return f"{wanted.name} runs only with code of its own from the hub, which this course never executes."
     if how.engine == "transformers" and not wanted.native and wanted.sees:
-        return pinned.why_not(wanted.id)
+        return (
+            f"{wanted.name} runs under Transformers only with code of its own, which needs an environment apart: see "
+            "data/environments/phi-3.5-vision.txt. engine='onnx' runs it without."
+        )
     if not _ways(wanted, here, how):
         asked = " ".join(filter(None, (how.engine, how.precision)))
         if wanted.kind == "moe" and how.precision in ("int8", "int4"):
@@ -194,13 +197,13 @@ def _open(chosen: Card, folder: Path, engine: str, precision: str, device: str, 
         return BatchedEngine(chosen, folder, precision, seats=how.seats, threads=how.threads)
     if engine == "onnx":
         if chosen.sees:
-            from slmlab.engines.onnx_vision import OnnxVisionEngine as Engine
+            from slmlab.engines.onnx import OnnxVisionEngine as Engine
         else:
             from slmlab.engines.onnx import OnnxEngine as Engine
 
         return Engine(chosen, folder, precision, threads=how.threads)
     if chosen.sees:
-        from slmlab.engines.vision import VisionEngine as Engine
+        from slmlab.engines.transformers import VisionEngine as Engine
     else:
         from slmlab.engines.transformers import TransformersEngine as Engine
 
@@ -236,7 +239,7 @@ def _open_gguf(file: Path, how: Manner) -> Engine:
 
 def _open_folder(folder: Path, how: Manner) -> Engine:
     if not folder.is_dir():
-        raise WeightsError(
+        raise NotHere(
             f"There is no folder {folder}. Give a folder that holds config.json or genai_config.json, or a .gguf file."
         )
     is_onnx = (folder / "genai_config.json").is_file()

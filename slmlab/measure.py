@@ -10,9 +10,8 @@ from statistics import median
 
 from course.runtimes.memory_speed import bandwidth
 from slmlab.errors import BadRequest
-from slmlab.probe import best_threads
-from slmlab.records import Metrics
-from slmlab.reply import Reply
+from slmlab.machine import best_threads
+from slmlab.records import Metrics, Reply
 
 
 def median_metrics(runs: Iterable[Metrics]) -> Metrics:

@@ -1,48 +1,74 @@
-"""Rows to a table: aligned text for a terminal, HTML that reads well without any style, sizes in words.
+"""How records print: one table for a terminal and for a page, sizes in words, text as HTML.
 
 Pure: knows nothing about what the rows are about.
 """
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
 
-DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a record shows. Empty heads give no first line; `wrap` folds the last column at this width in a terminal."""
+
+    heads: Sequence[str]
+    rows: Iterable[Sequence]
+    caption: str = ""
+    note: str = ""
+    wrap: int | None = None
+
+
+class Shown:
+    """A record that prints as a table, lined up in a terminal and as HTML in a notebook: give `_table() -> Table`.
+    Where a terminal should see less than a page, give `_text() -> Table` as well."""
+
+    def _table(self) -> Table:
+        raise TypeError(f"{type(self).__name__} has to define _table() -> Table")
+
+    def _text(self) -> Table:
+        return self._table()
+
+    def __str__(self):
+        table = self._text()
+        lines = (table.caption, text_table(table.heads, table.rows, table.wrap), table.note)
+        return "\n".join(line for line in lines if line)
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        table = self._table()
+        return html_table(table.heads, table.rows, table.caption, table.note)
 
 
 def text_table(heads: Sequence[str], rows: Iterable[Sequence], wrap: int | None = None) -> str:
-    """Columns lined up, those of figures to the right. Empty heads give no first line; `wrap` folds the last column."""
-    lines = [[str(cell) for cell in row] for row in rows]
-    columns = range(len(heads))
-    right = [bool(lines) and all(line[i][:1].isdigit() for line in lines) for i in columns]
-    shown = ([list(heads)] if any(heads) else []) + lines
-    widths = [max((len(line[i]) for line in shown), default=0) for i in columns]
-    if wrap:
-        shown = _folded(shown, max(30, wrap - sum(widths[:-1]) - 2 * len(widths[:-1])))
-    sides = ["rjust" if on_right else "ljust" for on_right in right]
-    return "\n".join("  ".join(getattr(line[i], sides[i])(widths[i]) for i in columns).rstrip() for line in shown)
+    """Columns lined up, those of figures to the right; `wrap` folds the last one so that the table is this wide."""
+    from tabulate import tabulate
 
-
-def _folded(lines: list[list[str]], width: int) -> list[list[str]]:
-    """The last cell of each line in lines of `width` characters, under each other."""
-    from textwrap import wrap
-
-    return [
-        [*(line[:-1] if number == 0 else [""] * (len(line) - 1)), piece]
-        for line in lines
-        for number, piece in enumerate(wrap(line[-1], width, break_on_hyphens=False) or [""])
-    ]
+    rows = [[str(cell) for cell in row] for row in rows]
+    sides = ["right" if rows and all(row[i][:1].isdigit() for row in rows) else "left" for i in range(len(heads))]
+    shown = [[str(head) for head in heads], *rows] if any(heads) else rows
+    widths = None
+    if wrap and shown:
+        others = sum(max(len(row[i]) for row in shown) + 2 for i in range(len(heads) - 1))
+        widths = [None] * (len(heads) - 1) + [max(30, wrap - others)]
+    text = tabulate(
+        shown, (), "plain", disable_numparse=True, colalign=sides, maxcolwidths=widths, break_on_hyphens=False
+    )
+    return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
 def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = "", note: str = "") -> str:
-    """A plain table with a caption above and a note below; every cell is escaped."""
-    from html import escape
-
+    """A plain table with its caption above and its note below; every cell is escaped."""
     rows = [[str(cell) for cell in row] for row in rows]
     sides = ["right" if any(_is_figure(row[i]) for row in rows) else "left" for i in range(len(heads))]
     styles = [f'style="text-align: {side}; padding: 4px 10px"' for side in sides]
     head = "".join(f"<th {style}>{escape(str(one))}</th>" for one, style in zip(heads, styles, strict=True))
     head = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
-    body = "".join("<tr>" + "".join(_html_cell(escape(str(cell))) for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(_html_cell(cell) for cell in row) + "</tr>" for row in rows)
     above = f"<p><strong>{escape(caption)}</strong></p>" if caption else ""
     below = f"<p>{escape(note)}</p>" if note else ""
     return f"{above}<table>{head}<tbody>{body}</tbody></table>{below}"
@@ -50,18 +76,16 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = ""
 
 def _is_figure(text: str) -> bool:
     """Whether a cell belongs to the right, where digits stand under digits; a date belongs to the left."""
-    return text[:1].isdigit() and not DATE.match(text)
+    return text[:1].isdigit() and not _DATE.match(text)
 
 
 def _html_cell(text: str) -> str:
     side = "right" if _is_figure(text) else "left"
-    return f'<td style="text-align: {side}; padding: 4px 10px">{text}</td>'
+    return f'<td style="text-align: {side}; padding: 4px 10px">{escape(text)}</td>'
 
 
 def marked(text: str) -> str:
     """Text as HTML, in which `code` between backticks is shown as code."""
-    from html import escape
-
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 

@@ -160,7 +160,7 @@ def tiny_sight_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_sight(tiny_sight_folder):
     """LLaVA's kind with random weights: 16 tokens a picture, 2 layers, a context of 256."""
-    from slmlab.engines.vision import VisionEngine
+    from slmlab.engines.transformers import VisionEngine
 
     return VisionEngine(card_of_folder(tiny_sight_folder), tiny_sight_folder, "fp32", threads=1)
 
@@ -175,7 +175,7 @@ def tiny_phi3v_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_phi3v(tiny_phi3v_folder):
     """Phi-3.5-vision's form in ONNX with random weights: up to 16 crops a picture, a context of 4,096."""
-    from slmlab.engines.onnx_vision import OnnxVisionEngine
+    from slmlab.engines.onnx import OnnxVisionEngine
 
     return OnnxVisionEngine(card_of_folder(tiny_phi3v_folder), tiny_phi3v_folder, "fp32", threads=1)
 

@@ -22,9 +22,8 @@ from endpoint.queue import Desk
 from slmlab.catalog import card
 from slmlab.chat import TokenPiece, as_messages
 from slmlab.engines.base import Engine, as_sampling
-from slmlab.errors import BadRequest, TooLong
-from slmlab.records import End, Start, Token
-from slmlab.reply import Reply
+from slmlab.errors import BadRequest
+from slmlab.records import End, Reply, Start, Token
 
 # A test of a protocol needs a model, and no second family of it.
 ONE_FAMILY = pytest.mark.parametrize("tiny_folder", ["llama"], indirect=True, scope="session")
@@ -138,7 +137,7 @@ class ScriptedEngine(Engine):
 
     def _reply(self, text: str, sampling) -> Reply:
         if len(text) > self.context:
-            raise TooLong(f"The prompt has {len(text)} tokens.")
+            raise BadRequest(f"The prompt has {len(text)} tokens.")
         if not text:
             raise BadRequest("The prompt is empty.")
         self.asked.append(text)

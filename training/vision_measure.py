@@ -17,9 +17,8 @@ import torch
 from course.drawn.canvas import Canvas
 from course.drawn.draws import KINDS, draw_scene
 from course.drawn.looks import LOOKS
-from course.drawn.questions import ABSENT, Question, Scene, answer_of, reading_of
+from course.drawn.questions import ABSENT, WORDINGS, Question, Scene, answer_of, reading_of
 from course.drawn.scores import FormScore, LookScore, Share, VisionScores, count, letters_wrong
-from course.drawn.wordings import WORDINGS
 from training import ocr_rules
 from training.vision_run import keep_to_a_core
 

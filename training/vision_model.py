@@ -9,8 +9,7 @@ import torch
 
 from course.drawn.canvas import COLOURS, SIDE
 from course.drawn.papers import FORMS_OF_SHAPES, PLACES
-from course.drawn.questions import ABSENT
-from course.drawn.wordings import WORDINGS
+from course.drawn.questions import ABSENT, WORDINGS
 
 PATCH = 16
 END, PAD = "<|end|>", "<|endoftext|>"

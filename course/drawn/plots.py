@@ -12,7 +12,7 @@ from course.drawn.scores import GATE
 from course.picture_tokens import ImageTokens
 from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
-from slmlab.plots.pictures import GAP, frame
+from slmlab.plots.answers import GAP, frame
 from slmlab.plots.style import drawable, listed
 
 

@@ -6,8 +6,7 @@ Takes a learner's answer, tries it on cases whose result is known, and says in a
 from course.answers import function_in, given, near, number_from, shown
 from course.exercises.registry import exercise
 from slmlab.catalog import card
-from slmlab.records import End, Start, Token
-from slmlab.reply import Reply
+from slmlab.records import End, Reply, Start, Token
 
 
 @exercise("start-1")

@@ -7,7 +7,7 @@ import numpy as np
 
 from course.runtimes.contract import Runtime, folder_bytes, model_card
 from slmlab import weights
-from slmlab.engines.session import capacity_for
+from slmlab.engines.local import capacity_for
 from slmlab.loading import ENGINES, load
 from slmlab.sampling import log_softmax
 

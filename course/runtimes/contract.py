@@ -9,7 +9,7 @@ from course.runtimes.facts import Facts, facts_of, this_platform
 from slmlab import weights
 from slmlab.catalog import Card, card
 from slmlab.chat import ChatFormat
-from slmlab.errors import WeightsError
+from slmlab.errors import NotHere
 from slmlab.loading import BUNDLED, ENGINES
 
 CAPACITY = 1024  # ids that a text may have: a long prompt and what is written after it
@@ -30,7 +30,7 @@ class Runtime:
 
     def __init__(self, file: Path | None = None):
         if file is not None:
-            raise WeightsError(f"{self.facts.name} reads no GGUF file: leave file=... out.")
+            raise NotHere(f"{self.facts.name} reads no GGUF file: leave file=... out.")
 
     @property
     def facts(self) -> Facts:
@@ -96,9 +96,9 @@ def gguf_file(given: Path | None = None) -> Path:
         with given.open("rb") as file:
             whole = file.read(4) == b"GGUF"
     except OSError as fault:
-        raise WeightsError(f"{given.name} can't be read: {fault.strerror}.") from fault
+        raise NotHere(f"{given.name} can't be read: {fault.strerror}.") from fault
     if not whole:
-        raise WeightsError(f"{given.name} is no GGUF file: its first four bytes aren't GGUF. Bring it again.")
+        raise NotHere(f"{given.name} is no GGUF file: its first four bytes aren't GGUF. Bring it again.")
     return given
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from course.runtimes.contract import CAPACITY, Runtime, gguf_file
-from slmlab.errors import WeightsError
-from slmlab.hardware import best_threads
+from slmlab.errors import NotHere
+from slmlab.machine import best_threads
 
 TOP = 500  # of the likeliest ids; one that isn't among them counts as the last of them
 
@@ -32,7 +32,7 @@ class LlamaCpp(Runtime):
         try:
             self._server = xllamacpp.Server(params)
         except RuntimeError as fault:  # its reason is in what it prints
-            raise WeightsError(
+            raise NotHere(
                 f"llama.cpp can't load {file.name}: the file is damaged, or of a kind it doesn't know."
             ) from fault
 

@@ -13,7 +13,7 @@ from time import sleep
 
 from course.runtimes.contract import CAPACITY, Runtime, chat_format, gguf_file
 from slmlab.errors import SlmLabError
-from slmlab.hardware import best_threads
+from slmlab.machine import best_threads
 
 NAME = "slmlab-smollm2"  # of the model in Ollama's own store
 START_S = 20

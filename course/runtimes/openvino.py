@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from course.runtimes.contract import Runtime, gguf_file
-from slmlab.hardware import best_threads
-from slmlab.machines import cache_folder
+from slmlab.machine import best_threads, cache_folder
 from slmlab.sampling import log_softmax
-from slmlab.sources import sha256_of
+from slmlab.weights import sha256_of
 
 GRAPH, WEIGHTS = "openvino_model.xml", "openvino_model.bin"
 

@@ -18,8 +18,8 @@ from course.runtimes.results import Result, Results
 from course.runtimes.worker import Ended, Worker
 from slmlab.catalog import DATA
 from slmlab.errors import BadRequest
+from slmlab.machine import memory
 from slmlab.measure import agreement, perplexity
-from slmlab.probe import memory
 from slmlab.show import in_bytes
 
 READ, ASKED = 512, 32  # ids of a long prompt, and of a short one that is written on

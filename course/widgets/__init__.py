@@ -1,6 +1,5 @@
 """Every live control by name: each works by mouse and keyboard in a running notebook, and reads as text elsewhere."""
 
-from course.quiz_box import quiz
 from course.widgets.ask_box import ask_box
 from course.widgets.chart_box import chart_box
 from course.widgets.playground import sampling_playground
@@ -12,7 +11,6 @@ from course.widgets.workload_box import workload_box
 __all__ = [
     "ask_box",
     "chart_box",
-    "quiz",
     "routing_box",
     "sampling_playground",
     "side_by_side",

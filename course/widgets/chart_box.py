@@ -7,9 +7,8 @@ from dataclasses import replace
 from html import escape
 
 from course.drawn.canvas import COLOURS, Style
-from course.drawn.questions import ABSENT, Question, Scene, answer_of, found_of, reading_of
+from course.drawn.questions import ABSENT, WORDINGS, Question, Scene, answer_of, found_of, reading_of
 from course.drawn.scenes import bars
-from course.drawn.wordings import WORDINGS
 from course.widgets.live import Live, ipywidgets, paragraph
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.pictures import as_picture

@@ -3,7 +3,7 @@
 Knows nothing about models. ipywidgets is imported when the first control is made.
 """
 
-from slmlab.errors import MissingPackage
+from slmlab.errors import NotHere
 from slmlab.show import marked
 
 
@@ -34,7 +34,7 @@ def ipywidgets():
     try:
         import ipywidgets
     except ModuleNotFoundError as fault:
-        raise MissingPackage("Live controls need ipywidgets: pip install ipywidgets") from fault
+        raise NotHere("Live controls need ipywidgets: pip install ipywidgets") from fault
     return ipywidgets
 
 

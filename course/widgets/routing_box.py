@@ -5,8 +5,8 @@ The models are asked when the reader presses Enter; choosing a layer only shows 
 
 from html import escape
 
+from course.inside.plots import expert_colours
 from course.inside.router import Routing
-from course.inside.routing_plots import expert_colours
 from course.widgets.live import Live, ipywidgets, on_enter, paragraph
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.plots.style import listed, visible

@@ -9,7 +9,7 @@ from html import escape
 
 from course.widgets.live import Live, ipywidgets, on_enter, paragraph
 from slmlab.errors import BadRequest
-from slmlab.reply import Reply
+from slmlab.records import Reply
 from slmlab.show import html_table, text_table
 
 COLUMN = "text-align: left; vertical-align: top; width: 50%; padding: 4px 24px 4px 4px"

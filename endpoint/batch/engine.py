@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from endpoint.batch.scheduler import BLOCK, Batcher, Place
-from slmlab.engines.local import LocalEngine
-from slmlab.engines.session import Session, Sight, capacity_for
+from slmlab.engines.local import LocalEngine, Session, Sight, capacity_for
 from slmlab.errors import BadRequest
 from slmlab.records import Sampling
 

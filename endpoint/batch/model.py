@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from slmlab.errors import BadRequest, MissingPackage, WeightsError
-from slmlab.probe import best_threads
+from slmlab.errors import BadRequest, NotHere
+from slmlab.machine import best_threads
 
 FAMILIES = ("llama", "mistral", "phi3")  # read with one position per row; long-context scaling switches for all rows
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -76,14 +76,14 @@ def _open_session(folder: Path, threads: int):
     try:
         import onnxruntime
     except ImportError as fault:
-        raise MissingPackage("ONNX Runtime isn't installed: python -m pip install onnxruntime") from fault
+        raise NotHere("ONNX Runtime isn't installed: python -m pip install onnxruntime") from fault
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
     except Exception as fault:  # the runtime raises its own untyped errors for every kind of bad folder
-        raise WeightsError(f"ONNX Runtime can't load {folder}: {fault}") from fault
+        raise NotHere(f"ONNX Runtime can't load {folder}: {fault}") from fault
 
 
 def can_batch(folder: Path) -> bool:
@@ -106,4 +106,4 @@ def _read_shape(folder: Path) -> dict[str, int]:
             "size": decoder["head_size"],
         }
     except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise WeightsError(f"{folder} has no readable genai_config.json: it is no model to batch.") from fault
+        raise NotHere(f"{folder} has no readable genai_config.json: it is no model to batch.") from fault

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from endpoint.batch.model import BatchModel, KeyValues
-from slmlab.engines.session import shared_length
+from slmlab.engines.local import shared_length
 from slmlab.errors import BadRequest, SlmLabError
 
 LONGEST_SHARED = 2048  # ids of a text that shares the table; a longer one gets memory of its own, and gives it back

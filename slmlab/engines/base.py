@@ -10,10 +10,9 @@ from dataclasses import fields, replace
 
 from course.inside.router import not_a_mixture
 from slmlab.chat import as_messages
-from slmlab.clips import as_pictures
 from slmlab.errors import BadRequest, nearest, quoted
-from slmlab.records import Message, Sampling
-from slmlab.reply import Reply
+from slmlab.pictures import as_pictures
+from slmlab.records import Message, Reply, Sampling
 
 
 class Engine:

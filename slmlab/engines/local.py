@@ -3,21 +3,138 @@
 A runtime gives a Session (ids in, logits out) and its own beam search; nothing here knows which runtime it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from time import perf_counter
 
 import numpy as np
 
-from slmlab.chat import ChatFormat, TokenPiece, as_messages
+from slmlab.chat import ChatFormat, StopWatcher, TokenPiece, as_messages
 from slmlab.engines.base import Engine, as_sampling, with_images
-from slmlab.engines.session import Session, Sight, capacity_for, shared_length
-from slmlab.engines.writing import Scorer, choose, likeliest, write
-from slmlab.errors import BadRequest, SlmLabError, TooLong
-from slmlab.records import Event, Message, Sampling, Start, TokenProbability
-from slmlab.reply import Reply
-from slmlab.sampling import filter_probabilities, log_softmax, softmax
+from slmlab.errors import BadRequest, SlmLabError
+from slmlab.pictures import Picture
+from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, TokenProbability
+from slmlab.sampling import Chooser, filter_probabilities, log_softmax, softmax
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Pictures that stand in a prompt, and what the runtime made of them. The same pictures are the same sight."""
+
+    pictures: tuple[Picture, ...]
+    inputs: Mapping[str, object] = field(compare=False, repr=False, default_factory=dict)
+
+
+class Session:
+    """One text being read and written: the ids the runtime has taken in, and the logits that follow them."""
+
+    block: int | None = None  # ids that the runtime reads at a time, where it is asked to read in blocks
+
+    def __init__(self, capacity: int):
+        self.ids: list[int] = []
+        self.whole = 0  # ids from the first on that were read in whole blocks, as in every text that begins with them
+        self.capacity = capacity
+        self.sight: Sight | None = None  # set before the first ids
+
+    def append(self, ids: Sequence[int]) -> None:
+        size = self.block or len(ids)
+        for start in range(0, len(ids), size):
+            part = ids[start : start + size]
+            if self.block == len(part) and self.whole == len(self.ids):
+                self.whole += len(part)
+            self.ids.extend(part)
+            self._feed(part)
+
+    def _feed(self, ids: Sequence[int]) -> None:
+        raise TypeError("a runtime's session defines _feed")
+
+    def logits(self) -> np.ndarray:
+        """The logits after the last id, one number for each id of the vocabulary."""
+        raise TypeError("a runtime's session defines logits")
+
+    def rewind(self, count: int) -> None:
+        """Go back to the first `count` ids, all of them read in whole blocks."""
+        raise TypeError("a runtime's session that reads in blocks defines rewind")
+
+    def close(self) -> None:
+        """Give back what the runtime holds for this text."""
+
+    def take_likeliest(self) -> int:
+        """Choose the likeliest next id and take it in: a runtime may do so without handing its logits over."""
+        id = int(np.argmax(self.logits()))
+        self.append([id])
+        return id
+
+
+def capacity_for(needed: int, context: int) -> int:
+    """Room for this turn and some turns to come, in doublings: the KV cache is allocated whole."""
+    size = 512
+    while size < needed:
+        size *= 2
+    return min(size, context)
+
+
+def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many ids two sequences have in common at the beginning: a token across the border belongs to the second."""
+    return next(
+        (place for place, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]),
+        min(len(first), len(second)),
+    )
+
+
+Scorer = Callable[[Sequence[int], np.ndarray], np.ndarray]
+
+
+def choose(session: Session, sampling: Sampling, scorer: Scorer | None, check: Callable[[], None]):
+    """Ids one after another, each with the log-probabilities of its place where asked for. `check` may end it."""
+    plain = sampling.greedy and sampling.repetition_penalty == 1.0 and not sampling.logprobs and scorer is None
+    while plain:
+        check()
+        yield session.take_likeliest(), None
+    chooser = Chooser(sampling)
+    while True:
+        check()
+        logits = session.logits()
+        scores = logits if scorer is None else _checked(scorer(tuple(session.ids), logits.copy()), logits)
+        id = chooser.choose(scores, session.ids)
+        yield id, log_softmax(logits) if sampling.logprobs else None
+        session.append([id])
+
+
+def write(format: ChatFormat, chosen, room: int, sampling: Sampling) -> Iterator[Event]:
+    """Ids to tokens with text, until the model ends, a stop text is complete, or the room is used up."""
+    reader, watcher = format.reader(), StopWatcher(sampling.stop)
+    count = 0
+    for count, (id, logprobs) in enumerate(chosen, start=1):
+        now = perf_counter()
+        ended = id in format.end_ids
+        text = "" if ended else watcher.read(reader.read(id))
+        reason = "end" if ended else "stop" if watcher.stopped else "length" if count == room else None
+        logprob = None if logprobs is None else float(logprobs[id])
+        top = likeliest(format, np.exp(logprobs), sampling.top_logprobs) if sampling.top_logprobs else ()
+        yield Token(id, text + watcher.rest() if reason else text, now, logprob, top)
+        if reason:
+            yield End(now, reason)
+            return
+    yield End(perf_counter(), "end" if count < room else "length")  # a beam search that ended on its own
+
+
+def likeliest(format: ChatFormat, probabilities: np.ndarray, top: int) -> tuple[TokenProbability, ...]:
+    best = np.argsort(-probabilities, kind="stable")[:top]
+    return tuple(TokenProbability(int(id), format.piece(int(id)).text, float(probabilities[id])) for id in best)
+
+
+def _checked(scores, logits: np.ndarray) -> np.ndarray:
+    try:
+        scores = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as fault:
+        raise BadRequest(f"A scorer returns numbers, one score for each id: {fault}.") from fault
+    if scores.shape != logits.shape:
+        raise BadRequest(f"A scorer returns one score for each of {len(logits):,} ids, not shape {scores.shape}.")
+    return scores
+
 
 SEEING = "tiny-vlm"  # the course's own model that sees
 
@@ -153,7 +270,7 @@ class LocalEngine(Engine):
         self._refuse_endless(len(text))
         ids = self.format.ids(text)
         if len(ids) >= self.context:
-            raise TooLong(
+            raise BadRequest(
                 f"The prompt has {len(ids):,} tokens and {self.name} holds {self.context:,}, answer included. "
                 "Shorten it, or split it and ask about each part."
             )
@@ -163,7 +280,7 @@ class LocalEngine(Engine):
         """Refuse what can't fit however it is cut into tokens: counting them would take minutes and gigabytes."""
         if characters > self.context * self.format.longest_token or messages > self.context:
             what = f"{characters:,} characters" if messages <= self.context else f"{messages:,} messages"
-            raise TooLong(
+            raise BadRequest(
                 f"The prompt has {what} and {self.name} holds {self.context:,} tokens, answer included. "
                 "Shorten it, or split it and ask about each part."
             )
@@ -171,7 +288,7 @@ class LocalEngine(Engine):
     def _refuse_overfull(self, tokens: int, pictures: int) -> None:
         """Refuse a prompt with pictures in it that the context can't hold."""
         if tokens >= self.context:
-            raise TooLong(
+            raise BadRequest(
                 f"The prompt has {tokens:,} tokens, {pictures} pictures among them, and {self.name} holds "
                 f"{self.context:,}, answer included. Show it fewer pictures, or ask about each."
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slmlab.errors import WeightsError
+from slmlab.errors import NotHere
 
 SIZE = 32  # weights in a block
 
@@ -38,7 +38,7 @@ def read_blocks(tensor) -> Blocks:
     """The blocks of a tensor of gguf's reader."""
     kind = tensor.tensor_type.name
     if kind not in _READERS:
-        raise WeightsError(
+        raise NotHere(
             f"{tensor.name} is quantized as {kind}. Blocks are carried over as they are from {', '.join(_READERS)}."
         )
     columns, rows = (int(size) for size in tensor.shape)

@@ -12,10 +12,9 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-from slmlab.errors import WeightsError
+from slmlab.errors import NotHere
 from slmlab.gguf.blocks import rotary_halves
-from slmlab.gguf.graph import LlamaGraph, LlamaShape
-from slmlab.gguf.onnx_file import OnnxFile
+from slmlab.gguf.graph import LlamaGraph, LlamaShape, OnnxFile
 
 FAMILY = ("llama", "smollm")  # a file's architecture and tokenizer
 REFUSED = 3  # the exit code of a conversion that says in one line why it can't be
@@ -81,11 +80,9 @@ def _read(source: Path):
         fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("GGUF")}
         family, tokenizer = fields["general.architecture"], fields.get("tokenizer.ggml.pre", "none")
     except (ValueError, KeyError, IndexError, OverflowError) as fault:
-        raise WeightsError(
-            f"{source.name} is damaged, cut short, or no GGUF file ({fault}). Fetch it again."
-        ) from fault
+        raise NotHere(f"{source.name} is damaged, cut short, or no GGUF file ({fault}). Fetch it again.") from fault
     if (family, tokenizer) != FAMILY:
-        raise WeightsError(
+        raise NotHere(
             f"{source.name} is a {family} model with the tokenizer {tokenizer}. Carried over are Llama-shaped models "
             "with SmolLM2's tokenizer (llama, smollm); llama.cpp runs many others: python -m pip install xllamacpp"
         )
@@ -199,7 +196,7 @@ def main(form: str, source: str, target: str) -> None:
             gguf_to_onnx(Path(source), Path(target))
         else:
             transformers_to_onnx(Path(source), Path(target), form.removeprefix("onnx-"))
-    except WeightsError as fault:
+    except NotHere as fault:
         print(fault, file=sys.stderr)
         sys.exit(REFUSED)
 

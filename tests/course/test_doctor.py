@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from course import doctor, environment
+from course import doctor
+from course import doctor as environment
 from course.doctor import examine
-from slmlab.machines import Machine
+from slmlab.machine import Machine
 from slmlab.weights import is_ready, place
 
 GB = 10**9

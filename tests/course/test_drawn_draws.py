@@ -14,8 +14,7 @@ import pytest
 from course.drawn.canvas import COLOURS, SIDE
 from course.drawn.draws import DAYS, KINDS, MONTHS, Chance, draw_scene, labels, word
 from course.drawn.papers import PLACES
-from course.drawn.questions import ABSENT
-from course.drawn.wordings import WORDINGS
+from course.drawn.questions import ABSENT, WORDINGS
 from slmlab.errors import UnknownName
 from tests.course.test_drawn_canvas import inked, said
 

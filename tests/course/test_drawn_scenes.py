@@ -9,8 +9,7 @@ from course.drawn import scenes
 from course.drawn.canvas import SIDE, Style
 from course.drawn.charts import Row
 from course.drawn.papers import Shape
-from course.drawn.questions import Question, answer_of, found_of, reading_of
-from course.drawn.wordings import WORDINGS
+from course.drawn.questions import WORDINGS, Question, answer_of, found_of, reading_of
 from slmlab.errors import SlmLabError
 
 ROWS = [Row("Ann", 40, "red"), Row("Bo", 80, "green"), Row("Cy", 20, "red")]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from course import environment
+from course import doctor as environment
 from slmlab.catalog import DATA
 
 PINS = DATA.parent / "requirements.txt"

@@ -5,8 +5,7 @@ import pytest
 from course.evaluate import Question, leans, mean_logprob, questions, says, score
 from slmlab.chat import TokenPiece
 from slmlab.errors import UnknownName
-from slmlab.records import End, Start, Token, TokenProbability
-from slmlab.reply import Reply
+from slmlab.records import End, Reply, Start, Token, TokenProbability
 
 
 class Opinionated:

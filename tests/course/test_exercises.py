@@ -10,8 +10,7 @@ import pytest
 from course.checking import check
 from course.exercises import registry as exercises
 from slmlab.errors import UnknownName
-from slmlab.records import End, Start, Token
-from slmlab.reply import Reply
+from slmlab.records import End, Reply, Start, Token
 
 EVERY = list(exercises.exercises())
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from course.findings import Finding, Report
+from course.doctor import Finding, Report
 from slmlab.errors import BadRequest
 
 OK, WARN = Finding("cores", "ok", "2 to use"), Finding("memory", "warn", "little", "close programs")

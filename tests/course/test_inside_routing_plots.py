@@ -7,7 +7,7 @@ matplotlib.use("agg")
 
 
 from course.inside import plots as inside_plots
-from course.inside.routing_plots import expert_colours
+from course.inside.plots import expert_colours
 from slmlab import plots
 from slmlab.errors import BadRequest
 from tests.course.test_inside_router import routed

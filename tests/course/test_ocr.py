@@ -11,7 +11,7 @@ from course import ocr
 from course.drawn.canvas import font
 from course.drawn.draws import draw_scene
 from course.ocr import Line, Page, ask_about_text, read_text
-from slmlab.errors import BadRequest, MissingPackage
+from slmlab.errors import BadRequest, NotHere
 
 NOTE = Page(
     (
@@ -149,7 +149,7 @@ def test_what_is_not_one_picture_is_refused_before_anything_is_read(source, word
 def test_without_rapidocr_the_line_that_installs_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "rapidocr", None)
     ocr._reader.cache_clear()
-    with pytest.raises(MissingPackage, match="read_text needs RapidOCR.*pip install rapidocr"):
+    with pytest.raises(NotHere, match="read_text needs RapidOCR.*pip install rapidocr"):
         read_text(paper("Tea"))
 
 

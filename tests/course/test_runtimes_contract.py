@@ -3,7 +3,7 @@
 import pytest
 
 from course.runtimes.contract import Runtime, chat_format, folder_bytes, gguf_file, model_card
-from slmlab.errors import WeightsError
+from slmlab.errors import NotHere
 
 
 def test_a_file_of_the_readers_own_is_looked_at_before_a_runtime_sees_it(tmp_path):
@@ -11,9 +11,9 @@ def test_a_file_of_the_readers_own_is_looked_at_before_a_runtime_sees_it(tmp_pat
     good.write_bytes(b"GGUF and more")
     bad.write_bytes(b"hello")
     assert gguf_file(good) == good
-    with pytest.raises(WeightsError, match="bad.gguf is no GGUF file"):
+    with pytest.raises(NotHere, match="bad.gguf is no GGUF file"):
         gguf_file(bad)
-    with pytest.raises(WeightsError, match="gone.gguf can't be read"):
+    with pytest.raises(NotHere, match="gone.gguf can't be read"):
         gguf_file(tmp_path / "gone.gguf")
 
 

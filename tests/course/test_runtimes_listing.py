@@ -5,7 +5,7 @@ import pytest
 from course.runtimes.contract import Runtime
 from course.runtimes.facts import facts
 from course.runtimes.listing import answers, made, names, roster
-from slmlab.errors import UnknownName, WeightsError
+from slmlab.errors import NotHere, UnknownName
 from slmlab.loading import ENGINES
 
 
@@ -46,7 +46,7 @@ def test_a_name_that_nobody_has_is_refused(ask):
 
 
 def test_a_file_for_a_runtime_that_reads_none_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match="MLX reads no GGUF file"):
+    with pytest.raises(NotHere, match="MLX reads no GGUF file"):
         made("mlx", tmp_path / "any.gguf")
 
 

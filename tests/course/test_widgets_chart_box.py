@@ -6,7 +6,7 @@ from PIL import Image
 from course import widgets
 from course.drawn.canvas import SIDE
 from course.drawn.charts import Row
-from slmlab.errors import BadRequest, TooLong
+from slmlab.errors import BadRequest
 
 ROWS = [Row("Ann", 40, "red"), Row("Bo", 80, "green")]
 
@@ -111,7 +111,7 @@ def test_every_question_on_offer_is_one_of_the_chart_and_is_marked(box):
 
 
 def test_a_model_that_refuses_is_heard_and_the_chart_moves_on(box, model):
-    model.says = TooLong("The picture & the question are too long.")
+    model.says = BadRequest("The picture & the question are too long.")
     box.sliders[0].value = 55
     for shown in (box.said.value, box.static_html()):
         assert "The picture &amp; the question are too long." in shown and "It answers" not in shown

@@ -3,7 +3,7 @@
 import pytest
 
 from course import widgets
-from course.inside.routing_plots import expert_colours
+from course.inside.plots import expert_colours
 from slmlab.errors import BadRequest
 
 

@@ -9,8 +9,7 @@ import pytest
 from course import record as progress
 from course.widgets import ask_box, live, quiz, sampling_playground
 from slmlab.errors import BadRequest, UnknownName
-from slmlab.records import End, Sampling, Start, Token, TokenProbability
-from slmlab.reply import Reply
+from slmlab.records import End, Reply, Sampling, Start, Token, TokenProbability
 from slmlab.sampling import filter_probabilities
 
 LIVE = "application/vnd.jupyter.widget-view+json"
@@ -104,10 +103,10 @@ def test_importing_the_widgets_imports_no_ipywidgets():
 def test_without_ipywidgets_the_line_that_installs_it_is_said(monkeypatch):
     import sys
 
-    from slmlab.errors import MissingPackage
+    from slmlab.errors import NotHere
 
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    with pytest.raises(MissingPackage, match="pip install ipywidgets"):
+    with pytest.raises(NotHere, match="pip install ipywidgets"):
         live.ipywidgets()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from endpoint.batch.model import BatchModel, can_batch
-from slmlab.errors import WeightsError
+from slmlab.errors import NotHere
 
 
 def test_what_can_be_batched_is_read_from_the_folder(tiny_onnx_folder, tiny_folder, tmp_path):
@@ -12,7 +12,7 @@ def test_what_can_be_batched_is_read_from_the_folder(tiny_onnx_folder, tiny_fold
     assert not can_batch(tiny_folder) and not can_batch(tmp_path)
     (tmp_path / "genai_config.json").write_text("{")
     assert not can_batch(tmp_path)
-    with pytest.raises(WeightsError, match="genai_config.json"):
+    with pytest.raises(NotHere, match="genai_config.json"):
         BatchModel(tmp_path)
 
 

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from endpoint import app, command
-from slmlab.errors import BadRequest, MissingPackage
+from endpoint import app
+from endpoint import start as command
+from slmlab.errors import BadRequest, NotHere
 
 
 def parsed(*arguments):
@@ -44,5 +45,5 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("endpoint.app")
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(MissingPackage, match="python -m pip install uvicorn"):
+    with pytest.raises(NotHere, match="python -m pip install uvicorn"):
         command.run(parsed())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from endpoint.ollama_wire import check_supported, figures, read_message, read_sampling, tagged
+from endpoint.ollama import check_supported, figures, read_message, read_sampling, tagged
 from endpoint.openai_protocol import Refusal
 from slmlab.records import End, Message, Token
 

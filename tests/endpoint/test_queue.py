@@ -7,7 +7,7 @@ import pytest
 
 from endpoint.openai_protocol import Refusal
 from endpoint.queue import Accepted, Desk, whole
-from slmlab.errors import BadRequest, SlmLabError, TooLong
+from slmlab.errors import BadRequest, SlmLabError
 from slmlab.records import End, Token
 from tests.live_server import ScriptedEngine
 
@@ -142,7 +142,7 @@ def test_one_whose_client_goes_while_it_waits_leaves_the_queue(monkeypatch):
 @pytest.mark.parametrize(
     ("fault", "status", "code"),
     [
-        (TooLong("too many"), 400, "context_length_exceeded"),
+        (BadRequest("too many"), 400, "context_length_exceeded"),
         (BadRequest("no"), 400, "invalid_request"),
         (SlmLabError("closed"), 500, "server_error"),
         (ZeroDivisionError("oops"), 500, "server_error"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slmlab.addresses import checked_url, is_loopback, is_loopback_host
+from slmlab.connecting import checked_url, is_loopback, is_loopback_host
 from slmlab.errors import BadRequest
 
 

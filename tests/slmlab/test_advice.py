@@ -2,9 +2,8 @@
 
 import pytest
 
-from slmlab.engines.advice import Place, as_error
-from slmlab.engines.faults import Fault, fault_of_connection
-from slmlab.providers import Key, provider
+from slmlab.connecting import Key, provider
+from slmlab.engines.remote import Fault, Place, as_error, fault_of_connection
 
 PLACE = Place(provider("nvidia"), "https://x/v1", "m", Key("nvapi-1234"))
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from slmlab.architecture import Architecture, is_mixture
-from slmlab.catalog import DATA, cards
+from slmlab.catalog import DATA, Architecture, cards, is_mixture
 from slmlab.errors import BadRequest
 
 NATIVE = [one for one in cards().values() if one.native]

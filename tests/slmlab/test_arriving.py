@@ -2,8 +2,7 @@
 
 import pytest
 
-from slmlab.engines.arriving import Arriving
-from slmlab.engines.faults import Broken
+from slmlab.engines.remote import Arriving, Broken
 
 
 def chunk(**delta):

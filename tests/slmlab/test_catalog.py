@@ -9,9 +9,8 @@ import tomllib
 import pytest
 
 from slmlab import catalog
-from slmlab.catalog import DATA, benchmarks, card, card_of_folder, cards
+from slmlab.catalog import DATA, Card, benchmarks, card, card_of_folder, cards
 from slmlab.errors import BadRequest, SlmLabError, UnknownName
-from slmlab.model_card import Card
 
 EVERY = list(cards().values())
 GOOD = (DATA / "models.toml").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from slmlab.chat import ChatFormat, StopWatcher, as_messages
-from slmlab.errors import BadRequest, WeightsError
+from slmlab.errors import BadRequest, NotHere
 from slmlab.records import Message
 from tests.conftest import write_byte_tokenizer
 
@@ -48,7 +48,7 @@ def test_end_ids_come_from_every_file_that_names_them(folder):
 
 def test_a_damaged_tokenizer_is_named(folder):
     (folder / "tokenizer.json").write_text("{")
-    with pytest.raises(WeightsError, match="Fetch the model again"):
+    with pytest.raises(NotHere, match="Fetch the model again"):
         ChatFormat(folder)
 
 

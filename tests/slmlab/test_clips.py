@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from slmlab import clips
-from slmlab.clips import as_pictures, clip, spread
-from slmlab.errors import BadRequest, MissingPackage
-from slmlab.pictures import Picture
+from slmlab import pictures as clips
+from slmlab.errors import BadRequest, NotHere
+from slmlab.pictures import Picture, as_pictures, clip, spread
 
 COLOURS = (
     (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255), (250, 250, 250), (0, 0, 0),
@@ -242,7 +241,7 @@ def test_a_bad_video_is_spoken_of_once(tmp_path):
     path = tmp_path / "notes.mp4"
     path.write_text("This is no video. " * 100)
     code = (
-        "import sys; from slmlab.clips import clip; from slmlab.errors import BadRequest\n"
+        "import sys; from slmlab.pictures import clip; from slmlab.errors import BadRequest\n"
         "try: clip(sys.argv[1])\nexcept BadRequest as fault: print(fault)"
     )
     here = Path(__file__).resolve().parents[2]
@@ -263,7 +262,7 @@ def test_without_opencv_a_video_names_the_line_that_installs_it(name, data, tmp_
     monkeypatch.setitem(sys.modules, "cv2", None)
     path = tmp_path / name
     path.write_bytes(data)
-    with pytest.raises(MissingPackage, match="pip install opencv-python-headless"):
+    with pytest.raises(NotHere, match="pip install opencv-python-headless"):
         clip(path)
 
 

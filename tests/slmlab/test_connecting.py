@@ -6,11 +6,8 @@ import pytest
 
 from endpoint import practising
 from endpoint.practising import practise
-from slmlab.addresses import checked_url
-from slmlab.connecting import connect
-from slmlab.errors import BadRequest, MissingKey, ProviderError, SlmLabError, UnknownName
-from slmlab.places import Endpoint
-from slmlab.providers import Key, provider, providers
+from slmlab.connecting import Endpoint, Key, checked_url, connect, provider, providers
+from slmlab.errors import BadRequest, NotHere, ProviderError, SlmLabError, UnknownName
 from tests.scripted_server import ScriptedServer, answer_json, stream
 
 SECRET = "nvapi-PLANTED-22"
@@ -57,13 +54,13 @@ def test_a_name_and_a_key_reach_the_live_service(monkeypatch):
 
 @pytest.mark.parametrize("who", ["nvidia", "openai"])
 def test_a_missing_key_says_which_and_where_from_and_how_to_go_on_without(who):
-    with pytest.raises(MissingKey, match=f"{provider(who).key_variables[0]}.*https://.*endpoint\\('{who}'\\)"):
+    with pytest.raises(NotHere, match=f"{provider(who).key_variables[0]}.*https://.*endpoint\\('{who}'\\)"):
         connect(who, "phi-4-mini")
 
 
 def test_a_token_of_github_selects_nothing(monkeypatch):
     monkeypatch.setenv("GITHUB_TOKEN", "ghp_1")
-    with pytest.raises(MissingKey, match="NVIDIA_API_KEY"):
+    with pytest.raises(NotHere, match="NVIDIA_API_KEY"):
         connect("nvidia", "phi-4-mini")
 
 
@@ -251,7 +248,7 @@ def test_practice_by_hand_never_uses_the_real_key(monkeypatch, practice, server)
 
 
 def test_live_by_hand_wants_a_key(practice):
-    with pytest.raises(MissingKey):
+    with pytest.raises(NotHere):
         practise("nvidia", practice=False)
 
 
@@ -277,10 +274,10 @@ def test_a_record_of_an_endpoint_hides_its_key():
 
 def test_a_key_of_foundry_goes_to_no_address_but_the_one_that_stands_beside_it(monkeypatch):
     monkeypatch.setenv("FOUNDRY_API_KEY", SECRET)
-    with pytest.raises(MissingKey, match="give key="):
+    with pytest.raises(NotHere, match="give key="):
         connect("foundry", "phi-4-mini", url="https://attacker.example/v1")
     monkeypatch.setenv("FOUNDRY_ENDPOINT", "https://contoso.openai.azure.com")
-    with pytest.raises(MissingKey, match="no other address"):
+    with pytest.raises(NotHere, match="no other address"):
         connect("foundry", "phi-4-mini", url="https://attacker.example/v1")
     own = connect("foundry", "phi-4-mini", url="https://contoso.openai.azure.com/openai/v1")
     assert own._place.key == SECRET

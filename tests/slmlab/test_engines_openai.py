@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from slmlab.connecting import connect
-from slmlab.errors import BadRequest, MissingPackage, SlmLabError
+from slmlab.errors import BadRequest, NotHere, SlmLabError
 from tests.scripted_server import Answer, ScriptedServer, answer_json, event, stream
 
 
@@ -43,7 +43,7 @@ def test_an_empty_text_is_refused(server, text):
 
 def test_a_missing_package_says_how_to_install_it(server, monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(MissingPackage, match='pip install "openai'):
+    with pytest.raises(NotHere, match='pip install "openai'):
         connect(server.url, "m")
 
 

@@ -5,9 +5,8 @@ from time import perf_counter
 
 import pytest
 
-from slmlab.engines import events as module
-from slmlab.engines.events import events, read_list
-from slmlab.engines.faults import Broken
+from slmlab.engines import remote as module
+from slmlab.engines.remote import Broken, events, read_list
 
 FORMS = {
     "line feeds": b'data: {"a": 1}\n\ndata: {"a": 2}\n\ndata: [DONE]\n\n',

@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from slmlab.engines.faults import fault_of_answer, fault_of_chunk, fault_of_connection, fault_of_event, proxy_of
+from slmlab.engines.remote import fault_of_answer, fault_of_chunk, fault_of_connection, fault_of_event, proxy_of
 
 
 @pytest.mark.parametrize(

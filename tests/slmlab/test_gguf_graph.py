@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Kind
 
-from slmlab.errors import WeightsError
+from slmlab.errors import NotHere
 from slmlab.gguf import graph as llama_graph
 from slmlab.gguf.convert import gguf_to_onnx, gguf_to_transformers
 from tests.tiny_gguf import SIZES, write_tiny_gguf
@@ -93,10 +93,10 @@ def test_the_engine_writes_with_one_graph_and_weighs_with_the_other(source, tmp_
 
 def test_an_embedding_that_the_kernel_does_not_read_is_refused(tmp_path):
     source = write_tiny_gguf(tmp_path / "tiny.gguf", embedding=Kind.Q4_1)
-    with pytest.raises(WeightsError, match="Q8_0"):
+    with pytest.raises(NotHere, match="Q8_0"):
         made(tmp_path / "onnx", source)
 
 
 def test_a_file_of_another_family_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match="gptj model with the tokenizer smollm.*Llama-shaped"):
+    with pytest.raises(NotHere, match="gptj model with the tokenizer smollm.*Llama-shaped"):
         made(tmp_path / "onnx", write_tiny_gguf(tmp_path / "tiny.gguf", architecture="gptj"))

@@ -5,7 +5,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from slmlab.gguf.onnx_file import DATA, OnnxFile
+from slmlab.gguf.graph import DATA, OnnxFile
 
 FLOAT = 1
 BIG = np.arange(512, dtype=np.float32).reshape(1, 512)  # 2 kB: beside the graph

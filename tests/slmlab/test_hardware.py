@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from slmlab import hardware
+from slmlab import machine as hardware
 from slmlab.catalog import card
 from slmlab.errors import BadRequest, UnknownName
-from slmlab.hardware import GPU_SERVER, LAPTOP, PHONE, Fit, Machine, will_it_fit
+from slmlab.machine import GPU_SERVER, LAPTOP, PHONE, Fit, Machine, will_it_fit
 
 GB = 10**9
 ROOMY = Machine(ram_total_bytes=2000 * GB, disk_free_bytes=2000 * GB)
@@ -174,5 +174,5 @@ def test_a_precision_that_was_not_asked_for_is_not_in_the_report():
 
 @pytest.mark.parametrize("machine", [5, "laptop", []])
 def test_a_machine_that_is_none_is_refused(machine):
-    with pytest.raises(BadRequest, match="is no slmlab.machines.Machine"):
+    with pytest.raises(BadRequest, match="is no slmlab.machine.Machine"):
         will_it_fit("phi-4-mini", machine=machine)

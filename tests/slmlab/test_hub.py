@@ -9,7 +9,7 @@ import pytest
 
 from slmlab import weights
 from slmlab.catalog import card
-from slmlab.errors import WeightsError
+from slmlab.errors import NotHere
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CARD = card("phi-3.5-mini")
@@ -128,7 +128,7 @@ def test_a_second_call_asks_the_hub_nothing(model_hub):
 def test_a_file_that_arrives_damaged_is_not_kept(model_hub):
     name = f"{INSIDE}/model.onnx.data"
     model_hub.contents[name] = b"x" * len(FILES[name])
-    with pytest.raises(WeightsError, match="arrived damaged"):
+    with pytest.raises(NotHere, match="arrived damaged"):
         weights.folder(CARD, "onnx-int4")
     assert not weights.is_ready(CARD, "onnx-int4")
     model_hub.contents.clear()
@@ -136,7 +136,7 @@ def test_a_file_that_arrives_damaged_is_not_kept(model_hub):
 
 
 def test_a_form_that_is_not_published_lists_those_that_are(model_hub):
-    with pytest.raises(WeightsError, match="not published as onnx-int8. Available: transformers, onnx-int4"):
+    with pytest.raises(NotHere, match="not published as onnx-int8. Available: transformers, onnx-int4"):
         weights.folder(CARD, "onnx-int8")
 
 
@@ -144,14 +144,14 @@ def test_no_hub_names_both_ways(model_hub, monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(WeightsError, match=r"can't be reached.*slmlab fetch phi-3.5-mini.*--from FOLDER"):
+    with pytest.raises(NotHere, match=r"can't be reached.*slmlab fetch phi-3.5-mini.*--from FOLDER"):
         weights.folder(CARD, "onnx-int4")
 
 
 def test_a_folder_that_is_handed_over_is_taken_without_a_network(own_cache, tmp_path, monkeypatch):
     monkeypatch.setenv("SLMLAB_OFFLINE", "1")
     (tmp_path / "mine").mkdir()
-    with pytest.raises(WeightsError, match="no folder with genai_config.json"):
+    with pytest.raises(NotHere, match="no folder with genai_config.json"):
         weights.folder(CARD, "onnx-int4", given=tmp_path / "mine")
     (tmp_path / "mine" / "model.onnx").write_bytes(b"graph")
     (tmp_path / "mine" / "genai_config.json").write_text("{}")

@@ -6,8 +6,8 @@ import slmlab
 from slmlab import loading, weights
 from slmlab.catalog import card
 from slmlab.engines.base import Engine
-from slmlab.errors import BadRequest, DoesNotFit, UnknownName, WeightsError
-from slmlab.hardware import machine
+from slmlab.errors import BadRequest, NotHere, UnknownName
+from slmlab.machine import machine
 from tests.tiny_gguf import write_tiny_gguf
 
 
@@ -63,7 +63,7 @@ def test_a_small_machine_falls_back_with_one_line(opened, monkeypatch, capsys):
 
 def test_insisting_raises_instead(opened, monkeypatch):
     laptop(monkeypatch, ram_gb=2)
-    with pytest.raises(DoesNotFit, match="will_it_fit"):
+    with pytest.raises(NotHere, match="will_it_fit"):
         slmlab.load("phi-3.5-mini", fallback=False)
     assert opened == []
 
@@ -82,7 +82,7 @@ def test_a_service_falls_back_because_it_is_no_file(opened, capsys):
 def test_no_network_falls_back_too(monkeypatch, own_cache, capsys):
     laptop(monkeypatch)
     monkeypatch.setenv("SLMLAB_OFFLINE", "1")
-    with pytest.raises(WeightsError, match="SLMLAB_OFFLINE"):
+    with pytest.raises(NotHere, match="SLMLAB_OFFLINE"):
         slmlab.load("phi-3.5-mini", fallback=False)
 
 
@@ -130,7 +130,7 @@ def test_a_model_for_a_gpu_says_so_where_only_the_cpu_has_room(opened, monkeypat
 
 def test_phi_vision_under_transformers_names_its_own_environment(opened, monkeypatch):
     laptop(monkeypatch, ram_gb=64)
-    with pytest.raises(DoesNotFit, match=r"engine='onnx'.*python -m slmlab.pinned phi-3.5-vision"):
+    with pytest.raises(NotHere, match=r"engine='onnx'.*python -m slmlab.pinned phi-3.5-vision"):
         slmlab.load("phi-3.5-vision", engine="transformers", fallback=False)
 
 
@@ -141,7 +141,7 @@ def test_absurd_threads_are_refused(threads):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(WeightsError, match="There is no folder"):
+    with pytest.raises(NotHere, match="There is no folder"):
         slmlab.load(tmp_path / "nowhere")
 
 
@@ -199,13 +199,13 @@ def test_a_gguf_file_that_cannot_be_carried_over_says_what_can(own_cache, tmp_pa
     from gguf import GGMLQuantizationType as Kind
 
     other = write_tiny_gguf(tmp_path / "other.gguf", architecture="qwen2")
-    with pytest.raises(WeightsError, match="qwen2 model.*Llama-shaped.*llama.cpp runs many others"):
+    with pytest.raises(NotHere, match="qwen2 model.*Llama-shaped.*llama.cpp runs many others"):
         slmlab.load(other)
-    with pytest.raises(WeightsError, match="quantized as Q5_0.*Q4_0, Q4_1, Q8_0"):
+    with pytest.raises(NotHere, match="quantized as Q5_0.*Q4_0, Q4_1, Q8_0"):
         slmlab.load(write_tiny_gguf(tmp_path / "five.gguf", matrices=Kind.Q5_0))
     whole = write_tiny_gguf(tmp_path / "whole.gguf").read_bytes()
     (tmp_path / "half.gguf").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(WeightsError, match="half.gguf is damaged, cut short"):
+    with pytest.raises(NotHere, match="half.gguf is damaged, cut short"):
         slmlab.load(tmp_path / "half.gguf")
-    with pytest.raises(WeightsError, match="can't be read"):
+    with pytest.raises(NotHere, match="can't be read"):
         slmlab.load("nowhere.gguf")

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from slmlab import machines, probe
+from slmlab import machine as machines
+from slmlab import machine as probe
 from slmlab.errors import BadRequest
-from slmlab.machines import GPU_SERVER, LAPTOP, PHONE, Machine, machine
+from slmlab.machine import GPU_SERVER, LAPTOP, PHONE, Machine, machine
 
 
 def test_this_machine_is_described_without_importing_a_runtime():

@@ -4,9 +4,8 @@ import dataclasses
 
 import pytest
 
-from slmlab.catalog import card
+from slmlab.catalog import Card, Download, OnnxBuild, Published, card
 from slmlab.errors import BadRequest
-from slmlab.model_card import Card, Download, OnnxBuild, Published
 
 
 def test_a_published_size_is_taken_before_a_computed_one_and_says_so():

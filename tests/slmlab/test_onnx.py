@@ -7,7 +7,7 @@ import pytest
 
 from slmlab.catalog import card_of_folder
 from slmlab.engines.onnx import OnnxEngine
-from slmlab.errors import WeightsError
+from slmlab.errors import NotHere
 
 
 def open_engine(folder, **options):
@@ -27,7 +27,7 @@ def test_long_prompts_give_all_their_logits_block_by_block(tiny_onnx, monkeypatc
 
 
 def test_a_folder_without_a_configuration_is_refused(tiny_folder):
-    with pytest.raises(WeightsError, match="genai_config.json"):
+    with pytest.raises(NotHere, match="genai_config.json"):
         open_engine(tiny_folder)
 
 
@@ -36,7 +36,7 @@ def test_a_truncated_graph_is_refused_and_named(tiny_onnx_folder, tmp_path):
     shutil.copytree(tiny_onnx_folder, broken)
     graph = broken / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:100])
-    with pytest.raises(WeightsError, match="can't load"):
+    with pytest.raises(NotHere, match="can't load"):
         open_engine(broken)
 
 
@@ -44,5 +44,5 @@ def test_a_configuration_that_is_no_json_is_refused(tiny_onnx_folder, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(tiny_onnx_folder, broken)
     (broken / "genai_config.json").write_text(json.dumps({"model": {}}))
-    with pytest.raises(WeightsError, match="genai_config.json"):
+    with pytest.raises(NotHere, match="genai_config.json"):
         open_engine(broken)

@@ -11,8 +11,8 @@ from PIL import Image
 import slmlab
 from course.picture_tokens import image_tokens
 from slmlab.catalog import card_of_folder
-from slmlab.engines.onnx_vision import OnnxVisionEngine
-from slmlab.errors import BadRequest, SlmLabError, TooLong, WeightsError
+from slmlab.engines.onnx import OnnxVisionEngine
+from slmlab.errors import BadRequest, NotHere, SlmLabError
 from slmlab.records import Message
 from slmlab.sampling import penalise_repeats
 from tests.tiny_sight import forced
@@ -68,7 +68,7 @@ def test_the_runtime_is_given_the_colours_in_their_order_and_one_run_of_places(t
 
 
 def with_picture(text: str, *images) -> Message:
-    from slmlab.clips import as_pictures
+    from slmlab.pictures import as_pictures
 
     return Message("user", text, as_pictures(images))
 
@@ -204,7 +204,7 @@ def test_the_prompt_shows_where_the_pictures_stand(tiny_phi3v):
 
 
 def test_too_many_pictures_are_refused_with_both_numbers(tiny_phi3v):
-    with pytest.raises(TooLong, match=r"2 pictures among them, and .* holds 4,096"):
+    with pytest.raises(BadRequest, match=r"2 pictures among them, and .* holds 4,096"):
         tiny_phi3v.ask(QUESTION, images=[plain(RED, 336, 336)] * 2)
 
 
@@ -244,7 +244,7 @@ def test_a_folder_without_its_processor_is_refused(tiny_phi3v_folder, tmp_path, 
     shutil.copytree(tiny_phi3v_folder, folder)
     path = folder / "processor_config.json"
     path.write_text(content) if content else path.unlink()
-    with pytest.raises(WeightsError, match="picture processor in .* can't be read"):
+    with pytest.raises(NotHere, match="picture processor in .* can't be read"):
         OnnxVisionEngine(card_of_folder(folder), folder, "fp32")
 
 
@@ -253,7 +253,7 @@ def test_a_truncated_encoder_is_refused_and_named(tiny_phi3v_folder, tmp_path):
     shutil.copytree(tiny_phi3v_folder, folder)
     graph = folder / "vision.onnx"
     graph.write_bytes(graph.read_bytes()[:100])
-    with pytest.raises(WeightsError, match="can't load"):
+    with pytest.raises(NotHere, match="can't load"):
         OnnxVisionEngine(card_of_folder(folder), folder, "fp32")
 
 

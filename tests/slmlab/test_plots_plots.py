@@ -20,10 +20,9 @@ from course.runtimes.results import Result
 from slmlab import catalog, plots
 from slmlab.chat import TokenPiece
 from slmlab.errors import BadRequest
-from slmlab.hardware import Machine, will_it_fit
+from slmlab.machine import Machine, will_it_fit
 from slmlab.plots import style as drawing
-from slmlab.records import End, Metrics, Start, Token, TokenProbability
-from slmlab.reply import Reply
+from slmlab.records import End, Metrics, Reply, Start, Token, TokenProbability
 
 LAPTOP = Machine(ram_total_bytes=8_000_000_000, ram_available_bytes=5_000_000_000)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slmlab import probe
+from slmlab import machine as probe
 
 MB = 1 << 20
 needs_scripts = pytest.mark.skipif(os.name == "nt", reason="the fake nvidia-smi is a shell script")

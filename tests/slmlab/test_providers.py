@@ -5,8 +5,8 @@ from html import escape
 import pytest
 
 from slmlab.catalog import card, cards
+from slmlab.connecting import Key, as_key, key_of, provider, providers, services
 from slmlab.errors import BadRequest, UnknownName
-from slmlab.providers import Key, as_key, key_of, provider, providers, services
 
 SECRET = "nvapi-PLANTED-1"
 

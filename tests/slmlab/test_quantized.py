@@ -6,14 +6,8 @@ import pytest
 
 import slmlab
 from slmlab.catalog import card
-from slmlab.engines.quantized import (
-    as_dict,
-    in_memory_as,
-    plan,
-    refuse_skipped_experts,
-    refuse_untouched_experts,
-)
-from slmlab.errors import BadRequest, MissingPackage
+from slmlab.engines.transformers import as_dict, in_memory_as, plan, refuse_skipped_experts, refuse_untouched_experts
+from slmlab.errors import BadRequest, NotHere
 from tests.conftest import write_tiny_model
 
 BITS4 = {"quant_method": "bitsandbytes", "load_in_4bit": True}
@@ -113,7 +107,7 @@ def test_a_quantization_and_a_precision_of_onnx_do_not_go_together():
 
 def test_a_quantizer_that_is_not_installed_is_named(tiny_folder):
     pytest.importorskip("transformers")
-    with pytest.raises(MissingPackage, match="(?i)hqq"):
+    with pytest.raises(NotHere, match="(?i)hqq"):
         slmlab.load(tiny_folder, quantization={"quant_method": "hqq", "nbits": 4})
 
 

@@ -2,9 +2,8 @@
 
 import pytest
 
+from slmlab.connecting import Key, read_at, text_at
 from slmlab.errors import ProviderError
-from slmlab.providers import Key
-from slmlab.reading import read_at, text_at
 from tests.scripted_server import Answer, ScriptedServer, answer_json
 
 

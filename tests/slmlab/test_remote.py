@@ -8,13 +8,13 @@ from time import perf_counter
 
 import pytest
 
+from slmlab.catalog import Card, Published
+from slmlab.connecting import Key, provider
 from slmlab.engines import remote
 from slmlab.engines.azure import AzureEngine
-from slmlab.engines.openai import OpenAIEngine
+from slmlab.engines.remote import OpenAIEngine
 from slmlab.errors import BadRequest, IncompleteAnswer, ProviderError, SlmLabError
-from slmlab.model_card import Card, Published
 from slmlab.pictures import Picture
-from slmlab.providers import Key, provider
 from slmlab.records import Message
 from tests.scripted_server import Answer, ScriptedServer, answer_json, event, stream
 

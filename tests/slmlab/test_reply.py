@@ -2,8 +2,7 @@
 
 import pytest
 
-from slmlab.records import End, Start, Token
-from slmlab.reply import Reply, measure
+from slmlab.records import End, Reply, Start, Token, measure
 
 
 def stream(times=(1.0, 1.5, 2.0), closed=None):

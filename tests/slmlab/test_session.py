@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from slmlab.engines.session import Session
+from slmlab.engines.local import Session
 
 
 class Counting(Session):

@@ -6,7 +6,7 @@ import torch
 
 from slmlab.catalog import card_of_folder
 from slmlab.engines.transformers import TransformersEngine
-from slmlab.errors import BadRequest, WeightsError
+from slmlab.errors import BadRequest, NotHere
 from tests.conftest import write_tiny_model
 
 
@@ -46,7 +46,7 @@ def test_truncated_weights_are_refused_and_named(tmp_path):
     folder = write_tiny_model(tmp_path / "m", "llama")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-500])
-    with pytest.raises(WeightsError, match="can't load"):
+    with pytest.raises(NotHere, match="can't load"):
         TransformersEngine(card_of_folder(folder), folder, "fp32")
 
 

@@ -12,9 +12,8 @@ from PIL import Image
 
 import slmlab
 from slmlab.catalog import card_of_folder
-from slmlab.engines.transformers import TransformersEngine
-from slmlab.engines.vision import VisionEngine
-from slmlab.errors import BadRequest, SlmLabError, TooLong, WeightsError
+from slmlab.engines.transformers import TransformersEngine, VisionEngine
+from slmlab.errors import BadRequest, NotHere, SlmLabError
 from slmlab.records import Message
 from tests.tiny_sight import IMAGE, PATCHES, SIDE, forced
 
@@ -168,7 +167,7 @@ def test_another_picture_reuses_nothing_though_its_ids_are_equal(tiny_sight):
 
 
 def with_picture(message: Message, image) -> Message:
-    from slmlab.clips import as_pictures
+    from slmlab.pictures import as_pictures
 
     return Message(message.role, message.content, as_pictures(image))
 
@@ -314,7 +313,7 @@ def test_one_picture_is_taken_apart_at_a_time(tiny_sight):
 @pytest.mark.parametrize("pictures", [15, 16])
 def test_too_many_pictures_are_refused_with_both_numbers(tiny_sight, pictures):
     fixed = 256 - 15 * PATCHES - 3  # the room for a question beside 15 pictures
-    with pytest.raises(TooLong, match=rf"{pictures} pictures among them, and .* holds 256"):
+    with pytest.raises(BadRequest, match=rf"{pictures} pictures among them, and .* holds 256"):
         tiny_sight.ask("a" * fixed, images=[plain(RED)] * pictures)
     assert len(tiny_sight.ask("a" * (fixed - 1), images=[plain(RED)] * 15).tokens) == 1, "one id fits"
 
@@ -388,7 +387,7 @@ def test_a_folder_without_its_processor_is_refused(tiny_sight_folder, tmp_path, 
     folder = copy_of(tiny_sight_folder, tmp_path)
     path = folder / "processor_config.json"
     path.write_text(content) if content else path.unlink()
-    with pytest.raises(WeightsError, match=words):
+    with pytest.raises(NotHere, match=words):
         VisionEngine(card_of_folder(folder), folder)
 
 
@@ -396,7 +395,7 @@ def test_a_folder_without_its_processor_is_refused(tiny_sight_folder, tmp_path, 
 def test_a_damaged_configuration_is_refused(tiny_sight_folder, tmp_path, content):
     folder = copy_of(tiny_sight_folder, tmp_path)
     (folder / "config.json").write_text(content)
-    with pytest.raises(WeightsError, match="Fetch"):
+    with pytest.raises(NotHere, match="Fetch"):
         VisionEngine(card_of_folder(tiny_sight_folder), folder)
 
 
@@ -408,7 +407,7 @@ def test_a_folder_that_lacks_its_projector_is_refused(tiny_sight_folder, tmp_pat
     kept = {name: tensor for name, tensor in tensors.items() if "projector" not in name}
     assert 0 < len(kept) < len(tensors)
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(WeightsError, match="lacks 4 of the model's tensors"):
+    with pytest.raises(NotHere, match="lacks 4 of the model's tensors"):
         VisionEngine(card_of_folder(folder), folder)
 
 

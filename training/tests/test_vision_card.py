@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from course.drawn.draws import KINDS
+from course.drawn.questions import WORDINGS
 from course.drawn.scores import vision_scores
-from course.drawn.wordings import WORDINGS
 from slmlab.catalog import DATA
 from tests.course.test_drawn_scores import SCORES
 from training.vision_card import END_MARK, MARK, tables

@@ -20,9 +20,8 @@ from course.drawn import draws as scene_draws
 from course.drawn.canvas import COLOURS, SIDE, Canvas, Style
 from course.drawn.draws import draw_scene
 from course.drawn.looks import LOOKS
-from course.drawn.questions import ABSENT, Question, reading_of
+from course.drawn.questions import ABSENT, WORDINGS, Question, reading_of
 from course.drawn.scores import Share, vision_scores
-from course.drawn.wordings import WORDINGS
 from tests.course.test_drawn_canvas import inked
 from training import export_vision, vision, vision_batches, vision_measure, vision_run
 from training.glyph_pages import GLYPHS, draw_page
