@@ -71,3 +71,12 @@ def nearest(name: str, known: list[str]) -> str:
         return -SequenceMatcher(None, name[:100].lower(), one.lower()[: len(name) + 1]).ratio()
 
     return "Available: " + ", ".join(sorted(known, key=distance))
+
+
+def whole(name: str, value: object, low: int, high: int, meaning: str) -> int:
+    """The value where it is a whole number in these limits (NumPy's are welcome), else a refusal in the reader's words."""
+    from numbers import Integral
+
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
+        raise BadRequest(f"{name}={value!r} is out of range: {meaning}.")
+    return int(value)
