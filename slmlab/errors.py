@@ -74,7 +74,7 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def whole(name: str, value: object, low: int, high: int, meaning: str) -> int:
-    """The value where it is a whole number in these limits (NumPy's are welcome), else a refusal in the reader's words."""
+    """The value where it is a whole number in these limits (NumPy's are welcome), else a refusal in plain words."""
     from numbers import Integral
 
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
