@@ -1,9 +1,10 @@
-"""Pictures side by side, as a model is shown them. Takes pictures, gives matplotlib Axes with a sentence under them."""
+"""Plots of what models said: tokens in time, in a strip and by probability, speeds, and the pictures asked about.
+
+Pure: takes replies and other records, gives matplotlib Axes with a sentence under them.
+"""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-
-import numpy as np
 
 from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
@@ -11,10 +12,11 @@ from slmlab.plots.style import drawable, finite, listed, visible
 from slmlab.records import Metrics, Reply
 
 
-def plot_timeline(replies, *, ax=None):
+def timeline(replies, *, ax=None):
     """Each token as a stroke at its time since the request; several replies (a list, or name -> reply) are rows."""
     rows = _named_replies(replies)
-    names, times = [name for name, _ in rows], [_times(reply) for _, reply in rows]
+    names = [name for name, _ in rows]
+    times = [[token.time_s - reply.start.time_s for token in reply.tokens] for _, reply in rows]
     end = max(row[-1] for row in times)
     with drawing.canvas(ax, 0.25 + 0.8 * len(rows)) as ax:
         for y, row in enumerate(times):
@@ -38,13 +40,9 @@ def _named_replies(replies) -> list[tuple[str, Reply]]:
     pairs = replies.items() if isinstance(replies, Mapping) else ((reply.model, reply) for reply in replies)
     rows = listed(pairs, "Reply")
     for name, reply in rows:
-        if not reply.metrics.new_tokens or reply.start is None:
+        if not reply.tokens:
             raise BadRequest(f"The reply of {name} has no tokens with times to draw. Ask again and read it to its end.")
     return rows
-
-
-def _times(reply: Reply) -> list[float]:
-    return [finite(token.time_s - reply.start.time_s, "A token's time") for token in reply.tokens]
 
 
 def _pace(times: list[float]) -> str:
@@ -52,26 +50,24 @@ def _pace(times: list[float]) -> str:
     return f"{tokens}\n{(len(times) - 1) / (times[-1] - times[0]):,.0f} per s" if times[-1] > times[0] else tokens
 
 
-def _timeline_sentence(names, times):
-    first = min(range(len(times)), key=lambda i: times[i][0])
-    start = f"{names[first]} shows its first token after {drawing.seconds(times[first][0])}"
+def _timeline_sentence(names: list[str], times: list[list[float]]) -> str:
+    name, row = min(zip(names, times, strict=True), key=lambda pair: pair[1][0])
+    start = f"{name} shows its first token after {drawing.seconds(row[0])}"
     if len(times) > 1:
-        last = min(range(len(times)), key=lambda i: times[i][-1])
-        return f"{start}, the soonest; {names[last]} ends first, after {drawing.seconds(times[last][-1])}."
-    row = times[0]
+        name, row = min(zip(names, times, strict=True), key=lambda pair: pair[1][-1])
+        return f"{start}, the soonest; {name} ends first, after {drawing.seconds(row[-1])}."
     if len(row) < 2:
         return f"{start}, its only one."
     gap = drawing.seconds((row[-1] - row[0]) / (len(row) - 1))
     return f"{start}, then one every {gap}: {len(row)} tokens in {drawing.seconds(row[-1])}."
 
 
-def plot_next_tokens(probabilities, after=None, *, names=("as the model gives it", "after the settings"), ax=None):
+def next_tokens(probabilities, after=None, *, names=("as the model gives it", "after the settings"), ax=None):
     """The likeliest next tokens as bars; `after` shows the same ones once settings, or another prompt, changed them."""
     rows = listed(probabilities, "TokenProbability")
-    before = [finite(row.probability, f"The probability of {row.text!r}") for row in rows]
-    later = None
+    before, later = [row.probability for row in rows], None
     if after is not None:
-        by_id = {row.id: finite(row.probability, f"The probability of {row.text!r}") for row in after}
+        by_id = {row.id: row.probability for row in after}
         later = [by_id.get(row.id, 0.0) for row in rows]
     top = max(before + (later or [])) or 1.0
     with drawing.canvas(ax, (0.42 if later is None else 0.66) * len(rows), legend_rows=later is not None) as ax:
@@ -80,7 +76,7 @@ def plot_next_tokens(probabilities, after=None, *, names=("as the model gives it
         else:
             _bars(ax, -0.21, 0.4, before, top, drawing.BLUE, "")
             _bars(ax, 0.21, 0.4, later, top, drawing.ORANGE, "//")
-            keys = ((drawable(names[0]), drawing.BLUE, ""), (drawable(names[1]), drawing.ORANGE, "//"))
+            keys = ((names[0], drawing.BLUE, ""), (names[1], drawing.ORANGE, "//"))
             drawing.legend(ax, [drawing.patch(*key) for key in keys])
         drawing.name_rows(ax, [visible(row.text) for row in rows])
         ax.set_xlim(0, top * 1.02)
@@ -98,23 +94,23 @@ def _bars(ax, shift, height, values, top, colour, hatch):
 
 
 def _next_sentence(rows, before, later, changed):
-    best = max(range(len(rows)), key=before.__getitem__)
+    best = before.index(max(before))
     name, share = f"“{visible(rows[best].text)}”", drawing.percent(before[best])
     if later is None:
         return f"{name} comes next with {share}; these {len(rows)} tokens hold {sum(before):.0%} of all probability."
-    kept, now = sum(value > 0 for value in later), drawing.percent(later[best])
+    kept = sum(value > 0 for value in later)
     rest = "" if kept == len(rows) else f", and {kept} of these {len(rows)} tokens are left"
-    return f"{name} goes from {share} to {now} {changed}{rest}."
+    return f"{name} goes from {share} to {drawing.percent(later[best])} {changed}{rest}."
 
 
-def plot_speeds(rows: Mapping[str, object], limit=None, *, ax=None):
+def speeds(rows: Mapping[str, object], limit=None, *, ax=None):
     """Decoded tokens per second. `rows`: name -> a figure, a Reply, Metrics, or a list of these (its median is marked).
 
     `limit` is what the memory bandwidth allows: one figure for all, or name -> figure.
     """
     runs = {name: _rates(name, given) for name, given in listed(dict(rows).items(), "measured speed")}
-    limits = {name: limit.get(name) if isinstance(limit, Mapping) else limit for name in runs}
-    limits = {name: finite(value, f"The limit of {name}") for name, value in limits.items() if value is not None}
+    limits = limit if isinstance(limit, Mapping) else dict.fromkeys(runs, limit)
+    limits = {name: limits[name] for name in runs if limits.get(name) is not None}
     reach = max([max(run) for run in runs.values()] + list(limits.values()))
     with drawing.canvas(ax, 0.1 + 0.52 * len(runs), legend_rows=bool(limits)) as ax:
         for y, (name, run) in enumerate(runs.items()):
@@ -167,7 +163,7 @@ def _speeds_sentence(runs, limits):
     return words + "."
 
 
-def plot_token_strip(pieces, *, ids: bool = False, ax=None):
+def token_strip(pieces, *, ids: bool = False, ax=None):
     """The tokens of a text as a strip of boxes, wrapped like a paragraph; `ids=True` writes each one's id under it."""
     pieces = listed(pieces, "token")
     names = [_short(drawable(visible(piece.text), drawing.MONO)) for piece in pieces]
@@ -216,10 +212,9 @@ def _token_box(ax, column, line, cell, index):
 
 
 def _strip_sentence(pieces, names):
-    shown = "".join(names)
     words = f"{len(pieces)} tokens, a box each" if len(pieces) > 1 else "One token"
     signs = (("␣", "a space"), ("⏎", "a new line"), ("�", "part of a character"))
-    meanings = [f"{sign} is {meaning}" for sign, meaning in signs if sign in shown]
+    meanings = [f"{sign} is {meaning}" for sign, meaning in signs if sign in "".join(names)]
     return words + ("; " + ", ".join(meanings) if meanings else "") + "."
 
 
@@ -228,6 +223,8 @@ GAP = 0.12  # between panels, as a part of one
 
 def pictures(pictures: Sequence, names: Sequence[str] = (), *, ax=None):
     """Pictures side by side, numbered or named: what is shown to a model."""
+    import numpy as np
+
     images = [getattr(picture, "image", picture) for picture in listed(pictures, "picture")]
     names = list(names) or [str(number) for number in range(1, len(images) + 1)]
     if len(names) != len(images):
@@ -242,7 +239,7 @@ def pictures(pictures: Sequence, names: Sequence[str] = (), *, ax=None):
     return ax
 
 
-def panel(ax, number: int, name: str, pixels: np.ndarray, **options) -> None:
+def panel(ax, number: int, name: str, pixels, **options) -> None:
     left = number * (1 + GAP)
     ax.imshow(pixels, extent=(left, left + 1, 1, 0), interpolation="nearest", **options)
     frame(ax, left, 0, 1, 1, colour="#bbbbbb", weight=1)

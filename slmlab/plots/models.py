@@ -5,31 +5,32 @@ Pure: takes cards, fits and benchmark rows, gives matplotlib Axes with a sentenc
 
 from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
-from slmlab.plots.style import drawable, finite, gigabytes, listed
+from slmlab.plots.style import drawable, gigabytes, listed
 
 _BESIDE = {"textcoords": "offset points", "va": "center"}
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 
 
-def plot_sizes(cards, *, rumours: bool = False, ax=None):
+def sizes(cards, *, rumours: bool = False, ax=None):
     """Parameters on a log axis; a mixture of experts joins what it uses per token to what it holds.
 
     A size that its maker never published stays without a dot. With `rumours`, what others say
     of it is a hollow dot that says so.
     """
     cards = sorted(listed(cards, "card"), key=lambda card: card.parameters or float("inf"))
-    known = [finite(card.parameters, f"The size of {card.id}") for card in cards if card.parameters is not None]
+    known = [card for card in cards if card.parameters is not None]
     if not known:
         raise BadRequest("None of these models has a published size. Add one that has, such as smollm2-135m.")
-    low = min(known + [card.active_parameters for card in cards if _is_sparse(card)]) / 2
-    rumoured = {card.id: _rumour(card) for card in cards if rumours and card.parameters is None and _rumour(card)}
-    high = max([*known, *rumoured.values()]) * 1.6
+    # to the left of a dot nothing stands, to the left of a mixture's hollow one its label
+    low = min(card.active_parameters / 60 if _is_sparse(card) else card.parameters / 2 for card in known)
+    said = {card.id: card.published.rumoured_parameters for card in cards} if rumours else {}
+    high = max([card.parameters for card in known] + [said.get(card.id) or 0 for card in cards]) * 1.6
     with drawing.canvas(ax, 0.1 + 0.48 * len(cards)) as ax:
         ax.set_xscale("log")
         ax.set_xlim(low, high)
         for y, card in enumerate(cards):
             if card.parameters is None:
-                _undisclosed_row(ax, y, rumoured.get(card.id))
+                _undisclosed_row(ax, y, said.get(card.id))
             else:
                 _size_row(ax, y, card)
         drawing.name_rows(ax, [card.id for card in cards])
@@ -43,11 +44,7 @@ def plot_sizes(cards, *, rumours: bool = False, ax=None):
 
 
 def _is_sparse(card) -> bool:
-    return card.kind == "moe" and card.parameters is not None and card.active_parameters is not None
-
-
-def _rumour(card) -> int | None:
-    return card.published.rumoured_parameters if card.published else None
+    return card.kind == "moe" and card.active_parameters is not None
 
 
 def _size_row(ax, y, card):
@@ -71,16 +68,14 @@ def _undisclosed_row(ax, y, rumour):
         ax.annotate(f"a rumour says {drawing.count(rumour)}", (rumour, y), (-12, 0), **_BESIDE, ha="right", **words)
 
 
-def _times(ratio: float) -> str:
-    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
-
-
 def _sizes_sentence(cards):
     known = [card for card in cards if card.parameters is not None]
     small, large = known[0], known[-1]
     words = f"{small.id} has {drawing.count(small.parameters)} parameters"
     if large.parameters > 1.5 * small.parameters:
-        words = f"{large.id} is {_times(large.parameters / small.parameters)} times as large as {small.id}"
+        ratio = large.parameters / small.parameters
+        times = f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+        words = f"{large.id} is {times} times as large as {small.id}"
     sparse = next((card for card in known if _is_sparse(card)), None)
     if sparse:
         name = "it" if sparse is large else sparse.id
@@ -98,7 +93,7 @@ _PARTS = (
 )
 
 
-def plot_memory(fits, machine=None, *, ax=None):
+def memory(fits, machine=None, *, ax=None):
     """What each precision needs (weights, KV cache, runtime) against the machine's memory, with the verdict."""
     machine = machine or fits.machine
     fits = listed(fits, "Fit")
@@ -109,8 +104,7 @@ def plot_memory(fits, machine=None, *, ax=None):
     lines = [("free RAM", machine.ram_available_bytes, "--"), ("all RAM", machine.ram_total_bytes, "-")]
     lines = [line for line in lines + [("GPU memory", machine.vram_bytes, ":")] if line[1]]
     lines.sort(key=lambda line: -line[1])  # the longest line is the smallest memory: none crosses another's label
-    totals = [finite(fit.total_bytes, f"The memory of {fit.model}") for fit in known]
-    reach = max(totals + [size for _, size, _ in lines]) / 1e9
+    reach = max([fit.total_bytes for fit in known] + [size for _, size, _ in lines]) / 1e9
     with drawing.canvas(ax, 0.55 * len(fits) + 0.26 * len(lines), legend_rows=1) as ax:
         for y, fit in enumerate(fits):
             _memory_row(ax, y, fit, reach)
@@ -128,7 +122,7 @@ def plot_memory(fits, machine=None, *, ax=None):
 def _memory_row(ax, y, fit, reach):
     left = 0.0
     for name, field, colour, hatch in _PARTS if fit.total_bytes is not None else ():
-        width = finite(getattr(fit, field), f"The {name} of {fit.model}") / 1e9
+        width = getattr(fit, field) / 1e9
         ax.barh(y, width, left=left, height=0.62, color=colour, hatch=hatch, edgecolor="white", gid=name)
         left += width
     words = "size undisclosed" if fit.total_bytes is None else f"{gigabytes(fit.total_bytes)} · {fit.verdict}"
@@ -155,11 +149,9 @@ def _memory_sentence(fits, free_bytes):
     return f"{len(inside)} of {len(fits)} fit in the {gigabytes(free_bytes)} of free RAM; {largest}."
 
 
-def plot_benchmarks(rows, *, ax=None):
+def benchmarks(rows, *, ax=None):
     """Published scores: a line per benchmark, a shape and colour per model, hollow for a second figure of the same."""
     rows = listed(rows, "row of a benchmark table")
-    for row in rows:
-        finite(row.value, f"{row.model} on {row.benchmark}")
     benchmarks, models = _in_order(row.benchmark for row in rows), _in_order(row.model for row in rows)
     height = (0.3 + 0.07 * len(models)) * len(benchmarks)
     with drawing.canvas(ax, height, legend_rows=-(-len(models) // 3)) as ax:

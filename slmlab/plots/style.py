@@ -39,7 +39,6 @@ STYLE = {
     "ytick.labelcolor": INK,
     "hatch.linewidth": 1.5,
 }
-_CAPTION = "slmlab-caption"
 _GLUE = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 _CAPTION_COLUMNS = 88
 
@@ -52,8 +51,8 @@ def canvas(ax, height_in: float, legend_rows: int = 0) -> Iterator:
 
     with matplotlib.rc_context(STYLE):
         if ax is None:
-            figure, ax = plt.subplots(figsize=(WIDTH_IN, height_in), dpi=DPI)
-            figure.slmlab_room_in = (height_in, 0.15 + 0.27 * legend_rows)
+            figure, ax = plt.subplots(figsize=(WIDTH_IN, height_in), dpi=DPI, layout="constrained")
+            ax.slmlab_room_in = height_in + 0.15 + 0.27 * legend_rows
             # a PNG names the version that drew it unless told not to, and stored lessons would change with it
             figure.canvas.print_png = functools.partial(figure.canvas.print_png, metadata={"Software": None})
         for side in ("top", "right", "left"):
@@ -66,32 +65,24 @@ def canvas(ax, height_in: float, legend_rows: int = 0) -> Iterator:
 
 
 def finish(ax, sentence: str) -> None:
-    """Write the sentence under the axes; in a figure of our own, also give every label the room it takes."""
-    for old in [text for text in ax.texts if text.get_gid() == _CAPTION]:
-        old.remove()
+    """Write the sentence under the axes, in a figure of our own below everything else."""
+    if hasattr(ax, "slmlab_caption"):
+        ax.slmlab_caption.remove()
     sentence = drawable(sentence)
     lines = _lines_of(sentence)
-    drop_in = 0.72 if ax.get_xlabel() else 0.1 if not ax.xaxis.get_visible() else 0.42
-    own = hasattr(ax.figure, "slmlab_room_in")
-    if own:
-        _make_room(ax, drop_in + 0.12 + 0.24 * max(2, len(lines)))
-    from matplotlib.transforms import blended_transform_factory
-
-    corner = blended_transform_factory(ax.figure.transFigure if own else ax.transAxes, ax.transAxes)
-    ax.annotate(
-        "\n".join(lines),
-        xy=(0.015 if own else 0.0, 0.0),
-        xycoords=corner,
-        xytext=(0, -72 * drop_in),
-        textcoords="offset points",
-        ha="left",
-        va="top",
-        fontsize=12,
-        color=GREY,
-        linespacing=1.35,
-        annotation_clip=False,
-        gid=_CAPTION,
-    ).slmlab_sentence = sentence
+    look = {"ha": "left", "va": "top", "fontsize": 12, "color": GREY, "linespacing": 1.35, "gid": "slmlab-caption"}
+    drop_in = 0.65 if ax.get_xlabel() else 0.35 if ax.xaxis.get_visible() else 0.05
+    if hasattr(ax, "slmlab_room_in"):
+        foot_in = 0.2 + 0.24 * max(2, len(lines))
+        height = round(ax.slmlab_room_in + drop_in + foot_in, 2)
+        ax.figure.set_size_inches(WIDTH_IN, height)
+        foot = foot_in / height
+        ax.figure.get_layout_engine().set(w_pad=0.12, h_pad=0.04, rect=(0, foot, 1, 1 - foot))
+        ax.slmlab_caption = ax.figure.text(0.015, foot - 0.1 / height, "\n".join(lines), **look)
+    else:
+        under = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+        ax.slmlab_caption = ax.annotate("\n".join(lines), (0, 0), (0, -72 * drop_in), **under, **look)
+    ax.slmlab_sentence = sentence
 
 
 def _lines_of(sentence: str) -> list[str]:
@@ -104,25 +95,11 @@ def _lines_of(sentence: str) -> list[str]:
     return widest
 
 
-def _make_room(ax, foot_in: float) -> None:
-    """Margins that hold what stands outside the axes: row names, figures at the ends of bars, the sentence."""
-    room, head = ax.figure.slmlab_room_in
-    width, height = WIDTH_IN, round(head + room + foot_in, 2)
-    ax.figure.set_size_inches(width, height)
-    ax.figure.subplots_adjust(left=0.02, right=0.98, bottom=foot_in / height, top=1 - head / height)
-    for _ in range(3):  # a label's place moves with the axes, so the margins settle in a few steps
-        axes, drawn = ax.get_window_extent(), ax.get_tightbbox()
-        left = (axes.x0 - drawn.x0) / DPI + 0.12
-        right = (drawn.x1 - axes.x1) / DPI + 0.12
-        ax.figure.subplots_adjust(left=min(left / width, 0.5), right=max(1 - right / width, 0.55))
-
-
 def caption(ax) -> str:
     """The sentence drawn under these axes, for whoever can't see them."""
-    for text in ax.texts:
-        if text.get_gid() == _CAPTION:
-            return text.slmlab_sentence
-    raise BadRequest("These axes have no caption: they were not drawn by a plot of slmlab.")
+    if not hasattr(ax, "slmlab_sentence"):
+        raise BadRequest("These axes have no caption: they were not drawn by a plot of slmlab.")
+    return ax.slmlab_sentence
 
 
 def name_rows(ax, names: Sequence[str]) -> None:
