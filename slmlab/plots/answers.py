@@ -66,31 +66,27 @@ def next_tokens(probabilities, after=None, *, names=("as the model gives it", "a
     """The likeliest next tokens as bars; `after` shows the same ones once settings, or another prompt, changed them."""
     rows = listed(probabilities, "TokenProbability")
     before, later = [row.probability for row in rows], None
+    series = [(names[0], before, drawing.BLUE, "")]
     if after is not None:
         by_id = {row.id: row.probability for row in after}
         later = [by_id.get(row.id, 0.0) for row in rows]
+        series.append((names[1], later, drawing.ORANGE, "//"))
     top = max(before + (later or [])) or 1.0
-    with drawing.canvas(ax, (0.42 if later is None else 0.66) * len(rows), legend_rows=later is not None) as ax:
-        if later is None:
-            _bars(ax, 0, 0.68, before, top, drawing.BLUE, "")
-        else:
-            _bars(ax, -0.21, 0.4, before, top, drawing.BLUE, "")
-            _bars(ax, 0.21, 0.4, later, top, drawing.ORANGE, "//")
-            keys = ((names[0], drawing.BLUE, ""), (names[1], drawing.ORANGE, "//"))
-            drawing.legend(ax, [drawing.patch(*key) for key in keys])
+    height, space = (0.68, 0.42) if later is None else (0.4, 0.66)
+    with drawing.canvas(ax, space * len(rows), legend_rows=len(series) - 1) as ax:
+        for number, (_, values, colour, hatch) in enumerate(series):
+            places = [y + 0.42 * (number - (len(series) - 1) / 2) for y in range(len(rows))]
+            ax.barh(places, values, height=height, color=colour, hatch=hatch, edgecolor="white")
+            for y, value in zip(places, values, strict=True):
+                ax.text(value + top * 0.012, y, drawing.percent(value), va="center", fontsize=12)
+        if later is not None:
+            drawing.legend(ax, [drawing.patch(name, colour, hatch) for name, _, colour, hatch in series])
         drawing.name_rows(ax, [visible(row.text) for row in rows])
         ax.set_xlim(0, top * 1.02)
         ax.xaxis.set_visible(False)
         ax.spines["bottom"].set_visible(False)
         drawing.finish(ax, _next_sentence(rows, before, later, names[1]))
     return ax
-
-
-def _bars(ax, shift, height, values, top, colour, hatch):
-    places = [y + shift for y in range(len(values))]
-    ax.barh(places, values, height=height, color=colour, hatch=hatch, edgecolor="white")
-    for y, value in zip(places, values, strict=True):
-        ax.text(value + top * 0.012, y, drawing.percent(value), va="center", fontsize=12)
 
 
 def _next_sentence(rows, before, later, changed):
@@ -119,8 +115,9 @@ def speeds(rows: Mapping[str, object], limit=None, *, ax=None):
         ax.set_xlim(0, reach * 1.04)
         ax.set_xlabel("tokens per second")
         if limits:
-            measured = _key("measured", drawing.BLUE, marker="o")
-            allowed = _key("limit of the memory bandwidth", drawing.ORANGE, marker="|", markeredgewidth=4)
+            measured = drawing.sign("measured", marker="o", color=drawing.BLUE, markersize=13)
+            line = {"marker": "|", "color": drawing.ORANGE, "markersize": 13, "markeredgewidth": 4}
+            allowed = drawing.sign("limit of the memory bandwidth", **line)
             drawing.legend(ax, [measured, allowed])
         drawing.finish(ax, _speeds_sentence(runs, limits))
     return ax
@@ -145,12 +142,6 @@ def _speed_row(ax, y, run, limit, reach):
         ax.vlines(limit, y - 0.32, y + 0.32, color=drawing.ORANGE, linewidth=4, zorder=4)
         label_at = limit if 0 <= limit - label_at < reach * 0.14 else label_at
     ax.annotate(f"{middle:,.0f}", (label_at, y), (13, 0), textcoords="offset points", va="center", fontweight="bold")
-
-
-def _key(name, colour, **style):
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], label=name, linestyle="none", color=colour, markersize=13, **style)
 
 
 def _speeds_sentence(runs, limits):
@@ -223,15 +214,13 @@ GAP = 0.12  # between panels, as a part of one
 
 def pictures(pictures: Sequence, names: Sequence[str] = (), *, ax=None):
     """Pictures side by side, numbered or named: what is shown to a model."""
-    import numpy as np
-
     images = [getattr(picture, "image", picture) for picture in listed(pictures, "picture")]
     names = list(names) or [str(number) for number in range(1, len(images) + 1)]
     if len(names) != len(images):
         raise BadRequest(f"There must be as many names as pictures: {len(names)} and {len(images)}.")
     with drawing.canvas(ax, 9.0 / max(len(images), 3)) as ax:
         for number, (name, image) in enumerate(zip(names, images, strict=True)):
-            panel(ax, number, name, np.asarray(image.convert("RGB")))
+            panel(ax, number, name, image.convert("RGB"))
         bare(ax, len(images))
         sizes = sorted({image.size for image in images})
         told = ", ".join(f"{width} x {height}" for width, height in sizes)
@@ -239,9 +228,9 @@ def pictures(pictures: Sequence, names: Sequence[str] = (), *, ax=None):
     return ax
 
 
-def panel(ax, number: int, name: str, pixels, **options) -> None:
+def panel(ax, number: int, name: str, picture, **options) -> None:
     left = number * (1 + GAP)
-    ax.imshow(pixels, extent=(left, left + 1, 1, 0), interpolation="nearest", **options)
+    ax.imshow(picture, extent=(left, left + 1, 1, 0), interpolation="nearest", **options)
     frame(ax, left, 0, 1, 1, colour="#bbbbbb", weight=1)
     ax.text(left + 0.5, -0.04, drawable(name), ha="center", va="bottom", fontsize=12)
 

@@ -152,10 +152,10 @@ def _memory_sentence(fits, free_bytes):
 def benchmarks(rows, *, ax=None):
     """Published scores: a line per benchmark, a shape and colour per model, hollow for a second figure of the same."""
     rows = listed(rows, "row of a benchmark table")
-    benchmarks, models = _in_order(row.benchmark for row in rows), _in_order(row.model for row in rows)
-    height = (0.3 + 0.07 * len(models)) * len(benchmarks)
+    tests, models = _in_order(row.benchmark for row in rows), _in_order(row.model for row in rows)
+    height = (0.3 + 0.07 * len(models)) * len(tests)
     with drawing.canvas(ax, height, legend_rows=-(-len(models) // 3)) as ax:
-        for y in range(0, len(benchmarks), 2):
+        for y in range(0, len(tests), 2):
             ax.axhspan(y - 0.5, y + 0.5, color="#f3f3f3", zorder=0)
         seen = set()
         for row in rows:
@@ -163,12 +163,12 @@ def benchmarks(rows, *, ax=None):
             lane = (index - (len(models) - 1) / 2) * 0.75 / len(models)  # near scores stay apart
             hollow = (row.model, row.benchmark) in seen
             seen.add((row.model, row.benchmark))
-            ax.plot(row.value, benchmarks.index(row.benchmark) + lane, **_mark(index, hollow))
-        drawing.name_rows(ax, benchmarks)
+            ax.plot(row.value, tests.index(row.benchmark) + lane, **_mark(index, hollow))
+        drawing.name_rows(ax, tests)
         ax.grid(axis="x", color="#dddddd", linewidth=1)
         ax.set_xlabel("score")
-        drawing.legend(ax, [_mark_key(index, model) for index, model in enumerate(models)])
-        drawing.finish(ax, _benchmarks_sentence(rows, benchmarks, models))
+        drawing.legend(ax, [drawing.sign(model, **_mark(index)) for index, model in enumerate(models)])
+        drawing.finish(ax, _benchmarks_sentence(rows, tests, models))
     return ax
 
 
@@ -188,20 +188,14 @@ def _mark(index, hollow=False):
     return style | {"markerfacecolor": colour, "markeredgecolor": "white"}
 
 
-def _mark_key(index, name):
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], label=drawable(name), **_mark(index))
-
-
-def _benchmarks_sentence(rows, benchmarks, models):
+def _benchmarks_sentence(rows, tests, models):
     publishers = _in_order(row.publisher for row in rows)
     said = ", ".join(publishers) if len(publishers) <= 3 else f"{len(publishers)} publishers"
-    words = f"{_counted(models, 'model')} on {_counted(benchmarks, 'benchmark')}, as reported by {said}"
+    words = f"{_counted(models, 'model')} on {_counted(tests, 'benchmark')}, as reported by {said}"
     seen: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         seen.setdefault((row.model, row.benchmark), []).append(row.value)
-    (model, benchmark), values = max(seen.items(), key=lambda item: max(item[1]) - min(item[1]))
+    (model, test), values = max(seen.items(), key=lambda item: max(item[1]) - min(item[1]))
     if max(values) > min(values):
-        words += f". Hollow is a second source: on {benchmark}, {model} has {max(values):g} or {min(values):g}"
+        words += f". Hollow is a second source: on {test}, {model} has {max(values):g} or {min(values):g}"
     return words + "."

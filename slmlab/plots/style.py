@@ -27,6 +27,10 @@ STYLE = {
     "xtick.labelsize": 12,
     "ytick.labelsize": 13,
     "legend.fontsize": 12,
+    "legend.frameon": False,
+    "legend.borderaxespad": 0.1,
+    "legend.handletextpad": 0.5,
+    "legend.columnspacing": 1.4,
     "text.color": INK,
     "text.parse_math": False,
     "axes.labelcolor": INK,
@@ -86,13 +90,9 @@ def finish(ax, sentence: str) -> None:
 
 
 def _lines_of(sentence: str) -> list[str]:
-    """The sentence in lines of the figure's width, or a little less where the last one would hold a lonely word."""
-    widest = textwrap.wrap(sentence, _CAPTION_COLUMNS)
-    for width in range(_CAPTION_COLUMNS, _CAPTION_COLUMNS // 2, -1):
-        lines = textwrap.wrap(sentence, width)
-        if len(lines) == len(widest) and len(lines[-1]) > 0.4 * width:
-            return lines
-    return widest
+    """The sentence in lines of the figure's width, or less where the last one would hold a lonely word."""
+    fewest = len(textwrap.wrap(sentence, _CAPTION_COLUMNS))
+    return textwrap.wrap(sentence, min(_CAPTION_COLUMNS, len(sentence) // fewest + 12))
 
 
 def caption(ax) -> str:
@@ -116,17 +116,15 @@ def patch(name, colour, hatch):
     return Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=drawable(name))
 
 
+def sign(name, **look):
+    """A marker with its name, for a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=drawable(name), **{"linestyle": "none"} | look)
+
+
 def legend(ax, handles: list, columns: int = 3) -> None:
-    ax.legend(
-        handles=handles,
-        ncols=columns,
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        frameon=False,
-        borderaxespad=0.1,
-        handletextpad=0.5,
-        columnspacing=1.4,
-    )
+    ax.legend(handles=handles, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0))
 
 
 @functools.lru_cache
@@ -138,15 +136,9 @@ def _glyphs(family: str) -> frozenset[int]:
 
 def drawable(text: str, family: str = TEXT) -> str:
     """The text with every character that the font lacks written as its code, so that none is lost as an empty box."""
-    known = _glyphs(family)
-    return "".join(
-        one if ord(one) in known and (one.isprintable() or one == _GLUE) else _code(one) for one in str(text)
-    )
-
-
-def _code(one: str) -> str:
-    number = ord(one)
-    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" if number < 65536 else f"\\U{number:06x}"
+    known, text = _glyphs(family), str(text)
+    kept = (ord(one) in known and (one.isprintable() or one == _GLUE) for one in text)
+    return "".join(one if keep else one.encode("unicode_escape").decode() for one, keep in zip(text, kept, strict=True))
 
 
 def visible(text: str) -> str:
