@@ -4,12 +4,10 @@ Pure: takes replies and other records, gives matplotlib Axes with a sentence und
 """
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 
 from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
 from slmlab.plots.style import drawable, finite, listed, visible
-from slmlab.records import Metrics, Reply
 
 
 def timeline(replies, *, ax=None):
@@ -34,9 +32,8 @@ def timeline(replies, *, ax=None):
     return ax
 
 
-def _named_replies(replies) -> list[tuple[str, Reply]]:
-    if isinstance(replies, Reply):
-        replies = [replies]
+def _named_replies(replies) -> list[tuple]:
+    replies = [replies] if hasattr(replies, "model") else replies
     pairs = replies.items() if isinstance(replies, Mapping) else ((reply.model, reply) for reply in replies)
     rows = listed(pairs, "Reply")
     for name, reply in rows:
@@ -104,13 +101,16 @@ def speeds(rows: Mapping[str, object], limit=None, *, ax=None):
 
     `limit` is what the memory bandwidth allows: one figure for all, or name -> figure.
     """
+    from statistics import median  # here, because it would double the cost of the first cell of a lesson
+
     runs = {name: _rates(name, given) for name, given in listed(dict(rows).items(), "measured speed")}
+    middles = {name: median(run) for name, run in runs.items()}
     limits = limit if isinstance(limit, Mapping) else dict.fromkeys(runs, limit)
     limits = {name: limits[name] for name in runs if limits.get(name) is not None}
     reach = max([max(run) for run in runs.values()] + list(limits.values()))
     with drawing.canvas(ax, 0.1 + 0.52 * len(runs), legend_rows=bool(limits)) as ax:
         for y, (name, run) in enumerate(runs.items()):
-            _speed_row(ax, y, run, limits.get(name), reach)
+            _speed_row(ax, y, run, middles[name], limits.get(name), reach)
         drawing.name_rows(ax, list(runs))
         ax.set_xlim(0, reach * 1.04)
         ax.set_xlabel("tokens per second")
@@ -119,20 +119,18 @@ def speeds(rows: Mapping[str, object], limit=None, *, ax=None):
             line = {"marker": "|", "color": drawing.ORANGE, "markersize": 13, "markeredgewidth": 4}
             allowed = drawing.sign("limit of the memory bandwidth", **line)
             drawing.legend(ax, [measured, allowed])
-        drawing.finish(ax, _speeds_sentence(runs, limits))
+        drawing.finish(ax, _speeds_sentence(middles, limits))
     return ax
 
 
 def _rates(name, given) -> list[float]:
-    if isinstance(given, (Reply, Metrics)) or not hasattr(given, "__iter__"):
-        given = [given]
-    given = [one.metrics if isinstance(one, Reply) else one for one in given]
-    rates = [one.decode_tokens_per_s if isinstance(one, Metrics) else one for one in given]
-    return [finite(rate, f"The speed of {name}") for rate in listed(rates, f"measurement of {name}")]
+    runs = listed(given if isinstance(given, list | tuple) else [given], f"measurement of {name}")
+    metrics = [getattr(run, "metrics", run) for run in runs]  # of a Reply, which may be read only now
+    rates = [getattr(one, "decode_tokens_per_s", one) for one in metrics]
+    return [finite(rate, f"The speed of {name}") for rate in rates]
 
 
-def _speed_row(ax, y, run, limit, reach):
-    middle = median(run)
+def _speed_row(ax, y, run, middle, limit, reach):
     ax.hlines(y, 0, middle, color=drawing.SKY, linewidth=3, zorder=1)
     if len(run) > 1:
         ax.plot(run, [y] * len(run), "o", markersize=7, color=drawing.BLUE, alpha=0.45, zorder=2)
@@ -144,10 +142,10 @@ def _speed_row(ax, y, run, limit, reach):
     ax.annotate(f"{middle:,.0f}", (label_at, y), (13, 0), textcoords="offset points", va="center", fontweight="bold")
 
 
-def _speeds_sentence(runs, limits):
-    fastest = max(runs, key=lambda name: median(runs[name]))
-    speed = median(runs[fastest])
-    gives = "is fastest here, with" if len(runs) > 1 else "gives"
+def _speeds_sentence(speeds, limits):
+    fastest = max(speeds, key=speeds.get)
+    speed = speeds[fastest]
+    gives = "is fastest here, with" if len(speeds) > 1 else "gives"
     words = f"{fastest} {gives} {speed:,.0f} tokens per second"
     if fastest in limits:
         words += f": {speed / limits[fastest]:.0%} of what reading its weights from memory once per token allows"
