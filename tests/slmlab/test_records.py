@@ -9,7 +9,6 @@ import pytest
 from slmlab.errors import BadRequest
 from slmlab.records import End, Message, Reply, Sampling, Start, Token
 
-
 BEGAN = Start(0.5, prompt_tokens=10)
 
 
