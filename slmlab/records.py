@@ -246,6 +246,8 @@ class Reply:
             print(token.text, end="", flush=True)
         print(f"\n[{self.end.fault}]" if self.end and self.end.fault else "")
 
+    _ipython_display_ = show  # a notebook's cell may end in the reply itself
+
     @property
     def so_far(self) -> str:
         """The text that has arrived, without waiting for more: also of an answer that failed."""
@@ -253,23 +255,22 @@ class Reply:
 
     @property
     def metrics(self) -> Metrics:
-        """What the answer cost, from the times stamped at the engine's border: the decode rate is of the tokens after
-        the first one."""
+        """What the answer cost, from the times stamped at the engine's border."""
         tokens, start, end = self.tokens, self.start, self.end
-        first_s, last_s = (tokens[0].time_s, tokens[-1].time_s) if tokens else (None, None)
-        ttft_s = first_s - start.time_s if start and tokens else None
-        streamed = start is None or start.streamed
-        decode_s = last_s - first_s if tokens and streamed else 0
-        fresh = start.prompt_tokens - start.reused_tokens if start and start.prompt_tokens and streamed else None
-        over_s = end.time_s if end else last_s
+        if not start or not (tokens or end):  # the reader left before anything came
+            return Metrics(*[None] * 6)
+        ttft_s = tokens[0].time_s - start.time_s if tokens else None
+        decode_s = tokens[-1].time_s - tokens[0].time_s if tokens and start.streamed else None
+        prefilled = start.prompt_tokens - start.reused_tokens if start.prompt_tokens and start.streamed else None
+        told = end.prompt_tokens if end else None
         new_tokens = self._count()
         return Metrics(
-            prompt_tokens=end.prompt_tokens if end and end.prompt_tokens is not None else start and start.prompt_tokens,
+            prompt_tokens=start.prompt_tokens if told is None else told,
             new_tokens=new_tokens,
             ttft_s=ttft_s,
-            prefill_tokens_per_s=fresh / ttft_s if fresh and ttft_s else None,
-            decode_tokens_per_s=(new_tokens - 1) / decode_s if decode_s and new_tokens else None,
-            total_s=over_s - start.time_s if start and over_s is not None else None,
+            prefill_tokens_per_s=prefilled / ttft_s if prefilled and ttft_s else None,
+            decode_tokens_per_s=(new_tokens - 1) / decode_s if new_tokens and decode_s else None,
+            total_s=(end or tokens[-1]).time_s - start.time_s,
         )
 
     def _count(self) -> int | None:

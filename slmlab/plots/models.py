@@ -11,11 +11,10 @@ _BESIDE = {"textcoords": "offset points", "va": "center"}
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 
 
-def sizes(cards, *, rumours: bool = False, ax=None):
+def sizes(cards, *, ax=None):
     """Parameters on a log axis; a mixture of experts joins what it uses per token to what it holds.
 
-    A size that its maker never published stays without a dot. With `rumours`, what others say
-    of it is a hollow dot that says so.
+    A size that its maker never published stays without a dot.
     """
     cards = sorted(listed(cards, "card"), key=lambda card: card.parameters or float("inf"))
     known = [card for card in cards if card.parameters is not None]
@@ -23,23 +22,22 @@ def sizes(cards, *, rumours: bool = False, ax=None):
         raise BadRequest("None of these models has a published size. Add one that has, such as smollm2-135m.")
     # to the left of a dot nothing stands, to the left of a mixture's hollow one its label
     low = min(card.active_parameters / 60 if _is_sparse(card) else card.parameters / 2 for card in known)
-    said = {card.id: card.published.rumoured_parameters for card in cards} if rumours else {}
-    high = max([card.parameters for card in known] + [said.get(card.id) or 0 for card in cards]) * 1.6
+    high = known[-1].parameters * 1.6
     with drawing.canvas(ax, 0.1 + 0.48 * len(cards)) as ax:
         ax.set_xscale("log")
         ax.set_xlim(low, high)
-        for y, card in enumerate(cards):
-            if card.parameters is None:
-                _undisclosed_row(ax, y, said.get(card.id))
-            else:
-                _size_row(ax, y, card)
+        for y, card in enumerate(known):
+            _size_row(ax, y, card)
+        for y in range(len(known), len(cards)):
+            place = {"transform": ax.get_yaxis_transform(), "va": "center"}
+            ax.text(0.01, y, "undisclosed", style="italic", color=drawing.GREY, **place)
         drawing.name_rows(ax, [card.id for card in cards])
         ax.grid(axis="x", color="#e4e4e4", linewidth=1)
         ticks = [10**power for power in range(3, 15) if low <= 10**power <= high]
         ax.set_xticks(ticks, [drawing.count(tick) for tick in ticks])
         ax.minorticks_off()
         ax.set_xlabel("parameters (each step is ten times more)")
-        drawing.finish(ax, _sizes_sentence(cards))
+        drawing.finish(ax, _sizes_sentence(known, [card.id for card in cards[len(known) :]]))
     return ax
 
 
@@ -59,17 +57,7 @@ def _size_row(ax, y, card):
     ax.annotate(label, (card.parameters, y), (11, 0), **_BESIDE, fontweight="bold")
 
 
-def _undisclosed_row(ax, y, rumour):
-    words = {"style": "italic", "color": drawing.GREY}
-    ax.text(0.01, y, "undisclosed", transform=ax.get_yaxis_transform(), va="center", **words)
-    if rumour:
-        hollow = {"markerfacecolor": "white", "markeredgecolor": drawing.GREY, "markeredgewidth": 2}
-        ax.plot(rumour, y, "o", markersize=12, **hollow)
-        ax.annotate(f"a rumour says {drawing.count(rumour)}", (rumour, y), (-12, 0), **_BESIDE, ha="right", **words)
-
-
-def _sizes_sentence(cards):
-    known = [card for card in cards if card.parameters is not None]
+def _sizes_sentence(known, hidden):
     small, large = known[0], known[-1]
     words = f"{small.id} has {drawing.count(small.parameters)} parameters"
     if large.parameters > 1.5 * small.parameters:
@@ -80,7 +68,6 @@ def _sizes_sentence(cards):
     if sparse:
         name = "it" if sparse is large else sparse.id
         words += f"; {name} uses {sparse.active_parameters / sparse.parameters:.0%} of its parameters per token"
-    hidden = [card.id for card in cards if card.parameters is None]
     if hidden:
         words += f"; the size of {' and '.join(hidden)} was never published"
     return words + "."

@@ -66,7 +66,7 @@ def png(ax) -> bytes:
 
 EVERY_PLOT = {
     "timeline": lambda ax=None: plots.timeline(reply(), ax=ax),
-    "sizes": lambda ax=None: plots.sizes(catalog.cards().values(), rumours=True, ax=ax),
+    "sizes": lambda ax=None: plots.sizes(catalog.cards().values(), ax=ax),
     "memory": lambda ax=None: plots.memory(will_it_fit("phi-3.5-mini", machine=LAPTOP), LAPTOP, ax=ax),
     "benchmarks": lambda ax=None: plots.benchmarks(catalog.benchmarks(benchmark="MMLU"), ax=ax),
     "next": lambda ax=None: plots.next_tokens(next_tokens((" a", 0.6), ("\n", 0.4)), ax=ax),
@@ -206,12 +206,6 @@ def test_sizes_shows_an_undisclosed_model_without_any_number():
     assert len(ax.lines) == 1, "one dot: the model whose size is known"
     assert not re.search(r"1\.\d+T|rumour", words(ax) + plots.caption(ax))
     assert "gpt-4 was never published" in plots.caption(ax)
-
-
-def test_sizes_shows_a_rumour_only_when_asked_and_says_so():
-    chosen = catalog.cards()
-    ax = plots.sizes([chosen["gpt-4"], chosen["phi-3.5-mini"]], rumours=True)
-    assert "a rumour says 1.76T" in words(ax) and "undisclosed" in words(ax)
 
 
 def test_sizes_joins_what_a_mixture_of_experts_uses_to_what_it_holds():

@@ -183,5 +183,9 @@ def test_pieces_without_ids_are_counted_by_the_server_alone():
 
 
 def test_show_prints_the_answer_as_it_comes_and_the_fault_that_ended_it(capsys):
-    Reply(lambda: (one for one in [Start(0.0), Token(1, "half", 1.0), End(1.0, "incomplete", fault="cut")]), "x").show()
-    assert capsys.readouterr().out == "half\n[cut]\n"
+    from IPython.core.interactiveshell import InteractiveShell
+
+    events = [Start(0.0), Token(1, "half", 1.0), End(1.0, "incomplete", fault="cut")]
+    reply = Reply(lambda: (one for one in events), "far")
+    InteractiveShell.instance().display_formatter.format(reply)
+    assert capsys.readouterr().out == "half\n[cut]\n", "a cell that ends in a reply shows it"
