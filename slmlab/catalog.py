@@ -484,10 +484,11 @@ def _value(kind: type | None, value):
 def card_of_folder(folder: Path) -> Card:
     """A card for a model folder that the reader has, from the configuration in it; what it doesn't say is None."""
     settings = _configuration(folder)
-    sees = sees_pictures(settings)
+    runtime = settings.get("model", {})  # the part of ONNX Runtime GenAI's own configuration
+    sees = bool(settings.get("vision_config") or runtime.get("vision"))
     kind = "vision" if sees else "moe" if is_mixture(settings) else "text"
     own = settings.get("text_config") or settings
-    context = own.get("max_position_embeddings") or settings.get("model", {}).get("context_length")
+    context = own.get("max_position_embeddings") or runtime.get("context_length")
     name = folder.resolve().name
     facts = {"maker": "unknown", "family": "unknown", "kind": kind, "licence": "see the folder"}
     shape = None if sees else _shape(settings)
@@ -513,13 +514,6 @@ def is_mixture(settings: Mapping) -> bool:
         if key in _EXPERT_COUNTS and any(isinstance(one, int) and one > 1 for one in counts):
             return True
     return False
-
-
-def sees_pictures(settings: Mapping) -> bool:
-    """Whether a model's configuration, of Transformers or of ONNX Runtime GenAI, has a part that reads pictures."""
-    runtime = settings.get("model")
-    parts = (settings.get("vision_config"), runtime.get("vision") if isinstance(runtime, Mapping) else None)
-    return any(isinstance(part, Mapping) for part in parts)
 
 
 def _shape(settings: Mapping) -> Architecture | None:
