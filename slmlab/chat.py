@@ -28,16 +28,11 @@ class TokenPiece:
 
 def as_messages(question: str | Message | Iterable[Message | dict], system: str | None = None) -> list[Message]:
     """What a caller may hand over as a question, as a list of messages that ends with the user's."""
-    if isinstance(question, str):
-        messages = [Message("user", question)]
-    elif isinstance(question, dict):
-        messages = [_from_dict(question)]
-    elif isinstance(question, Message):
-        messages = [question]
-    elif isinstance(question, Iterable) and not isinstance(question, bytes):
-        messages = [one if isinstance(one, Message) else _from_dict(one) for one in question]
-    else:
+    if isinstance(question, str | Message | dict):
+        question = [Message("user", question) if isinstance(question, str) else question]
+    if not isinstance(question, Iterable):
         raise BadRequest(f"A question is text or a list of messages, not {type(question).__name__}.")
+    messages = [one if isinstance(one, Message) else _from_dict(one) for one in question]
     if system is not None:
         messages = [Message("system", system), *messages]
     if not messages or not messages[-1].content.strip():
@@ -78,58 +73,42 @@ class ChatFormat:
                 f"The model in {self.folder} has no chat template: it completes text and was not taught to chat. "
                 "Use .complete(text), or a model whose name ends in -instruct."
             )
-        return self._render(messages)
-
-    def _render(self, messages: Sequence[Message]) -> str:
-        """The template's text. Some templates of models that see know content only as a list of parts."""
+        asked = messages[-1].content.strip()
         plain = self._rendered([{"role": one.role, "content": one.content} for one in messages])
-        if messages[-1].content.strip() in plain:
-            return plain
-        parts = [{"role": one.role, "content": [{"type": "text", "text": one.content}]} for one in messages]
-        with suppress(BadRequest):  # a template of plain texts that changes them doesn't know parts
-            apart = self._rendered(parts)
-            return apart if messages[-1].content.strip() in apart else plain
+        if asked not in plain:
+            # Some templates of models that see know content only as a list of parts: a plain text vanishes in silence.
+            parts = [{"role": one.role, "content": [{"type": "text", "text": one.content}]} for one in messages]
+            with suppress(BadRequest):  # a template of plain texts that changes them doesn't know parts
+                apart = self._rendered(parts)
+                return apart if asked in apart else plain
         return plain
 
     def _rendered(self, messages: list[dict]) -> str:
+        marks = {name: _text_of(self._settings.get(name)) for name in ("bos_token", "eos_token")}
         try:
-            return _compile(self.template).render(
-                messages=messages,
-                add_generation_prompt=True,
-                bos_token=_text_of(self._settings.get("bos_token")),
-                eos_token=_text_of(self._settings.get("eos_token")),
-            )
+            return _compile(self.template).render(messages=messages, add_generation_prompt=True, **marks)
         except Exception as fault:  # a template is a program that came with the model and may fail in any way
             raise BadRequest(f"The model's chat template refuses these messages: {fault}") from fault
 
     def ids(self, text: str) -> list[int]:
         """The ids of a text, with a beginning-of-text id where the model's tokenizer wants one."""
-        return self._encode(text, add_special_tokens=True)
+        return self._encode(text).ids
 
     def own_places(self, text: str) -> list[int]:
         """Where among the ids of a text those stand that the text itself has, without what the tokenizer adds."""
-        mask = self._encoding(text, add_special_tokens=True).special_tokens_mask
-        return [place for place, added in enumerate(mask) if not added]
+        return [place for place, added in enumerate(self._encode(text).special_tokens_mask) if not added]
 
     def pieces(self, text: str) -> list[TokenPiece]:
-        return [self.piece(id) for id in self._encode(text, add_special_tokens=False)]
+        return [self.piece(id) for id in self._encode(text, add_special_tokens=False).ids]
 
-    def _encode(self, text: str, add_special_tokens: bool) -> list[int]:
-        return self._encoding(text, add_special_tokens).ids
-
-    def _encoding(self, text: str, add_special_tokens: bool):
-        if not isinstance(text, str):
-            raise BadRequest(f"A text is wanted here, not {type(text).__name__}.")
+    def _encode(self, text: str, add_special_tokens: bool = True):
         try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as fault:
-            raise BadRequest(
-                f"The text holds half a character, at position {fault.start}: no model reads that."
-            ) from fault
-        return self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
+            return self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
+        except TypeError as fault:
+            raise BadRequest("No model reads this: it is no text, or a text with half a character.") from fault
 
     def piece(self, id: int) -> TokenPiece:
-        return TokenPiece(id, self._tokenizer.decode([id], skip_special_tokens=False))
+        return TokenPiece(id, self.marked([id]))
 
     def text(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(list(ids))
@@ -144,16 +123,15 @@ class ChatFormat:
 
     def _find_end_ids(self) -> frozenset[int]:
         """Every id that ends an answer: models name several, in up to three files."""
-        found = set()
-        for name in ("generation_config.json", "config.json", "genai_config.json"):
-            path = self.folder / name
-            if path.is_file():
-                settings = json.loads(path.read_text(encoding="utf-8"))
-                value = settings.get("model", settings).get("eos_token_id") if isinstance(settings, dict) else None
-                found.update(value if isinstance(value, list) else [] if value is None else [value])
-        named = self._tokenizer.token_to_id(_text_of(self._settings.get("eos_token")))
-        document = self._tokenizer.token_to_id("<|endoftext|>")  # ends a document in every family of this course
-        return frozenset(found | {id for id in (named, document) if id is not None})
+        found = []
+        for path in map(self.folder.joinpath, ("generation_config.json", "config.json", "genai_config.json")):
+            settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            value = settings.get("model", settings).get("eos_token_id")
+            found += value if isinstance(value, list) else [value]
+        # <|endoftext|> ends a document in every family of this course
+        names = (_text_of(self._settings.get("eos_token")), "<|endoftext|>")
+        found += map(self._tokenizer.token_to_id, names)
+        return frozenset(id for id in found if id is not None)
 
 
 class TextReader:
@@ -162,8 +140,7 @@ class TextReader:
     def __init__(self, tokenizer, with_marks: bool):
         from tokenizers.decoders import DecodeStream
 
-        self._tokenizer = tokenizer
-        self._stream = DecodeStream(skip_special_tokens=not with_marks)
+        self._tokenizer, self._stream = tokenizer, DecodeStream(skip_special_tokens=not with_marks)
 
     def read(self, id: int) -> str:
         return self._stream.step(self._tokenizer, id) or ""
@@ -173,22 +150,20 @@ class StopWatcher:
     """Holds back text that may be the beginning of a stop text, and says when one is complete."""
 
     def __init__(self, stops: Sequence[str]):
-        self._stops = stops
-        self._held = ""
+        self._stops, self._held = stops, ""
         self.stopped = False
 
     def read(self, text: str) -> str:
         """The part of the text so far that may be shown."""
-        if not self._stops:
-            return text
         held = self._held + text
         found = [held.index(stop) for stop in self._stops if stop in held]
         if found:
             self.stopped, self._held = True, ""
             return held[: min(found)]
         keep = max((_overlap(held, stop) for stop in self._stops), default=0)
-        self._held = held[len(held) - keep :]
-        return held[: len(held) - keep]
+        shown = held[: len(held) - keep]
+        self._held = held[len(shown) :]
+        return shown
 
     def rest(self) -> str:
         """What was held back, when the answer ended without the stop text."""
@@ -198,7 +173,7 @@ class StopWatcher:
 
 def _overlap(text: str, stop: str) -> int:
     """How many characters at the end of the text could be the beginning of the stop text."""
-    return next((size for size in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:size])), 0)
+    return max(size for size in range(len(stop)) if text.endswith(stop[:size]))
 
 
 def _find_template(folder: Path, settings: dict) -> str | None:
@@ -215,9 +190,9 @@ def _find_template(folder: Path, settings: dict) -> str | None:
 def _compile(source: str):
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
+    # as Transformers sets it up: templates are written for these names
+    loops = ["jinja2.ext.loopcontrols"]
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=loops)
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = lambda pattern: datetime.now().strftime(pattern)
     environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)

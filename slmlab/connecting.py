@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from slmlab.catalog import DATA, GRADES, Card, Published, as_record, card, cards, read_toml
+from slmlab.catalog import DATA, GRADES, Card, Facts, as_record, card, cards, read_toml
 from slmlab.errors import BadRequest, NotHere, ProviderError, SlmLabError, UnknownName, nearest, quoted
 from slmlab.show import html_table, text_table
 
@@ -467,7 +467,7 @@ def _card(model: str | Card, model_id: str) -> Card:
         except UnknownName:
             continue
     facts = {"maker": "unknown", "family": "unknown", "kind": "text", "licence": "ask the service"}
-    return Card(model_id, model_id, **facts, published=Published("not stated"))
+    return Card(model_id, model_id, **facts, published=Facts(as_stated="not stated"))
 
 
 def _engine(sdk: str) -> type[RemoteEngine]:

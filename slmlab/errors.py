@@ -3,6 +3,8 @@
 Knows nothing about models, files or networks: the room that finds a fault words it.
 """
 
+from numbers import Integral
+
 SHOWN_WIDTH = 96
 
 
@@ -39,15 +41,7 @@ class ProviderError(SlmLabError):
     """A service refused, failed or can't be reached. `status` and `code` are its own, `retry_after_s` what it asks;
     `advice` is the part of the message that says what to do."""
 
-    def __init__(
-        self,
-        message: str,
-        advice: str = "",
-        *,
-        status: int | None = None,
-        code: str | None = None,
-        retry_after_s: float | None = None,
-    ):
+    def __init__(self, message: str, advice: str = "", *, status=None, code=None, retry_after_s=None):
         super().__init__(f"{message} {advice}".strip())
         self.advice = advice.strip()
         self.status, self.code, self.retry_after_s = status, code, retry_after_s
@@ -75,8 +69,6 @@ def nearest(name: str, known: list[str]) -> str:
 
 def whole(name: str, value: object, low: int, high: int, meaning: str) -> int:
     """The value where it is a whole number in these limits (NumPy's are welcome), else a refusal in plain words."""
-    from numbers import Integral
-
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
         raise BadRequest(f"{name}={value!r} is out of range: {meaning}.")
     return int(value)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from slmlab.catalog import PRECISIONS, Card, card
+from slmlab.architecture import PRECISIONS
+from slmlab.catalog import Card, card
 from slmlab.errors import BadRequest, UnknownName, nearest, quoted
 from slmlab.show import html_table, in_bytes, in_count, text_table
 

@@ -1,4 +1,4 @@
-"""Figures out of records: medians over runs, perplexity, the limit that memory sets. Pure functions.
+"""Figures out of records, and one of the machine: medians over runs, perplexity, the limit that memory sets.
 
 A single reply's figures are `reply.metrics`. Knows nothing about engines or plotting.
 """
@@ -6,21 +6,23 @@ A single reply's figures are `reply.metrics`. Knows nothing about engines or plo
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
-from statistics import median
+from time import perf_counter
 
-from course.runtimes.memory_speed import bandwidth
 from slmlab.errors import BadRequest
-from slmlab.machine import best_threads
 from slmlab.records import Metrics, Reply
+
+LEAST_BYTES = 200_000_000  # read in each run, whatever the size: a run that is too short measures the starting of it
 
 
 def median_metrics(runs: Iterable[Metrics]) -> Metrics:
     """The median of each figure over several runs; a figure unknown in every run stays None."""
-    runs = list(runs)
-    if not runs:
-        raise BadRequest("There is no run to take a median of.")
-    known = {f.name: [v for run in runs if (v := getattr(run, f.name)) is not None] for f in fields(Metrics)}
-    return Metrics(**{name: median(values) if values else None for name, values in known.items()})
+    from statistics import median
+
+    runs, medians = list(runs), {}
+    for name in (field.name for field in fields(Metrics)):
+        known = [getattr(run, name) for run in runs if getattr(run, name) is not None]
+        medians[name] = median(known) if known else None
+    return Metrics(**medians)
 
 
 def median_of(ask: Callable[[], Reply], runs: int = 3) -> Metrics:
@@ -62,8 +64,35 @@ def memory_bandwidth(megabytes: int = 256, runs: int = 7) -> float:
     The best of several runs over a block far larger than its cache, on as many threads as a model gets: the best,
     because a limit is what was reached once.
     """
-    (found,) = bandwidth((megabytes << 20,), (best_threads(),), runs)
-    return found.best_bytes_per_s
+    from slmlab.machine import best_threads
+
+    return max(read_rates(megabytes << 20, best_threads(), runs))
+
+
+def read_rates(size_bytes: int, threads: int, runs: int) -> list[float]:
+    """Bytes per second in each of some runs that read a block of this size, shared out among so many threads.
+
+    The largest of many whole numbers is looked for: one comparison for each number, several at once, so the processor
+    waits for the memory and not the other way round. (A sum in floating point is bound by its additions.)
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy as np
+
+    blocks = [np.ones(max(1, size_bytes // threads // 4), dtype=np.int32) for _ in range(threads)]
+    times = max(1, LEAST_BYTES // size_bytes)
+
+    def read(block) -> None:
+        for _ in range(times):
+            block.max()
+
+    rates = []
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(runs + 1):
+            began = perf_counter()
+            list(pool.map(read, blocks))
+            rates.append(sum(block.nbytes for block in blocks) * times / (perf_counter() - began))
+    return rates[1:]  # the first run brings the block where it will be read from
 
 
 def speed_limit(read_bytes: float, bytes_per_s: float) -> float:

@@ -4,10 +4,13 @@ Built on the events that an engine yields; knows nothing about which engine, net
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from numbers import Integral, Real
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from itertools import count
+from numbers import Real
+from threading import Condition, get_ident
 
-from slmlab.errors import BadRequest
+from slmlab.errors import BadRequest, whole
 
 ROLES = ("system", "user", "assistant")
 
@@ -44,19 +47,14 @@ class Sampling:
     top_logprobs: int = 0
 
     def __post_init__(self):
-        for name, low, high, meaning in _LIMITS:
-            object.__setattr__(self, name, _checked_number(name, getattr(self, name), low, high, meaning))
-        if self.seed is not None:
-            meaning = "a whole number, or None for a new one each time"
-            object.__setattr__(self, "seed", _checked_number("seed", self.seed, 0, 2**31 - 1, meaning))
-        if not isinstance(self.stop, str | list | tuple) and self.stop is not None:
-            raise BadRequest(f"stop={self.stop!r} is no text and no list of texts.")
-        stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-        object.__setattr__(self, "stop", stops)
-        if not isinstance(self.logprobs, bool):
-            raise BadRequest(f"logprobs={self.logprobs!r} is out of range: True or False.")
-        if any(not isinstance(text, str) or not text for text in self.stop):
+        limits = _LIMITS if self.seed is None else (*_LIMITS, _SEED)
+        for name, low, high, meaning in limits:
+            check = whole if isinstance(low, int) else _real
+            object.__setattr__(self, name, check(name, getattr(self, name), low, high, meaning))
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or ()
+        if not isinstance(stops, list | tuple) or not all(isinstance(text, str) and text for text in stops):
             raise BadRequest("stop takes texts that end the answer, and an empty one would end it before it begins.")
+        object.__setattr__(self, "stop", tuple(stops))
         if self.beams > 1 and self.temperature > 0:
             raise BadRequest(
                 "Beam search follows the likeliest sequences and never samples: set temperature=0 or beams=1."
@@ -83,15 +81,13 @@ _LIMITS = (
     ("beams", 1, 16, "1 for no beam search, at most 16"),
     ("top_logprobs", 0, 20, "how many of the likeliest tokens to tell at each step, at most 20"),
 )
+_SEED = ("seed", 0, 2**31 - 1, "a whole number, or None for a new one each time")
 
 
-def _checked_number(name, value, low, high, meaning) -> int | float:
-    """The value as a plain int or float; NumPy's numbers are welcome."""
-    whole = isinstance(low, int)
-    right_kind = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
-    if not right_kind or not low <= value <= high:  # NaN is neither
+def _real(name: str, value: object, low: float, high: float, meaning: str) -> float:
+    if not isinstance(value, Real) or not low <= value <= high:  # NaN is neither
         raise BadRequest(f"{name}={value!r} is out of range: {meaning}.")
-    return int(value) if whole else float(value)
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -160,10 +156,9 @@ class Metrics:
     total_s: float | None
 
     def __str__(self):
-        known = [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) is not None]
-        return " · ".join(
-            f"{name} {value:,.3g}" if isinstance(value, float) else f"{name} {value:,}" for name, value in known
-        )
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        shown = {name: f"{value:,.3g}" if isinstance(value, float) else f"{value:,}" for name, value in known.items()}
+        return " · ".join(f"{name} {value}" for name, value in shown.items())
 
 
 Event = Start | Token | End
@@ -172,64 +167,73 @@ Event = Start | Token | End
 class Reply:
     """An answer that arrives while you read it.
 
-    Iterate it to stream `Token`s (print one and you print its text), take `.text` for all of it at once, `.show()` to
-    watch it appear. Leaving a loop early ends the answer and frees what the engine held; what was read stays readable,
-    and iterating again replays it. An answer that failed fails whenever it is read; `.so_far` has what came before.
-    `finish_reason` is None until then, and afterwards that of End, or 'interrupted'
-    when the reader left.
+    Iterate it to stream `Token`s, take `.text` for all of it at once, `.show()` to watch it appear. Leaving a loop
+    early ends the answer and frees what the engine held; what was read stays readable, and iterating again replays it.
+    An answer that failed fails whenever it is read; `.so_far` has what came before. `finish_reason` is None until then,
+    and afterwards that of End, or 'interrupted' when the reader left.
     """
 
-    def __init__(
-        self, open_stream: Callable[[], Iterator[Event]], model: str, on_end: Callable[["Reply"], None] | None = None
-    ):
+    def __init__(self, open_stream: Callable[[], Iterator[Event]], model: str, on_end: Callable | None = None):
         self.model = model
-        self._tokens: list[Token] = []
         self.start: Start | None = None
         self.end: End | None = None
         self.finish_reason: str | None = None
-        self._open_stream = open_stream
-        self._on_end = on_end
-        self._reading = False
+        self._open_stream, self._on_end = open_stream, on_end
+        self._tokens: list[Token] = []
         self._failure: Exception | None = None
+        self._reader: int | None = None  # the first thread that reads: it alone runs the engine, others follow it
+        self._over = False
+        self._news = Condition()  # a token arrived, or the answer is over
 
     def __iter__(self) -> Iterator[Token]:
-        yield from self._tokens
-        if self._failure:  # an answer that failed is no empty one, however often it is read
-            raise self._failure
-        if not self._reading and self.finish_reason is None:
-            yield from self._read()
+        with self._news:
+            first = self._reader is None
+            self._reader = get_ident() if first else self._reader
+        yield from self._read() if first else self._follow()
 
     def _read(self) -> Iterator[Token]:
-        self._reading = True
-        events = self._open_stream()
         try:
-            for event in events:
-                if isinstance(event, Token):
-                    self._tokens.append(event)
-                    yield event
-                elif isinstance(event, Start):
-                    self.start = event
-                else:
-                    self.finish_reason, self.end = event.reason, event
+            with closing(self._open_stream()) as events:
+                for event in events:
+                    if isinstance(event, Token):
+                        self._tell(event)
+                        yield event
+                    elif isinstance(event, Start):
+                        self.start = event
+                    else:
+                        self.finish_reason, self.end = event.reason, event
         except Exception as failure:
             self._failure = failure
             raise
         finally:
-            events.close()
-            self._reading = False
             self.finish_reason = self.finish_reason or "interrupted"
+            self._over = True
+            self._tell()
             if self._on_end:
                 self._on_end(self)
 
-    def _drain(self):
-        for _ in self:
-            pass
+    def _tell(self, *tokens: Token):
+        with self._news:
+            self._reader = get_ident()  # a server may read each token in another thread of its pool
+            self._tokens.extend(tokens)
+            self._news.notify_all()
+
+    def _follow(self) -> Iterator[Token]:
+        """What has arrived; in another thread than the reader's, also what still comes."""
+        for place in count():
+            with self._news:
+                while place == len(self._tokens) and not self._over and self._reader != get_ident():
+                    self._news.wait()
+            if place == len(self._tokens):
+                break
+            yield self._tokens[place]
+        if self._failure:  # an answer that failed is no empty one, however often it is read
+            raise self._failure
 
     @property
     def tokens(self) -> list[Token]:
         """All tokens; inside a loop over this reply, those that have arrived so far."""
-        self._drain()
-        return list(self._tokens)
+        return list(self)
 
     @property
     def text(self) -> str:
@@ -242,6 +246,8 @@ class Reply:
             print(token.text, end="", flush=True)
         print(f"\n[{self.end.fault}]" if self.end and self.end.fault else "")
 
+    _ipython_display_ = show  # a notebook's cell may end in the reply itself
+
     @property
     def so_far(self) -> str:
         """The text that has arrived, without waiting for more: also of an answer that failed."""
@@ -250,37 +256,32 @@ class Reply:
     @property
     def metrics(self) -> Metrics:
         """What the answer cost, from the times stamped at the engine's border."""
-        tokens = self.tokens
-        return measure(self.start, tokens, self.end)
+        tokens, start, end = self.tokens, self.start, self.end
+        if not start or not (tokens or end):  # the reader left before anything came
+            return Metrics(*[None] * 6)
+        ttft_s = tokens[0].time_s - start.time_s if tokens else None
+        decode_s = tokens[-1].time_s - tokens[0].time_s if tokens and start.streamed else None
+        prefilled = start.prompt_tokens - start.reused_tokens if start.prompt_tokens and start.streamed else None
+        told = end.prompt_tokens if end else None
+        new_tokens = self._count()
+        return Metrics(
+            prompt_tokens=start.prompt_tokens if told is None else told,
+            new_tokens=new_tokens,
+            ttft_s=ttft_s,
+            prefill_tokens_per_s=prefilled / ttft_s if prefilled and ttft_s else None,
+            decode_tokens_per_s=(new_tokens - 1) / decode_s if new_tokens and decode_s else None,
+            total_s=(end or tokens[-1]).time_s - start.time_s,
+        )
+
+    def _count(self) -> int | None:
+        """How many tokens have arrived: as the server counted, else one for each id that the engine gave."""
+        if self.end and self.end.new_tokens is not None:
+            return self.end.new_tokens
+        return None if any(token.id is None for token in self._tokens) else len(self._tokens)
 
     def __repr__(self):
         if self.finish_reason is None and not self._tokens:
             return "Reply(not read yet: .show() streams it, .text gives all of it)"
-        count = _count(self._tokens, self.end)
-        size = "unknown length" if count is None else f"{count} tokens"
+        tokens = self._count()
+        size = "unknown length" if tokens is None else f"{tokens} tokens"
         return f"Reply({self.so_far!r}, {size}, {self.finish_reason or 'running'})"
-
-
-def _count(tokens: list[Token], end: End | None) -> int | None:
-    """How many tokens an answer has: as the server counted, else one for each id that the engine gave."""
-    if end and end.new_tokens is not None:
-        return end.new_tokens
-    return None if any(token.id is None for token in tokens) else len(tokens)
-
-
-def measure(start: Start | None, tokens: list[Token], end: End | None) -> Metrics:
-    """The figures of one reply: time to first token from the start, decode rate over the tokens after the first."""
-    ttft_s = tokens[0].time_s - start.time_s if start and tokens else None
-    streamed = start is None or start.streamed
-    decode_s = tokens[-1].time_s - tokens[0].time_s if len(tokens) > 1 and streamed else None
-    fresh = start.prompt_tokens - start.reused_tokens if start and start.prompt_tokens and streamed else None
-    last_s = end.time_s if end else tokens[-1].time_s if tokens else None
-    count = _count(tokens, end)
-    return Metrics(
-        prompt_tokens=end.prompt_tokens if end and end.prompt_tokens is not None else start and start.prompt_tokens,
-        new_tokens=count,
-        ttft_s=ttft_s,
-        prefill_tokens_per_s=fresh / ttft_s if fresh and ttft_s else None,
-        decode_tokens_per_s=(count - 1) / decode_s if decode_s and count else None,
-        total_s=last_s - start.time_s if start and last_s is not None else None,
-    )

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-
 
 @dataclass(frozen=True)
 class Table:
@@ -25,9 +23,6 @@ class Table:
 class Shown:
     """A record that prints as a table, lined up in a terminal and as HTML in a notebook: give `_table() -> Table`.
     Where a terminal should see less than a page, give `_text() -> Table` as well."""
-
-    def _table(self) -> Table:
-        raise TypeError(f"{type(self).__name__} has to define _table() -> Table")
 
     def _text(self) -> Table:
         return self._table()
@@ -64,11 +59,13 @@ def text_table(heads: Sequence[str], rows: Iterable[Sequence], wrap: int | None 
 def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = "", note: str = "") -> str:
     """A plain table with its caption above and its note below; every cell is escaped."""
     rows = [[str(cell) for cell in row] for row in rows]
-    sides = ["right" if any(_is_figure(row[i]) for row in rows) else "left" for i in range(len(heads))]
-    styles = [f'style="text-align: {side}; padding: 4px 10px"' for side in sides]
-    head = "".join(f"<th {style}>{escape(str(one))}</th>" for one, style in zip(heads, styles, strict=True))
-    head = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
-    body = "".join("<tr>" + "".join(_html_cell(cell) for cell in row) + "</tr>" for row in rows)
+    head = ""
+    if any(heads):
+        figures = [any(_is_figure(row[i]) for row in rows) for i in range(len(heads))]
+        cells = (_html_cell("th", str(one), figure) for one, figure in zip(heads, figures, strict=True))
+        head = f"<thead><tr>{''.join(cells)}</tr></thead>"
+    lines = ("".join(_html_cell("td", cell, _is_figure(cell)) for cell in row) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
     above = f"<p><strong>{escape(caption)}</strong></p>" if caption else ""
     below = f"<p>{escape(note)}</p>" if note else ""
     return f"{above}<table>{head}<tbody>{body}</tbody></table>{below}"
@@ -76,12 +73,12 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = ""
 
 def _is_figure(text: str) -> bool:
     """Whether a cell belongs to the right, where digits stand under digits; a date belongs to the left."""
-    return text[:1].isdigit() and not _DATE.match(text)
+    return text[:1].isdigit() and not re.match(r"\d{4}-\d{2}-\d{2}", text)
 
 
-def _html_cell(text: str) -> str:
-    side = "right" if _is_figure(text) else "left"
-    return f'<td style="text-align: {side}; padding: 4px 10px">{escape(text)}</td>'
+def _html_cell(tag: str, text: str, figure: bool) -> str:
+    side = "right" if figure else "left"
+    return f'<{tag} style="text-align: {side}; padding: 4px 10px">{escape(text)}</{tag}>'
 
 
 def marked(text: str) -> str:

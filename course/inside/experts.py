@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from operator import index
 
 from course.inside.router import layers_named, not_a_mixture
-from slmlab.catalog import is_mixture
+from slmlab.architecture import is_mixture
 from slmlab.errors import BadRequest
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from course.inside import experts
 from course.inside.router import Routing
 from course.inside.vision import Gaze, Seen
-from slmlab.catalog import Architecture, is_mixture
+from slmlab.architecture import Architecture, is_mixture
 from slmlab.chat import TokenPiece, as_messages
 from slmlab.engines.base import with_images
 from slmlab.engines.local import LocalEngine, Session, Sight

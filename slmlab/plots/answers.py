@@ -1,20 +1,20 @@
-"""Pictures side by side, as a model is shown them. Takes pictures, gives matplotlib Axes with a sentence under them."""
+"""Plots of what models said: tokens in time, in a strip and by probability, speeds, and the pictures asked about.
+
+Pure: takes replies and other records, gives matplotlib Axes with a sentence under them.
+"""
 
 from collections.abc import Mapping, Sequence
-from statistics import median
-
-import numpy as np
 
 from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
 from slmlab.plots.style import drawable, finite, listed, visible
-from slmlab.records import Metrics, Reply
 
 
-def plot_timeline(replies, *, ax=None):
+def timeline(replies, *, ax=None):
     """Each token as a stroke at its time since the request; several replies (a list, or name -> reply) are rows."""
     rows = _named_replies(replies)
-    names, times = [name for name, _ in rows], [_times(reply) for _, reply in rows]
+    names = [name for name, _ in rows]
+    times = [[token.time_s - reply.start.time_s for token in reply.tokens] for _, reply in rows]
     end = max(row[-1] for row in times)
     with drawing.canvas(ax, 0.25 + 0.8 * len(rows)) as ax:
         for y, row in enumerate(times):
@@ -32,19 +32,14 @@ def plot_timeline(replies, *, ax=None):
     return ax
 
 
-def _named_replies(replies) -> list[tuple[str, Reply]]:
-    if isinstance(replies, Reply):
-        replies = [replies]
+def _named_replies(replies) -> list[tuple]:
+    replies = [replies] if hasattr(replies, "model") else replies
     pairs = replies.items() if isinstance(replies, Mapping) else ((reply.model, reply) for reply in replies)
     rows = listed(pairs, "Reply")
     for name, reply in rows:
-        if not reply.metrics.new_tokens or reply.start is None:
+        if not reply.tokens:
             raise BadRequest(f"The reply of {name} has no tokens with times to draw. Ask again and read it to its end.")
     return rows
-
-
-def _times(reply: Reply) -> list[float]:
-    return [finite(token.time_s - reply.start.time_s, "A token's time") for token in reply.tokens]
 
 
 def _pace(times: list[float]) -> str:
@@ -52,36 +47,37 @@ def _pace(times: list[float]) -> str:
     return f"{tokens}\n{(len(times) - 1) / (times[-1] - times[0]):,.0f} per s" if times[-1] > times[0] else tokens
 
 
-def _timeline_sentence(names, times):
-    first = min(range(len(times)), key=lambda i: times[i][0])
-    start = f"{names[first]} shows its first token after {drawing.seconds(times[first][0])}"
+def _timeline_sentence(names: list[str], times: list[list[float]]) -> str:
+    name, row = min(zip(names, times, strict=True), key=lambda pair: pair[1][0])
+    start = f"{name} shows its first token after {drawing.seconds(row[0])}"
     if len(times) > 1:
-        last = min(range(len(times)), key=lambda i: times[i][-1])
-        return f"{start}, the soonest; {names[last]} ends first, after {drawing.seconds(times[last][-1])}."
-    row = times[0]
+        name, row = min(zip(names, times, strict=True), key=lambda pair: pair[1][-1])
+        return f"{start}, the soonest; {name} ends first, after {drawing.seconds(row[-1])}."
     if len(row) < 2:
         return f"{start}, its only one."
     gap = drawing.seconds((row[-1] - row[0]) / (len(row) - 1))
     return f"{start}, then one every {gap}: {len(row)} tokens in {drawing.seconds(row[-1])}."
 
 
-def plot_next_tokens(probabilities, after=None, *, names=("as the model gives it", "after the settings"), ax=None):
+def next_tokens(probabilities, after=None, *, names=("as the model gives it", "after the settings"), ax=None):
     """The likeliest next tokens as bars; `after` shows the same ones once settings, or another prompt, changed them."""
     rows = listed(probabilities, "TokenProbability")
-    before = [finite(row.probability, f"The probability of {row.text!r}") for row in rows]
-    later = None
+    before, later = [row.probability for row in rows], None
+    series = [(names[0], before, drawing.BLUE, "")]
     if after is not None:
-        by_id = {row.id: finite(row.probability, f"The probability of {row.text!r}") for row in after}
+        by_id = {row.id: row.probability for row in after}
         later = [by_id.get(row.id, 0.0) for row in rows]
+        series.append((names[1], later, drawing.ORANGE, "//"))
     top = max(before + (later or [])) or 1.0
-    with drawing.canvas(ax, (0.42 if later is None else 0.66) * len(rows), legend_rows=later is not None) as ax:
-        if later is None:
-            _bars(ax, 0, 0.68, before, top, drawing.BLUE, "")
-        else:
-            _bars(ax, -0.21, 0.4, before, top, drawing.BLUE, "")
-            _bars(ax, 0.21, 0.4, later, top, drawing.ORANGE, "//")
-            keys = ((drawable(names[0]), drawing.BLUE, ""), (drawable(names[1]), drawing.ORANGE, "//"))
-            drawing.legend(ax, [drawing.patch(*key) for key in keys])
+    height, space = (0.68, 0.42) if later is None else (0.4, 0.66)
+    with drawing.canvas(ax, space * len(rows), legend_rows=len(series) - 1) as ax:
+        for number, (_, values, colour, hatch) in enumerate(series):
+            places = [y + 0.42 * (number - (len(series) - 1) / 2) for y in range(len(rows))]
+            ax.barh(places, values, height=height, color=colour, hatch=hatch, edgecolor="white")
+            for y, value in zip(places, values, strict=True):
+                ax.text(value + top * 0.012, y, drawing.percent(value), va="center", fontsize=12)
+        if later is not None:
+            drawing.legend(ax, [drawing.patch(name, colour, hatch) for name, _, colour, hatch in series])
         drawing.name_rows(ax, [visible(row.text) for row in rows])
         ax.set_xlim(0, top * 1.02)
         ax.xaxis.set_visible(False)
@@ -90,56 +86,51 @@ def plot_next_tokens(probabilities, after=None, *, names=("as the model gives it
     return ax
 
 
-def _bars(ax, shift, height, values, top, colour, hatch):
-    places = [y + shift for y in range(len(values))]
-    ax.barh(places, values, height=height, color=colour, hatch=hatch, edgecolor="white")
-    for y, value in zip(places, values, strict=True):
-        ax.text(value + top * 0.012, y, drawing.percent(value), va="center", fontsize=12)
-
-
 def _next_sentence(rows, before, later, changed):
-    best = max(range(len(rows)), key=before.__getitem__)
+    best = before.index(max(before))
     name, share = f"“{visible(rows[best].text)}”", drawing.percent(before[best])
     if later is None:
         return f"{name} comes next with {share}; these {len(rows)} tokens hold {sum(before):.0%} of all probability."
-    kept, now = sum(value > 0 for value in later), drawing.percent(later[best])
+    kept = sum(value > 0 for value in later)
     rest = "" if kept == len(rows) else f", and {kept} of these {len(rows)} tokens are left"
-    return f"{name} goes from {share} to {now} {changed}{rest}."
+    return f"{name} goes from {share} to {drawing.percent(later[best])} {changed}{rest}."
 
 
-def plot_speeds(rows: Mapping[str, object], limit=None, *, ax=None):
+def speeds(rows: Mapping[str, object], limit=None, *, ax=None):
     """Decoded tokens per second. `rows`: name -> a figure, a Reply, Metrics, or a list of these (its median is marked).
 
     `limit` is what the memory bandwidth allows: one figure for all, or name -> figure.
     """
+    from statistics import median  # here, because it would double the cost of the first cell of a lesson
+
     runs = {name: _rates(name, given) for name, given in listed(dict(rows).items(), "measured speed")}
-    limits = {name: limit.get(name) if isinstance(limit, Mapping) else limit for name in runs}
-    limits = {name: finite(value, f"The limit of {name}") for name, value in limits.items() if value is not None}
+    middles = {name: median(run) for name, run in runs.items()}
+    limits = limit if isinstance(limit, Mapping) else dict.fromkeys(runs, limit)
+    limits = {name: limits[name] for name in runs if limits.get(name) is not None}
     reach = max([max(run) for run in runs.values()] + list(limits.values()))
     with drawing.canvas(ax, 0.1 + 0.52 * len(runs), legend_rows=bool(limits)) as ax:
         for y, (name, run) in enumerate(runs.items()):
-            _speed_row(ax, y, run, limits.get(name), reach)
+            _speed_row(ax, y, run, middles[name], limits.get(name), reach)
         drawing.name_rows(ax, list(runs))
         ax.set_xlim(0, reach * 1.04)
         ax.set_xlabel("tokens per second")
         if limits:
-            measured = _key("measured", drawing.BLUE, marker="o")
-            allowed = _key("limit of the memory bandwidth", drawing.ORANGE, marker="|", markeredgewidth=4)
+            measured = drawing.sign("measured", marker="o", color=drawing.BLUE, markersize=13)
+            line = {"marker": "|", "color": drawing.ORANGE, "markersize": 13, "markeredgewidth": 4}
+            allowed = drawing.sign("limit of the memory bandwidth", **line)
             drawing.legend(ax, [measured, allowed])
-        drawing.finish(ax, _speeds_sentence(runs, limits))
+        drawing.finish(ax, _speeds_sentence(middles, limits))
     return ax
 
 
 def _rates(name, given) -> list[float]:
-    if isinstance(given, (Reply, Metrics)) or not hasattr(given, "__iter__"):
-        given = [given]
-    given = [one.metrics if isinstance(one, Reply) else one for one in given]
-    rates = [one.decode_tokens_per_s if isinstance(one, Metrics) else one for one in given]
-    return [finite(rate, f"The speed of {name}") for rate in listed(rates, f"measurement of {name}")]
+    runs = listed(given if isinstance(given, list | tuple) else [given], f"measurement of {name}")
+    metrics = [getattr(run, "metrics", run) for run in runs]  # of a Reply, which may be read only now
+    rates = [getattr(one, "decode_tokens_per_s", one) for one in metrics]
+    return [finite(rate, f"The speed of {name}") for rate in rates]
 
 
-def _speed_row(ax, y, run, limit, reach):
-    middle = median(run)
+def _speed_row(ax, y, run, middle, limit, reach):
     ax.hlines(y, 0, middle, color=drawing.SKY, linewidth=3, zorder=1)
     if len(run) > 1:
         ax.plot(run, [y] * len(run), "o", markersize=7, color=drawing.BLUE, alpha=0.45, zorder=2)
@@ -151,23 +142,17 @@ def _speed_row(ax, y, run, limit, reach):
     ax.annotate(f"{middle:,.0f}", (label_at, y), (13, 0), textcoords="offset points", va="center", fontweight="bold")
 
 
-def _key(name, colour, **style):
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], label=name, linestyle="none", color=colour, markersize=13, **style)
-
-
-def _speeds_sentence(runs, limits):
-    fastest = max(runs, key=lambda name: median(runs[name]))
-    speed = median(runs[fastest])
-    gives = "is fastest here, with" if len(runs) > 1 else "gives"
+def _speeds_sentence(speeds, limits):
+    fastest = max(speeds, key=speeds.get)
+    speed = speeds[fastest]
+    gives = "is fastest here, with" if len(speeds) > 1 else "gives"
     words = f"{fastest} {gives} {speed:,.0f} tokens per second"
     if fastest in limits:
         words += f": {speed / limits[fastest]:.0%} of what reading its weights from memory once per token allows"
     return words + "."
 
 
-def plot_token_strip(pieces, *, ids: bool = False, ax=None):
+def token_strip(pieces, *, ids: bool = False, ax=None):
     """The tokens of a text as a strip of boxes, wrapped like a paragraph; `ids=True` writes each one's id under it."""
     pieces = listed(pieces, "token")
     names = [_short(drawable(visible(piece.text), drawing.MONO)) for piece in pieces]
@@ -216,10 +201,9 @@ def _token_box(ax, column, line, cell, index):
 
 
 def _strip_sentence(pieces, names):
-    shown = "".join(names)
     words = f"{len(pieces)} tokens, a box each" if len(pieces) > 1 else "One token"
     signs = (("␣", "a space"), ("⏎", "a new line"), ("�", "part of a character"))
-    meanings = [f"{sign} is {meaning}" for sign, meaning in signs if sign in shown]
+    meanings = [f"{sign} is {meaning}" for sign, meaning in signs if sign in "".join(names)]
     return words + ("; " + ", ".join(meanings) if meanings else "") + "."
 
 
@@ -234,7 +218,7 @@ def pictures(pictures: Sequence, names: Sequence[str] = (), *, ax=None):
         raise BadRequest(f"There must be as many names as pictures: {len(names)} and {len(images)}.")
     with drawing.canvas(ax, 9.0 / max(len(images), 3)) as ax:
         for number, (name, image) in enumerate(zip(names, images, strict=True)):
-            panel(ax, number, name, np.asarray(image.convert("RGB")))
+            panel(ax, number, name, image.convert("RGB"))
         bare(ax, len(images))
         sizes = sorted({image.size for image in images})
         told = ", ".join(f"{width} x {height}" for width, height in sizes)
@@ -242,9 +226,9 @@ def pictures(pictures: Sequence, names: Sequence[str] = (), *, ax=None):
     return ax
 
 
-def panel(ax, number: int, name: str, pixels: np.ndarray, **options) -> None:
+def panel(ax, number: int, name: str, picture, **options) -> None:
     left = number * (1 + GAP)
-    ax.imshow(pixels, extent=(left, left + 1, 1, 0), interpolation="nearest", **options)
+    ax.imshow(picture, extent=(left, left + 1, 1, 0), interpolation="nearest", **options)
     frame(ax, left, 0, 1, 1, colour="#bbbbbb", weight=1)
     ax.text(left + 0.5, -0.04, drawable(name), ha="center", va="bottom", fontsize=12)
 

@@ -5,49 +5,44 @@ Pure: takes cards, fits and benchmark rows, gives matplotlib Axes with a sentenc
 
 from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
-from slmlab.plots.style import drawable, finite, gigabytes, listed
+from slmlab.plots.style import drawable, gigabytes, listed
 
 _BESIDE = {"textcoords": "offset points", "va": "center"}
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 
 
-def plot_sizes(cards, *, rumours: bool = False, ax=None):
+def sizes(cards, *, ax=None):
     """Parameters on a log axis; a mixture of experts joins what it uses per token to what it holds.
 
-    A size that its maker never published stays without a dot. With `rumours`, what others say
-    of it is a hollow dot that says so.
+    A size that its maker never published stays without a dot.
     """
     cards = sorted(listed(cards, "card"), key=lambda card: card.parameters or float("inf"))
-    known = [finite(card.parameters, f"The size of {card.id}") for card in cards if card.parameters is not None]
+    known = [card for card in cards if card.parameters is not None]
     if not known:
         raise BadRequest("None of these models has a published size. Add one that has, such as smollm2-135m.")
-    low = min(known + [card.active_parameters for card in cards if _is_sparse(card)]) / 2
-    rumoured = {card.id: _rumour(card) for card in cards if rumours and card.parameters is None and _rumour(card)}
-    high = max([*known, *rumoured.values()]) * 1.6
+    # to the left of a dot nothing stands, to the left of a mixture's hollow one its label
+    low = min(card.active_parameters / 60 if _is_sparse(card) else card.parameters / 2 for card in known)
+    high = known[-1].parameters * 1.6
     with drawing.canvas(ax, 0.1 + 0.48 * len(cards)) as ax:
         ax.set_xscale("log")
         ax.set_xlim(low, high)
-        for y, card in enumerate(cards):
-            if card.parameters is None:
-                _undisclosed_row(ax, y, rumoured.get(card.id))
-            else:
-                _size_row(ax, y, card)
+        for y, card in enumerate(known):
+            _size_row(ax, y, card)
+        for y in range(len(known), len(cards)):
+            place = {"transform": ax.get_yaxis_transform(), "va": "center"}
+            ax.text(0.01, y, "undisclosed", style="italic", color=drawing.GREY, **place)
         drawing.name_rows(ax, [card.id for card in cards])
         ax.grid(axis="x", color="#e4e4e4", linewidth=1)
         ticks = [10**power for power in range(3, 15) if low <= 10**power <= high]
         ax.set_xticks(ticks, [drawing.count(tick) for tick in ticks])
         ax.minorticks_off()
         ax.set_xlabel("parameters (each step is ten times more)")
-        drawing.finish(ax, _sizes_sentence(cards))
+        drawing.finish(ax, _sizes_sentence(known, [card.id for card in cards[len(known) :]]))
     return ax
 
 
 def _is_sparse(card) -> bool:
-    return card.kind == "moe" and card.parameters is not None and card.active_parameters is not None
-
-
-def _rumour(card) -> int | None:
-    return card.published.rumoured_parameters if card.published else None
+    return card.kind == "moe" and card.active_parameters is not None
 
 
 def _size_row(ax, y, card):
@@ -62,30 +57,17 @@ def _size_row(ax, y, card):
     ax.annotate(label, (card.parameters, y), (11, 0), **_BESIDE, fontweight="bold")
 
 
-def _undisclosed_row(ax, y, rumour):
-    words = {"style": "italic", "color": drawing.GREY}
-    ax.text(0.01, y, "undisclosed", transform=ax.get_yaxis_transform(), va="center", **words)
-    if rumour:
-        hollow = {"markerfacecolor": "white", "markeredgecolor": drawing.GREY, "markeredgewidth": 2}
-        ax.plot(rumour, y, "o", markersize=12, **hollow)
-        ax.annotate(f"a rumour says {drawing.count(rumour)}", (rumour, y), (-12, 0), **_BESIDE, ha="right", **words)
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
-
-
-def _sizes_sentence(cards):
-    known = [card for card in cards if card.parameters is not None]
+def _sizes_sentence(known, hidden):
     small, large = known[0], known[-1]
     words = f"{small.id} has {drawing.count(small.parameters)} parameters"
     if large.parameters > 1.5 * small.parameters:
-        words = f"{large.id} is {_times(large.parameters / small.parameters)} times as large as {small.id}"
+        ratio = large.parameters / small.parameters
+        times = f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+        words = f"{large.id} is {times} times as large as {small.id}"
     sparse = next((card for card in known if _is_sparse(card)), None)
     if sparse:
         name = "it" if sparse is large else sparse.id
         words += f"; {name} uses {sparse.active_parameters / sparse.parameters:.0%} of its parameters per token"
-    hidden = [card.id for card in cards if card.parameters is None]
     if hidden:
         words += f"; the size of {' and '.join(hidden)} was never published"
     return words + "."
@@ -98,7 +80,7 @@ _PARTS = (
 )
 
 
-def plot_memory(fits, machine=None, *, ax=None):
+def memory(fits, machine=None, *, ax=None):
     """What each precision needs (weights, KV cache, runtime) against the machine's memory, with the verdict."""
     machine = machine or fits.machine
     fits = listed(fits, "Fit")
@@ -109,8 +91,7 @@ def plot_memory(fits, machine=None, *, ax=None):
     lines = [("free RAM", machine.ram_available_bytes, "--"), ("all RAM", machine.ram_total_bytes, "-")]
     lines = [line for line in lines + [("GPU memory", machine.vram_bytes, ":")] if line[1]]
     lines.sort(key=lambda line: -line[1])  # the longest line is the smallest memory: none crosses another's label
-    totals = [finite(fit.total_bytes, f"The memory of {fit.model}") for fit in known]
-    reach = max(totals + [size for _, size, _ in lines]) / 1e9
+    reach = max([fit.total_bytes for fit in known] + [size for _, size, _ in lines]) / 1e9
     with drawing.canvas(ax, 0.55 * len(fits) + 0.26 * len(lines), legend_rows=1) as ax:
         for y, fit in enumerate(fits):
             _memory_row(ax, y, fit, reach)
@@ -128,7 +109,7 @@ def plot_memory(fits, machine=None, *, ax=None):
 def _memory_row(ax, y, fit, reach):
     left = 0.0
     for name, field, colour, hatch in _PARTS if fit.total_bytes is not None else ():
-        width = finite(getattr(fit, field), f"The {name} of {fit.model}") / 1e9
+        width = getattr(fit, field) / 1e9
         ax.barh(y, width, left=left, height=0.62, color=colour, hatch=hatch, edgecolor="white", gid=name)
         left += width
     words = "size undisclosed" if fit.total_bytes is None else f"{gigabytes(fit.total_bytes)} · {fit.verdict}"
@@ -155,15 +136,13 @@ def _memory_sentence(fits, free_bytes):
     return f"{len(inside)} of {len(fits)} fit in the {gigabytes(free_bytes)} of free RAM; {largest}."
 
 
-def plot_benchmarks(rows, *, ax=None):
+def benchmarks(rows, *, ax=None):
     """Published scores: a line per benchmark, a shape and colour per model, hollow for a second figure of the same."""
     rows = listed(rows, "row of a benchmark table")
-    for row in rows:
-        finite(row.value, f"{row.model} on {row.benchmark}")
-    benchmarks, models = _in_order(row.benchmark for row in rows), _in_order(row.model for row in rows)
-    height = (0.3 + 0.07 * len(models)) * len(benchmarks)
+    tests, models = _in_order(row.benchmark for row in rows), _in_order(row.model for row in rows)
+    height = (0.3 + 0.07 * len(models)) * len(tests)
     with drawing.canvas(ax, height, legend_rows=-(-len(models) // 3)) as ax:
-        for y in range(0, len(benchmarks), 2):
+        for y in range(0, len(tests), 2):
             ax.axhspan(y - 0.5, y + 0.5, color="#f3f3f3", zorder=0)
         seen = set()
         for row in rows:
@@ -171,12 +150,12 @@ def plot_benchmarks(rows, *, ax=None):
             lane = (index - (len(models) - 1) / 2) * 0.75 / len(models)  # near scores stay apart
             hollow = (row.model, row.benchmark) in seen
             seen.add((row.model, row.benchmark))
-            ax.plot(row.value, benchmarks.index(row.benchmark) + lane, **_mark(index, hollow))
-        drawing.name_rows(ax, benchmarks)
+            ax.plot(row.value, tests.index(row.benchmark) + lane, **_mark(index, hollow))
+        drawing.name_rows(ax, tests)
         ax.grid(axis="x", color="#dddddd", linewidth=1)
         ax.set_xlabel("score")
-        drawing.legend(ax, [_mark_key(index, model) for index, model in enumerate(models)])
-        drawing.finish(ax, _benchmarks_sentence(rows, benchmarks, models))
+        drawing.legend(ax, [drawing.sign(model, **_mark(index)) for index, model in enumerate(models)])
+        drawing.finish(ax, _benchmarks_sentence(rows, tests, models))
     return ax
 
 
@@ -196,20 +175,14 @@ def _mark(index, hollow=False):
     return style | {"markerfacecolor": colour, "markeredgecolor": "white"}
 
 
-def _mark_key(index, name):
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], label=drawable(name), **_mark(index))
-
-
-def _benchmarks_sentence(rows, benchmarks, models):
+def _benchmarks_sentence(rows, tests, models):
     publishers = _in_order(row.publisher for row in rows)
     said = ", ".join(publishers) if len(publishers) <= 3 else f"{len(publishers)} publishers"
-    words = f"{_counted(models, 'model')} on {_counted(benchmarks, 'benchmark')}, as reported by {said}"
+    words = f"{_counted(models, 'model')} on {_counted(tests, 'benchmark')}, as reported by {said}"
     seen: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         seen.setdefault((row.model, row.benchmark), []).append(row.value)
-    (model, benchmark), values = max(seen.items(), key=lambda item: max(item[1]) - min(item[1]))
+    (model, test), values = max(seen.items(), key=lambda item: max(item[1]) - min(item[1]))
     if max(values) > min(values):
-        words += f". Hollow is a second source: on {benchmark}, {model} has {max(values):g} or {min(values):g}"
+        words += f". Hollow is a second source: on {test}, {model} has {max(values):g} or {min(values):g}"
     return words + "."

@@ -27,6 +27,10 @@ STYLE = {
     "xtick.labelsize": 12,
     "ytick.labelsize": 13,
     "legend.fontsize": 12,
+    "legend.frameon": False,
+    "legend.borderaxespad": 0.1,
+    "legend.handletextpad": 0.5,
+    "legend.columnspacing": 1.4,
     "text.color": INK,
     "text.parse_math": False,
     "axes.labelcolor": INK,
@@ -39,7 +43,6 @@ STYLE = {
     "ytick.labelcolor": INK,
     "hatch.linewidth": 1.5,
 }
-_CAPTION = "slmlab-caption"
 _GLUE = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 _CAPTION_COLUMNS = 88
 
@@ -52,8 +55,8 @@ def canvas(ax, height_in: float, legend_rows: int = 0) -> Iterator:
 
     with matplotlib.rc_context(STYLE):
         if ax is None:
-            figure, ax = plt.subplots(figsize=(WIDTH_IN, height_in), dpi=DPI)
-            figure.slmlab_room_in = (height_in, 0.15 + 0.27 * legend_rows)
+            figure, ax = plt.subplots(figsize=(WIDTH_IN, height_in), dpi=DPI, layout="constrained")
+            ax.slmlab_room_in = height_in + 0.15 + 0.27 * legend_rows
             # a PNG names the version that drew it unless told not to, and stored lessons would change with it
             figure.canvas.print_png = functools.partial(figure.canvas.print_png, metadata={"Software": None})
         for side in ("top", "right", "left"):
@@ -66,63 +69,37 @@ def canvas(ax, height_in: float, legend_rows: int = 0) -> Iterator:
 
 
 def finish(ax, sentence: str) -> None:
-    """Write the sentence under the axes; in a figure of our own, also give every label the room it takes."""
-    for old in [text for text in ax.texts if text.get_gid() == _CAPTION]:
-        old.remove()
+    """Write the sentence under the axes, in a figure of our own below everything else."""
+    if hasattr(ax, "slmlab_caption"):
+        ax.slmlab_caption.remove()
     sentence = drawable(sentence)
     lines = _lines_of(sentence)
-    drop_in = 0.72 if ax.get_xlabel() else 0.1 if not ax.xaxis.get_visible() else 0.42
-    own = hasattr(ax.figure, "slmlab_room_in")
-    if own:
-        _make_room(ax, drop_in + 0.12 + 0.24 * max(2, len(lines)))
-    from matplotlib.transforms import blended_transform_factory
-
-    corner = blended_transform_factory(ax.figure.transFigure if own else ax.transAxes, ax.transAxes)
-    ax.annotate(
-        "\n".join(lines),
-        xy=(0.015 if own else 0.0, 0.0),
-        xycoords=corner,
-        xytext=(0, -72 * drop_in),
-        textcoords="offset points",
-        ha="left",
-        va="top",
-        fontsize=12,
-        color=GREY,
-        linespacing=1.35,
-        annotation_clip=False,
-        gid=_CAPTION,
-    ).slmlab_sentence = sentence
+    look = {"ha": "left", "va": "top", "fontsize": 12, "color": GREY, "linespacing": 1.35, "gid": "slmlab-caption"}
+    drop_in = 0.65 if ax.get_xlabel() else 0.35 if ax.xaxis.get_visible() else 0.05
+    if hasattr(ax, "slmlab_room_in"):
+        foot_in = 0.2 + 0.24 * max(2, len(lines))
+        height = round(ax.slmlab_room_in + drop_in + foot_in, 2)
+        ax.figure.set_size_inches(WIDTH_IN, height)
+        foot = foot_in / height
+        ax.figure.get_layout_engine().set(w_pad=0.12, h_pad=0.04, rect=(0, foot, 1, 1 - foot))
+        ax.slmlab_caption = ax.figure.text(0.015, foot - 0.1 / height, "\n".join(lines), **look)
+    else:
+        under = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+        ax.slmlab_caption = ax.annotate("\n".join(lines), (0, 0), (0, -72 * drop_in), **under, **look)
+    ax.slmlab_sentence = sentence
 
 
 def _lines_of(sentence: str) -> list[str]:
-    """The sentence in lines of the figure's width, or a little less where the last one would hold a lonely word."""
-    widest = textwrap.wrap(sentence, _CAPTION_COLUMNS)
-    for width in range(_CAPTION_COLUMNS, _CAPTION_COLUMNS // 2, -1):
-        lines = textwrap.wrap(sentence, width)
-        if len(lines) == len(widest) and len(lines[-1]) > 0.4 * width:
-            return lines
-    return widest
-
-
-def _make_room(ax, foot_in: float) -> None:
-    """Margins that hold what stands outside the axes: row names, figures at the ends of bars, the sentence."""
-    room, head = ax.figure.slmlab_room_in
-    width, height = WIDTH_IN, round(head + room + foot_in, 2)
-    ax.figure.set_size_inches(width, height)
-    ax.figure.subplots_adjust(left=0.02, right=0.98, bottom=foot_in / height, top=1 - head / height)
-    for _ in range(3):  # a label's place moves with the axes, so the margins settle in a few steps
-        axes, drawn = ax.get_window_extent(), ax.get_tightbbox()
-        left = (axes.x0 - drawn.x0) / DPI + 0.12
-        right = (drawn.x1 - axes.x1) / DPI + 0.12
-        ax.figure.subplots_adjust(left=min(left / width, 0.5), right=max(1 - right / width, 0.55))
+    """The sentence in lines of the figure's width, or less where the last one would hold a lonely word."""
+    fewest = len(textwrap.wrap(sentence, _CAPTION_COLUMNS))
+    return textwrap.wrap(sentence, min(_CAPTION_COLUMNS, len(sentence) // fewest + 12))
 
 
 def caption(ax) -> str:
     """The sentence drawn under these axes, for whoever can't see them."""
-    for text in ax.texts:
-        if text.get_gid() == _CAPTION:
-            return text.slmlab_sentence
-    raise BadRequest("These axes have no caption: they were not drawn by a plot of slmlab.")
+    if not hasattr(ax, "slmlab_sentence"):
+        raise BadRequest("These axes have no caption: they were not drawn by a plot of slmlab.")
+    return ax.slmlab_sentence
 
 
 def name_rows(ax, names: Sequence[str]) -> None:
@@ -139,17 +116,15 @@ def patch(name, colour, hatch):
     return Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=drawable(name))
 
 
+def sign(name, **look):
+    """A marker with its name, for a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=drawable(name), **{"linestyle": "none"} | look)
+
+
 def legend(ax, handles: list, columns: int = 3) -> None:
-    ax.legend(
-        handles=handles,
-        ncols=columns,
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        frameon=False,
-        borderaxespad=0.1,
-        handletextpad=0.5,
-        columnspacing=1.4,
-    )
+    ax.legend(handles=handles, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0))
 
 
 @functools.lru_cache
@@ -161,15 +136,9 @@ def _glyphs(family: str) -> frozenset[int]:
 
 def drawable(text: str, family: str = TEXT) -> str:
     """The text with every character that the font lacks written as its code, so that none is lost as an empty box."""
-    known = _glyphs(family)
-    return "".join(
-        one if ord(one) in known and (one.isprintable() or one == _GLUE) else _code(one) for one in str(text)
-    )
-
-
-def _code(one: str) -> str:
-    number = ord(one)
-    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" if number < 65536 else f"\\U{number:06x}"
+    known, text = _glyphs(family), str(text)
+    kept = (ord(one) in known and (one.isprintable() or one == _GLUE) for one in text)
+    return "".join(one if keep else one.encode("unicode_escape").decode() for one, keep in zip(text, kept, strict=True))
 
 
 def visible(text: str) -> str:

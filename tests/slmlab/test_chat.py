@@ -1,9 +1,11 @@
 """chat: templates, ids, and text that comes out whole."""
 
 import json
+from datetime import date
 
 import pytest
 
+from slmlab.catalog import DATA
 from slmlab.chat import ChatFormat, StopWatcher, as_messages
 from slmlab.errors import BadRequest, NotHere
 from slmlab.records import Message
@@ -28,16 +30,18 @@ def test_a_template_beside_the_tokenizer_wins(folder):
     assert ChatFormat(folder).prompt(as_messages("hi")) == "A:hi<|end|>"
 
 
-def test_a_template_that_refuses_becomes_a_clear_error(folder):
-    (folder / "chat_template.jinja").write_text("{{ raise_exception('roles must alternate') }}")
-    with pytest.raises(BadRequest, match="roles must alternate"):
-        ChatFormat(folder).prompt(as_messages("hi"))
+def test_a_template_that_refuses_or_reaches_for_the_machine_becomes_a_clear_error(folder):
+    escape = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
+    for template, words in (("{{ raise_exception('roles must alternate') }}", "must alternate"), (escape, "refuses")):
+        (folder / "chat_template.jinja").write_text(template)
+        with pytest.raises(BadRequest, match=words):
+            ChatFormat(folder).prompt(as_messages("hi"))
 
 
-def test_a_template_cannot_reach_the_machine(folder):
-    (folder / "chat_template.jinja").write_text("{{ ''.__class__.__mro__[1].__subclasses__() }}")
-    with pytest.raises(BadRequest, match="refuses"):
-        ChatFormat(folder).prompt(as_messages("hi"))
+def test_a_template_may_ask_for_the_date_and_for_json(folder):
+    template = "{{ strftime_now('%Y') }}{% for one in messages %}{{ one | tojson }}{% break %}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(template)
+    assert ChatFormat(folder).prompt(as_messages("é")) == f'{date.today():%Y}{{"role": "user", "content": "é"}}'
 
 
 def test_end_ids_come_from_every_file_that_names_them(folder):
@@ -56,26 +60,43 @@ def test_a_question_becomes_a_user_message_after_the_system_prompt():
     assert as_messages("hi", "Be brief.") == [Message("system", "Be brief."), Message("user", "hi")]
 
 
-def test_stop_texts_are_found_across_pieces():
+def test_what_is_no_question_is_refused_with_what_is_wanted():
+    answered = [Message("user", "hi"), Message("assistant", "ho")]
+    for question, words in (
+        (None, "text or a list of messages"),
+        (" ", "empty"),
+        ([{"role": "user"}], "these two keys"),
+        (answered, "the assistant's"),
+    ):
+        with pytest.raises(BadRequest, match=words):
+            as_messages(question)
+
+
+def test_a_character_of_several_tokens_is_never_broken(folder):
+    format = ChatFormat(folder)
+    reader = format.reader()
+    assert [reader.read(id) for id in format.ids("é🙂")] == ["", "é", "", "", "", "🙂"]
+    marked = format.reader(with_marks=True)
+    assert [marked.read(id) for id in format.ids("<|user|>a")] == ["<|user|>", "a"]
+    assert format.marked(format.ids("<|user|>a")) == "<|user|>a" and format.text(format.ids("<|user|>a")) == "a"
+    assert [str(piece) for piece in format.pieces("é")] == ["�", "�"]
+
+
+def test_half_a_character_is_refused(folder):
+    with pytest.raises(BadRequest, match="half a character"):
+        ChatFormat(folder).ids("a\ud83d")
+
+
+def test_stop_texts_are_found_across_pieces_and_held_text_comes_back():
     watcher = StopWatcher(["STOP", "\n\n"])
     shown = [watcher.read(text) for text in ("a", "S", "T", "x", "b\n", "\nc")]
     assert shown == ["a", "", "", "STx", "b", ""] and watcher.stopped
-
-
-def test_the_earliest_stop_text_wins():
-    watcher = StopWatcher(["bb", "b"])
-    assert watcher.read("abbc") == "a"
-
-
-def test_held_text_is_given_back_at_the_end():
-    watcher = StopWatcher(["xyz"])
-    assert watcher.read("axy") == "a" and watcher.rest() == "xy" and watcher.rest() == ""
+    assert StopWatcher(["bb", "b"]).read("abbc") == "a", "the earliest one wins"
+    kept = StopWatcher(["xyz"])
+    assert kept.read("axy") == "a" and kept.rest() == "xy" and kept.rest() == ""
 
 
 def test_what_a_tokenizer_adds_before_a_text_is_told_from_the_text():
-    from slmlab.catalog import DATA
-    from slmlab.chat import ChatFormat
-
     shipped = ChatFormat(DATA / "models" / "tiny-moe")
     assert shipped.ids("ab") == [256, 97, 98] and shipped.own_places("ab") == [1, 2] and shipped.own_places("") == []
 

@@ -1,13 +1,17 @@
-"""errors: one family, and near names first."""
+"""errors: one family, near names first, advice on lines of its own."""
 
 import inspect
+
+import numpy as np
+import pytest
 
 from slmlab import errors
 
 
 def test_every_error_is_caught_by_one_name():
-    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if not issubclass(kind, Warning)]
-    assert len(kinds) >= 5 and all(issubclass(kind, errors.SlmLabError) for kind in kinds)
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__]
+    caught = [kind for kind in kinds if not issubclass(kind, Warning)]
+    assert len(caught) >= 5 and all(issubclass(kind, errors.SlmLabError) for kind in caught)
 
 
 def test_the_nearest_names_come_first_and_none_is_lost():
@@ -18,3 +22,17 @@ def test_a_name_of_megabytes_is_cut_and_compared_in_no_time():
     name = "x" * 1_000_000
     assert len(errors.quoted(name)) < 100 and errors.quoted("phi") == "'phi'"
     assert errors.nearest(name, ["phi"]) == "Available: phi"
+
+
+def test_show_writes_what_to_do_on_lines_of_its_own(capsys):
+    errors.ProviderError("No answer. " * 12, "Try again. " * 12, status=503).show()
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= errors.SHOWN_WIDTH and len(lines) == 4
+    assert lines[2].startswith("→ Try again.") and lines[3].startswith("  ")
+
+
+def test_a_whole_number_is_plain_and_anything_else_is_refused_by_name():
+    assert type(errors.whole("runs", np.int64(3), 1, 9, "1 to 9")) is int
+    for wrong in (0, 2.0, True):
+        with pytest.raises(errors.BadRequest, match=f"runs={wrong} is out of range: 1 to 9"):
+            errors.whole("runs", wrong, 1, 9, "1 to 9")

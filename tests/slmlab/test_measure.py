@@ -1,32 +1,31 @@
-"""metrics: figures out of records."""
+"""measure: figures out of records, and how fast this machine reads."""
 
 import math
 
 import pytest
 
 from slmlab.errors import BadRequest
-from slmlab.measure import agreement, bits_per_byte, median_metrics, memory_bandwidth, perplexity, speed_limit
-from slmlab.records import Metrics
+from slmlab.measure import agreement, bits_per_byte, median_of, memory_bandwidth, perplexity, speed_limit
+from slmlab.records import End, Reply, Start, Token
 
 
-def run(speed):
-    return Metrics(10, 5, 0.1, None, speed, 1.0)
+def replies(*gaps_s):
+    """One answer of two tokens after the other, each with its own pause between the two."""
+    for gap_s in gaps_s:
+        events = [Start(0.0), Token(1, "a", 1.0), Token(2, "b", 1.0 + gap_s), End(9.0, "end")]
+        yield Reply(lambda events=events: (one for one in events), "tiny")
 
 
-def test_the_median_ignores_one_slow_run():
-    assert median_metrics([run(100), run(2), run(104)]).decode_tokens_per_s == 100
-
-
-def test_a_figure_unknown_in_every_run_stays_unknown():
-    assert median_metrics([run(1), run(2)]).prefill_tokens_per_s is None
+def test_the_median_ignores_the_warm_up_and_one_slow_run():
+    asked = replies(50, 0.01, 5, 0.02)
+    found = median_of(lambda: next(asked))
+    assert found.decode_tokens_per_s == pytest.approx(50) and not list(asked), "one to warm up and three to count"
+    assert found.prefill_tokens_per_s is None, "a figure unknown in every run stays unknown"
 
 
 def test_perplexity_of_a_fair_coin_is_two():
     assert perplexity([None, math.log(0.5), math.log(0.5)]) == pytest.approx(2)
-
-
-def test_perplexity_of_nothing_is_refused():
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequest, match="two tokens"):
         perplexity([None])
 
 

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import pytest
 
-from slmlab.catalog import Card, Published
+from slmlab.catalog import Card, Facts
 from slmlab.connecting import Key, provider
 from slmlab.engines import remote
 from slmlab.engines.azure import AzureEngine
@@ -48,7 +48,7 @@ def ask(sdk, pauses):
     def make(*answers, who="nvidia", url=None, **options):
         server = ScriptedServer(*answers)
         place = who if not isinstance(who, str) else provider(who)
-        card = Card("m", "m", "unknown", "f", "text", "x", Published("not stated"))
+        card = Card("m", "m", "unknown", "f", "text", "x", Facts(as_stated="not stated"))
         model = ENGINES[sdk](card, place, url or server.url, "the-model", KEY, 5, **options)
         model.server = server
         opened.append(model)
@@ -305,7 +305,7 @@ def test_a_loopback_where_nothing_listens_fails_at_once(ask, pauses):
 
 def test_a_silent_server_runs_into_the_time_limit(sdk, pauses):
     server = ScriptedServer(Answer(then="hold"))
-    card = Card("m", "m", "unknown", "f", "text", "x", Published("not stated"))
+    card = Card("m", "m", "unknown", "f", "text", "x", Facts(as_stated="not stated"))
     model = ENGINES[sdk](card, provider("local"), server.url, "m", None, 0.2)
     with pytest.raises(ProviderError, match="no answer came in time.*3 times"):
         read(model.ask("Hi"))

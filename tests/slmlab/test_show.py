@@ -1,15 +1,10 @@
-"""tables: what a terminal and a notebook show."""
+"""show: what a terminal and a notebook show of a record."""
 
-import pytest
-
-from slmlab.show import html_table, in_bytes, in_count, marked, text_table
+from slmlab.show import Shown, Table, html_table, in_bytes, in_count, marked, text_table
 
 
 def test_figures_stand_to_the_right_and_words_to_the_left():
     assert text_table(("a", "n"), [("x", "7"), ("long", "12")]) == "a      n\nx      7\nlong  12"
-
-
-def test_an_empty_table_is_empty_text():
     assert text_table(("", ""), []) == ""
 
 
@@ -19,36 +14,30 @@ def test_the_last_column_folds_under_itself():
     assert lines[1].startswith("     word")
 
 
-def test_html_escapes_every_cell():
-    assert html_table(("<a>",), [("<b>",)], "<c>", "<d>").count("&lt;") == 4
-
-
-@pytest.mark.parametrize(
-    ("size", "words"),
-    [
-        (None, "unknown"),
-        (0, "0 bytes"),
-        (999, "999 bytes"),
-        (538e6, "538 MB"),
-        (999.9e6, "1.00 GB"),
-        (1.6e12, "1.60 TB"),
-    ],
-)
-def test_sizes_are_in_decimal_units(size, words):
-    assert in_bytes(size) == words
-
-
-@pytest.mark.parametrize(
-    ("number", "words"), [(None, "undisclosed"), (12, "12"), (134515008, "135 million"), (41873153344, "41.9 billion")]
-)
-def test_counts_are_in_words(number, words):
-    assert in_count(number) == words
-
-
 def test_heads_stand_over_their_columns_and_dates_are_no_figures():
     shown = html_table(("name", "n", "day"), [("x", "7", "2026-01-02")])
     sides = [part.split(";")[0].strip() for part in shown.split("text-align:")[1:]]
     assert sides == ["left", "right", "left"] * 2
+
+
+def test_html_escapes_every_cell():
+    assert html_table(("<a>",), [("<b>",)], "<c>", "<d>").count("&lt;") == 4
+
+
+def test_a_record_prints_in_a_terminal_and_on_a_page():
+    class Record(Shown):
+        def _table(self):
+            return Table(("name", "n"), [("x", 7)], caption="About x", note="read")
+
+    assert str(Record()) == repr(Record()) == "About x\nname  n\nx     7\nread"
+    assert Record()._repr_html_() == html_table(("name", "n"), [("x", 7)], "About x", "read")
+
+
+def test_sizes_are_in_decimal_units_and_counts_in_words():
+    sizes = {None: "unknown", 0: "0 bytes", 999: "999 bytes", 538e6: "538 MB", 999.9e6: "1.00 GB", 1.6e12: "1.60 TB"}
+    counts = {None: "undisclosed", 12: "12", 134_515_008: "135 million", 41_873_153_344: "41.9 billion"}
+    assert {size: in_bytes(size) for size in sizes} == sizes
+    assert {number: in_count(number) for number in counts} == counts
 
 
 def test_code_between_backticks_is_shown_as_code():

@@ -1,0 +1,38 @@
+"""slmlab itself: the public names, and what it costs to begin."""
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import slmlab
+
+
+def test_every_public_name_stands_in_its_home():
+    for name, home in slmlab._HOMES.items():
+        source = find_spec(f"slmlab.{home or name}").origin
+        defined = rf"^(def |class ){name}\b|^{name} = "
+        assert home is None or re.search(defined, Path(source).read_text(encoding="utf-8"), re.MULTILINE), name
+
+
+def test_there_are_few_public_names_and_an_unknown_one_lists_them():
+    assert len(slmlab.__all__) <= 16 and dir(slmlab) == sorted(slmlab.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'laod'. It has: load, connect"):
+        slmlab.laod  # noqa: B018
+
+
+def test_the_first_cell_of_a_lesson_loads_nothing_heavy():
+    heavy = "{'numpy', 'matplotlib', 'torch', 'transformers', 'psutil', 'PIL', 'statistics', 'dataclasses'}"
+    code = f"import sys; import slmlab; from slmlab import plots; print({heavy} & set(sys.modules) or 'nothing')"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert told.strip() == "nothing", "what comes first may pay for it, not the import"
+
+
+def test_reading_the_cards_loads_no_runtime():
+    heavy = "{'numpy', 'torch', 'transformers', 'psutil', 'pydantic', 'tabulate'}"
+    code = f"import sys, slmlab; slmlab.cards(), slmlab.measure; print({heavy} & set(sys.modules) or 'nothing')"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert told.strip() == "nothing"
