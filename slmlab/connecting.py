@@ -153,7 +153,8 @@ def _ollama_url(text: str) -> str:
     parts = urlsplit(f"{scheme or 'http'}://{rest}")
     host = rest.removesuffix(parts.path).removesuffix(f":{parts.port}").replace("0.0.0.0", "") or "127.0.0.1"
     usual = {"http": 80, "https": 443}[parts.scheme] if found else 11434
-    return f"{parts.scheme}://{host}:{parts.port or usual}{parts.path}"
+    root = f"{parts.scheme}://{host}:{parts.port or usual}{parts.path}".rstrip("/")
+    return root.removesuffix("/v1") + "/v1"
 
 
 def _with_path(url: str, who: Provider) -> str:

@@ -74,10 +74,10 @@ class RemoteEngine(Engine):
 
     def models(self) -> list[str]:
         """The names of the models that the server offers."""
-        listed = self._try(self._client.models.list)
-        if not isinstance(getattr(listed, "data", None), list):
+        listed = self._try(self._client.get, path="/models", cast_to=object)  # models.list() fails on a page of HTML
+        if not isinstance(listed, dict) or "data" not in listed:
             raise self._none_came("list of models")
-        return [one.id for one in listed.data]
+        return [one["id"] for one in listed["data"]]
 
     def close(self) -> None:
         self._client.close()
@@ -191,8 +191,10 @@ class RemoteEngine(Engine):
         """What happened to a connection and what to do, read from the cause that the SDK keeps."""
         words = f"{type(cause).__name__} {cause}"
         what = next(text for sign, text in HAPPENED.items() if re.search(sign, words))
-        advice = f"Asked {self.url}. Behind a proxy, look at HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE."
-        if is_loopback(self.url):
+        advice = f"Asked {self.url}."
+        if not is_loopback(self.url):
+            advice += " Behind a proxy, look at HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE."
+        elif "refused" in words:
             advice = f"Start the server, or correct the URL. {self.provider.go_to}"
         return what.format(url=self.url, host=urlsplit(self.url).hostname), advice
 
