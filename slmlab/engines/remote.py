@@ -10,6 +10,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import exp
 from pathlib import Path
@@ -34,7 +35,6 @@ FOREIGN = {"beams": 1, "top_k": 0, "repetition_penalty": 1.0}  # settings that t
 REASONS = {"length": "length", "content_filter": "filtered"}
 UNREAD = ("reasoning_content", "reasoning", "tool_calls")  # what a model may send in place of text
 PAGE = "a page of HTML came instead of an answer"
-KEYS = re.compile(r"(?<![A-Za-z0-9])(?:nvapi-|ghp_|gh[osur]_|github_pat_|sk-)[\w*.\-]+|(?<=Bearer )\S+", re.IGNORECASE)
 HAPPENED = {  # what stands in the cause of a broken connection, and what to call it
     "CERTIFICATE": "its certificate can't be verified",
     "refused": "nothing listens at {url}",
@@ -182,10 +182,10 @@ class RemoteEngine(Engine):
         return ProviderError(text, advice, status=status, code=code, retry_after_s=wait_s)
 
     def _scrubbed(self, text: str) -> str:
-        """The text without this key and without anything that looks like one."""
+        """The text without this key, which some services repeat when they refuse it."""
         if self._key:
             text = text.replace(self._key.get_secret_value(), "[key]")
-        return " ".join(KEYS.sub("[key]", text).split()).rstrip(". ")
+        return " ".join(text.split()).rstrip(". ")
 
     def _broken(self, cause: Exception) -> tuple[str, str]:
         """What happened to a connection and what to do, read from the cause that the SDK keeps."""
@@ -241,14 +241,14 @@ class RemoteEngine(Engine):
             print(f"{self.provider.name} asks to wait {wait_s:.0f} s; then try {tries + 1} of {TRIES}.")
 
 
+@dataclass
 class Answer:
     """What a stream has brought so far: its pieces counted, the reason and the usage once the server tells them."""
 
-    def __init__(self):
-        self.pieces = 0
-        self.reason: str | None = None
-        self.usage = None
-        self.unread: set[str] = set()
+    pieces: int = 0
+    reason: str | None = None
+    usage: object = None
+    unread: set[str] = field(default_factory=set)
 
     def tokens(self, chunk) -> Iterator[Token]:
         """The text of a chunk as one piece, or as its tokens where the server told each one's log-probability."""

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from slmlab.catalog import Card, Published
-from slmlab.engines.remote import RemoteEngine, _when
+from slmlab.engines.remote import RemoteEngine
 from slmlab.errors import BadRequest, IncompleteAnswer, ProviderError, SlmLabError
 from slmlab.pictures import Picture
 from slmlab.providers import provider
@@ -66,11 +66,7 @@ def test_settings_are_sent_as_the_protocol_writes_them(ask):
     assert sent.pop("messages") == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     own = {"model": "the-model", "stream": True, "stream_options": {"include_usage": True}}
     assert sent == own | settings | {"temperature": 0, "top_p": 1}
-
-
-def test_no_seed_is_sent_unless_it_is_given(ask):
-    model = ask(OK)
-    assert model.ask("Hi").text and not {"seed", "stop", "logprobs"} & set(model.server.bodies[0])
+    assert model.ask("Hi").text and not {"seed", "stop", "logprobs"} & set(model.server.bodies[1])
 
 
 def test_what_the_protocol_has_no_word_for_is_refused_before_anything_is_sent(ask):
@@ -97,13 +93,6 @@ def test_pictures_go_as_parts_or_as_nvidias_tag_and_none_too_large(ask):
         model.ask(Message("user", "What is it?", (Picture(b"x" * 150_000, "jpeg", 9, 9),)))
 
 
-def test_a_conversation_goes_on(ask):
-    model = ask(OK)
-    chat = model.chat(system="Be brief.")
-    assert chat.ask("Hi").text == chat.ask("And?").text
-    assert [one["role"] for one in model.server.bodies[1]["messages"]] == ["system", "user", "assistant", "user"]
-
-
 # What a stream brings
 
 
@@ -113,25 +102,17 @@ def test_an_answer_streams_and_the_server_counts_it(ask):
     assert reply.finish_reason == "end"
     assert (reply.metrics.prompt_tokens, reply.metrics.new_tokens) == (7, 3), "pieces are not tokens"
     assert reply.metrics.ttft_s > 0 and reply.tokens[0].id is None
-
-
-def test_a_server_that_counts_nothing_leaves_the_count_unknown(ask):
-    reply = ask(stream("Hel", "lo", usage=None)).ask("Hi")
-    assert reply.text == "Hello"
-    assert reply.metrics.new_tokens is None and reply.metrics.prompt_tokens is None
-
-
-def test_a_piece_comes_before_the_answer_ends(ask):
-    reply = ask(Answer(blocks=(event("one"), event("two")), then="hold")).ask("Hi")
-    assert next(iter(reply)).text == "one", "a buffer held the piece back"
+    uncounted = ask(stream("Hel", "lo", usage=None)).ask("Hi").metrics
+    assert uncounted.new_tokens is None and uncounted.prompt_tokens is None, "unknown is None"
 
 
 def test_leaving_the_loop_closes_the_connection(ask):
     model = ask(Answer(blocks=(event("one"), event("two")), then="hold"))
     reply = model.ask("Hi")
-    for _ in reply:
+    for token in reply:
+        assert token.text == "one", "a buffer held the piece back"
         break
-    assert (reply.so_far, reply.finish_reason) == ("one", "interrupted")
+    assert reply.finish_reason == "interrupted"
     assert model.server.left.wait(5), "the server still waits for the client"
 
 
@@ -232,11 +213,6 @@ def test_a_wait_of_a_day_fails_at_once_and_says_when_it_ends(ask, pauses, capsys
     assert capsys.readouterr().out == "", "no try is promised that won't be made"
 
 
-def test_a_long_wait_is_said_in_words():
-    for wait_s, words in ((130, "in 2 min"), (3600, "in 1 h 0 min"), (52220, "in 14 h 30 min")):
-        assert _when(wait_s).endswith(words)
-
-
 def test_the_time_to_the_first_piece_begins_at_the_try_that_was_answered(ask, monkeypatch):
     waited = []
     monkeypatch.setattr(time, "sleep", lambda _: waited.append(time.perf_counter()))
@@ -296,13 +272,6 @@ def test_an_error_event_before_any_piece_is_an_error(ask):
     assert (fault.code, "out of memory" in str(fault)) == ("oom", True)
 
 
-def test_an_answer_that_failed_fails_whenever_it_is_read(ask):
-    reply = ask(answer_json(400, {"error": {"message": "no such thing"}})).ask("Hi")
-    for _ in range(2):
-        with pytest.raises(ProviderError, match="no such thing"):
-            reply.text  # noqa: B018
-
-
 def test_a_connection_that_fails_says_how_and_what_to_look_at(ask):
     here = fault_of(ask(OK, who="ollama", url="http://127.0.0.1:1/v1"))
     assert "nothing listens at http://127.0.0.1:1/v1" in str(here)
@@ -357,7 +326,7 @@ def test_no_key_follows_a_redirect(ask):
     other.close()
 
 
-ECHO = f"Incorrect API key provided: {SECRET}, not ghp_abcDEF123 or sk-proj-abc123."
+ECHO = f"Incorrect API key provided: {SECRET}."
 LEAKS = [
     answer_json(401, {"error": {"message": ECHO}}),
     Answer(500, (f"Bearer {SECRET}".encode(),), {"content-type": "text/plain"}),
@@ -371,8 +340,7 @@ def test_a_key_shows_nowhere(ask, caplog, capfd):
     caplog.set_level("DEBUG")
     shown = [text for answer in LEAKS for text in _shown_by(ask(answer))]
     shown += [caplog.text, *(repr(vars(one)) for one in caplog.records), *capfd.readouterr()]
-    for secret in (SECRET, "ghp_abcDEF123", "sk-proj-abc123"):
-        assert secret not in "\n".join(shown)
+    assert SECRET not in "\n".join(shown) and "[key]" in "\n".join(shown)
 
 
 def _shown_by(model) -> list[str]:
@@ -385,8 +353,3 @@ def _shown_by(model) -> list[str]:
         told = traceback.TracebackException.from_exception(fault, capture_locals=True)
         return [repr(model), repr(reply), str(fault), repr(vars(fault)), "".join(told.format())]
     raise AssertionError("it should have failed")
-
-
-def test_a_word_with_the_letters_of_a_key_is_none(ask):
-    for text in ("The disk-cache failed", "task-42 is late", "a risk-free ask"):
-        assert text in str(fault_of(ask(answer_json(400, {"error": {"message": text}}))))
