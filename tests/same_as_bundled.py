@@ -35,7 +35,7 @@ def check_writing(runtime):
 def check_judging(runtime, least, worst):
     """Probabilities of the ids that are there and the favourites in their places, near enough to those in fp32."""
     ids = text_ids()[:200]
-    logprobs, favourites = runtime.judge(ids)
+    logprobs, favourites = runtime.score(ids)
     assert len(logprobs) == len(favourites) == len(ids) - 1 and max(logprobs) <= 0 and math.isfinite(sum(logprobs))
     right, best = _in_full(tuple(ids))
     assert perplexity(logprobs) < worst * perplexity(right)
@@ -46,6 +46,6 @@ def check_judging(runtime, least, worst):
 @cache
 def _in_full(ids):
     full = opened("onnx fp32")
-    told = full.judge(list(ids))
+    told = full.score(list(ids))
     full.close()
     return told
