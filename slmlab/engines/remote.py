@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 from math import exp
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from slmlab.catalog import Card
 from slmlab.connecting import is_loopback
@@ -25,11 +26,7 @@ from slmlab.errors import BadRequest, IncompleteAnswer, ProviderError, SlmLabErr
 from slmlab.providers import Provider
 from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, TokenProbability
 
-if TYPE_CHECKING:
-    from pydantic import SecretStr
-
 TRIES = 3
-CONNECT_S = 10.0  # a host that is there takes a connection at once, however long its model thinks
 LONGEST_WAIT_S = 120  # the SDK waits as long as a Retry-After asks, up to this; beyond, it gives up at once
 FOREIGN = {"beams": 1, "top_k": 0, "repetition_penalty": 1.0}  # settings that the protocol has no word for
 REASONS = {"length": "length", "content_filter": "filtered"}
@@ -55,8 +52,7 @@ class RemoteEngine(Engine):
         import openai
 
         super().__init__(card)
-        self.provider, self.url, self.model = provider, url.rstrip("/"), model
-        self._sdk, self._key = openai, key
+        self.provider, self.url, self.model, self._key, self._sdk = provider, url, model, key, openai
         self._faults = (openai.OpenAIError, ValueError)  # ValueError: an event that is no JSON
         self._client = openai.OpenAI(
             base_url=self.url,
@@ -64,7 +60,7 @@ class RemoteEngine(Engine):
             organization="",  # and no project: else the SDK sends those of the environment
             project="",
             max_retries=TRIES - 1,
-            timeout=openai.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
+            timeout=openai.Timeout(timeout_s, connect=min(10, timeout_s)),  # a host that is there takes it at once
             http_client=openai.DefaultHttpxClient(
                 trust_env=not is_loopback(self.url),  # a proxy can't reach this machine's own servers
                 follow_redirects=False,  # a key is for the address that was named
@@ -75,9 +71,9 @@ class RemoteEngine(Engine):
     def models(self) -> list[str]:
         """The names of the models that the server offers."""
         listed = self._try(self._client.get, path="/models", cast_to=object)  # models.list() fails on a page of HTML
-        if not isinstance(listed, dict) or "data" not in listed:
-            raise self._none_came("list of models")
-        return [one["id"] for one in listed["data"]]
+        if isinstance(listed, dict) and "data" in listed:
+            return [one["id"] for one in listed["data"]]
+        raise self._none_came("list of models")
 
     def close(self) -> None:
         self._client.close()
@@ -158,8 +154,7 @@ class RemoteEngine(Engine):
             words = f"{who} sent {' and '.join(sorted(answer.unread))} and no text.{more}"
         if words:
             _warn(words)
-        usage = answer.usage
-        counts = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+        counts = (answer.usage.prompt_tokens, answer.usage.completion_tokens) if answer.usage else (None, None)
         return End(perf_counter(), answer.reason or "incomplete", *counts, words)
 
     def _none_came(self, what: str) -> ProviderError:
@@ -167,19 +162,18 @@ class RemoteEngine(Engine):
 
     def _error(self, problem: Exception) -> ProviderError:
         """An exception of the SDK as a reader sees it: what happened, at whom, and what to do next."""
-        status = wait_s = None
-        advice, code = "", getattr(problem, "code", None)
+        status, wait_s, advice = None, None, ""
         if isinstance(problem, self._sdk.APIConnectionError):
             message, advice = self._broken(problem.__cause__)
         elif isinstance(problem, self._sdk.APIError):
             message = self._scrubbed(_message(problem.body))
             if isinstance(problem, self._sdk.APIStatusError):
                 status, wait_s = problem.status_code, _wait_s(problem.response)
-                advice = self._advice(status, code, message, wait_s or 0)
+                advice = self._advice(status, problem.code, message, wait_s or 0)
         else:
             message = self._scrubbed(f"what came isn't OpenAI's protocol ({type(problem).__name__}: {problem})")
         text = f"{self.provider.name}{f' ({status})' if status else ''}: {message}."
-        return ProviderError(text, advice, status=status, code=code, retry_after_s=wait_s)
+        return ProviderError(text, advice, status=status, code=getattr(problem, "code", None), retry_after_s=wait_s)
 
     def _scrubbed(self, text: str) -> str:
         """The text without this key, which some services repeat when they refuse it."""
@@ -258,17 +252,16 @@ class Answer:
             self.unread.update(name for name in UNREAD if getattr(choice.delta, name, None))
             text = choice.delta.content or ""
             told = choice.logprobs.content or [] if choice.logprobs else []
-            tokens = [Token(None, one.token, now, one.logprob, _top(one)) for one in told]
+            tokens = [Token(None, one.token, now, one.logprob, _likeliest(one.top_logprobs)) for one in told]
             if "".join(token.text for token in tokens) != text:  # none was told, or they are no part of this piece
                 tokens = [Token(None, text, now)]
             self.pieces += len(tokens)
             yield from tokens
-            if choice.finish_reason:
-                self.reason = REASONS.get(choice.finish_reason, "end")
+            self.reason = REASONS.get(choice.finish_reason, "end") if choice.finish_reason else self.reason
 
 
-def _top(told) -> tuple[TokenProbability, ...]:
-    return tuple(TokenProbability(None, one.token, exp(one.logprob)) for one in told.top_logprobs)
+def _likeliest(told: list) -> tuple[TokenProbability, ...]:
+    return tuple(TokenProbability(None, one.token, exp(one.logprob)) for one in told)
 
 
 def _message(body) -> str:
@@ -292,9 +285,8 @@ def _stamp(request) -> None:
 
 def _when(wait_s: float) -> str:
     """A moment by the clock, and how long that is: 'at 05:30 tomorrow, in 14 h 30 min'."""
-    now = datetime.now()
-    until = now + timedelta(seconds=wait_s)
-    days = (until.date() - now.date()).days
+    until = datetime.now() + timedelta(seconds=wait_s)
+    days = (until.date() - datetime.now().date()).days
     day = "" if days == 0 else " tomorrow" if days == 1 else f" on {until:%Y-%m-%d}"
     hours, minutes = divmod(round(wait_s / 60), 60)
     return f"at {until:%H:%M}{day}, in {f'{hours:,} h ' if hours else ''}{minutes} min"

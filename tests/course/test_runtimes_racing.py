@@ -72,7 +72,7 @@ def test_a_race_measures_and_scores_those_that_run_and_names_those_that_do_not(s
     assert found.others_cores >= 0
 
 
-def test_one_that_dies_at_its_start_and_one_too_old_are_lines(started, planted):
+def test_one_that_dies_at_its_start_gives_its_last_line(started, planted):
     planted("import os; os.write(2, b'first\\nout of luck\\n'); os._exit(3)")
     assert short(PEER)[0].fault == "llama.cpp ended (exit code 3): out of luck"
 
