@@ -15,8 +15,8 @@ from collections import deque
 from pathlib import Path
 from queue import Empty, Queue
 
-from slmlab.connecting import Key, as_key, read_at, text_at
-from slmlab.errors import BadRequest, NotHere, SlmLabError, nearest, quoted
+from slmlab.connecting import as_key, read_at
+from slmlab.errors import BadRequest, NotHere, ProviderError, SlmLabError, nearest, quoted
 
 
 def register(commands) -> None:
@@ -56,8 +56,8 @@ def run(parsed) -> int:
     switches = Switches(parsed.retired, parsed.per_minute, parsed.per_day, parsed.minute_s, parsed.record)
     model = load(parsed.model, precision=parsed.precision, seats=parsed.seats)
     app.run(
-        model, listening, key=key, profile=parsed.profile, switches=switches, waiting=parsed.waiting,
-        until_ends=parsed.until_ends,
+        model, listening, key=key and key.get_secret_value(), profile=parsed.profile, switches=switches,
+        waiting=parsed.waiting, until_ends=parsed.until_ends,
     )  # fmt: skip
     return 0
 
@@ -76,7 +76,7 @@ START_S = 300  # the first time on a machine, the model is fetched and converted
 _running: list["Server"] = []
 
 
-def server_key(given: str | None) -> Key | None:
+def server_key(given: str | None):
     """The key that a server asks for, as its clients will send it; None for one that only this machine may ask."""
     if given is None:
         return None
@@ -115,7 +115,7 @@ class Server:
     def __init__(self, process: subprocess.Popen, profile: str, model: str, key: str | None):
         self.profile, self.model = profile, model
         given = key or PROFILES[profile]
-        self.key = Key(given) if given else None
+        self.key = as_key(given) if given else None
         self._process = process
         self._lines: deque[str] = deque(maxlen=1000)
         self._news: Queue[str | None] | None = Queue()  # lines for the wait until it listens
@@ -160,8 +160,8 @@ class Server:
     def exchange(self, lines: int = 8) -> Exchange:
         """The last request as it arrived here, and the first lines of its answer (for a server made with record)."""
         try:
-            return Exchange(json.loads(text_at(self.root + "/practice/exchange")), lines)
-        except (OSError, ValueError) as fault:
+            return Exchange(json.loads(read_at(self.root, "/practice/exchange")), lines)
+        except (ProviderError, ValueError) as fault:
             raise SlmLabError(f"Nothing was recorded: serve(record=True) keeps the last exchange. ({fault})") from fault
 
     def stop(self) -> None:
@@ -224,7 +224,7 @@ def serve(
     environment = dict(os.environ)
     environment.pop("SLMLAB_SERVER_KEY", None)
     if key is not None:
-        environment["SLMLAB_SERVER_KEY"] = key.reveal()  # not among the arguments: those are there for all to read
+        environment["SLMLAB_SERVER_KEY"] = key.get_secret_value()  # no argument: all may read those
     # Where this package isn't installed but stands beside the notebook, the child finds it as we did.
     environment["PYTHONPATH"] = os.pathsep.join(
         filter(None, (str(Path(__file__).resolve().parents[2]), environment.get("PYTHONPATH")))

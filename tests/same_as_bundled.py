@@ -32,20 +32,20 @@ def check_writing(runtime):
     assert runtime.write(8) == whole and "Madrid" in chat_format().text(whole[:2])
 
 
-def check_judging(runtime, least, worst):
-    """Probabilities of the ids that are there and the favourites in their places, near enough to those in fp32."""
+def check_scoring(runtime, least, worst):
+    """Probabilities of the ids that are there and the likeliest in their places, near enough to those in fp32."""
     ids = text_ids()[:200]
-    logprobs, favourites = runtime.judge(ids)
-    assert len(logprobs) == len(favourites) == len(ids) - 1 and max(logprobs) <= 0 and math.isfinite(sum(logprobs))
+    logprobs, likeliest = runtime.score(ids)
+    assert len(logprobs) == len(likeliest) == len(ids) - 1 and max(logprobs) <= 0 and math.isfinite(sum(logprobs))
     right, best = _in_full(tuple(ids))
     assert perplexity(logprobs) < worst * perplexity(right)
-    assert agreement(favourites, best) >= least
+    assert agreement(likeliest, best) >= least
     assert runtime.resident_bytes() > 10**7
 
 
 @cache
 def _in_full(ids):
     full = opened("onnx fp32")
-    told = full.judge(list(ids))
+    told = full.score(list(ids))
     full.close()
     return told

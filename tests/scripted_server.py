@@ -22,24 +22,24 @@ class Answer:
 
 
 def answer_json(status: int, body, **headers) -> Answer:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    data = json.dumps(body).encode()
     return Answer(status, (data,), {**JSON, "content-length": str(len(data)), **headers})
 
 
-def event(text: str | None = None, end: str = "\n\n", **extra) -> bytes:
+def event(text: str | None = None, **extra) -> bytes:
     """One event of a chat's stream; its further fields go beside the delta."""
     choice = {"index": 0, "delta": {} if text is None else {"content": text}, "finish_reason": None} | extra
-    return b"data: " + json.dumps({"id": "1", "choices": [choice]}).encode() + end.encode()
+    return b"data: " + json.dumps({"id": "1", "choices": [choice]}).encode() + b"\n\n"
 
 
-def stream(*texts: str, reason: str | None = "stop", usage=(7, 3), done: bool = True, then: str = "end") -> Answer:
+def stream(*texts: str, reason: str | None = "stop", usage=(7, 3)) -> Answer:
     """A whole answer as a well-behaved server streams it."""
     blocks = [event(text) for text in texts]
     blocks += [event(finish_reason=reason)] if reason else []
     if usage:
         told = {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)}
         blocks.append(b"data: " + json.dumps({"id": "1", "choices": [], "usage": told}).encode() + b"\n\n")
-    return Answer(blocks=(*blocks, *([b"data: [DONE]\n\n"] if done else [])), then=then)
+    return Answer(blocks=(*blocks, b"data: [DONE]\n\n"))
 
 
 class ScriptedServer:

@@ -1,9 +1,12 @@
-"""Runtimes of the bundled model, a small file each with the contract of `contract.Runtime`; a race over them, and a
-question to each. A file lists its RUNTIMES: a name, to what makes it."""
+"""The bundled model on every runtime: a question to each, a race over them, and who is there.
+
+A runtime is a small file with the contract of `contract.Runtime`, a row in `listing.RUNTIMES` and its facts in
+data/runtimes.toml.
+"""
 
 from importlib import import_module
 
-_HOMES = {
+_HOMES = {  # no module is called as one of these functions: importing it would take the function's place
     "ask": "asking",
     "answers": "listing",
     "race": "racing",
@@ -17,10 +20,8 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str):
     if name not in _HOMES:
         raise AttributeError(f"module 'course.runtimes' has no attribute {name!r}. It has: {', '.join(__all__)}")
-    home = _HOMES[name]
-    found = (
-        getattr(import_module(f"course.runtimes.{home}"), name) if home else import_module(f"course.runtimes.{name}")
-    )
+    home = import_module(f"course.runtimes.{_HOMES[name] or name}")
+    found = getattr(home, name) if _HOMES[name] else home
     globals()[name] = found
     return found
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from course.runtimes.contract import CAPACITY, chat_format
 from course.runtimes.listing import made
+from course.runtimes.process import Worker
 from course.runtimes.racing import cores
-from course.runtimes.worker import Worker
 from slmlab.chat import as_messages
-from slmlab.errors import BadRequest
+from slmlab.errors import BadRequest, whole
 
 AT_ONCE = 8  # ids asked for at a time, until one of them ends the answer
 
@@ -34,23 +34,20 @@ def ask(name: str, question, max_tokens: int = 64, *, file: Path | None = None) 
 
     `file` is another GGUF file of the same model, for a runtime that reads one.
     """
-    if type(max_tokens) is not int or not 1 <= max_tokens <= CAPACITY // 2:
-        raise BadRequest(f"max_tokens={max_tokens!r}: a whole number from 1 to {CAPACITY // 2}.")
+    most = CAPACITY // 2
+    whole("max_tokens", max_tokens, 1, most, f"a whole number from 1 to {most}")
     made(name, file)  # a name that nobody has, or a file for one that reads none, is refused before anything starts
     form = chat_format()
     ids = form.ids(form.prompt(as_messages(question)))
-    if len(ids) > CAPACITY // 2:
-        raise BadRequest(f"The question has {len(ids):,} tokens, and at most {CAPACITY // 2:,} are taken here.")
+    if len(ids) > most:
+        raise BadRequest(f"The question has {len(ids):,} tokens, and at most {most:,} are taken here.")
     with Worker(name, cores(), file) as worker:
-        told = worker.start()
-        if told.get("absent"):
-            return Answer(name, told["absent"], absent=told["absent"])
-        written: list[int] = []
-        asked = {"read": ids}
-        while len(written) < max_tokens and not form.end_ids & set(written):
-            new = worker.ask(**asked, write=min(AT_ONCE, max_tokens - len(written)))["ids"]
-            written, asked = written + new, {}
-            if not new:  # the runtime ended the answer itself
-                break
-    end = next((place for place, id in enumerate(written) if id in form.end_ids), len(written))
+        if absent := worker.start().get("absent"):
+            return Answer(name, absent, absent=absent)
+        written = worker.ask(read=ids, write=min(AT_ONCE, max_tokens))["ids"]
+        new = written
+        while new and len(written) < max_tokens and not form.end_ids & set(new):
+            new = worker.ask(write=min(AT_ONCE, max_tokens - len(written)))["ids"]
+            written = written + new
+    end = next((position for position, id in enumerate(written) if id in form.end_ids), len(written))
     return Answer(name, form.text(written[:end]), tuple(written[:end]))

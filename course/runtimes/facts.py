@@ -1,4 +1,4 @@
-"""What a runtime is for, read from data/runtimes.toml, and what it takes to have it here: a line that installs it.
+"""What a runtime is for, read from data/runtimes.toml, and the line that installs it here.
 
 Knows nothing about how a runtime works, and imports none.
 """
@@ -6,14 +6,13 @@ Knows nothing about how a runtime works, and imports none.
 import importlib.metadata
 import platform
 import re
+import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-from slmlab.catalog import DATA, as_record, read_toml
-from slmlab.errors import UnknownName, nearest, quoted
+from slmlab.catalog import DATA
 
-PINS = ("environments/runtimes.txt", "../requirements.txt")  # under the data folder; the second in a clone only
+PINS = ("../requirements.txt", "environments/runtimes.txt")  # under the data folder; the first in a clone only
 EVERY = "python -m pip install -r data/environments/runtimes.txt"
 
 
@@ -30,7 +29,7 @@ class Facts:
     platforms: str
     source: str
     grade: str
-    install: tuple[str, ...]
+    install: list[str]
     package: str
     at_least: str | None = None
     runs_on: tuple[str, ...] = ()
@@ -63,33 +62,18 @@ def this_platform() -> str:
     return f"{platform.system()} {platform.machine()}"
 
 
+@cache
 def facts() -> dict[str, Facts]:
     """Every runtime's facts by its id, in the order of data/runtimes.toml."""
-    return dict(_read(DATA / "runtimes.toml"))
-
-
-def facts_of(id: str) -> Facts:
-    known = facts()
-    if id not in known:
-        raise UnknownName(f"Unknown runtime {quoted(id)}. {nearest(id, list(known))}.")
-    return known[id]
-
-
-@cache
-def _read(path: Path) -> dict[str, Facts]:
-    return {id: as_record(Facts, {"id": id, **one}, f"{path.name}: {id!r}") for id, one in read_toml(path).items()}
+    tables = tomllib.loads((DATA / "runtimes.toml").read_text(encoding="utf-8"))
+    return {id: Facts(id, **table) for id, table in tables.items()}
 
 
 @cache
 def pins() -> dict[str, str]:
     """Package, with its extra, to the tested version."""
-    found = {}
-    for name in reversed(PINS):
-        file = DATA / name
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        matches = (re.match(r"([A-Za-z0-9._\[\]-]+)==([^\s;#]+)", line) for line in lines)
-        found |= {match[1]: match[2] for match in matches if match}
-    return found
+    texts = [(DATA / name).read_text(encoding="utf-8") for name in PINS if (DATA / name).is_file()]
+    return dict(re.findall(r"^([\w.\[\]-]+)==([^\s;#]+)", "\n".join(texts), re.MULTILINE))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,7 +1,5 @@
 """llama.cpp from the package xllamacpp, on the GGUF file as it is."""
 
-from pathlib import Path
-
 from course.runtimes.contract import CAPACITY, Runtime, gguf_file
 from slmlab.errors import NotHere
 from slmlab.machine import best_threads
@@ -13,17 +11,12 @@ class LlamaCpp(Runtime):
     """Its server, asked within the process, with ids in place of text."""
 
     id = "llama.cpp"
-
-    def __init__(self, file: Path | None = None):
-        self._given, self._server, self._ids = file, None, []
-
-    def prepare(self) -> None:
-        gguf_file(self._given)
+    reads_gguf = True
 
     def open(self) -> None:
         import xllamacpp
 
-        file = gguf_file(self._given)
+        file = gguf_file(self.file)
         self.size_bytes = self.token_bytes = file.stat().st_size
         self.version = self.facts.version()
         params = xllamacpp.CommonParams()
@@ -32,9 +25,7 @@ class LlamaCpp(Runtime):
         try:
             self._server = xllamacpp.Server(params)
         except RuntimeError as fault:  # its reason is in what it prints
-            raise NotHere(
-                f"llama.cpp can't load {file.name}: the file is damaged, or of a kind it doesn't know."
-            ) from fault
+            raise NotHere(f"llama.cpp can't load {file.name}: damaged, or of a kind it doesn't know.") from fault
 
     def read(self, ids: list[int]) -> None:
         self._ids = list(ids)
@@ -44,27 +35,21 @@ class LlamaCpp(Runtime):
         """It has kept the prompt, but for its last id: one step for each id that it writes."""
         # its ids come with probabilities; those after sampling from one id cost nothing
         named = {"n_probs": 1, "top_k": 1, "post_sampling_probs": True}
-        told = self._ask(self._ids, count, reuse=True, **named)["choices"][0]["logprobs"]
-        written = [one["id"] for one in told["content"]]
+        written = [one["id"] for one in self._ask(self._ids, count, reuse=True, **named)]
         self._ids += written
         return written
 
-    def judge(self, ids: list[int]) -> tuple[list[float], list[int]]:
+    def score(self, ids: list[int]) -> tuple[list[float], list[int]]:
         """One id after the other, each read once: the server keeps what it has read."""
-        logprobs, favourites = [], []
-        for place in range(1, len(ids)):
-            (told,) = self._ask(ids[:place], 1, reuse=True, n_probs=TOP)["choices"][0]["logprobs"]["content"]
+        logprobs, likeliest = [], []
+        for position in range(1, len(ids)):
+            (told,) = self._ask(ids[:position], 1, reuse=True, n_probs=TOP)
             found = {one["id"]: one["logprob"] for one in told["top_logprobs"]}
-            logprobs.append(found.get(ids[place], min(found.values())))
-            favourites.append(max(found, key=found.get))
-        return logprobs, favourites
+            logprobs.append(found.get(ids[position], min(found.values())))
+            likeliest.append(max(found, key=found.get))
+        return logprobs, likeliest
 
-    def _ask(self, ids: list[int], count: int, *, reuse: bool, **more) -> dict:
+    def _ask(self, ids: list[int], count: int, *, reuse: bool, **more) -> list[dict]:
         settings = {"temperature": 0, "ignore_eos": True, "n_predict": count, "cache_prompt": reuse}
-        return self._server.handle_completions({"prompt": ids, **settings, **more})
-
-    def close(self) -> None:
-        self._server = None
-
-
-RUNTIMES = {"llama.cpp": LlamaCpp}
+        told = self._server.handle_completions({"prompt": ids, **settings, **more})
+        return told["choices"][0]["logprobs"]["content"] if more else []

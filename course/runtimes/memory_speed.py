@@ -1,6 +1,6 @@
 """How many bytes a second this machine reads, for blocks that fit its caches and blocks that don't, thread by thread.
 
-Measured with numpy alone. Knows nothing about models: what a figure means for one is metrics.speed_limit.
+Measured with numpy alone. Knows nothing about models: what a figure means for one is measure.speed_limit.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
-from slmlab.errors import BadRequest
-from slmlab.show import html_table, in_bytes, text_table
+from slmlab.show import Shown, Table, in_bytes
 
 SIZES = (1_000_000, 8_000_000, 64_000_000, 256_000_000)  # a core's own cache, the shared one, memory
 LEAST_BYTES = 200_000_000  # read in each run, whatever the size: a run that is too short measures the starting of it
@@ -27,29 +26,24 @@ class Bandwidth:
 
 
 @dataclass(frozen=True, repr=False)
-class Bandwidths:
+class Bandwidths(Shown):
     """What was measured, a record for each size and number of threads. Iterate it, or show it."""
 
     records: tuple[Bandwidth, ...]
 
-    _HEADS = ("block", "threads", "read per second, median", "best run")
-
     def __iter__(self) -> Iterator[Bandwidth]:
         return iter(self.records)
 
-    def _rows(self) -> list[tuple[str, ...]]:
-        return [
-            (in_bytes(one.size_bytes), str(one.threads), in_bytes(one.bytes_per_s), in_bytes(one.best_bytes_per_s))
+    def _text(self) -> Table:
+        rows = [
+            (in_bytes(one.size_bytes), one.threads, in_bytes(one.bytes_per_s), in_bytes(one.best_bytes_per_s))
             for one in self.records
         ]
+        return Table(("block", "threads", "read per second, median", "best run"), rows)
 
-    def __str__(self):
-        return text_table(self._HEADS, self._rows())
-
-    __repr__ = __str__
-
-    def _repr_html_(self):
-        return html_table(self._HEADS, self._rows(), note="Only reading is counted; a copy would write as well.")
+    def _table(self) -> Table:
+        text = self._text()
+        return Table(text.heads, text.rows, note="Only reading is counted; a copy would write as well.")
 
 
 def bandwidth(sizes_bytes: Iterable[int] = SIZES, threads: Iterable[int] = (1, 2), runs: int = 5) -> Bandwidths:
@@ -58,22 +52,8 @@ def bandwidth(sizes_bytes: Iterable[int] = SIZES, threads: Iterable[int] = (1, 2
     The largest of many whole numbers is looked for: one comparison for each number, several at once, so the processor
     waits for the memory and not the other way round. (A sum in floating point is bound by its additions.)
     """
-    sizes, counts = _whole("sizes_bytes", sizes_bytes, 1 << 16), _whole("threads", threads, 1)
-    if type(runs) is not int or runs < 1:
-        raise BadRequest(f"runs={runs!r}: a whole number, 1 or more.")
-    found = []
-    for size in sizes:
-        for count in counts:
-            rates = _rates(size, count, runs)
-            found.append(Bandwidth(size, count, median(rates), max(rates)))
-    return Bandwidths(tuple(found))
-
-
-def _whole(what: str, given: Iterable[int], least: int) -> list[int]:
-    given = list(given)
-    if not given or any(isinstance(one, bool) or not isinstance(one, int) or one < least for one in given):
-        raise BadRequest(f"{what}={given!r}: whole numbers, {least:,} or more.")
-    return given
+    rates = {(size, count): _rates(size, count, runs) for size in sizes_bytes for count in threads}
+    return Bandwidths(tuple(Bandwidth(*block, median(found), max(found)) for block, found in rates.items()))
 
 
 def _rates(size: int, threads: int, runs: int) -> list[float]:

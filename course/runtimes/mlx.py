@@ -3,9 +3,7 @@
 import json
 from pathlib import Path
 
-import numpy as np
-
-from course.runtimes.contract import Runtime, folder_bytes, model_card
+from course.runtimes.contract import Runtime, folder_bytes, model_card, scores
 from slmlab import weights
 from slmlab.sampling import log_softmax
 
@@ -14,10 +12,6 @@ class Mlx(Runtime):
     """The model of mlx-lm and a cache of its own: arrays that are computed when a number of them is asked for."""
 
     id = "mlx"
-
-    def __init__(self, file: Path | None = None):
-        super().__init__(file)
-        self._mx = self._model = self._cache = None
 
     def prepare(self) -> None:
         weights.folder(model_card(), "transformers")
@@ -35,29 +29,23 @@ class Mlx(Runtime):
 
     def read(self, ids: list[int]) -> None:
         self._cache = self._new_cache(self._model)
-        self._ready = self._step(ids)
+        self._ready = self._likeliest_after(ids)
 
-    def write(self, count: int) -> list[int]:
-        written = []
-        for _ in range(count):
-            written.append(self._ready)
-            self._ready = self._step([self._ready])
-        return written
+    def step(self, id: int) -> int:
+        return self._likeliest_after([id])
 
-    def _step(self, ids: list[int]) -> int:
+    def _likeliest_after(self, ids: list[int]) -> int:
         hidden = self._model.model(self._mx.array([ids]), cache=self._cache)[:, -1:]  # the head, for the last id alone
         return int(self._mx.argmax(self._head(hidden)[0, -1]).item())
 
     def _head(self, hidden):
         return self._model.model.embed_tokens.as_linear(hidden)
 
-    def judge(self, ids: list[int]) -> tuple[list[float], list[int]]:
-        logits = self._head(self._model.model(self._mx.array([ids])))[0, :-1]
-        rows = log_softmax(np.array(logits.astype(self._mx.float32)))
-        return rows[np.arange(len(rows)), ids[1:]].tolist(), rows.argmax(axis=-1).tolist()
+    def score(self, ids: list[int]) -> tuple[list[float], list[int]]:
+        import numpy as np
 
-    def close(self) -> None:
-        self._model = self._cache = None
+        logits = self._head(self._model.model(self._mx.array([ids])))[0, :-1]
+        return scores(log_softmax(np.array(logits.astype(self._mx.float32))), ids)
 
 
 def _rotation(folder: Path) -> dict:
@@ -65,6 +53,3 @@ def _rotation(folder: Path) -> dict:
     it mlx-lm takes 10,000 instead: no error, and a fifth of the favourites are others."""
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return {"rope_theta": settings.get("rope_parameters", settings)["rope_theta"]}
-
-
-RUNTIMES = {"mlx": Mlx}

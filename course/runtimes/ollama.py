@@ -7,8 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-from contextlib import suppress
-from pathlib import Path
 from time import sleep
 
 from course.runtimes.contract import CAPACITY, Runtime, chat_format, gguf_file
@@ -23,9 +21,8 @@ class Ollama(Runtime):
     """A model of Ollama's store, made of the bundled file, asked for raw text."""
 
     id = "ollama"
-
-    def __init__(self, file: Path | None = None):
-        self._given, self._client, self._own = file, None, None
+    reads_gguf = True
+    _own = None  # a server that was started here
 
     def need(self) -> str | None:
         missing = super().need()
@@ -33,16 +30,12 @@ class Ollama(Runtime):
             return "Install Ollama from https://ollama.com/download, start it (ollama serve), and run this again."
         return missing
 
-    def prepare(self) -> None:
-        gguf_file(self._given)
-
     def open(self) -> None:
         import ollama
 
-        file = gguf_file(self._given)
-        host = None if _answers() else self._started()
-        self._client = ollama.Client(host=host, timeout=300)
-        self.version = _version(self._client)
+        file = gguf_file(self.file)
+        self._client = ollama.Client(host=None if _answers() else self._started(), timeout=300)
+        self.version = self._client._client.get("/api/version").json()["version"]
         self._client.create(model=NAME, files={file.name: self._client.create_blob(file)})
         self._format = chat_format()
         self.size_bytes = self.token_bytes = file.stat().st_size
@@ -50,8 +43,7 @@ class Ollama(Runtime):
 
     def _started(self) -> str:
         """The address of a server of our own, on a free port."""
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
+        with socket.create_server(("127.0.0.1", 0)) as found:
             address = f"127.0.0.1:{found.getsockname()[1]}"
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self._own = subprocess.Popen(["ollama", "serve"], env=os.environ | {"OLLAMA_HOST": address}, **quiet)
@@ -59,7 +51,7 @@ class Ollama(Runtime):
             if _answers(address):
                 return address
             sleep(0.1)
-        self.close()
+        self._own.terminate()
         raise SlmLabError(f"`ollama serve` didn't answer within {START_S} s. Run it in a terminal to see why.")
 
     def forget(self) -> None:
@@ -85,20 +77,16 @@ class Ollama(Runtime):
         return next((one.size or 0 for one in self._client.ps().models if (one.name or "").startswith(NAME)), 0)
 
     def answers(self) -> list[tuple[str, str]]:
-        here, server = shutil.which("ollama"), self.facts.version() and _answers()
+        server = self.facts.version() and _answers()
         return [
             *super().answers(),
-            ("program ollama", "on the PATH" if here else "not on the PATH"),
+            ("program ollama", "on the PATH" if shutil.which("ollama") else "not on the PATH"),
             ("a server at OLLAMA_HOST, or port 11434 here", "answers" if server else "none answers"),
         ]
 
     def close(self) -> None:
         """Take the model out of the store again, and end a server of our own."""
-        import ollama
-
-        if self._client:
-            with suppress(ollama.ResponseError, ConnectionError):
-                self._client.delete(NAME)
+        self._client.delete(NAME)
         if self._own:
             self._own.terminate()
             self._own.wait(10)
@@ -113,13 +101,3 @@ def _answers(host: str | None = None) -> bool:
     except (ConnectionError, httpx.HTTPError, ollama.ResponseError):
         return False
     return True
-
-
-def _version(client) -> str | None:
-    try:
-        return client._client.get("/api/version").json()["version"]
-    except (KeyError, ValueError):
-        return None
-
-
-RUNTIMES = {"ollama": Ollama}

@@ -7,9 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
-
-from course.runtimes.contract import Runtime, gguf_file
+from course.runtimes.contract import Runtime, gguf_file, scores
 from slmlab.machine import best_threads, cache_folder
 from slmlab.sampling import log_softmax
 from slmlab.weights import sha256_of
@@ -18,28 +16,21 @@ GRAPH, WEIGHTS = "openvino_model.xml", "openvino_model.bin"
 
 
 class OpenVino(Runtime):
-    """A stateful graph on the CPU, with the settings that OpenVINO itself chooses for it but for the threads.
-
-    `settings` are properties of OpenVINO's own, such as {"INFERENCE_PRECISION_HINT": "f32"}.
-    """
+    """A stateful graph on the CPU, with the settings that OpenVINO itself chooses for it but for the threads."""
 
     id = "openvino"
-
-    def __init__(self, file: Path | None = None, settings: dict | None = None):
-        self._given, self._settings = file, settings or {}
-        self._core = self._request = None
-        self._past = 0
+    reads_gguf = True
 
     def prepare(self) -> None:
         folder = self._folder()
         if not all((folder / name).is_file() for name in (GRAPH, WEIGHTS)):
-            _make_graph(gguf_file(self._given), folder)
+            _make_graph(gguf_file(self.file), folder)
 
     def _folder(self) -> Path:
         """One for each file and version: what another version made need not fit."""
         name = self.facts.version() or "none"
-        if self._given is not None:
-            name += f"-{sha256_of(gguf_file(self._given))[:12]}"
+        if self.file is not None:
+            name += f"-{sha256_of(gguf_file(self.file))[:12]}"
         return cache_folder() / "runtimes" / f"openvino-{name}"
 
     def open(self) -> None:
@@ -50,59 +41,54 @@ class OpenVino(Runtime):
         self.size_bytes = sum((folder / name).stat().st_size for name in (GRAPH, WEIGHTS))
         self.token_bytes = (folder / WEIGHTS).stat().st_size
         self.version = self.facts.version()
-        self._request = self._compiled(self._last_row_alone(self._core.read_model(folder / GRAPH)))
+        self._request = self._compiled(_last_row_alone(self._core.read_model(folder / GRAPH)))
 
     def _compiled(self, graph):
-        settings = {"INFERENCE_NUM_THREADS": best_threads(), "PERFORMANCE_HINT": "LATENCY"} | self._settings
+        settings = {"INFERENCE_NUM_THREADS": best_threads(), "PERFORMANCE_HINT": "LATENCY"}
         return self._core.compile_model(graph, "CPU", settings).create_infer_request()
-
-    def _last_row_alone(self, graph):
-        """The output head for the last id alone, as openvino-genai's own pipeline has it: nobody wants the others."""
-        from openvino import opset13
-
-        head = graph.get_results()[0].input_value(0).get_node()
-        while head.get_type_name() != "MatMul":
-            head = head.input_value(0).get_node()
-        start, stop, step, axis = (np.array([number], np.int64) for number in (-1, np.iinfo(np.int64).max, 1, 1))
-        last = opset13.slice(head.input_value(0), start, stop, step, axis)
-        head.input(0).replace_source_output(last.output(0))
-        return graph
 
     def read(self, ids: list[int]) -> None:
         self._past = 0
         self._request.reset_state()
-        self._ready = self._step(self._request, ids)[-1].argmax()
+        self._ready = int(self._logits(self._request, ids)[-1].argmax())
 
-    def write(self, count: int) -> list[int]:
-        written = []
-        for _ in range(count):
-            written.append(int(self._ready))
-            self._ready = self._step(self._request, written[-1:])[-1].argmax()
-        return written
+    def step(self, id: int) -> int:
+        return int(self._logits(self._request, [id])[-1].argmax())
 
-    def judge(self, ids: list[int]) -> tuple[list[float], list[int]]:
+    def score(self, ids: list[int]) -> tuple[list[float], list[int]]:
         """With the graph as it came: it has a row of logits for every id."""
         self._past = 0
         request = self._compiled(self._core.read_model(self._folder() / GRAPH))
-        rows = log_softmax(self._step(request, ids)[:-1])
-        self._past = 0
-        return rows[np.arange(len(rows)), ids[1:]].tolist(), rows.argmax(axis=-1).tolist()
+        return scores(log_softmax(self._logits(request, ids)[:-1]), ids)
 
-    def _step(self, request, ids: list[int]) -> np.ndarray:
-        """Ids taken in; the rows of logits, valid until the next step."""
-        whole = self._past + len(ids)
+    def _logits(self, request, ids: list[int]):
+        """Ids taken in; the rows of logits, valid until the next ones are."""
+        import numpy as np
+
+        end = self._past + len(ids)
         feeds = {
             "input_ids": np.array([ids], np.int64),
-            "attention_mask": np.ones((1, whole), np.int64),
-            "position_ids": np.arange(self._past, whole, dtype=np.int64)[None],
+            "attention_mask": np.ones((1, end), np.int64),
+            "position_ids": np.arange(self._past, end, dtype=np.int64)[None],
             "beam_idx": np.zeros(1, np.int32),
         }
-        self._past = whole
+        self._past = end
         request.infer(feeds, share_inputs=True)
         return request.get_output_tensor(0).data[0]
 
-    def close(self) -> None:
-        self._request = self._core = None
+
+def _last_row_alone(graph):
+    """The output head for the last id alone, as openvino-genai's own pipeline has it: nobody wants the others."""
+    import numpy as np
+    from openvino import opset13
+
+    head = graph.get_results()[0].input_value(0).get_node()
+    while head.get_type_name() != "MatMul":
+        head = head.input_value(0).get_node()
+    start, stop, step, axis = (np.array([number], np.int64) for number in (-1, np.iinfo(np.int64).max, 1, 1))
+    last = opset13.slice(head.input_value(0), start, stop, step, axis)
+    head.input(0).replace_source_output(last.output(0))
+    return graph
 
 
 def _make_graph(file: Path, target: Path) -> None:
@@ -127,6 +113,3 @@ def _make_graph(file: Path, target: Path) -> None:
         openvino_genai.LLMPipeline(str(link), "CPU", enable_save_ov_model=True)
         link.unlink()
         os.replace(new, target)
-
-
-RUNTIMES = {"openvino": OpenVino}

@@ -14,10 +14,10 @@ from time import sleep
 
 from course.runtimes.contract import CAPACITY, chat_format
 from course.runtimes.listing import made, names
+from course.runtimes.process import Ended, Worker
 from course.runtimes.results import Result, Results
-from course.runtimes.worker import Ended, Worker
 from slmlab.catalog import DATA
-from slmlab.errors import BadRequest
+from slmlab.errors import whole
 from slmlab.machine import memory
 from slmlab.measure import agreement, perplexity
 from slmlab.show import in_bytes
@@ -46,23 +46,22 @@ def race(
     chosen = _checked(names, rounds, written, judged)
     ids = text_ids()[: max(READ, judged)]
     with ExitStack() as stack:
-        running = _Field(stack, show)
+        field = _Field(stack, show)
         for name in chosen:  # one after the other: starting is measured too
-            running.enter(name, ids)
-        running.run(ids, rounds, written)
-        running.judge(ids[:judged])
+            field.enter(name, ids)
+        field.run(ids, rounds, written)
+        field.score(ids[:judged])
         about = (
             f"{rounds} rounds in turn, medians (smallest to largest): reading {READ} ids, writing {written} after "
-            f"{ASKED}; quality on {judged} ids.{running.excused()}"
+            f"{ASKED}; quality on {judged} ids.{field.excused()}"
         )
-        return Results(running.ranked(), about, median(running.used) if running.used else None)
+        return Results(field.ranked(), about, median(field.used) if field.used else None)
 
 
 def _checked(wanted: Iterable[str] | None, rounds: int, written: int, judged: int) -> list[str]:
     limits = {"rounds": (rounds, 1, 1000), "written": (written, 2, CAPACITY - ASKED), "judged": (judged, 2, 1000)}
     for what, (value, least, most) in limits.items():
-        if type(value) is not int or not least <= value <= most:
-            raise BadRequest(f"{what}={value!r}: a whole number from {least} to {most}, please.")
+        whole(what, value, least, most, f"a whole number from {least} to {most}, please")
     chosen = list(dict.fromkeys(names() if wanted is None else [wanted] if isinstance(wanted, str) else wanted))
     for name in chosen:
         made(name)  # a name that nobody has is refused before anything starts
@@ -77,15 +76,10 @@ def text_ids() -> list[int]:
 
 def cores() -> list[int] | None:
     """One logical core for each physical one among those that this process may use; None where nobody can choose."""
-    try:
-        allowed = sorted(os.sched_getaffinity(0))
-    except AttributeError:
-        import psutil
-
-        process = psutil.Process()
-        return process.cpu_affinity() if hasattr(process, "cpu_affinity") else None
+    if not hasattr(os, "sched_getaffinity"):  # Windows and macOS
+        return None
     first = {}
-    for core in allowed:
+    for core in sorted(os.sched_getaffinity(0)):
         siblings = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
         first.setdefault(siblings.read_text() if siblings.is_file() else core, core)
     return sorted(first.values())
@@ -98,30 +92,30 @@ class _Field:
         self._stack, self._show, self._cores = stack, show, cores()
         self._workers: dict[str, Worker] = {}
         self._results: dict[str, Result] = {}
-        self._favourites: dict[str, list[int]] = {}
+        self._likeliest: dict[str, list[int]] = {}
         self._slow: set[str] = set()
         self.used: list[float] = []
 
     def enter(self, name: str, ids: list[int]) -> None:
         self._results[name] = Result(name)
         free = memory()[1]
-        if free is not None and free < ROOM_BYTES:
+        if free is not None and free < ROOM_BYTES:  # all are loaded at once: the machine must not begin to swap
             told = f"{name} was left out: {in_bytes(free)} of memory are free, and it may take {in_bytes(ROOM_BYTES)}."
             self._note(name, fault=told)
             return self._show(told)
-        self._workers[name] = self._stack.enter_context(Worker(name, self._cores))
+        worker = self._workers[name] = self._stack.enter_context(Worker(name, self._cores))
         with self._going_on(name):
-            told = self._workers[name].start()
+            told = worker.start()
             self._note(name, **told)
-            if told.get("absent"):
-                self._workers.pop(name).stop()
+            if "absent" in told:
+                del self._workers[name]
                 return self._show(f"{name} isn't here")
-            self._workers[name].ask(read=ids[:ASKED], write=SHORT_WRITTEN)  # the first of all is slow everywhere
-            tried = self._workers[name].ask(read=ids[:ASKED])
+            worker.ask(read=ids[:ASKED], write=SHORT_WRITTEN)  # the first of all is slow everywhere
+            tried = worker.ask(read=ids[:ASKED])
             if tried["read_s"] * READ / ASKED > PATIENCE_S:
                 self._slow.add(name)
             else:
-                self._workers[name].ask(read=ids[:READ])  # warm up
+                worker.ask(read=ids[:READ])  # warm up
             self._show(f"{name} started in {told['start_s']:.1f} s")
 
     def _note(self, name: str, **found) -> None:
@@ -133,14 +127,12 @@ class _Field:
         try:
             yield
         except Ended as fault:
-            self._workers.pop(name).stop()
+            del self._workers[name]
             self._note(name, fault=str(fault))
             self._show(str(fault))
 
     def run(self, ids: list[int], rounds: int, written: int) -> None:
-        for number in range(rounds):
-            if not self._workers:
-                return
+        for number in range(rounds if self._workers else 0):
             self.used.append(_used_by_others())
             order = list(self._workers)
             for name in order if number % 2 else order[::-1]:
@@ -163,16 +155,16 @@ class _Field:
             resident_bytes=max(so_far.resident_bytes or 0, read["resident_bytes"], wrote["resident_bytes"]),
         )
 
-    def judge(self, ids: list[int]) -> None:
+    def score(self, ids: list[int]) -> None:
         for name, worker in list(self._workers.items()):
             with self._going_on(name):
-                told = worker.ask(judge=ids)
+                told = worker.ask(score=ids)
                 if told["logprobs"] is not None:
                     self._note(name, perplexity=perplexity(told["logprobs"]))
-                    self._favourites[name] = told["favourites"]
-        full = next((self._favourites[name] for name in FULL if name in self._favourites), None)
-        for name, favourites in self._favourites.items() if full else ():
-            self._note(name, agreement=agreement(favourites, full))
+                    self._likeliest[name] = told["likeliest"]
+        full = next((self._likeliest[name] for name in FULL if name in self._likeliest), None)
+        for name, likeliest in self._likeliest.items() if full else ():
+            self._note(name, agreement=agreement(likeliest, full))
 
     def excused(self) -> str:
         """The slow ones, and what they were spared."""

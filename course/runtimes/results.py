@@ -5,10 +5,11 @@ Pure: knows nothing about how a race is run.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from statistics import median
 
 from slmlab.errors import UnknownName, nearest, quoted
-from slmlab.show import html_table, in_bytes, text_table
+from slmlab.show import Shown, Table, in_bytes
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Result:
 
 
 @dataclass(frozen=True, repr=False)
-class Results:
+class Results(Shown):
     """The results of a race, the fastest writer first, and what is to be known about the machine meanwhile.
 
     `others_cores` is how much of a core other programs used: above some 0.15, figures are worth little."""
@@ -63,12 +64,12 @@ class Results:
         return len(self.results)
 
     def __getitem__(self, name: str | int) -> Result:
+        known = {one.name: one for one in self.results}
         if isinstance(name, int):
             return self.results[name]
-        found = [one for one in self.results if one.name == name]
-        if not found:
-            raise UnknownName(f"No {quoted(name)} in this race. {nearest(str(name), [one.name for one in self])}.")
-        return found[0]
+        if name not in known:
+            raise UnknownName(f"No {quoted(name)} in this race. {nearest(name, list(known))}.")
+        return known[name]
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row for each runtime that ran."""
@@ -80,26 +81,23 @@ class Results:
 
     def left_out(self) -> list[str]:
         """A line for each that didn't run: what it would take, or how it ended."""
-        return [f"{one.name} isn't here: {one.absent}" for one in self.results if one.absent] + [
-            one.fault for one in self.results if one.fault
-        ]
-
-    def __str__(self):
-        return "\n".join([text_table(self.heads, self.rows()), *self.left_out(), self.note()]).strip()
-
-    __repr__ = __str__
+        absent = [f"{one.name} isn't here: {one.absent}" for one in self.results if one.absent]
+        return absent + [one.fault for one in self.results if one.fault]
 
     def note(self) -> str:
         """How it was raced, and how busy the machine was meanwhile."""
         used = "" if self.others_cores is None else f" Other programs used {self.others_cores:.0%} of a core."
         return f"{self.about}{used}".strip()
 
-    def _repr_html_(self):
-        from html import escape
+    def _text(self) -> Table:
+        return Table(self.heads, self.rows(), note="\n".join([*self.left_out(), self.note()]).strip())
 
+    def _table(self) -> Table:
+        return Table(self.heads, self.rows(), "One model, every runtime", self.note())
+
+    def _repr_html_(self):
         missing = "".join(f"<li>{escape(line)}</li>" for line in self.left_out())
-        table = html_table(self.heads, self.rows(), "One model, every runtime", self.note())
-        return table + (f"<ul>{missing}</ul>" if missing else "")
+        return super()._repr_html_() + (f"<ul>{missing}</ul>" if missing else "")
 
 
 def _spread(values: tuple[float, ...]) -> str:

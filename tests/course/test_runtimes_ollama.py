@@ -1,5 +1,4 @@
-"""runtimes.ollama: the real client against a server that speaks as much of Ollama as is asked; the real one where it
-answers."""
+"""runtimes.ollama: the real client against a server that speaks as much of Ollama as is asked."""
 
 import hashlib
 import json
@@ -12,7 +11,6 @@ import pytest
 from course.runtimes.contract import chat_format, gguf_file
 from course.runtimes.listing import answers, made
 from course.runtimes.ollama import NAME
-from tests.same_as_bundled import check_writing, opened
 
 
 class Speaker(BaseHTTPRequestHandler):
@@ -86,16 +84,11 @@ def test_the_server_gets_the_bundled_file_and_every_prompt_as_raw_text(speaker, 
     assert runtime.write(1) == chat_format().ids(" one")
     prompts = [body["prompt"] for path, body in speaker.asked if path == "/api/generate" and body["raw"]]
     assert prompts[1:] == [chat_format().marked(ids)] * 2 + [chat_format().marked(ids) + " one one one"]
-    assert runtime.resident_bytes() == 123_000_000 and runtime.judge(ids) is None
+    assert runtime.resident_bytes() == 123_000_000 and runtime.score(ids) is None
+    runtime.forget()
+    assert speaker.asked[-1][1]["prompt"] == "\n", "what it kept of a prompt is pushed out before the next"
     runtime.close()
     assert speaker.asked[-1] == ("/api/delete", {"model": NAME}), "the reader's own store is left as it was"
-
-
-def test_what_it_kept_of_a_prompt_is_pushed_out_before_the_next(speaker, bundled):
-    runtime = made("ollama")
-    runtime.open()
-    runtime.forget()
-    assert speaker.asked[-1][1]["prompt"] == "\n"
 
 
 def test_without_a_server_and_a_program_it_says_where_to_get_one(monkeypatch):
@@ -103,9 +96,3 @@ def test_without_a_server_and_a_program_it_says_where_to_get_one(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda program: None)
     assert "https://ollama.com/download" in made("ollama").need()
     assert dict(answers("ollama").rows)["program ollama"] == "not on the PATH"
-
-
-def test_the_real_one_writes_on_and_begins_anew():
-    runtime = opened("ollama")
-    check_writing(runtime)
-    runtime.close()

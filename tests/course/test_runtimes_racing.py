@@ -1,14 +1,33 @@
-"""runtimes.racing: who takes part, what is measured, and what happens to those that fail."""
+"""Who takes part in a race, what is measured, what happens to those that fail, and the same question to each."""
+
+import os
 
 import pytest
 
 from course.runtimes import racing as room
+from course.runtimes.asking import ask
+from course.runtimes.facts import facts
+from course.runtimes.process import Worker
 from course.runtimes.racing import READ, SHORT_READ, race
-from course.runtimes.worker import Worker
-from slmlab.errors import BadRequest, UnknownName
+from slmlab.errors import BadRequest, SlmLabError, UnknownName
 from tests.planted_package import COUNTING, plant
+from tests.same_as_bundled import check_scoring, check_writing, opened
 
 OWN, PEER = "onnx fp32", "llama.cpp"
+QUESTION = "What is the capital of France?"
+DEATH = """
+import os, sys
+def die(self, asked):
+    sys.stderr.write('out of luck\\n'); sys.stderr.flush(); os._exit(3)
+Server.handle_completions = die
+"""
+SLOW = """
+import time
+at_once = Server.handle_completions
+def slowly(self, asked):
+    time.sleep(0.002 * len(asked['prompt'])); return at_once(self, asked)
+Server.handle_completions = slowly
+"""
 
 
 @pytest.fixture
@@ -19,111 +38,145 @@ def started(monkeypatch):
 
     def watched(self, *arguments, **options):
         start(self, *arguments, **options)
-        found.append(self._process)
+        found.append(self.process)
 
     monkeypatch.setattr(Worker, "__init__", watched)
     yield found
-    assert all(process.poll() is not None for process in found), "whatever happens, a race leaves no process behind"
+    assert all(process.exitcode is not None for process in found), "whatever happens, a race leaves no process behind"
 
 
-def quiet(line):
-    pass
+@pytest.fixture
+def planted(tmp_path, monkeypatch):
+    """A function that plants a package xllamacpp with this code."""
+    return lambda code, version="2026.11": plant(tmp_path, monkeypatch, "xllamacpp", version, code)
 
 
-def test_the_built_in_ones_are_measured_and_judged(started, bundled):
+def short(names, **options):
+    return race(names, **{"rounds": 1, "written": 2, "judged": 2, "show": lambda line: None} | options)
+
+
+def test_a_race_measures_and_scores_those_that_run_and_names_those_that_do_not(started, planted, bundled, monkeypatch):
+    """The one race of real runtimes: it costs the most time of all tests here."""
+    planted(COUNTING + DEATH)
+    monkeypatch.setattr(room, "READ", 64)
     lines = []
-    found = race([OWN, "onnx q4"], rounds=2, written=4, judged=40, show=lines.append)
-    for one in found:
+    found = race([OWN, "onnx q4", PEER, "qnn"], rounds=2, written=4, judged=40, show=lines.append)
+    for one in (found[OWN], found["onnx q4"]):
         assert one.ran and len(one.reads) == len(one.writes) == 2 and min(one.reads + one.writes) > 0
-        assert one.resident_bytes > one.size_bytes / 4 and one.start_s > 0 and one.version
+        assert one.resident_bytes > one.size_bytes / 4 and one.start_s > 0 and one.version and one.token_bytes
     assert found[OWN].agreement == 1 and found["onnx q4"].agreement > 0.8, "onnx fp32 is what quality is held against"
     assert found["onnx q4"].perplexity == pytest.approx(found[OWN].perplexity, rel=0.1)
-    assert lines[0].startswith(f"{OWN} started in") and lines[-1] == "round 2 of 2" and found.others_cores >= 0
+    assert found[PEER].fault == "llama.cpp ended (exit code 3): out of luck" and "Snapdragon" in found["qnn"].absent
+    assert len(found.rows()) == 2 and found[0].ran and len(found.left_out()) == 2
+    assert lines[0].startswith(f"{OWN} started in") and lines[-2:] == ["round 1 of 2", "round 2 of 2"]
+    assert found.others_cores >= 0
 
 
-def test_one_that_is_not_here_is_in_the_results_with_its_line(started, tmp_path, monkeypatch):
-    plant(tmp_path, monkeypatch, "xllamacpp", "2026.11", "raise ImportError('hidden')")
-    found = race([PEER, "qnn"], rounds=1, written=2, judged=2, show=quiet)
-    assert found[PEER].absent.startswith("python -m pip install xllamacpp==") and "hidden" in found[PEER].absent
-    assert "Snapdragon" in found["qnn"].absent and not found.rows() and len(found.left_out()) == 2
+def test_one_that_dies_at_its_start_gives_its_last_line(started, planted):
+    planted("import os; os.write(2, b'first\\nout of luck\\n'); os._exit(3)")
+    assert short(PEER)[0].fault == "llama.cpp ended (exit code 3): out of luck"
 
 
-def test_a_version_that_is_too_old_is_named_beside_the_line(started, tmp_path, monkeypatch):
-    plant(tmp_path, monkeypatch, "xllamacpp", "2025.1", COUNTING)
-    found = race(PEER, rounds=1, written=2, judged=2, show=quiet)
-    assert found[0].absent.startswith("python -m pip install xllamacpp==")
-    assert "xllamacpp 2025.1 is too old: 2026.10 or later" in found[0].absent
+def test_a_version_that_is_too_old_is_named_beside_the_line(started, planted):
+    planted(COUNTING, "2025.1")
+    absent = short(PEER)[0].absent
+    assert absent.startswith("python -m pip install xllamacpp==")
+    assert "xllamacpp 2025.1 is too old: 2026.10 or later" in absent
 
 
-@pytest.mark.parametrize(
-    "death", ["import os; os.write(2, b'first\\nout of luck\\n'); os._exit(3)", COUNTING + "\nimport os, sys\n"
-    "def die(self, asked):\n    sys.stderr.write('out of luck\\n'); sys.stderr.flush(); os._exit(3)\n"
-    "Server.handle_completions = die"]
-)  # fmt: skip
-def test_the_others_go_on_when_one_dies(started, bundled, tmp_path, monkeypatch, death):
-    """At its start, or when it is asked for the first time."""
-    plant(tmp_path, monkeypatch, "xllamacpp", "2026.11", death)
-    found = race([PEER, OWN], rounds=1, written=2, judged=2, show=quiet)
-    assert found[OWN].ran and found[0].name == OWN
-    assert found[PEER].fault == "llama.cpp ended (exit code 3): out of luck" and not found[PEER].ran
-    assert found.left_out() == [found[PEER].fault]
-
-
-def test_a_slow_one_runs_one_short_round(started, tmp_path, monkeypatch):
-    wait = COUNTING + (
-        "\nimport time\nat_once = Server.handle_completions\n"
-        "def slowly(self, asked):\n    time.sleep(0.002 * len(asked['prompt']))\n    return at_once(self, asked)\n"
-        "Server.handle_completions = slowly"
-    )
-    plant(tmp_path, monkeypatch, "xllamacpp", "2026.11", wait)
+def test_a_slow_one_runs_one_short_round(started, planted, monkeypatch):
+    planted(COUNTING + SLOW)
     monkeypatch.setattr(room, "PATIENCE_S", 0.5)
-    found = race(PEER, rounds=3, written=4, judged=2, show=quiet)
+    found = short(PEER, rounds=3)
     assert len(found[0].reads) == 1 and 0 < found[0].reads[0] < 500, f"{SHORT_READ} ids and not {READ} in that time"
     assert "llama.cpp, slow here: one round" in found.about
+    assert found[0].perplexity == pytest.approx(2.0) and found[0].agreement is None, "there is no fp32 to agree with"
 
 
-def test_an_interrupted_race_ends_every_process(started, tmp_path, monkeypatch):
-    plant(tmp_path, monkeypatch, "xllamacpp", "2026.11", COUNTING)
+def test_an_interrupted_race_ends_every_process(started, planted):
+    planted(COUNTING)
 
     def interrupt(line):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        race(PEER, rounds=1, written=2, judged=2, show=interrupt)
+        short(PEER, show=interrupt)
     assert started
 
 
-def test_without_fp32_nothing_is_said_about_agreement(started, tmp_path, monkeypatch):
-    plant(tmp_path, monkeypatch, "xllamacpp", "2026.11", COUNTING)
-    found = race(PEER, rounds=1, written=2, judged=3, show=quiet)
-    assert found[0].perplexity == pytest.approx(2.0) and found[0].agreement is None and "unknown" in found.rows()[0]
-
-
-def test_a_name_that_nobody_has_is_refused_before_anything_starts(started):
+def test_what_makes_no_race_is_refused_before_anything_starts(started):
     with pytest.raises(UnknownName, match="Unknown runtime 'onnx q3'. Available: onnx q4"):
         race(["onnx q4", "onnx q3"])
-    assert not started
-
-
-@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"written": 1}, {"judged": 2000}, {"rounds": True}])
-def test_what_makes_no_race_is_refused(started, wrong):
-    with pytest.raises(BadRequest, match=f"{next(iter(wrong))}="):
-        race(PEER, **wrong)
+    for wrong in ({"rounds": 0}, {"written": 1}, {"judged": 2000}):
+        with pytest.raises(BadRequest, match=f"{next(iter(wrong))}="):
+            race(PEER, **wrong)
     assert not started
 
 
 def test_everybody_stays_on_cores_that_this_process_may_use():
-    import os
-
     chosen = room.cores()
-    if chosen is None:
-        pytest.skip("this system lets nobody choose cores")
-    assert chosen and set(chosen) <= set(range(os.cpu_count()))
+    assert chosen is None or set(chosen) <= os.sched_getaffinity(0)
 
 
 def test_where_memory_is_short_the_rest_is_left_out(monkeypatch):
     """All of them are loaded at the same time: the machine must not be brought to its knees."""
     monkeypatch.setattr(room, "memory", lambda: (2_000_000_000, 500_000_000))
-    found = race(["onnx q4", "onnx int8"], rounds=1, written=2, judged=2, show=lambda line: None)
+    found = short(["onnx q4", "onnx int8"])
     assert [one.ran for one in found] == [False, False]
     assert "500 MB of memory are free" in found["onnx q4"].fault
+
+
+# One question
+
+
+def test_a_built_in_runtime_answers_as_its_model_does(bundled):
+    name = f"{bundled.engine} {bundled.precision}"
+    answer = ask(name, QUESTION, max_tokens=20)
+    assert answer.absent is None and str(answer) == bundled.ask(QUESTION, max_tokens=20).text
+    assert repr(answer) == f"{name}: {answer.text}"
+    assert len(ask(name, "Count from one to a hundred.", max_tokens=11).ids) == 11, "no more ids than were asked for"
+
+
+def test_a_hidden_package_is_a_line_and_no_error(planted):
+    planted("raise ImportError('hidden')")
+    assert ask(PEER, QUESTION).text.startswith("python -m pip install xllamacpp==")
+
+
+def test_a_question_that_cannot_be_asked_is_refused(tmp_path, bundled):
+    for wrong in (0, 100_000):
+        with pytest.raises(BadRequest, match="max_tokens="):
+            ask("onnx q4", QUESTION, max_tokens=wrong)
+    with pytest.raises(BadRequest, match="at most 512"):
+        ask("onnx q4", "word " * 2000)
+    with pytest.raises(SlmLabError, match="reads no GGUF file"):
+        ask("onnx q4", QUESTION, file=tmp_path / "any.gguf")
+
+
+# Those of other makers, for real where they are installed
+
+
+@pytest.mark.parametrize("name", ["llama.cpp", "openvino"])
+def test_a_damaged_file_that_is_handed_over_is_said(name, tmp_path, bundled):
+    """OpenVINO's reader may end the whole process over it, and then its last line is told."""
+    if need := facts()[name].need():
+        pytest.skip(need)
+    file = tmp_path / "cut.gguf"
+    for content in (b"hello", b"GGUF" + bytes(200)):
+        file.write_bytes(content)
+        with pytest.raises(SlmLabError, match=f"{name}.*(cut.gguf|ended)"):
+            ask(name, QUESTION, max_tokens=2, file=file)
+
+
+# openvino rounds the file's offsets to whole zero points: a third of its likeliest ids are others
+@pytest.mark.parametrize(
+    ("name", "agreement", "worst"),
+    [("onnx q4", None, None), ("llama.cpp", 0.9, 1.05), ("openvino", 0.5, 1.5), ("mlx", 0.97, 1.01),
+     ("ollama", None, None)],
+)  # fmt: skip
+def test_a_runtime_goes_on_begins_anew_and_is_as_good_as_the_lesson_says(name, agreement, worst):
+    runtime = opened(name)
+    check_writing(runtime)
+    if agreement:  # ollama tells no probabilities, and the race has scored onnx q4
+        check_scoring(runtime, agreement, worst)
+    assert runtime.version and runtime.size_bytes > 10**7 and (not runtime.token_bytes or runtime.token_bytes > 10**7)
+    runtime.close()

@@ -1,0 +1,68 @@
+"""A runtime's process: started, asked, and gone afterwards, whatever happens."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from course.runtimes import process
+from course.runtimes.process import Ended, Worker
+from tests.planted_package import COUNTING, plant
+
+HANG = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)"
+CORES = "import os, sys\nsys.exit(f'cores: {sorted(os.sched_getaffinity(0))}')"
+NOISE = "print('hello')\nimport os\nos.write(1, b'there\\n')"
+
+
+@pytest.fixture
+def planted(tmp_path, monkeypatch):
+    """A function that plants a package xllamacpp with this code."""
+    return lambda code: plant(tmp_path, monkeypatch, "xllamacpp", "2026.11", code)
+
+
+def test_it_says_what_it_has_loaded_and_answers_each_command(planted):
+    planted(NOISE + COUNTING)
+    with Worker("llama.cpp") as worker:
+        told = worker.start()
+        assert told["size_bytes"] > 10**7 and told["version"] == "2026.11" and told["start_s"] > 0
+        answer = worker.ask(read=[1, 2], write=3)
+        assert answer["ids"] == [7, 8, 9] and answer["read_s"] > 0 and answer["resident_bytes"] > 10**6
+        assert "read_s" not in worker.ask(write=2), "it goes on where it stopped"
+        assert worker.ask(score=[1, 7, 7]) == {"logprobs": [-0.6931472] * 2, "likeliest": [7, 7]}
+    assert worker.process.exitcode == 0 and not Path(worker._said).exists()
+
+
+def test_what_is_absent_is_all_it_says(planted):
+    planted("import a_part_that_is_missing")
+    with Worker("llama.cpp") as worker:
+        absent = worker.start()["absent"]
+    assert absent.startswith("python -m pip install xllamacpp==") and "a_part_that_is_missing" in absent
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system lets nobody choose cores")
+def test_it_is_on_its_cores_before_a_runtime_is_imported(planted):
+    planted(CORES)
+    core = max(os.sched_getaffinity(0))
+    with Worker("llama.cpp", [core]) as worker, pytest.raises(Ended, match=rf"\(exit code 1\): cores: \[{core}\]"):
+        worker.start()
+    process._stay_on([100_000])  # cores that nobody has are passed over
+
+
+def test_one_that_dies_gives_its_last_line(planted, tmp_path):
+    planted(COUNTING)
+    with Worker("llama.cpp") as worker:
+        worker.start()
+        worker.process.kill()
+        worker.process.join()
+        with pytest.raises(Ended, match=r"llama.cpp ended \((signal 9|exit code \d+)\): it said nothing"):
+            worker.ask(read=[1])
+    with Worker("onnx q4", file=tmp_path) as worker, pytest.raises(Ended, match="ended .*reads no GGUF file"):
+        worker.start()
+
+
+def test_one_that_does_not_end_by_itself_is_ended(planted, monkeypatch):
+    planted(HANG)
+    monkeypatch.setattr(process, "STOP_S", 0.5)
+    with Worker("llama.cpp") as worker:
+        pass
+    assert worker.process.exitcode
