@@ -1,9 +1,9 @@
-"""How long the course itself takes: the imports of a first cell, loading the model, the first token; then every notebook.
+"""How long the course itself takes: a first cell's imports, loading the model, the first token; then every notebook.
 
-Imports, load and first token: each run is a new Python process, in turn with a bare one. Each notebook: a fresh kernel,
-with the memory that it takes at most. Goals: imports under 100 ms above bare Python, load under 1 s with files the system
-has in memory, first token under 100 ms; all notebooks in eight minutes. --quick runs lesson 00 alone. With --publish the
-table goes into benchmarks/README.md.
+Imports, load and first token: each run is a new Python process, in turn with a bare one. Each notebook: a fresh
+kernel, with the memory that it takes at most. Goals: imports under 100 ms above bare Python, load under 1 s with files
+the system has in memory, first token under 100 ms; all notebooks in eight minutes. --quick runs lesson 00 alone. With
+--publish the table goes into benchmarks/README.md.
 """
 
 import os
