@@ -1,41 +1,33 @@
-"""Verdicts on the exercises about runtimes: the time of a job, the choice of a runtime, a Modelfile.
-
-Takes a learner's answer, tries it on cases whose result is known, and says in a sentence what is still wrong.
-"""
+"""The exercises of lesson 09: a Modelfile, the time of a job, the choice of a runtime."""
 
 import re
 from copy import deepcopy
 
-from course.answers import NotYet, code, function_in, given, near, number_from, shown
+from course.answers import NotYet, code, function_in, returned, shown
 from course.exercises.registry import exercise
 
 
-@exercise("runtimes-2")
-def _seconds(answer):
-    function = function_in(answer, "seconds")
-    for job in ((512, 64, 600, 100), (8000, 100, 250, 50), (20, 500, 400, 80)):
-        value = number_from(given(function, *job))
-        if not near(value, job[0] / job[2] + job[1] / job[3]):
-            return f"`seconds({', '.join(map(str, job))})` gave {value:.4g}{_why_not_those_seconds(value, *job)}"
-    return None
+@exercise("runtimes-2", cases=[(512, 64, 600, 100), (8000, 100, 250, 50), (20, 500, 400, 80)],
+          told="`seconds({prompt_tokens}, {answer_tokens}, {reads_per_s}, {writes_per_s})` gave {value:.4g}",
+          otherwise=", and {right:.4g} is right")  # fmt: skip
+def seconds(prompt_tokens, answer_tokens, reads_per_s, writes_per_s):
+    return prompt_tokens / reads_per_s + answer_tokens / writes_per_s
 
 
-def _why_not_those_seconds(value: float, read: int, written: int, reads: int, writes: int) -> str:
-    right = read / reads + written / writes
-    for wrong, why in (
-        (read / reads, "that is the reading; the answer has to be written as well"),
-        (written / writes, "that is the writing; before it the prompt is read"),
-        ((read + written) / (reads + writes), "the speeds don't add up, because nothing is written while it reads"),
-        ((read + written) / ((reads + writes) / 2), "a mean speed is no speed of either part"),
-        (read * reads + written * writes, "tokens over tokens per second are seconds: divide"),
-        (reads / read + writes / written, "that is upside down: the tokens stand above, the speed below"),
-        ((read + written) / reads, "what is written has a speed of its own"),
-        ((read + written) / writes, "what is read has a speed of its own"),
-        (read / writes + written / reads, "the two speeds have changed places"),
-    ):
-        if near(value, wrong):
-            return f": {why}"
-    return f", and {right:.4g} is right"
+for _words, _wrong in {
+    "that is the reading; the answer has to be written as well": lambda p, a, reads, writes: p / reads,
+    "that is the writing; before it the prompt is read": lambda p, a, reads, writes: a / writes,
+    "the speeds don't add up, because nothing is written while it reads":
+        lambda p, a, reads, writes: (p + a) / (reads + writes),
+    "a mean speed is no speed of either part": lambda p, a, reads, writes: (p + a) / ((reads + writes) / 2),
+    "tokens over tokens per second are seconds: divide": lambda p, a, reads, writes: p * reads + a * writes,
+    "that is upside down: the tokens stand above, the speed below":
+        lambda p, a, reads, writes: reads / p + writes / a,
+    "what is written has a speed of its own": lambda p, a, reads, writes: (p + a) / reads,
+    "what is read has a speed of its own": lambda p, a, reads, writes: (p + a) / writes,
+    "the two speeds have changed places": lambda p, a, reads, writes: p / writes + a / reads,
+}.items():  # fmt: skip
+    seconds.mistake(_words, _wrong)
 
 
 _RUNS = tuple(
@@ -47,20 +39,25 @@ _RUNS = tuple(
 )  # fmt: skip
 
 
+# fmt: off
 @exercise("runtimes-3")
-def _choose(answer):
+def choose(runs, most_mb, worst):
+    good = [
+        run for run in runs
+        if run["memory_mb"] <= most_mb and run["perplexity"] is not None and run["perplexity"] <= worst
+    ]
+    fastest = max(good, key=lambda run: run["writes_per_s"], default={"name": None})
+    return fastest["name"]
+# fmt: on
+
+
+@choose.judged
+def _(answer):
     function = function_in(answer, "choose")
-    for most_mb, worst, wanted in (
-        (500, 20, "q4"),
-        (1000, 30, "int4"),
-        (445, 19.3, "q4"),
-        (440, 20, "int8"),
-        (900, 19.15, "fp32"),
-        (400, 20, None),
-    ):
+    for most_mb, worst in ((500, 20), (1000, 30), (445, 19.3), (440, 20), (900, 19.15), (400, 20)):
         for order in (_RUNS, _RUNS[::-1]):
             runs = list(deepcopy(order))
-            value = function(runs, most_mb, worst)
+            value, wanted = function(runs, most_mb, worst), choose(order, most_mb, worst)
             if runs != list(order):
                 return "it changed `runs`, which others go on using: choose, and leave the list as it was"
             if value != wanted:
@@ -98,18 +95,30 @@ _ASSISTANT = "<|im_start|>assistant\n"
 
 
 @exercise("runtimes-1")
-def _modelfile(answer):
+def modelfile(gguf, system):
+    template = (
+        "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"
+        "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    lines = [f"FROM {gguf}", f'TEMPLATE """{template}"""', 'PARAMETER stop "<|im_end|>"']
+    if system:
+        lines.append(f'SYSTEM """{system}"""')
+    return "\n".join(lines)
+
+
+@modelfile.judged
+def _(answer):
     function = function_in(answer, "modelfile")
     for gguf, system in (
         ("./smollm2-135m.gguf", "You answer in one sentence."),
         ("/models/small ones/SmolLM2.gguf", 'You answer "yes"\nor "no" and nothing else.'),
         ("./smollm2-135m.gguf", ""),
     ):
-        text = given(function, gguf, system)
+        text = returned(function(gguf, system))
         if not isinstance(text, str):
             return f"it gave {shown(text)}, and the text of a Modelfile is wanted"
-        lacks = _lacks(_instructions(text), gguf, system)
-        if lacks:
+        if lacks := _lacks(_instructions(text), gguf, system):
             return lacks
     return None
 
