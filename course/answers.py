@@ -23,36 +23,44 @@ class NotYet(Exception):
     """What is still missing, as a sentence without its full stop."""
 
 
+def need(met: object, missing: str) -> None:
+    """Says what is missing, where it isn't there."""
+    if not met:
+        raise NotYet(missing)
+
+
 class _TooLong(SystemExit):
     """Ends an answer that runs on; no Exception, so that a learner's `except Exception` lets it through."""
 
 
-def judge(verdict: Callable[[object], str | None], answer: object) -> str | None:
-    """What the verdict function says of the answer: None when it is right. Never raises because of the answer."""
+def judge(verdict: Callable[[object], None], answer: object) -> str | None:
+    """What the answer lacks, in a sentence without its full stop; None when it is right: then the verdict function
+    raises nothing. Never raises because of the answer."""
     if answer is None:
         return "nothing is handed over yet"
     if answer is Ellipsis:
         return "the `...` still waits for your code"
     try:
-        return _in_time(verdict, answer)
+        _in_time(verdict, answer)
     except NotYet as missing:
         return str(missing)
     except SystemExit:
         return "your code called `exit`, which ends Python; a function ends with `return`"
     except Exception as fault:  # whatever a learner's code can raise is part of the answer
         return _raised(fault)
+    return None
 
 
-def _in_time(verdict: Callable, answer: object) -> str | None:
-    """What the verdict gives or raises. It runs in a thread of its own: an endless loop with a bare `except:` swallows
+def _in_time(verdict: Callable, answer: object) -> None:
+    """Raise what the verdict raises. It runs in a thread of its own: an endless loop with a bare `except:` swallows
     whatever is raised in its thread, Ctrl-C too, and must not keep the cell."""
-    outcome = []
+    raised = []
 
     def run():
         try:
-            outcome.append((verdict(answer), None))
+            verdict(answer)
         except BaseException as fault:
-            outcome.append((None, fault))
+            raised.append(fault)
 
     # the context carries the cell's settings along: np.errstate, and where Jupyter prints
     worker = threading.Thread(target=copy_context().run, args=(run,), daemon=True)
@@ -64,15 +72,13 @@ def _in_time(verdict: Callable, answer: object) -> str | None:
         late = worker.is_alive()
     finally:
         ended = _end(worker)
-    if late:
-        end = "was stopped" if ended else "can't be stopped, so restart the kernel"
-        raise NotYet(
-            f"your code was still running after {LIMIT_S:g} seconds and {end}; is there a loop that never ends?"
-        )
-    said, fault = outcome[0]
-    if fault is not None:
-        raise fault
-    return said
+    end = "was stopped" if ended else "can't be stopped, so restart the kernel"
+    need(
+        not late,
+        f"your code was still running after {LIMIT_S:g} seconds and {end}; is there a loop that never ends?",
+    )
+    if raised:
+        raise raised[0]
 
 
 def _end(worker: threading.Thread) -> bool:
@@ -119,19 +125,16 @@ def shown(value: object) -> str:
 
 def function_in(answer: object, name: str) -> Callable:
     """The answer where it is a function; else what to hand over."""
-    if isinstance(answer, type) or not callable(answer):
-        raise NotYet(f"hand over your function itself, `{name}` with no parentheses, not {shown(answer)}")
+    named = f"hand over your function itself, `{name}` with no parentheses, not {shown(answer)}"
+    need(callable(answer) and not isinstance(answer, type), named)
     return answer
 
 
 def returned(value: object) -> object:
     """What the learner's function gave; nothing, a `...` and a generator are named."""
-    if value is None:
-        raise NotYet("your function gave nothing; does it end in `return`?")
-    if value is Ellipsis:
-        raise NotYet("your function gave `...`; put your code in its place")
-    if hasattr(value, "__next__"):
-        raise NotYet("your function gave a generator; gather what it yields in a list")
+    need(value is not None, "your function gave nothing; does it end in `return`?")
+    need(value is not Ellipsis, "your function gave `...`; put your code in its place")
+    need(not hasattr(value, "__next__"), "your function gave a generator; gather what it yields in a list")
     return value
 
 
@@ -141,25 +144,20 @@ def number_from(value: object) -> float:
         number = None if isinstance(returned(value), (str, bytes, bool)) else float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):  # lists and dicts, huge numbers, whole tensors
         number = None
-    if number is None:
-        raise NotYet(f"your function gave {shown(value)}, and a number is wanted")
-    if not math.isfinite(number):
-        raise NotYet(f"your function gave {shown(number)}, which is no number to work with")
+    need(number is not None, f"your function gave {shown(value)}, and a number is wanted")
+    need(math.isfinite(number), f"your function gave {shown(number)}, which is no number to work with")
     return number
 
 
 def numbers_from(value: object, size: int | None = None) -> list[float]:
     """What the learner's function gave, as a list of floats: from a list, tuple, numpy array or tensor."""
     values = value.tolist() if hasattr(returned(value), "tolist") else value
-    is_list = isinstance(values, (list, tuple))
-    if is_list and size not in (None, len(values)):
-        raise NotYet(f"your function gave {len(values)} numbers where {size} are wanted")
     try:
-        numbers = [float(one) for one in values] if is_list else None
+        numbers = [float(one) for one in values] if isinstance(values, (list, tuple)) else None
     except (TypeError, ValueError, OverflowError):
         numbers = None
-    if numbers is None:
-        raise NotYet(f"your function gave {shown(values)}, and a list of numbers is wanted")
+    need(numbers is not None, f"your function gave {shown(values)}, and a list of numbers is wanted")
+    need(size in (None, len(numbers)), f"your function gave {len(numbers)} numbers where {size} are wanted")
     return numbers
 
 

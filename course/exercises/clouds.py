@@ -2,7 +2,7 @@
 
 from collections.abc import KeysView
 
-from course.answers import NotYet, returned, shown
+from course.answers import need, returned, shown
 from course.exercises.registry import exercise
 
 
@@ -77,10 +77,8 @@ cost.mistake(_BOTH, lambda read, written, price_in, price_out: (read + written) 
 
 
 def _address(value) -> str:
-    if not isinstance(returned(value), str):
-        raise NotYet(f"it gave {shown(value)}, and an address is wanted")
-    if "api-version" in value:
-        raise NotYet("the new address needs no api-version")
+    need(isinstance(returned(value), str), f"it gave {shown(value)}, and an address is wanted")
+    need("api-version" not in value, "the new address needs no api-version")
     return value.rstrip("/")
 
 
@@ -92,8 +90,8 @@ def new_address(old):
 
 
 def _categories(value) -> list:
-    if not isinstance(returned(value), list | tuple | set | KeysView):
-        raise NotYet(f"it gave {shown(value)}, and a list of categories is wanted")
+    several = isinstance(returned(value), list | tuple | set | KeysView)
+    need(several, f"it gave {shown(value)}, and a list of categories is wanted")
     return sorted(value)
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 
-from course.answers import code, function_in, near, numbers_from, returned, shown
+from course.answers import NotYet, code, function_in, near, need, numbers_from, returned, shown
 from course.exercises.registry import exercise
 from slmlab.records import Message
 
@@ -24,13 +24,10 @@ def _(answer):
     function = function_in(answer, "chatml")
     for messages in _CHATS:
         text, wanted = returned(function(list(messages))), chatml(messages)
-        if not isinstance(text, str):
-            return f"`chatml` gave {shown(text)}, and a text is wanted"
-        if text == wanted.removesuffix("<|im_start|>assistant\n"):
-            return "the turns are right; at the end, open the assistant's own turn, so that the model knows to speak"
-        if text != wanted:
-            return _first_difference(text, wanted)
-    return None
+        need(isinstance(text, str), f"`chatml` gave {shown(text)}, and a text is wanted")
+        opened = text != wanted.removesuffix("<|im_start|>assistant\n")
+        need(opened, "the turns are right; at the end, open the assistant's own turn, so that the model knows to speak")
+        need(text == wanted, _first_difference(text, wanted))
 
 
 def _first_difference(text: str, wanted: str) -> str:
@@ -58,17 +55,14 @@ def _(answer):
     for logits, t in ((row, 1.0), (row, 0.5), ([0.3, -1.2, 4.0, 2.2], 2.0), ([1e3, 999.0], 1.0)):
         try:
             values = numbers_from(function(list(logits), t), size=len(logits))
-        except OverflowError:  # of math.exp; numpy's gives inf, and nan after the division
-            return overflow
-        if any(map(math.isnan, values)):
-            return overflow
+        except OverflowError:
+            raise NotYet(overflow) from None
+        need(not any(map(math.isnan, values)), overflow)  # numpy's exponential gives inf, and a division nan
         told, wanted = f"`softmax_with_temperature({logits}, {t:g})` gave", softmax_with_temperature(logits, t)
-        if not near(sum(values), 1.0):
-            return f"{told} probabilities that add up to {sum(values):.3g}; divide each by their sum"
-        if not all(map(near, values, wanted)):
-            mine, right = ([round(one, 3) for one in numbers] for numbers in (values, wanted))
-            return f"{told} {shown(mine)}, and {shown(right)} is right"
-    return None
+        total = sum(values)
+        need(near(total, 1.0), f"{told} probabilities that add up to {total:.3g}; divide each by their sum")
+        mine, right = (shown([round(one, 3) for one in numbers]) for numbers in (values, wanted))
+        need(all(map(near, values, wanted)), f"{told} {mine}, and {right} is right")
 
 
 @exercise("instruct-3")
@@ -96,13 +90,10 @@ _ANSWERS = (
 def _(answer):
     function = function_in(answer, "parse_json_answer")
     for text in _ANSWERS:
+        said, wanted = code(repr(text)), parse_json_answer(text)
         try:
             value = function(text)
         except json.JSONDecodeError:
-            return f"`json.loads` gave up on {code(repr(text))}; catch that, and look for the JSON inside"
-        if isinstance(value, str):
-            return f"for {code(repr(text))} it gave a text; turn it into a dict with `json.loads`"
-        wanted = parse_json_answer(text)
-        if value != wanted:
-            return f"for {code(repr(text))} it gave {shown(value)}, and {shown(wanted)} is right"
-    return None
+            raise NotYet(f"`json.loads` gave up on {said}; catch that, and look for the JSON inside") from None
+        need(not isinstance(value, str), f"for {said} it gave a text; turn it into a dict with `json.loads`")
+        need(value == wanted, f"for {said} it gave {shown(value)}, and {shown(wanted)} is right")

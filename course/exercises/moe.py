@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from course.answers import code, function_in, near, numbers_from, returned, shown
+from course.answers import NotYet, code, function_in, near, need, numbers_from, returned, shown
 from course.exercises.registry import exercise
 from slmlab.catalog import card
 
@@ -47,18 +47,16 @@ def _(answer):
     function = function_in(answer, "route")
     for scores, k in (([1.0, 3.0, 2.0, -1.0], 2), ([0.5, -2.0, 0.1, 4.0, 3.0], 3), ([70.0, 71.0], 2)):
         found = returned(function(np.array(scores), k))
-        if not isinstance(found, tuple) or len(found) != 2:
-            return f"give two things, the experts and their weights, not {shown(found)}"
+        pair = isinstance(found, tuple) and len(found) == 2
+        need(pair, f"give two things, the experts and their weights, not {shown(found)}")
         chosen, weights = (numbers_from(part, k) for part in found)
         best, shares = (part.tolist() for part in route(np.array(scores), k))
-        told = f"of the scores {scores} with k={k}"
-        if chosen != best:
-            return f"{told} it chose {[float(f'{one:g}') for one in chosen]}, and {best} have the highest"
-        if not near(sum(weights), 1.0):
-            return f"{told} its weights add up to {sum(weights):.3g}; a softmax makes that 1"
-        if not all(map(near, weights, shares)):
-            return f"{told} its weights are {[round(one, 3) for one in weights]}; take the softmax of these {k} scores"
-    return None
+        told, mine = f"of the scores {scores} with k={k}", [float(f"{one:g}") for one in chosen]
+        need(chosen == best, f"{told} it chose {mine}, and {best} have the highest")
+        total, rounded = sum(weights), [round(one, 3) for one in weights]
+        need(near(total, 1.0), f"{told} its weights add up to {total:.3g}; a softmax makes that 1")
+        right = all(map(near, weights, shares))
+        need(right, f"{told} its weights are {rounded}; take the softmax of these {k} scores")
 
 
 _TURNS, _CROWD = np.array([[0, 1], [1, 2], [2, 3], [3, 0]]), np.array([[0, 1]] * 4)
@@ -114,9 +112,8 @@ def _(answer):
         try:
             found = returned(function(text, tools))
         except (ValueError, KeyError, TypeError) as fault:
-            return f"for `{text}` it stopped with {code(f'{type(fault).__name__}: {fault}')}, and {why}"
-        if not isinstance(found, tuple) or len(found) != 2:
-            return f"give a pair, a name or None and a text, not {shown(found)}"
-        if found != tool_call(text, tools):
-            return f"for `{text}` it gave {shown(found)}: {why}"
-    return None
+            stopped = code(f"{type(fault).__name__}: {fault}")
+            raise NotYet(f"for `{text}` it stopped with {stopped}, and {why}") from None
+        pair = isinstance(found, tuple) and len(found) == 2
+        need(pair, f"give a pair, a name or None and a text, not {shown(found)}")
+        need(found == tool_call(text, tools), f"for `{text}` it gave {shown(found)}: {why}")

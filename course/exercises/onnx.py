@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course.answers import function_in, number_from, numbers_from, returned, shown
+from course.answers import function_in, need, number_from, numbers_from, returned, shown
 from course.exercises.registry import exercise
 
 
@@ -43,19 +43,18 @@ def _(answer):
     make, before = function_in(answer, "ban"), np.array([0.5, -1.0, 4.0, 2.0], dtype=np.float32)
     for banned in ([2], [0, 3]):
         scorer = returned(make(list(banned)))
-        if not callable(scorer):
-            return f"`ban({banned})` gave {shown(scorer)}, and a function of `(ids_so_far, logits)` is wanted"
+        wanted = "a function of `(ids_so_far, logits)` is wanted"
+        need(callable(scorer), f"`ban({banned})` gave {shown(scorer)}, and {wanted}")
         logits = before.copy()
         scored = returned(scorer([7, 8, 9], logits))
-        if not np.array_equal(logits, before):
-            return "the logits handed to your scorer were changed; work on a copy of them (`logits.copy()`)"
+        untouched = np.array_equal(logits, before)
+        need(untouched, "the logits handed to your scorer were changed; work on a copy of them (`logits.copy()`)")
         scored = np.array(numbers_from(scored, size=4))
-        if not np.isneginf(scored[banned]).all():
-            return f"with {banned} banned, their logits came out as {shown(scored[banned].tolist())}, not -inf"
-        kept = [id for id in range(4) if id not in banned]
-        if not np.allclose(scored[kept], before[kept]):
-            return f"with {banned} banned, the other logits changed too: {shown(scored[kept].tolist())}"
-    return None
+        gone, kept = scored[banned], [id for id in range(4) if id not in banned]
+        told = f"with {banned} banned,"
+        need(np.isneginf(gone).all(), f"{told} their logits came out as {shown(gone.tolist())}, not -inf")
+        same = np.allclose(scored[kept], before[kept])
+        need(same, f"{told} the other logits changed too: {shown(scored[kept].tolist())}")
 
 
 @exercise("onnx-3")
@@ -71,26 +70,21 @@ def dequantize(small, scale):
 
 @quantize_int8.judged
 def _(answer):
-    if not isinstance(answer, tuple) or len(answer) != 2:
-        return 'hand over both functions: `check("onnx-3", (quantize_int8, dequantize))`'
+    both = isinstance(answer, tuple) and len(answer) == 2
+    need(both, 'hand over both functions: `check("onnx-3", (quantize_int8, dequantize))`')
     quantize, back = (function_in(*pair) for pair in zip(answer, ("quantize_int8", "dequantize"), strict=True))
     ramp = np.linspace(-1.3, 2.6, 101, dtype=np.float32)
     for values in (ramp, -ramp, np.float32([0.004, -0.001, 0.0025]), np.zeros(4, dtype=np.float32)):
         pair = returned(quantize(values.copy()))
-        if not isinstance(pair, tuple) or len(pair) != 2:
-            return f"`quantize_int8` gave {shown(pair)}, and a pair is wanted: the small integers and their scale"
+        wanted = "a pair is wanted: the small integers and their scale"
+        need(isinstance(pair, tuple) and len(pair) == 2, f"`quantize_int8` gave {shown(pair)}, and {wanted}")
         number_from(pair[1])
-        small = np.asarray(pair[0])
-        if small.dtype != np.int8:
-            return f"the quantized values are {small.dtype}, and int8 is wanted (`.astype(np.int8)`)"
+        kind = np.asarray(pair[0]).dtype
+        need(kind == np.int8, f"the quantized values are {kind}, and int8 is wanted (`.astype(np.int8)`)")
         error = np.abs(np.array(numbers_from(back(*pair), size=len(values))) - values).max()
-        if not np.isfinite(error):
-            return "from a list of zeros came nan; a scale of 0 can't divide, so choose another for it"
-        step = float(np.abs(values).max()) / 127
-        if error > 1.5 * step:
-            return f"a value came back {error / step:.0f} steps away from where it was; does the largest land on 127?"
-        if error > 0.51 * step:
-            return (
-                f"a value came back {error / step:.2g} steps away; round to the nearest and it is at most half a step"
-            )
-    return None
+        need(np.isfinite(error), "from a list of zeros came nan; a scale of 0 can't divide, so choose another for it")
+        step = float(np.abs(values).max()) / 127 or 1.0
+        away = f"a value came back {error / step:.0f} steps away from where it was"
+        need(error <= 1.5 * step, f"{away}; does the largest land on 127?")
+        away = f"a value came back {error / step:.2g} steps away"
+        need(error <= 0.51 * step, f"{away}; round to the nearest and it is at most half a step")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 
-from course.answers import function_in, near, number_from, shown
+from course.answers import NotYet, function_in, near, number_from, shown
 from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest, quoted
 
@@ -91,7 +91,7 @@ class Solution:
         return function
 
     def judged(self, verdict: Callable) -> Callable:
-        """Decorates a verdict of the exercise's own: a function of the answer that gives None when it is right."""
+        """Decorates a verdict of the exercise's own: a function of the answer that raises NotYet until it is right."""
         self.verdict = verdict
         return verdict
 
@@ -101,21 +101,17 @@ class Solution:
         texts = [self.source.strip()] if self.source else map(inspect.getsource, self.functions)
         return [text[text.startswith("@") and text.index("\ndef ") + 1 :].rstrip() for text in texts]
 
-    def compare(self, answer: object) -> str | None:
-        """What the first case that comes out wrong says; None when all are right."""
+    def compare(self, answer: object) -> None:
+        """Raises what the first case that comes out wrong says."""
         function = function_in(answer, self.functions[0].__name__)
-        return next(filter(None, (self._wrong_in(case, function) for case in self.cases)), None)
-
-    def _wrong_in(self, case: tuple, function: Callable) -> str | None:
-        arguments = case[: len(self.names)]
-        value = self.reads(function(*deepcopy(arguments)))
-        right = self.reads(self(*arguments))
-        if _same(value, right):
-            return None
-        fields = dict(zip([*self.names, "why"], case, strict=False)) | {"value": value, "right": right}
-        known = (words for words, wrong in self.mistakes if _same(value, self.reads(wrong(*deepcopy(arguments)))))
-        words = next((f": {words}" for words in known), self.otherwise)
-        return (self.told + words).format(**fields, shown=shown(value))
+        for case in self.cases:
+            arguments = case[: len(self.names)]
+            value, right = self.reads(function(*deepcopy(arguments))), self.reads(self(*arguments))
+            if not _same(value, right):
+                known = (words for words, wrong in self.mistakes if _same(value, self.reads(wrong(*arguments))))
+                words = next((f": {words}" for words in known), self.otherwise)
+                fields = dict(zip([*self.names, "why"], case, strict=False))
+                raise NotYet((self.told + words).format(**fields, value=value, right=right, shown=shown(value)))
 
 
 def _same(value: object, right: object) -> bool:

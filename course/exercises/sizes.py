@@ -1,6 +1,6 @@
 """The exercises of lesson 01: size, memory, speed."""
 
-from course.answers import NotYet, returned, shown
+from course.answers import need, returned, shown
 from course.exercises.registry import exercise
 from slmlab.catalog import card
 
@@ -40,8 +40,7 @@ kv_cache_gb.mistake(
 
 
 def _yes_or_no(value):
-    if returned(value) not in (True, False):
-        raise NotYet(f"`fits` gave {shown(value)}, and True or False is wanted")
+    need(returned(value) in (True, False), f"`fits` gave {shown(value)}, and True or False is wanted")
     return bool(value)
 
 

@@ -1,6 +1,6 @@
 """The exercises of lesson 00: asking, and the speed of an answer."""
 
-from course.answers import shown
+from course.answers import need, shown
 from course.exercises.registry import exercise
 from slmlab.records import End, Reply, Start, Token
 
@@ -9,15 +9,13 @@ finished = exercise("start-1", source='question = "Why do cats purr?"\nreply = m
 
 @finished.judged
 def _(answer):
-    if isinstance(answer, str):
-        return "that is a text; hand over the reply itself, the thing that `model.ask(...)` gives"
-    if not isinstance(answer, Reply):
-        return f"hand over what `model.ask(...)` gives, not {shown(answer)}"
-    if answer.finish_reason is None:
-        return "the reply is not read yet; `.show()` lets the model write it"
-    if answer.finish_reason == "interrupted":
-        return "the reply was left before its end; ask again and read all of it"
-    return None if answer.tokens else "the reply has no tokens; ask something that needs an answer"
+    text = isinstance(answer, str)
+    need(not text, "that is a text; hand over the reply itself, the thing that `model.ask(...)` gives")
+    need(isinstance(answer, Reply), f"hand over what `model.ask(...)` gives, not {shown(answer)}")
+    need(answer.finish_reason is not None, "the reply is not read yet; `.show()` lets the model write it")
+    whole = answer.finish_reason != "interrupted"
+    need(whole, "the reply was left before its end; ask again and read all of it")
+    need(answer.tokens, "the reply has no tokens; ask something that needs an answer")
 
 
 def _reply(start_s: float, *times: float) -> Reply:
@@ -62,7 +60,6 @@ _mistake("that is seconds per token, the other way round", lambda count, wait, s
 
 @tokens_per_second.judged
 def _(answer):
-    if said := tokens_per_second.compare(answer):
-        return said
+    tokens_per_second.compare(answer)
     alone = answer(_reply(0.0, 1.0))
-    return None if alone is None else f"with one token there is no step to time: give None, not {shown(alone)}"
+    need(alone is None, f"with one token there is no step to time: give None, not {shown(alone)}")

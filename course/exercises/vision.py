@@ -2,7 +2,7 @@
 
 import math
 
-from course.answers import function_in, returned, shown
+from course.answers import function_in, need, returned, shown
 from course.exercises.registry import exercise
 
 
@@ -41,23 +41,18 @@ def _(answer):
     function = function_in(answer, "split")
     for reply in _REPLIES:
         found, wanted = returned(function(reply)), split(reply)
-        if not isinstance(found, tuple | list) or len(found) != 2:
-            return f"give two texts, the reading and the answer, not {shown(found)}"
-        found = tuple(found)
-        gave = f"of {reply!r} it gave {shown(found)}"
-        if not wanted[0] and found == (wanted[1], ""):
-            return f"{gave}: with no arrow all is answer, and the reading empty"
-        if found == wanted[::-1]:
-            return f"of {reply!r} it gave the answer first: the reading comes before it"
-        if not all(isinstance(part, str) for part in found):
-            return f"{gave}: both are texts, also an empty one"
-        if found[1].strip().startswith("B blue 5"):
-            return f"{gave}: the answer is what stands after the last arrow"
-        if tuple(part.strip() for part in found) == wanted != found:
-            return f"of {reply!r} it left spaces at the ends: `.strip()` takes them off"
-        if found != wanted:
-            return f"of {reply!r} it made {shown(found)}, and {wanted} is right"
-    return None
+        pair = isinstance(found, tuple | list) and len(found) == 2
+        need(pair, f"give two texts, the reading and the answer, not {shown(found)}")
+        found, told = tuple(found), f"of {reply!r} it"
+        gave, alone = f"{told} gave {shown(found)}", not wanted[0] and found == (wanted[1], "")
+        need(not alone, f"{gave}: with no arrow all is answer, and the reading empty")
+        need(found != wanted[::-1], f"{told} gave the answer first: the reading comes before it")
+        need(all(isinstance(part, str) for part in found), f"{gave}: both are texts, also an empty one")
+        last = not found[1].strip().startswith("B blue 5")
+        need(last, f"{gave}: the answer is what stands after the last arrow")
+        spaces = found != wanted == tuple(part.strip() for part in found)
+        need(not spaces, f"{told} left spaces at the ends: `.strip()` takes them off")
+        need(found == wanted, f"{told} made {shown(found)}, and {wanted} is right")
 
 
 @exercise("vision-3")
@@ -76,21 +71,15 @@ def _(answer):
     function = function_in(answer, "price_of")
     for name in ("Milk", "Tea", "total", "Soap", "Corner shop"):
         wanted, found = price_of(_ROWS, name), function([list(row) for row in _ROWS], name)
+        after = f'for {name!r} it gave nothing: return `""` after the loop, where no row was the right one'
+        need(wanted or found is not None, after)
         told = f"for {name!r} it gave {shown(found)}"
-        if found is None and not wanted:
-            return f'for {name!r} it gave nothing: return `""` after the loop, where no row was the right one'
-        if returned(found) == wanted:
-            continue
-        if name == "Tea" and found == "2 x":
-            return f"{told}: the price is the last text of its row"
-        if name == "Tea" and found == "9.00":
-            return f"{told}, the price of a Teapot: the first text of the row must be the whole name"
-        return (
-            f"{told}: capitals should make no difference"
-            if name == "total"
-            else f"{told}, and {shown(wanted)} is right"
-        )
-    return None
+        if name == "Tea":
+            need(found != "2 x", f"{told}: the price is the last text of its row")
+            whole = f"{told}, the price of a Teapot: the first text of the row must be the whole name"
+            need(found != "9.00", whole)
+        case = ": capitals should make no difference" if name == "total" else f", and {shown(wanted)} is right"
+        need(returned(found) == wanted, told + case)
 
 
 @exercise("vision-4", cases=[(131_072, 757, 500), (4096, 757, 96), (1024, 145, 200), (300, 757, 500)],
