@@ -3,7 +3,6 @@
 Knows nothing about which answer is right.
 """
 
-import ctypes
 import linecache
 import math
 import reprlib
@@ -16,7 +15,6 @@ from contextvars import copy_context
 from pathlib import Path
 
 LIMIT_S = 5.0
-_OURS = ("<frozen", str(Path(__file__).parent), sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
 
 
 class NotYet(Exception):
@@ -84,6 +82,8 @@ def _in_time(verdict: Callable, answer: object) -> None:
 def _end(worker: threading.Thread) -> bool:
     """Whether the thread has ended: _TooLong is raised in it again and again, for a bare `except:` swallows one.
     A call that never comes back to Python can't be ended."""
+    import ctypes
+
     for _ in range(20):
         if not worker.is_alive():
             break
@@ -96,9 +96,10 @@ def _raised(fault: Exception) -> str:
     if isinstance(fault, RecursionError):
         return "your function calls itself without end"
     words = f"it stopped with {code(': '.join(filter(None, (type(fault).__name__, str(fault)))))}"
+    ours = ("<frozen", str(Path(__file__).parent), sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
     for frame, number in reversed(list(traceback.walk_tb(fault.__traceback__))):
         name = frame.f_code.co_filename
-        if not name.startswith(_OURS):
+        if not name.startswith(ours):
             line = linecache.getline(name, number, frame.f_globals).strip()
             return f"{words} in its line {code(line) if line else number}"
     return words

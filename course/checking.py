@@ -66,31 +66,15 @@ def check(exercise_id: str, answer: object = None, *, hint: int = 0, solution: b
     return Verdict(found, False, missing + stop, hints=found.hints[: max(1, hint)])
 
 
-@dataclass(frozen=True)
-class LessonProgress:
-    """One lesson's line: exercises done of all, and the best quiz score of as many questions (None: no try yet)."""
-
-    lesson: str
-    done: int
-    exercises: int
-    quiz_best: int | None
-    quiz_questions: int
-
-
 @dataclass(frozen=True, repr=False)
 class Progress(Shown):
-    """Lesson by lesson, what is done."""
+    """For each lesson, exercises done of all and the best quiz score of as many questions (–: no try yet)."""
 
-    lessons: tuple[LessonProgress, ...]
+    lessons: tuple[tuple[str, str, str], ...]
     note: str = ""
 
     def _table(self) -> Table:
-        rows = []
-        for one in self.lessons:
-            best = "–" if one.quiz_best is None else one.quiz_best
-            quiz = f"{best} of {one.quiz_questions}" if one.quiz_questions else ""
-            rows.append((one.lesson, f"{one.done} of {one.exercises}", quiz))
-        return Table(("lesson", "exercises", "quiz, best"), rows, note=self.note)
+        return Table(("lesson", "exercises", "quiz, best"), self.lessons, note=self.note)
 
 
 def progress() -> Progress:
@@ -100,12 +84,12 @@ def progress() -> Progress:
     return Progress(tuple(_line(lesson, kept) for lesson in lessons), note)
 
 
-def _line(lesson: str, kept: dict) -> LessonProgress:
+def _line(lesson: str, kept: dict) -> tuple[str, str, str]:
     ids = [one.id for one in exercises().values() if one.lesson == lesson]
     asked = [one for one in quizzes().values() if one.lesson == lesson]
-    tried = [kept["quizzes"][one.id]["best"] for one in asked if one.id in kept["quizzes"]]
+    best = [kept["quizzes"][one.id]["best"] for one in asked if one.id in kept["quizzes"]]
     done, questions = sum(id in kept["exercises"] for id in ids), sum(len(one.questions) for one in asked)
-    return LessonProgress(lesson, done, len(ids), sum(tried) if tried else None, questions)
+    return lesson, f"{done} of {len(ids)}", f"{sum(best) if best else '–'} of {questions}"
 
 
 def register(commands) -> None:

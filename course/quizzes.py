@@ -1,13 +1,11 @@
 """A quiz as radio buttons with a Check button, a score and explanations; as text, with its answers folded away."""
 
-import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
 
 from course import record
 from course.live import Live, ipywidgets, paragraph
-from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest, quoted
 from slmlab.show import marked
 
@@ -49,6 +47,10 @@ class Quiz:
 @lru_cache
 def quizzes() -> dict[str, Quiz]:
     """Every quiz by id, in the order of the lessons."""
+    import tomllib
+
+    from slmlab.catalog import DATA
+
     rows = tomllib.loads((DATA / "quizzes.toml").read_text(encoding="utf-8"))
     return {name: _quiz(name, **row) for name, row in rows.items()}
 

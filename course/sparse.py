@@ -13,7 +13,6 @@ import numpy as np
 from slmlab.errors import BadRequest, whole
 
 BEGIN, END, PAD, VOCABULARY = 256, 257, 258, 260  # a token is a byte; three ids beside them, and one to spare
-MOST = 1_000_000
 USED = 2  # experts for a token: Phi's router knows no other number
 
 
@@ -36,11 +35,10 @@ class Recipe:
     experts: int = 16
 
     def __post_init__(self):
-        least = {"seed": 0, "steps": 1, "batch": 1, "length": 1, "layers": 1, "experts": 2, "warm_up": 1, "width": 64}
-        for name, low in least.items():
-            whole(name, getattr(self, name), low, MOST, f"a whole number, {low} or more, and at most {MOST:,}")
+        for name in ("steps", "batch", "length", "layers", "experts", "warm_up"):
+            whole(name, getattr(self, name), 1, 1_000_000, "a whole number, 1 or more")
         for name in ("learning_rate", "weight_decay", "balance", "jitter"):
-            value = float(getattr(self, name))
+            value = float(getattr(self, name))  # the model's config takes no whole number in their place
             if not 0 <= value <= 1000:
                 raise BadRequest(f"{name}={value:g}: a number from 0 to 1000.")
             object.__setattr__(self, name, value)

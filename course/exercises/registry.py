@@ -5,7 +5,6 @@ the words of that mistake. Knows nothing about hints, progress or how a verdict 
 """
 
 import inspect
-import tomllib
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from functools import lru_cache
 from importlib import import_module
 
 from course.answers import NotYet, function_in, near, number_from, shown
-from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest, quoted
 
 # where the exercises stand, by the id without its number: a lesson's file is read when one of them is checked
@@ -54,6 +52,10 @@ class Exercise:
 @lru_cache
 def exercises() -> dict[str, Exercise]:
     """Every exercise by id, in the order of the lessons."""
+    import tomllib
+
+    from slmlab.catalog import DATA
+
     rows = tomllib.loads((DATA / "exercises.toml").read_text(encoding="utf-8"))
     return {name: Exercise(id=name, **row | {"hints": tuple(row["hints"])}) for name, row in rows.items()}
 

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch
 
 from course.widgets import watch_training
 from slmlab.errors import BadRequest
@@ -10,6 +11,15 @@ from slmlab.errors import BadRequest
 TEXTS = {"letters": "abcdefgh " * 100, "digits": "0123456789 " * 100}
 FEW = {"steps": 15, "batch": 4, "length": 16}
 MODULE = sys.modules["course.widgets.watch_training"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """So small a model gains nothing by threads; on a busy machine they wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def test_it_gives_every_step_and_shows_the_last_state(capsys):
