@@ -88,15 +88,6 @@ def test_every_declared_mistake_gets_its_own_words():
     assert found >= 35, "the exercises that compare numbers know their mistakes"
 
 
-def read_to(tokens: int) -> Reply:
-    reply = TinyModel().ask("?")
-    stream = iter(reply)
-    for _ in range(tokens):
-        next(stream)
-    stream.close()
-    return reply
-
-
 def steps_or(nothing):
     def rate(reply):
         times = [token.time_s for token in reply.tokens]
@@ -125,31 +116,13 @@ def chat(end="<|im_end|>\n", opened="<|im_start|>assistant\n"):
     return lambda ms: "".join(f"<|im_start|>{m.role}\n{m.content}{end}" for m in ms) + opened
 
 
-def softmax(logits, t):
-    powers = [math.exp(one / t) for one in logits]
-    return [one / sum(powers) for one in powers]
-
-
 def first_row(same, column=-1, nothing=""):
     return lambda rows, name: next((row[column] for row in rows if same(row[0], name) and len(row) > 1), nothing)
-
-
-def call_anything(answer, tools):
-    try:
-        found = json.loads(answer)
-        return found["tool_name"], found["input"]
-    except ValueError:
-        return None, answer
 
 
 def fastest(good, runs):
     chosen = max(filter(good, runs), key=lambda run: run["writes_per_s"], default=None)
     return chosen and chosen["name"]
-
-
-def spoil(runs, most_mb, worst):
-    for run in runs:
-        run["perplexity"] = run["perplexity"] or 99
 
 
 TURNS = (
@@ -172,32 +145,23 @@ def modelfile(template=TURNS, quotes='"""', stop=STOP, start="FROM {}", system='
 # what the verdicts of the exercises' own say: one row for a kind of mistake
 SPECIAL = (
     ("start-1", "not read yet", TinyModel().ask("?")),
-    ("start-1", "before its end", read_to(1)),
     ("start-2", "give None, not `0`", steps_or(0)),
-    ("size-1", "not `7.6`", 7.6),
     ("size-3", "6.6B of them are active", lambda one, gb: bool(one.parameters) and one.active_parameters / 2e9 <= gb),
     ("size-3", "don't promise", lambda card, gb: (card.parameters or 0) / 2e9 <= gb),
     ("instruct-1", "open the assistant's own turn", chat(opened="")),
     ("instruct-1", "stands `'\\n<|im_start|>ass'` where `'<|im_end|>\\n", chat(end="\n")),
-    ("instruct-1", "and here `'<|im_end|>'` follows", chat(opened="<|im_start|>assistant\n<|im_end|>")),
     ("instruct-2", "divide each by their sum", lambda logits, t: [math.exp(one / t) for one in logits]),
-    ("instruct-2", "take the largest logit off", softmax),
     ("instruct-3", "catch that", json.loads),
-    ("instruct-3", "`{'name': 'Ada'}` is right", lambda text: json.loads(text) if text[0] == "{" else None),
     ("onnx-2", "work on a copy", in_place),
-    ("onnx-2", "not -inf", lambda ids: lambda _, logits: logits),
     ("onnx-3", "round to the nearest", scaled(127, lambda values: values.astype(np.int8))),
     ("onnx-3", "land on 127", scaled(128, lambda values: np.round(values).astype(np.int16).astype(np.int8))),
     ("vision-2", "after the last arrow", lambda reply: tuple(part.strip() for part in reply.partition("=>")[::2])),
-    ("vision-2", "the reading comes before it", lambda reply: tuple(map(str.strip, reply.split("=>")[::-1]))),
     ("vision-3", "the last text of its row", first_row(str.__eq__, column=1)),
     ("vision-3", "capitals should make no difference", first_row(str.__eq__)),
     ("vision-3", "after the loop", first_row(lambda one, other: one.lower() == other.lower(), nothing=None)),
     ("vision-3", "the price of a Teapot", first_row(lambda one, other: one.lower().startswith(other.lower()))),
-    ("moe-2", "add up to 5", lambda scores, k: (np.argsort(-scores)[:k], np.sort(-scores)[:k] * -1)),
     ("moe-2", "take the softmax of these 2", lambda scores, k: (np.argsort(-scores)[:k], np.ones(k) / k)),
     ("moe-3", "with two of 4 experts doing all", lambda chosen, probabilities: 1.0),
-    ("moe-4", "there is no such tool, and it must not be called", call_anything),
     ("github-1", "IndexError", lambda chunks: "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks)),
     ("github-2", "nobody waits half a day", lambda status, after: (after or 1) if status in (429, 500, 503) else None),
     ("foundry-1", "needs no api-version", lambda old: old.replace("/models", "/openai/v1?api-version=2024-05-01")),
@@ -209,7 +173,6 @@ SPECIAL = (
     ("runtimes-1", "a turn ends with `<|im_end|>`", modelfile(stop='PARAMETER stop "<|endoftext|>"')),
     ("runtimes-1", "leave the SYSTEM line out", modelfile(always=True)),
     ("runtimes-3", "unknown is not good enough", lambda runs, mb, worst: fastest(lambda r: r["memory_mb"] <= mb, runs)),
-    ("runtimes-3", "leave the list as it was", spoil),
     ("runtimes-3", "it gave nothing, and 'q4' qualifies", lambda runs, mb, worst: None),
 )  # fmt: skip
 
@@ -220,18 +183,14 @@ def test_other_likely_mistakes_get_the_sentence_that_helps():
         assert words in said(name, answer), name
 
 
-def test_softmax_as_numpy_array_passes_and_its_overflow_is_named():
-    def stable(logits, t):
-        powers = np.exp((np.array(logits) - max(logits)) / t)
+def test_softmax_with_numpy_passes_and_its_overflow_is_named():
+    def softmax(logits, t, top=0.0):
+        powers = np.exp((np.array(logits) - top) / t)
         return powers / powers.sum()
 
-    def plain(logits, t):
-        powers = np.exp(np.array(logits) / t)
-        return powers / powers.sum()
-
-    assert check("instruct-2", stable)
+    assert check("instruct-2", lambda logits, t: softmax(logits, t, max(logits)))
     with np.errstate(all="ignore"):
-        assert "largest logit" in said("instruct-2", plain)
+        assert "largest logit" in said("instruct-2", softmax)
 
 
 def test_other_right_ways_pass_as_well():
