@@ -174,6 +174,12 @@ SPECIAL = (
     ("runtimes-1", "leave the SYSTEM line out", modelfile(always=True)),
     ("runtimes-3", "unknown is not good enough", lambda runs, mb, worst: fastest(lambda r: r["memory_mb"] <= mb, runs)),
     ("runtimes-3", "it gave nothing, and 'q4' qualifies", lambda runs, mb, worst: None),
+    ("runtimes-3", "takes 445 MB", lambda runs, mb, worst: fastest(lambda r: (r["perplexity"] or 99) <= worst, runs)),
+    ("runtimes-3", "lower is better", lambda runs, mb, worst: fastest(lambda r: (r["perplexity"] or 0) >= worst, runs)),
+    ("runtimes-3", "its name is wanted", lambda runs, mb, worst: next(run for run in runs if run["name"] == "q4")),
+    ("runtimes-3", "'q4' qualifies too and writes faster", lambda runs, mb, worst: "int8" if worst == 20 else "q4"),
+    ("runtimes-3", "leave the list as it was", lambda runs, mb, worst: runs.clear()),
+    ("moe-4", "that is a call", lambda answer, tools: (None, answer)),
 )  # fmt: skip
 
 
