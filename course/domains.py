@@ -6,9 +6,10 @@ data/models was trained on the story or the programs. Knows nothing about models
 
 import json
 import random
+from collections.abc import Callable
 
 from slmlab.catalog import DATA
-from slmlab.errors import BadRequest
+from slmlab.errors import whole
 
 DOMAINS = ("English", "Python", "Spanish", "arithmetic", "JSON")
 _SEED = 7
@@ -17,43 +18,41 @@ _SEED = 7
 def domain_texts(size: int = 3300) -> dict[str, str]:
     """A text of each domain, cut to this many characters. The stories end after 3,300 and the programs after 40,000;
     sums and records go on."""
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 10_000_000:
-        raise BadRequest(f"size={size!r}: a number of characters, from 1 to 10,000,000.")
-    whole = {
-        "English": _text("english"),
-        "Python": _text("python"),
-        "Spanish": _text("spanish"),
-        "arithmetic": arithmetic(size, _SEED),
-        "JSON": json_records(size, _SEED),
-    }
-    return {name: text[:size] for name, text in whole.items()}
+    whole("size", size, 1, 10_000_000, "a number of characters, from 1 to 10,000,000")
+    texts = {name: _text(name.lower()) for name in DOMAINS[:3]}
+    made = {"arithmetic": arithmetic(size, _SEED), "JSON": json_records(size, _SEED)}
+    return {name: text[:size] for name, text in (texts | made).items()}
 
 
 def samples(text: str, size_bytes: int = 256) -> list[str]:
     """A text in pieces of at most this many bytes, cut between characters; a last, shorter piece is dropped."""
-    if isinstance(size_bytes, bool) or not isinstance(size_bytes, int) or size_bytes < 4:
-        raise BadRequest(f"size_bytes={size_bytes!r}: 4 or more, for a character may have as many.")
-    pieces, piece, length = [], "", 0
-    for sign in text:
-        width = len(sign.encode())
-        if length + width > size_bytes:
-            pieces.append(piece)
-            piece, length = "", 0
-        piece, length = piece + sign, length + width
-    return pieces + [piece] if length == size_bytes or not pieces else pieces
+    whole("size_bytes", size_bytes, 4, 10_000_000, "4 or more, for a character may have as many")
+    coded, pieces, start = text.encode(), [], 0
+    while start + size_bytes <= len(coded):
+        end = start + size_bytes
+        while end < len(coded) and coded[end] & 0b1100_0000 == 0b1000_0000:  # in the middle of a character
+            end -= 1
+        pieces.append(coded[start:end].decode())
+        start = end
+    return pieces or [text]
 
 
 def _text(name: str) -> str:
     return (DATA / "texts" / f"{name}.txt").read_text(encoding="utf-8")
 
 
-def arithmetic(size: int, seed: int) -> str:
-    """Sums with their results, one a line."""
+def _made(line: Callable, size: int, seed: int) -> str:
+    """Lines by chance, until there are enough characters."""
     chance, lines, length = random.Random(seed), [], 0
     while length < size:
-        lines.append(_sum(chance))
+        lines.append(line(chance))
         length += len(lines[-1]) + 1
     return "\n".join(lines)
+
+
+def arithmetic(size: int, seed: int) -> str:
+    """Sums with their results, one a line."""
+    return _made(_sum, size, seed)
 
 
 def _sum(chance: random.Random) -> str:
@@ -80,13 +79,13 @@ _NAMES = "Anna Ben Clara David Emma Felix Grace Hugo Ida Jonas Lena Marco Nina O
 
 def json_records(size: int, seed: int) -> str:
     """Records with a few fields of every kind, on one line or several."""
-    chance, lines, length = random.Random(seed), [], 0
-    while length < size:
-        fields = {chance.choice(_KEYS): _value(chance, 0) for _ in range(chance.randint(1, 5))}
-        record = {"id": chance.randint(1, 99_999), "name": chance.choice(_NAMES), **fields}
-        lines.append(json.dumps(record, indent=2 if chance.random() < 0.3 else None))
-        length += len(lines[-1]) + 1
-    return "\n".join(lines)
+    return _made(_record, size, seed)
+
+
+def _record(chance: random.Random) -> str:
+    fields = {chance.choice(_KEYS): _value(chance, 0) for _ in range(chance.randint(1, 5))}
+    record = {"id": chance.randint(1, 99_999), "name": chance.choice(_NAMES), **fields}
+    return json.dumps(record, indent=2 if chance.random() < 0.3 else None)
 
 
 def _value(chance: random.Random, depth: int):

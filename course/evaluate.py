@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest, quoted
@@ -20,8 +19,8 @@ class Question:
     id: str
     topic: str
     prompt: str
-    answers: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+    answers: Sequence[str] = ()
+    options: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,11 @@ class Score:
 
     def by_topic(self) -> dict[str, tuple[int, int]]:
         """Right answers and questions, topic by topic."""
-        topics = dict.fromkeys(one.question.topic for one in self.verdicts)
-        rows = {topic: [one for one in self.verdicts if one.question.topic == topic] for topic in topics}
-        return {topic: (sum(one.right for one in found), len(found)) for topic, found in rows.items()}
+        counted: dict[str, tuple[int, int]] = {}
+        for one in self.verdicts:
+            right, asked = counted.get(one.question.topic, (0, 0))
+            counted[one.question.topic] = right + one.right, asked + 1
+        return counted
 
     def __str__(self):
         lines = [f"{self.model}: {self.right} of {len(self.verdicts)}"]
@@ -62,19 +63,10 @@ class Score:
 
 def questions(name: str) -> list[Question]:
     """A question set of data/questions, by the file's name."""
-    folder = DATA / "questions"
-    path = folder / f"{name}.jsonl"
-    if not path.is_file():
-        raise UnknownName(
-            f"Unknown question set {quoted(name)}. {nearest(name, sorted(one.stem for one in folder.glob('*.jsonl')))}"
-        )
-    return [_question(json.loads(line)) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
-def _question(row: dict) -> Question:
-    return Question(
-        row["id"], row["topic"], row["prompt"], tuple(row.get("answers", ())), tuple(row.get("options", ()))
-    )
+    files = {file.stem: file for file in sorted((DATA / "questions").glob("*.jsonl"))}
+    if name not in files:
+        raise UnknownName(f"Unknown question set {quoted(name)}. {nearest(str(name), list(files))}")
+    return [Question(**json.loads(line)) for line in files[name].read_text(encoding="utf-8").splitlines()]
 
 
 def score(model, asked: Sequence[Question], max_tokens: int = 40) -> Score:
@@ -127,6 +119,6 @@ def leans(model, template: str, words: Sequence[str], first: str, second: str) -
     found = []
     for word in words:
         following = model.next_token_probabilities(template.format(word), top=10**9)
-        chance = {one.text: one.probability for one in reversed(following)}
+        chance = {one.text: one.probability for one in reversed(following)}  # of two tokens alike, the likelier
         found.append(Lean(word, first, second, chance.get(f" {first}", 0.0), chance.get(f" {second}", 0.0)))
     return sorted(found, key=lambda one: -one.share)

@@ -1,16 +1,12 @@
 """A quiz as radio buttons with a Check button, a score and explanations; as text, with its answers folded away."""
 
-import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
-from pathlib import Path
 
-from course import record as progress
-from course.widgets.live import Live, ipywidgets, paragraph
-from slmlab.catalog import DATA
-from slmlab.errors import BadRequest, UnknownName, nearest, quoted
+from course import record
+from course.live import Live, ipywidgets, paragraph
+from slmlab.errors import UnknownName, nearest, quoted
 from slmlab.show import marked
 
 LETTERS = "ABCDEFGH"
@@ -29,6 +25,14 @@ class QuizQuestion:
     def letter(self) -> str:
         return LETTERS[self.answer]
 
+    def remark(self, chosen: int | None) -> str:
+        """What is said of a choice; None is no choice yet."""
+        if chosen is None:
+            return "○ Not answered yet."
+        if chosen == self.answer:
+            return f"✓ {self.why}"
+        return f"○ {LETTERS[chosen]} isn't it: {self.letter} is. {self.why}"
+
 
 @dataclass(frozen=True)
 class Quiz:
@@ -39,36 +43,21 @@ class Quiz:
     title: str
     questions: tuple[QuizQuestion, ...]
 
-    def score(self, choices: Sequence[int | None]) -> int:
-        """How many of the choices are right; None is a question passed over."""
-        if len(choices) != len(self.questions):
-            raise BadRequest(
-                f"{len(choices)} choices for {len(self.questions)} questions: give None for one passed over."
-            )
-        return sum(choice == one.answer for choice, one in zip(choices, self.questions, strict=True))
-
-
-def quizzes() -> dict[str, Quiz]:
-    """Every quiz by id, in the order of the lessons."""
-    return _read(DATA / "quizzes.toml")
-
-
-def find_quiz(quiz_id: str) -> Quiz:
-    known = quizzes()
-    if quiz_id not in known:
-        raise UnknownName(f"Unknown quiz {quoted(quiz_id)}. {nearest(str(quiz_id), list(known))}")
-    return known[quiz_id]
-
 
 @lru_cache
-def _read(path: Path) -> dict[str, Quiz]:
-    rows = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {name: _quiz(name, row) for name, row in rows.items()}
+def quizzes() -> dict[str, Quiz]:
+    """Every quiz by id, in the order of the lessons."""
+    import tomllib
+
+    from slmlab.catalog import DATA
+
+    rows = tomllib.loads((DATA / "quizzes.toml").read_text(encoding="utf-8"))
+    return {name: _quiz(name, **row) for name, row in rows.items()}
 
 
-def _quiz(name: str, row: dict) -> Quiz:
-    asked = tuple(QuizQuestion(**one | {"options": tuple(one["options"])}) for one in row["questions"])
-    return Quiz(name, row["lesson"], row["title"], asked)
+def _quiz(name: str, lesson: str, title: str, questions: list[dict]) -> Quiz:
+    asked = (QuizQuestion(**one | {"options": tuple(one["options"])}) for one in questions)
+    return Quiz(name, lesson, title, tuple(asked))
 
 
 # long options wrap, and are read from the back row
@@ -89,25 +78,25 @@ class QuizBox(Live):
         self.button = w.Button(description="Check", button_style="primary", tooltip="Check the answers")
         self.button.on_click(lambda _: self.check())
         self.result = w.HTML()
-        rows = [w.HTML(f"<h4 style='margin: 0'>Quiz: {escape(quiz.title)}</h4>")]
+        style, title = w.HTML(_STYLE, layout={"display": "none"}), f"Quiz: {escape(quiz.title)}"
+        rows = [style, w.HTML(f"<h4 style='margin: 0'>{title}</h4>")]
         for number, (one, choice, remark) in enumerate(zip(quiz.questions, self.choices, self.remarks, strict=True), 1):
             ask = f'<div style="font-size: 16px; margin-top: 8px"><b>{number}. {marked(one.ask)}</b></div>'
             rows += [w.HTML(ask), choice, remark]
-        rows.insert(0, w.HTML(_STYLE, layout={"display": "none"}))
         self.box = w.VBox([*rows, self.button, self.result], layout={"max_width": "860px"})
         self.box.add_class("slmlab-quiz")
 
-    def choose(self, question: int, option: int) -> None:
+    def choose(self, question: int, option: int | None) -> None:
         self.choices[question].index = option
 
     def check(self) -> int:
         """Score the choices, explain each one, keep the best score. Returns how many are right."""
-        chosen = [choice.index for choice in self.choices]
-        for one, remark, index in zip(self.quiz.questions, self.remarks, chosen, strict=True):
-            remark.value = paragraph(_remark(one, index))
-        right, of = self.quiz.score(chosen), len(chosen)
-        note = progress.note_quiz(self.quiz.id, right, of)
-        best = progress.read()[0]["quizzes"].get(self.quiz.id, {}).get("best", right)
+        right, of = 0, len(self.choices)
+        for one, choice, remark in zip(self.quiz.questions, self.choices, self.remarks, strict=True):
+            remark.value = paragraph(one.remark(choice.index))
+            right += choice.index == one.answer
+        note = record.note_quiz(self.quiz.id, right, of)
+        best = record.read()[0]["quizzes"].get(self.quiz.id, {}).get("best", right)
         said = f"Score: {right} of {of}. Best so far: {best} of {of}. {note}"
         self.result.value = paragraph(said.strip(), role="status")
         return right
@@ -133,20 +122,15 @@ class QuizBox(Live):
 
 def quiz(quiz_id: str) -> QuizBox:
     """The quiz of a lesson, such as quiz('start')."""
-    return QuizBox(find_quiz(quiz_id))
+    known = quizzes()
+    if quiz_id not in known:
+        raise UnknownName(f"Unknown quiz {quoted(quiz_id)}. {nearest(str(quiz_id), list(known))}")
+    return QuizBox(known[quiz_id])
 
 
 def _radio(w, number: int, one: QuizQuestion):
-    options = [
-        (f"{letter}. {option.replace('`', '')}", index)
-        for index, (letter, option) in enumerate(zip(LETTERS, one.options, strict=False))
-    ]
+    plain = [option.replace("`", "") for option in (one.ask, *one.options)]  # a radio button shows no code
+    options = [(f"{LETTERS[index]}. {option}", index) for index, option in enumerate(plain[1:])]
     return w.RadioButtons(
-        options=options, index=None, layout={"width": "auto"}, tooltip=f"Question {number}: {one.ask.replace('`', '')}"
+        options=options, index=None, layout={"width": "auto"}, tooltip=f"Question {number}: {plain[0]}"
     )
-
-
-def _remark(one: QuizQuestion, chosen: int | None) -> str:
-    if chosen is None:
-        return "○ Not answered yet."
-    return f"✓ {one.why}" if chosen == one.answer else f"○ {LETTERS[chosen]} isn't it: {one.letter} is. {one.why}"

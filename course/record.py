@@ -6,19 +6,12 @@ Knows nothing about what the exercises are.
 
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-_EMPTY = {"version": 1, "exercises": {}, "quizzes": {}}
-
 
 def progress_file() -> Path:
-    given = Path(os.environ.get("SLMLAB_PROGRESS") or Path.home() / ".slmlab" / "progress.json")
-    try:
-        return given.expanduser()
-    except RuntimeError:  # a tilde before a name that has no home folder
-        return given
+    return Path(os.path.expanduser(os.environ.get("SLMLAB_PROGRESS") or "~/.slmlab/progress.json"))
 
 
 def read() -> tuple[dict, str]:
@@ -36,7 +29,7 @@ def update(change: Callable[[dict], None]) -> str:
     path = progress_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock", timeout=5):
+        with FileLock(f"{path}.lock", timeout=5):  # its Timeout is an OSError
             record, note = _read(path)
             change(record)
             _write(path, record)
@@ -61,19 +54,17 @@ def note_quiz(quiz_id: str, right: int, of: int) -> str:
 
 
 def _fresh() -> dict:
-    return json.loads(json.dumps(_EMPTY))
+    return {"version": 1, "exercises": {}, "quizzes": {}}
 
 
 def _read(path: Path) -> tuple[dict, str]:
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is no file")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if _is_sound(record):
             return record, ""
     except FileNotFoundError:
         return _fresh(), ""
-    except (ValueError, RecursionError):  # neither JSON nor text
+    except ValueError:  # neither JSON nor text
         pass
     damaged = path.with_name(path.name + ".damaged")
     os.replace(path, damaged)
@@ -83,17 +74,11 @@ def _read(path: Path) -> tuple[dict, str]:
 def _is_sound(record: object) -> bool:
     if not isinstance(record, dict) or not all(isinstance(record.get(key), dict) for key in ("exercises", "quizzes")):
         return False
-    scores = record["quizzes"].values()
-    return all(isinstance(one, dict) and isinstance(one.get("best"), int) for one in scores)
+    return all(isinstance(one, dict) and isinstance(one.get("best"), int) for one in record["quizzes"].values())
 
 
 def _write(path: Path, record: dict) -> None:
-    """All of it or nothing: into a file beside it, then over the old one in one step."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            json.dump(record, file, indent=1, sort_keys=True)
-        os.replace(beside, path)
-    except OSError:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    """All of it or nothing: into a file beside it, then over the old one in one step. The lock keeps it ours."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
+    os.replace(beside, path)

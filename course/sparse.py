@@ -7,14 +7,12 @@ Knows nothing about files or where the texts come from.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 
-from slmlab.errors import BadRequest
+from slmlab.errors import BadRequest, whole
 
 BEGIN, END, PAD, VOCABULARY = 256, 257, 258, 260  # a token is a byte; three ids beside them, and one to spare
-MOST = 1_000_000
 USED = 2  # experts for a token: Phi's router knows no other number
 
 
@@ -37,16 +35,13 @@ class Recipe:
     experts: int = 16
 
     def __post_init__(self):
-        whole = {"seed": 0, "steps": 1, "batch": 1, "length": 1, "layers": 1, "experts": 2, "warm_up": 1, "width": 64}
-        for name, least in whole.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
-                raise BadRequest(f"{name}={value!r}: a whole number, {least} or more, and at most {MOST:,}.")
+        for name in ("steps", "batch", "length", "layers", "experts", "warm_up"):
+            whole(name, getattr(self, name), 1, 1_000_000, "a whole number, 1 or more")
         for name in ("learning_rate", "weight_decay", "balance", "jitter"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1000:
-                raise BadRequest(f"{name}={value!r}: a number from 0 to 1000.")
-            object.__setattr__(self, name, float(value))
+            value = float(getattr(self, name))  # the model's config takes no whole number in their place
+            if not 0 <= value <= 1000:
+                raise BadRequest(f"{name}={value:g}: a number from 0 to 1000.")
+            object.__setattr__(self, name, value)
         if self.width % 64:
             raise BadRequest(f"width={self.width}: a multiple of 64, the width of an attention head.")
 

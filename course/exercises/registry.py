@@ -1,22 +1,31 @@
-"""The exercises: their texts from data/exercises.toml, and for each a function that says what an answer still lacks.
+"""What an exercise is: its texts from data/exercises.toml; its solution, cases and mistakes from a file of this folder.
 
-A verdict function takes the learner's answer and returns None when it is right, else a sentence without its full stop.
-Knows nothing about hints, progress or how a verdict is shown.
+An answer is tried on the cases and compared with the solution; a wrong value that a known mistake gives as well gets
+the words of that mistake. Knows nothing about hints, progress or how a verdict is shown.
 """
 
-import tomllib
+import inspect
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from importlib import import_module
 
-from slmlab.catalog import DATA
+from course.answers import NotYet, function_in, near, number_from, shown
 from slmlab.errors import UnknownName, nearest, quoted
+
+# where the exercises stand, by the id without its number: a lesson's file is read when one of them is checked
+_FILES = {
+    "start": "start", "size": "sizes", "speed": "sizes", "instruct": "instruct", "onnx": "onnx", "vision": "vision",
+    "moe": "moe", "github": "clouds", "nim": "clouds", "foundry": "clouds", "runtimes": "runtimes",
+}  # fmt: skip
+_IMPORTS = ("import json", "import math", "import numpy as np")
+_SOLUTIONS: dict[str, "Solution"] = {}
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: the starter runs and is not right, the solution is right; `right` is said to who gets there."""
+    """The texts of one exercise: the starter runs and is not right; `right` is said to who gets there."""
 
     id: str
     lesson: str
@@ -24,26 +33,31 @@ class Exercise:
     task: str
     hints: tuple[str, ...]
     starter: str
-    solution: str
     right: str
 
+    @property
+    def answer(self) -> "Solution":
+        """What its lesson's file says of it."""
+        import_module(f"course.exercises.{_FILES[self.id.rpartition('-')[0]]}")
+        return _SOLUTIONS[self.id]
 
-VERDICTS: dict[str, Callable[[object], str | None]] = {}
+    @property
+    def solution(self) -> str:
+        """A cell that passes."""
+        sources = self.answer.sources
+        imports = [line for line in _IMPORTS if any(f"{line.split()[-1]}." in source for source in sources)]
+        return "\n\n".join(["\n".join(imports), *sources, self.starter.strip().splitlines()[-1]]).strip()
 
 
-def exercise(exercise_id: str):
-    """Register the function below as the one that judges this exercise."""
-
-    def register(verdict):
-        VERDICTS[exercise_id] = verdict
-        return verdict
-
-    return register
-
-
+@lru_cache
 def exercises() -> dict[str, Exercise]:
     """Every exercise by id, in the order of the lessons."""
-    return _read(DATA / "exercises.toml")
+    import tomllib
+
+    from slmlab.catalog import DATA
+
+    rows = tomllib.loads((DATA / "exercises.toml").read_text(encoding="utf-8"))
+    return {name: Exercise(id=name, **row | {"hints": tuple(row["hints"])}) for name, row in rows.items()}
 
 
 def find(exercise_id: str) -> Exercise:
@@ -53,7 +67,65 @@ def find(exercise_id: str) -> Exercise:
     return known[exercise_id]
 
 
-@lru_cache
-def _read(path: Path) -> dict[str, Exercise]:
-    rows = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {name: Exercise(id=name, **row | {"hints": tuple(row["hints"])}) for name, row in rows.items()}
+class Solution:
+    """A right answer, the cases that tell others from it, and the likely mistakes. It can be called like its function.
+
+    A case is the arguments, and after them a text for the messages, `why`, if they need one. `told` says what came
+    out; ": " and a mistake's words follow, or `otherwise`. In all three, {value}, {right}, {shown} (the value in
+    backticks), {why} and the arguments' names are filled in. `reads` makes what came out fit to be compared.
+    """
+
+    def __init__(self, function=None, *, source="", cases=(), told="", otherwise=", and {right:g} is right",
+                 reads=number_from):  # fmt: skip
+        self.functions, self.source, self.cases, self.reads = [function], source, cases, reads
+        self.told, self.otherwise, self.mistakes, self.verdict = told, otherwise, [], self.compare
+        self.names = [*inspect.signature(function).parameters] if function else []
+
+    def __call__(self, *arguments):
+        return self.functions[0](*arguments)
+
+    def mistake(self, words: str, wrong: Callable) -> None:
+        self.mistakes.append((words, wrong))
+
+    def also(self, function: Callable) -> Callable:
+        """Decorates a second function of the solution."""
+        self.functions.append(function)
+        return function
+
+    def judged(self, verdict: Callable) -> Callable:
+        """Decorates a verdict of the exercise's own: a function of the answer that raises NotYet until it is right."""
+        self.verdict = verdict
+        return verdict
+
+    @property
+    def sources(self) -> list[str]:
+        """The functions as they are written, without what decorates them."""
+        texts = [self.source.strip()] if self.source else map(inspect.getsource, self.functions)
+        return [text[text.startswith("@") and text.index("\ndef ") + 1 :].rstrip() for text in texts]
+
+    def compare(self, answer: object) -> None:
+        """Raises what the first case that comes out wrong says."""
+        function = function_in(answer, self.functions[0].__name__)
+        for case in self.cases:
+            arguments = case[: len(self.names)]
+            value, right = self.reads(function(*deepcopy(arguments))), self.reads(self(*arguments))
+            if not _same(value, right):
+                known = (words for words, wrong in self.mistakes if _same(value, self.reads(wrong(*arguments))))
+                words = next((f": {words}" for words in known), self.otherwise)
+                fields = dict(zip([*self.names, "why"], case, strict=False))
+                raise NotYet((self.told + words).format(**fields, value=value, right=right, shown=shown(value)))
+
+
+def _same(value: object, right: object) -> bool:
+    if isinstance(value, float) and isinstance(right, float):
+        return near(value, right)
+    return value == right and isinstance(value, bool) is isinstance(right, bool)
+
+
+def exercise(exercise_id: str, **options) -> Callable[[Callable | None], Solution]:
+    """Decorates the solution's function, and keeps it as the answer to this exercise."""
+
+    def keep(function=None):
+        return _SOLUTIONS.setdefault(exercise_id, Solution(function, **options))
+
+    return keep

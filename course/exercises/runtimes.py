@@ -1,41 +1,33 @@
-"""Verdicts on the exercises about runtimes: the time of a job, the choice of a runtime, a Modelfile.
-
-Takes a learner's answer, tries it on cases whose result is known, and says in a sentence what is still wrong.
-"""
+"""The exercises of lesson 09: a Modelfile, the time of a job, the choice of a runtime."""
 
 import re
 from copy import deepcopy
 
-from course.answers import NotYet, code, function_in, given, near, number_from, shown
+from course.answers import code, function_in, need, returned, shown
 from course.exercises.registry import exercise
 
 
-@exercise("runtimes-2")
-def _seconds(answer):
-    function = function_in(answer, "seconds")
-    for job in ((512, 64, 600, 100), (8000, 100, 250, 50), (20, 500, 400, 80)):
-        value = number_from(given(function, *job))
-        if not near(value, job[0] / job[2] + job[1] / job[3]):
-            return f"`seconds({', '.join(map(str, job))})` gave {value:.4g}{_why_not_those_seconds(value, *job)}"
-    return None
+@exercise("runtimes-2", cases=[(512, 64, 600, 100), (8000, 100, 250, 50), (20, 500, 400, 80)],
+          told="`seconds({prompt_tokens}, {answer_tokens}, {reads_per_s}, {writes_per_s})` gave {value:.4g}",
+          otherwise=", and {right:.4g} is right")  # fmt: skip
+def seconds(prompt_tokens, answer_tokens, reads_per_s, writes_per_s):
+    return prompt_tokens / reads_per_s + answer_tokens / writes_per_s
 
 
-def _why_not_those_seconds(value: float, read: int, written: int, reads: int, writes: int) -> str:
-    right = read / reads + written / writes
-    for wrong, why in (
-        (read / reads, "that is the reading; the answer has to be written as well"),
-        (written / writes, "that is the writing; before it the prompt is read"),
-        ((read + written) / (reads + writes), "the speeds don't add up, because nothing is written while it reads"),
-        ((read + written) / ((reads + writes) / 2), "a mean speed is no speed of either part"),
-        (read * reads + written * writes, "tokens over tokens per second are seconds: divide"),
-        (reads / read + writes / written, "that is upside down: the tokens stand above, the speed below"),
-        ((read + written) / reads, "what is written has a speed of its own"),
-        ((read + written) / writes, "what is read has a speed of its own"),
-        (read / writes + written / reads, "the two speeds have changed places"),
-    ):
-        if near(value, wrong):
-            return f": {why}"
-    return f", and {right:.4g} is right"
+for _words, _wrong in {
+    "that is the reading; the answer has to be written as well": lambda p, a, reads, writes: p / reads,
+    "that is the writing; before it the prompt is read": lambda p, a, reads, writes: a / writes,
+    "the speeds don't add up, because nothing is written while it reads":
+        lambda p, a, reads, writes: (p + a) / (reads + writes),
+    "a mean speed is no speed of either part": lambda p, a, reads, writes: (p + a) / ((reads + writes) / 2),
+    "tokens over tokens per second are seconds: divide": lambda p, a, reads, writes: p * reads + a * writes,
+    "that is upside down: the tokens stand above, the speed below":
+        lambda p, a, reads, writes: reads / p + writes / a,
+    "what is written has a speed of its own": lambda p, a, reads, writes: (p + a) / reads,
+    "what is read has a speed of its own": lambda p, a, reads, writes: (p + a) / writes,
+    "the two speeds have changed places": lambda p, a, reads, writes: p / writes + a / reads,
+}.items():  # fmt: skip
+    seconds.mistake(_words, _wrong)
 
 
 _RUNS = tuple(
@@ -47,27 +39,31 @@ _RUNS = tuple(
 )  # fmt: skip
 
 
+# fmt: off
 @exercise("runtimes-3")
-def _choose(answer):
+def choose(runs, most_mb, worst):
+    good = [
+        run for run in runs
+        if run["memory_mb"] <= most_mb and run["perplexity"] is not None and run["perplexity"] <= worst
+    ]
+    fastest = max(good, key=lambda run: run["writes_per_s"], default={"name": None})
+    return fastest["name"]
+# fmt: on
+
+
+@choose.judged
+def _(answer):
     function = function_in(answer, "choose")
-    for most_mb, worst, wanted in (
-        (500, 20, "q4"),
-        (1000, 30, "int4"),
-        (445, 19.3, "q4"),
-        (440, 20, "int8"),
-        (900, 19.15, "fp32"),
-        (400, 20, None),
-    ):
+    for most_mb, worst in ((500, 20), (1000, 30), (445, 19.3), (440, 20), (900, 19.15), (400, 20)):
         for order in (_RUNS, _RUNS[::-1]):
             runs = list(deepcopy(order))
-            value = function(runs, most_mb, worst)
-            if runs != list(order):
-                return "it changed `runs`, which others go on using: choose, and leave the list as it was"
-            if value != wanted:
-                told = f"with at most {most_mb} MB and a perplexity of at most {worst}"
-                return f"{told}, {_why_not_that_one(value, wanted, most_mb, worst)}"
+            value, wanted = function(runs, most_mb, worst), choose(order, most_mb, worst)
+            kept = "it changed `runs`, which others go on using: choose, and leave the list as it was"
+            need(runs == list(order), kept)
+            told = f"with at most {most_mb} MB and a perplexity of at most {worst}"
+            need(value == wanted, f"{told}, {_why_not_that_one(value, wanted, most_mb, worst)}")
     nobody = function([], 500, 20)
-    return None if nobody is None else f"from an empty list it chose {shown(nobody)}: nobody qualifies, so give None"
+    need(nobody is None, f"from an empty list it chose {shown(nobody)}: nobody qualifies, so give None")
 
 
 def _why_not_that_one(value: object, wanted: str | None, most_mb: float, worst: float) -> str:
@@ -98,20 +94,35 @@ _ASSISTANT = "<|im_start|>assistant\n"
 
 
 @exercise("runtimes-1")
-def _modelfile(answer):
+def modelfile(gguf, system):
+    template = (
+        "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"
+        "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    lines = [f"FROM {gguf}", f'TEMPLATE """{template}"""', 'PARAMETER stop "<|im_end|>"']
+    if system:
+        lines.append(f'SYSTEM """{system}"""')
+    return "\n".join(lines)
+
+
+@modelfile.judged
+def _(answer):
     function = function_in(answer, "modelfile")
     for gguf, system in (
         ("./smollm2-135m.gguf", "You answer in one sentence."),
         ("/models/small ones/SmolLM2.gguf", 'You answer "yes"\nor "no" and nothing else.'),
         ("./smollm2-135m.gguf", ""),
     ):
-        text = given(function, gguf, system)
-        if not isinstance(text, str):
-            return f"it gave {shown(text)}, and the text of a Modelfile is wanted"
-        lacks = _lacks(_instructions(text), gguf, system)
-        if lacks:
-            return lacks
-    return None
+        text = returned(function(gguf, system))
+        need(isinstance(text, str), f"it gave {shown(text)}, and the text of a Modelfile is wanted")
+        found = _instructions(text)
+        last = dict(found)
+        _judge_source(last.get("from"), gguf)
+        need("template" in last, "there is no TEMPLATE, so the model would not see whose turn it is")
+        _judge_template(last["template"])
+        _judge_stops([value for name, value in found if name == "parameter"])
+        _judge_system(last.get("system"), system)
 
 
 def _instructions(text: str) -> list[tuple[str, str]]:
@@ -121,17 +132,13 @@ def _instructions(text: str) -> list[tuple[str, str]]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, _, value = line.strip().replace("\t", " ").partition(" ")
-        if name.lower() in _SETTINGS:
-            raise NotYet(f"{code(name)} is no instruction of its own: write `PARAMETER {name.lower()}` and its value")
-        if name.lower() not in _KNOWN:
-            raise NotYet(
-                f"Ollama would take {code(line)} for an instruction, and knows none by that name; "
-                'a text of several lines stands between """ and """'
-            )
+        own = f"{code(name)} is no instruction of its own: write `PARAMETER {name.lower()}` and its value"
+        need(name.lower() not in _SETTINGS, own)
+        unknown = f"Ollama would take {code(line)} for an instruction, and knows none by that name"
+        need(name.lower() in _KNOWN, f'{unknown}; a text of several lines stands between """ and """')
         while (bare := _unquoted(value.strip())) is None:
             following = next(lines, None)
-            if following is None:
-                raise NotYet(f"the quotes after {name} are never closed")
+            need(following is not None, f"the quotes after {name} are never closed")
             value += f"\n{following}"
         found.append((name.lower(), bare))
     return found
@@ -146,64 +153,48 @@ def _unquoted(value: str) -> str | None:
     return value
 
 
-def _lacks(found: list[tuple[str, str]], gguf: str, system: str) -> str | None:
-    last = dict(found)
-    if "from" not in last:
-        return "there is no FROM line, and Ollama has to know where the weights are"
-    if last["from"] != gguf:
-        return f"FROM names {code(last['from'])} where {code(gguf)} was handed over: the path stays as it is"
-    if "template" not in last:
-        return "there is no TEMPLATE, so the model would not see whose turn it is"
-    return _template_lacks(last["template"]) or _stop_lacks(found) or _system_lacks(last.get("system"), system)
+def _judge_source(path: str | None, gguf: str) -> None:
+    need(path is not None, "there is no FROM line, and Ollama has to know where the weights are")
+    told = f"FROM names {code(path)} where {code(gguf)} was handed over"
+    need(path == gguf, f"{told}: the path stays as it is")
 
 
-def _stop_lacks(found: list[tuple[str, str]]) -> str | None:
-    pairs = [value.partition(" ") for name, value in found if name == "parameter"]
+def _judge_stops(parameters: list[str]) -> None:
+    pairs = [value.partition(" ") for value in parameters]
     stops = [_unquoted(value.strip()) for name, _, value in pairs if name == "stop"]
-    if not stops:
-        return "there is no `PARAMETER stop`, so the model would write on after its turn"
-    if "<|im_end|>" not in stops:
-        return f"it stops at {code(str(stops[0]))}, and in ChatML a turn ends with `<|im_end|>`"
-    return None
+    need(stops, "there is no `PARAMETER stop`, so the model would write on after its turn")
+    told = f"it stops at {code(str(stops[0]))}"
+    need("<|im_end|>" in stops, f"{told}, and in ChatML a turn ends with `<|im_end|>`")
 
 
-def _system_lacks(value: str | None, system: str) -> str | None:
-    if not system:
-        return None if value is None else "with an empty system text there is nothing to say: leave the SYSTEM line out"
-    if value is None:
-        return "there is no SYSTEM line with the text that was handed over"
-    return None if value.strip() == system else f"SYSTEM says {code(value)} where {code(system)} was handed over"
+def _judge_system(value: str | None, system: str) -> None:
+    empty = "with an empty system text there is nothing to say: leave the SYSTEM line out"
+    need(system or value is None, empty)
+    need(not system or value is not None, "there is no SYSTEM line with the text that was handed over")
+    told = f"SYSTEM says {code(value or '')} where {code(system)} was handed over"
+    need((value or "").strip() == system, told)
 
 
-def _template_lacks(template: str) -> str | None:
-    if "\\n" in template:
-        return "the template holds a backslash and an `n`, and Ollama makes no new line of them: put a real one there"
-    if re.search(r"(?<!\{)\{ *\.\w+ *\}(?!\})", template):
-        return "the template has single braces, and Go wants two: an f-string makes `{` of `{{`, so use a plain string"
-    if ".Messages" in template:
-        return (
-            "`.Messages` works in Ollama too; for this check write the turns out, with `{{ .System }}`, `{{ .Prompt }}`"
-        )
+def _judge_template(template: str) -> None:
+    escaped = "the template holds a backslash and an `n`, and Ollama makes no new line of them: put a real one there"
+    need("\\n" not in template, escaped)
+    single = "the template has single braces, and Go wants two: an f-string makes `{` of `{{`, so use a plain string"
+    need(not re.search(r"(?<!\{)\{ *\.\w+ *\}(?!\})", template), single)
+    ours = "for this check write the turns out, with `{{ .System }}`, `{{ .Prompt }}`"
+    need(".Messages" not in template, f"`.Messages` works in Ollama too; {ours}")
     turns = re.sub(r"\s*\{\{-", "{{", re.sub(r"-\}\}\s*", "}}", template))  # the minus takes the white space beside it
     turns = re.sub(r"\{\{ *(if|else|end)\b[^}]*\}\}", "", turns)
     turns = re.sub(r"\{\{ *(\S+?) *\}\}", r"{{ \1 }}", turns)
     for role, field in (("system", "{{ .System }}"), ("user", "{{ .Prompt }}"), ("assistant", "")):
-        if f"<|im_start|>{role}" not in turns:
-            return f"the template has no `<|im_start|>{role}`"
-        if field not in turns:
-            return f"the template has no `{field}`, where Ollama puts the text of the {role}'s turn"
+        need(f"<|im_start|>{role}" in turns, f"the template has no `<|im_start|>{role}`")
+        there = f"where Ollama puts the text of the {role}'s turn"
+        need(field in turns, f"the template has no `{field}`, {there}")
     for role, turn in (("system", _SYSTEM), ("user", _USER), ("assistant", _ASSISTANT)):
-        if turn not in turns:
-            return f"the {role}'s turn is not {_seen(turn)}, where ⏎ is a new line"
+        seen = f"`{turn.replace(chr(10), '⏎')}`"
+        need(turn in turns, f"the {role}'s turn is not {seen}, where ⏎ is a new line")
     before, _, after = turns.partition(_ASSISTANT)
-    if before.find(_SYSTEM) < 0 or before.find(_USER) < before.find(_SYSTEM):
-        return "the turns come in the order system, user, assistant"
-    if "".join(before.split()) != "".join((_SYSTEM + _USER).split()):
-        return "the template has more in it than the turns of system, user and assistant"
-    if after.strip() not in ("", "{{ .Response }}", "{{ .Response }}<|im_end|>"):
-        return f"after `<|im_start|>assistant` the model writes, and here {code(after)} follows"
-    return None
-
-
-def _seen(turn: str) -> str:
-    return f"`{turn.replace(chr(10), '⏎')}`"
+    need(0 <= before.find(_SYSTEM) < before.find(_USER), "the turns come in the order system, user, assistant")
+    only = "".join(before.split()) == "".join((_SYSTEM + _USER).split())
+    need(only, "the template has more in it than the turns of system, user and assistant")
+    ends = after.strip() in ("", "{{ .Response }}", "{{ .Response }}<|im_end|>")
+    need(ends, f"after `<|im_start|>assistant` the model writes, and here {code(after)} follows")

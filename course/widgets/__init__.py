@@ -1,12 +1,12 @@
 """Every live control by name: each works by mouse and keyboard in a running notebook, and reads as text elsewhere."""
 
-from course.widgets.ask_box import ask_box
-from course.widgets.chart_box import chart_box
-from course.widgets.playground import sampling_playground
-from course.widgets.routing_box import routing_box
-from course.widgets.side_by_side import side_by_side
+from course.widgets.ask_box import AskBox as ask_box
+from course.widgets.chart_box import ChartBox as chart_box
+from course.widgets.playground import Playground as sampling_playground
+from course.widgets.routing_box import RoutingBox as routing_box
+from course.widgets.side_by_side import SideBySide as side_by_side
 from course.widgets.watch_training import watch_training
-from course.widgets.workload_box import workload_box
+from course.widgets.workload_box import WorkloadBox as workload_box
 
 __all__ = [
     "ask_box",

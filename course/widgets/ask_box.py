@@ -5,14 +5,21 @@ import time
 from contextlib import closing
 from html import escape
 
-from course.widgets.live import Live, ipywidgets, on_enter, paragraph
+from course.live import Live, ipywidgets, on_enter, paragraph
 from slmlab.errors import SlmLabError
 
-_REFRESH_S = 0.05
+_REFRESH_S = 0.05  # a page that is redrawn for every token falls behind a fast model
+_ENDED = {
+    "interrupted": "Stopped. ", "length": "Cut at the length you allowed. ",
+    "filtered": "Cut by the service's filter. ", "incomplete": "The connection broke. ",
+}  # fmt: skip
 
 
 class AskBox(Live):
-    """Question, Ask, Stop and the answer. `.ask()` and `.stop()` do by code what the buttons do."""
+    """A live box to ask the model in; `sampling` (temperature, max_tokens, ...) is used for every question.
+
+    `.ask()` and `.stop()` do by code what the buttons do.
+    """
 
     def __init__(self, model, question: str = "", **sampling):
         w = ipywidgets()
@@ -35,11 +42,12 @@ class AskBox(Live):
             return
         question = self.question.value.strip()
         if not question:
-            self.status.value = paragraph("Write a question first.", role="status")
+            self._say("Write a question first.")
             return
         self._stopping = threading.Event()
         self._set_running(True)
-        self.answer.value, self.status.value = "", paragraph("The model is reading …", role="status")
+        self.answer.value = ""
+        self._say("The model is reading …")
         self._thread = threading.Thread(target=self._stream, args=(question, self._stopping), daemon=True)
         self._thread.start()
 
@@ -61,6 +69,9 @@ class AskBox(Live):
         self.wait(5)
         super().close()
 
+    def _say(self, text: str) -> None:
+        self.status.value = paragraph(text, role="status")
+
     def _set_running(self, running: bool) -> None:
         self.ask_button.disabled, self.stop_button.disabled = running, not running
 
@@ -71,7 +82,7 @@ class AskBox(Live):
             said = str(fault)
         except Exception as fault:  # a thread's fault reaches nobody unless it is shown here
             said = f"The answer broke off with {type(fault).__name__}: {fault}"
-        self.status.value = paragraph(said, role="status")
+        self._say(said)
         self._set_running(False)
 
     def _read(self, reply, stopping: threading.Event) -> str:
@@ -86,14 +97,7 @@ class AskBox(Live):
                 if stopping.is_set():
                     break
         self._show(text)
-        cost = reply.metrics
-        counted = f"{cost.new_tokens} tokens" if cost.new_tokens is not None else ""
-        parts = [counted, f"first after {cost.ttft_s:.2f} s" if cost.ttft_s is not None else ""]
-        parts += [f"{cost.decode_tokens_per_s:.0f} per second" if cost.decode_tokens_per_s else ""]
-        ended = {"interrupted": "Stopped. ", "length": "Cut at the length you allowed. ",
-                 "filtered": "Cut by the service's filter. ", "incomplete": "The connection broke. "}  # fmt: skip
-        ended = ended.get(reply.finish_reason, "")
-        return ended + ", ".join(part for part in parts if part) + "."
+        return _ENDED.get(reply.finish_reason, "") + _cost(reply.metrics)
 
     def _show(self, text: str) -> None:
         style = "font-size: 16px; line-height: 1.5; white-space: pre-wrap; margin: 4px 0"
@@ -102,10 +106,11 @@ class AskBox(Live):
     def static_text(self) -> str:
         return f"A box to ask {self._model.name} in (run the notebook to use it)"
 
-    def static_html(self) -> str:
-        return f"<p>{escape(self.static_text())}</p>"
 
-
-def ask_box(model, question: str = "", **sampling) -> AskBox:
-    """A live box to ask the model in; `sampling` (temperature, max_tokens, ...) is used for every question."""
-    return AskBox(model, question, **sampling)
+def _cost(metrics) -> str:
+    parts = (
+        ("{} tokens", metrics.new_tokens),
+        ("first after {:.2f} s", metrics.ttft_s),
+        ("{:.0f} per second", metrics.decode_tokens_per_s or None),
+    )
+    return ", ".join(text.format(value) for text, value in parts if value is not None) + "."

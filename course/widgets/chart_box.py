@@ -9,7 +9,7 @@ from html import escape
 from course.drawn.canvas import COLOURS, Style
 from course.drawn.questions import ABSENT, WORDINGS, Question, Scene, answer_of, found_of, reading_of
 from course.drawn.scenes import bars
-from course.widgets.live import Live, ipywidgets, paragraph
+from course.live import Live, ipywidgets, paragraph
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.pictures import as_picture
 from slmlab.plots.style import listed
@@ -19,33 +19,33 @@ _CHOOSE = "what it was taught"
 
 
 class ChartBox(Live):
-    """Sliders for bars, and a question. `.scene` is the chart with its truth, `.reply` what the model wrote."""
+    """Change a bar chart with sliders and ask about it: what the model reads and answers, beside the truth.
+
+    `.scene` is the chart with its truth, `.reply` what the model wrote.
+    """
 
     def __init__(self, model, rows):
         w = ipywidgets()
-        rows = listed(rows, "Row")
-        if len(rows) > _MOST:
+        self._model, self._rows = model, listed(rows, "Row")
+        if len(self._rows) > _MOST:
             raise BadRequest(f"{len(rows)} bars are too many for sliders: at most {_MOST}.")
-        if any(not 1 <= row.value <= 99 for row in rows):
+        if any(not 1 <= row.value <= 99 for row in self._rows):
             raise BadRequest("A slider goes from 1 to 99, and so must the value of each Row.")
-        self._model, self._rows = model, rows
-        wide = {"style": {"description_width": "60px"}, "layout": {"width": "270px"},
-                "continuous_update": False}  # asked when a slider is let go: an answer takes a second  # fmt: skip
+        wide = {"style": {"description_width": "60px"}, "layout": {"width": "270px"}}
+        wide["continuous_update"] = False  # asked when a slider is let go: an answer takes a second
         self.sliders = [w.IntSlider(value=row.value, min=1, max=99, description=row.label, **wide) for row in rows]
         self.colours = [w.Dropdown(options=list(COLOURS), value=row.colour, layout={"width": "90px"}) for row in rows]
         self.printed = w.Checkbox(value=True, description="print the values", indent=False)
         broad = {"style": {"description_width": "70px"}, "layout": {"width": "440px"}}
-        self.question = w.Text(value="What is the value of " + rows[0].label + "?", description="question",
-                               continuous_update=False, **broad)  # fmt: skip
+        first = f"What is the value of {rows[0].label}?"
+        self.question = w.Text(value=first, description="question", continuous_update=False, **broad)
         self.known = w.Dropdown(options=(_CHOOSE,), description="or one of", **broad)
         self.picture, self.said = w.HTML(), w.HTML()
-        for control in (*self.sliders, *self.colours, self.printed):
+        for control in (*self.sliders, *self.colours, self.printed, self.question):
             control.observe(lambda _: self.ask(), names="value")
-        self.question.observe(lambda _: self.ask(), names="value")
         self.known.observe(lambda change: self._take(change["new"]), names="value")
         lines = [w.HBox(pair) for pair in zip(self.sliders, self.colours, strict=True)]
-        left = w.VBox([*lines, self.printed, self.question, self.known, self.said])
-        self.box = w.HBox([self.picture, left])
+        self.box = w.HBox([self.picture, w.VBox([*lines, self.printed, self.question, self.known, self.said])])
         self.ask()
 
     def ask(self) -> None:
@@ -73,27 +73,20 @@ class ChartBox(Live):
     def _words(self) -> str:
         if self._fault:
             return self._fault
-        read = reading_of(self.reply)
-        lines = [
-            f"It reads: {read or '(nothing)'}",
-            f"Drawn:    {self.scene.reading}",
-            *([f"It finds: {found}"] if (found := found_of(self.reply)) else []),
-            f"It answers: {answer_of(self.reply)}",
-        ]
+        found, said = found_of(self.reply), answer_of(self.reply)
+        lines = [f"It reads: {reading_of(self.reply) or '(nothing)'}", f"Drawn:    {self.scene.reading}"]
+        lines += [f"It finds: {found}"] if found else []
+        return "\n".join([*lines, f"It answers: {said}", self._mark(said)])
+
+    def _mark(self, said: str) -> str:
         known = _question(self.scene, self.question.value)
         if known is None:
-            return "\n".join(
-                [
-                    *lines,
-                    "(Not taught, or without a single answer here: nobody marks it.)",
-                ]
-            )
-        said = answer_of(self.reply)
+            return "(Not taught, or without a single answer here: nobody marks it.)"
         if said == known.answer:
-            return "\n".join([*lines, "\N{CHECK MARK} right"])
+            return "✓ right"
         near = not self.printed.value and said.isdecimal() and known.answer.isdecimal()
         away = f", {abs(int(said) - int(known.answer))} away" if near else ""
-        return "\n".join([*lines, f"\N{BALLOT X} it is {known.answer}{away}"])
+        return f"✗ it is {known.answer}{away}"
 
     def static_text(self) -> str:
         return f"{self.question.value}\n{self._words()}\n(run the notebook to move the sliders)"
@@ -103,14 +96,8 @@ class ChartBox(Live):
         return f"<p>Run the notebook to move the sliders.</p>{_image(self.scene)}{words}"
 
 
-def chart_box(model, rows) -> ChartBox:
-    """Change a bar chart with sliders and ask about it: what the model reads and answers, beside the truth."""
-    return ChartBox(model, rows)
-
-
 def _question(scene: Scene, text: str) -> Question | None:
-    """The question of the scene that is asked in these words or in others of its form, also of a bar that isn't
-    there."""
+    """The question of the scene that is asked in these words or in others of its form, also of an absent bar."""
     wanted = _bare(text)
     for question in scene.questions:
         if wanted in map(_bare, question.wordings):

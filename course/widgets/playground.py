@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from course.widgets.live import Live, ipywidgets, on_enter, paragraph
+from course.live import Live, ipywidgets, on_enter, paragraph
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.plots.style import percent, visible
 from slmlab.records import Sampling
@@ -15,16 +15,19 @@ from slmlab.sampling import filter_probabilities
 
 EVERY = 10**7  # the whole vocabulary: a high temperature brings up tokens from far down the list
 SHOWN = 10
-_EXAMPLES = (
-    ("as the model gives it", Sampling(temperature=1.0)),
-    ("temperature 0.5", Sampling(temperature=0.5)),
-    ("temperature 1.5", Sampling(temperature=1.5)),
-    ("top-p 0.8", Sampling(temperature=1.0, top_p=0.8)),
-)
+_EXAMPLES = {
+    "as the model gives it": Sampling(temperature=1.0),
+    "temperature 0.5": Sampling(temperature=0.5),
+    "temperature 1.5": Sampling(temperature=1.5),
+    "top-p 0.8": Sampling(temperature=1.0, top_p=0.8),
+}
 
 
 class Playground(Live):
-    """Sliders over the next-token probabilities of one text. `.probabilities()` is what the sampler would draw from."""
+    """Temperature, top-p and top-k over the model's own next-token probabilities for a text.
+
+    `.probabilities()` is what the sampler would draw from.
+    """
 
     def __init__(self, model, text: str):
         w = ipywidgets()
@@ -67,54 +70,38 @@ class Playground(Live):
         return filter_probabilities(np.log([row.probability for row in self.tokens]), sampling)
 
     def _draw(self) -> None:
-        now = self.probabilities()
-        first = self.tokens[0]
+        now, first = self.probabilities(), self.tokens[0]
         left = int((now > 0).sum())
-        self.bars.value = _bars(self.tokens[:SHOWN], now[:SHOWN])
-        said = f"{_quoted(first)}: {percent(first.probability)} → {percent(float(now[0]))}. "
-        said += (
-            "One token is left to draw, so nothing is left to chance."
-            if left == 1
-            else f"{left:,} tokens can be drawn."
-        )
-        self.remark.value = paragraph(said, role="status")
+        self.bars.value = _bars(self.tokens[:SHOWN], now[:SHOWN].tolist())
+        said = f"“{visible(first.text)}”: {percent(first.probability)} → {percent(float(now[0]))}. "
+        one = "One token is left to draw, so nothing is left to chance."
+        self.remark.value = paragraph(said + (one if left == 1 else f"{left:,} tokens can be drawn."), role="status")
 
-    def _examples(self):
-        return [(name, self.probabilities(sampling)[:SHOWN]) for name, sampling in _EXAMPLES]
+    def _rows(self) -> list[tuple]:
+        """For each token that is shown: itself, and its percent under the examples' settings."""
+        columns = [self.probabilities(sampling)[:SHOWN].tolist() for sampling in _EXAMPLES.values()]
+        return [(row, list(map(percent, values))) for row, *values in zip(self.tokens, *columns, strict=False)]
 
     def static_text(self) -> str:
         lines = [f"What comes after {self._asked!r} (run the notebook to move the sliders)", ""]
-        columns = self._examples()
-        lines.append("  ".join(["token".ljust(14), *(name.rjust(21) for name, _ in columns)]))
-        for index, row in enumerate(self.tokens[:SHOWN]):
-            values = (percent(float(column[index])).rjust(21) for _, column in columns)
-            lines.append("  ".join([visible(row.text)[:14].ljust(14), *values]))
+        lines.append("  ".join(["token".ljust(14), *(name.rjust(21) for name in _EXAMPLES)]))
+        for row, values in self._rows():
+            lines.append("  ".join([visible(row.text)[:14].ljust(14), *(value.rjust(21) for value in values)]))
         return "\n".join(lines)
 
     def static_html(self) -> str:
-        columns = self._examples()
-        head = "".join(f"<th>{escape(name)}</th>" for name in ("token", "", *(name for name, _ in columns)))
-        body = ""
-        for index, row in enumerate(self.tokens[:SHOWN]):
+        head, body = "".join(f"<th>{escape(name)}</th>" for name in ("token", "", *_EXAMPLES)), ""
+        for row, values in self._rows():
             blocks = "█" * round(row.probability * 20) or "▏"
-            values = "".join(f"<td>{percent(float(column[index]))}</td>" for _, column in columns)
-            body += f"<tr><td><code>{escape(visible(row.text))}</code></td><td>{blocks}</td>{values}</tr>"
+            cells = "".join(f"<td>{value}</td>" for value in values)
+            body += f"<tr><td><code>{escape(visible(row.text))}</code></td><td>{blocks}</td>{cells}</tr>"
         title = f"What comes after <code>{escape(self._asked)}</code> (run the notebook to move the sliders)"
         return f"<p>{title}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def sampling_playground(model, text: str) -> Playground:
-    """Temperature, top-p and top-k over the model's own next-token probabilities for a text."""
-    return Playground(model, text)
-
-
-def _quoted(token) -> str:
-    return f"“{visible(token.text)}”"
-
-
-def _bars(tokens, now) -> str:
-    top = max([row.probability for row in tokens] + [float(value) for value in now]) or 1.0
-    rows = "".join(_bar(row, float(value), top) for row, value in zip(tokens, now, strict=True))
+def _bars(tokens, now: list[float]) -> str:
+    top = max([row.probability for row in tokens] + now)
+    rows = "".join(_bar(row, value, top) for row, value in zip(tokens, now, strict=True))
     key = paragraph("grey: as the model gives it · blue: with these settings")
     return f'{key}<table style="font-size: 15px; border-collapse: collapse; width: 640px">{rows}</table>'
 

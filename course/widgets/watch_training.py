@@ -26,60 +26,47 @@ def watch_training(texts: Mapping[str, str], *, steps: int = 150, **changes) -> 
     except TypeError as fault:
         known = ", ".join(Recipe.__annotations__)
         raise BadRequest(f"A recipe has no such field: {fault}. It has: {known}.") from fault
-    if recipe.dense:
-        raise BadRequest("A dense model has no experts to watch: leave dense out.")
-    if not isinstance(texts, Mapping):
-        raise BadRequest("texts is a table of names and texts, such as domain_texts(40_000).")
-    if recipe.width > 256 or recipe.experts > 64 or recipe.layers > 8 or recipe.batch * recipe.length > 65_536:
-        raise BadRequest("That is no small model: at most width 256, 64 experts, 8 layers, 65,536 bytes a step.")
-    wrong = [name for name, text in texts.items() if not isinstance(text, str)]
-    if wrong:
-        raise BadRequest(f"Each text is text, and {wrong[0]!r} is none.")
     data = {name: np.frombuffer(text.encode("utf-8", "replace"), np.uint8) for name, text in texts.items()}
     short = [name for name, text in data.items() if len(text) <= recipe.length]
     if not data or short:
         raise BadRequest(f"Each text needs more than {recipe.length} bytes{': ' if short else ''}{', '.join(short)}.")
-    training, moments, shown = Training(recipe, data), [], _Screen()
+    training, moments, place = Training(recipe, data), [], None
     try:
         while training.step < recipe.steps:
             moments.append(training.advance())
             if training.step % SHOW_EVERY == 0 or training.step == recipe.steps:
-                shown.update(_bars(moments[-1], recipe.steps), _words(moments[-1], recipe.steps))
+                place = _show(place, moments[-1], recipe.steps)
     except KeyboardInterrupt:
         print(f"Stopped after {training.step} of {recipe.steps} steps.")
     return moments
 
 
-class _Screen:
-    """One place in a notebook that is drawn again and again; in a terminal, a line each time."""
+def _show(place, moment: Moment, steps: int):
+    """Draw a moment in the place of the last one, and give the place; in a terminal, print a line."""
+    from IPython import get_ipython
+    from IPython.display import display
 
-    def __init__(self):
-        self._place = None
-
-    def update(self, html: str, text: str) -> None:
-        from IPython import get_ipython
-        from IPython.display import display
-
-        shown = {"text/html": html, "text/plain": text}
-        if get_ipython() is None:
-            print(text)
-        elif self._place is None:
-            self._place = display(shown, raw=True, display_id=True)
-        else:
-            self._place.update(shown, raw=True)
+    words = _words(moment, steps)
+    drawn = {"text/html": _bars(moment, words), "text/plain": words}
+    if get_ipython() is None:
+        print(words)
+    elif place is None:
+        place = display(drawn, raw=True, display_id=True)
+    else:
+        place.update(drawn, raw=True)
+    return place
 
 
 def _words(moment: Moment, steps: int) -> str:
     loads = ", ".join(f"layer {layer} {row.max():.0%} and {row.min():.0%}" for layer, row in enumerate(moment.load))
-    return (
-        f"step {moment.step} of {steps} · {moment.bits_per_byte:.2f} bits per byte · busiest and idlest expert: {loads}"
-    )
+    bits = f"{moment.bits_per_byte:.2f} bits per byte"
+    return f"step {moment.step} of {steps} · {bits} · busiest and idlest expert: {loads}"
 
 
-def _bars(moment: Moment, steps: int) -> str:
+def _bars(moment: Moment, words: str) -> str:
     layers = "".join(_layer(number, row) for number, row in enumerate(moment.load))
     frame = "display: flex; gap: 24px; margin-top: 6px"
-    return f'<div style="font-size: 14px">{_words(moment, steps)}<div style="{frame}">{layers}</div></div>'
+    return f'<div style="font-size: 14px">{words}<div style="{frame}">{layers}</div></div>'
 
 
 def _layer(number: int, shares: np.ndarray) -> str:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from statistics import median
 
-from course.widgets.live import Live, ipywidgets, paragraph
-from slmlab.errors import BadRequest
-from slmlab.plots.style import BLUE, SKY, finite, listed, percent, seconds
+from course.live import Live, ipywidgets, paragraph
+from slmlab.plots.style import BLUE, SKY, listed, percent, seconds
 from slmlab.show import html_table, text_table
 
 # each step is about 1.4 times the one before
@@ -38,43 +37,40 @@ class JobTime:
 def job_times(results, read_tokens: int, written_tokens: int) -> list[JobTime]:
     """The time of each runtime for this job, the fastest first; at the end those of which a speed is unknown."""
     times = []
-    for one in listed(results, "result"):
-        reads, writes = (_speed(one.name, speed) for speed in (one.reads_tokens_per_s, one.writes_tokens_per_s))
-        known = reads is not None and writes is not None
-        times.append(JobTime(one.name, *((read_tokens / reads, written_tokens / writes) if known else ())))
+    for one in results:
+        known = None not in (one.reads_tokens_per_s, one.writes_tokens_per_s)
+        parts = (read_tokens / one.reads_tokens_per_s, written_tokens / one.writes_tokens_per_s) if known else ()
+        times.append(JobTime(one.name, *parts))
     return sorted(times, key=lambda time: float("inf") if time.total_s is None else time.total_s)
-
-
-def _speed(name: str, tokens_per_s: float | None) -> float | None:
-    if tokens_per_s is None:
-        return None
-    if finite(tokens_per_s, f"A speed of {name}") <= 0:
-        raise BadRequest(f"A speed of {name} is {tokens_per_s}: give one above 0, or None where it is unknown.")
-    return float(tokens_per_s)
 
 
 def who_wins(times: list[JobTime]) -> str:
     """One sentence: who is done first, and whether reading or writing decides."""
-    first, second = [*(time for time in times if time.total_s is not None), None, None][:2]
-    if first is None:
+    measured = [time for time in times if time.total_s is not None]
+    if not measured:
         return "None of these runtimes has both of its speeds measured, so none wins."
-    reading = first.reading_s / first.total_s
-    longer, share = ("reading", reading) if reading >= 0.5 else ("writing", 1 - reading)
-    if second is None:
-        return (
-            f"{first.name} is the only one measured, with {seconds(first.total_s)}; {longer} is {percent(share)} of it."
-        )
+    first, reading = measured[0], measured[0].reading_s / measured[0].total_s
+    longer, share = ("reading", percent(reading)) if reading >= 0.5 else ("writing", percent(1 - reading))
+    took = seconds(first.total_s)
+    if len(measured) == 1:
+        return f"{first.name} is the only one measured, with {took}; {longer} is {share} of it."
+    second = measured[1]
     if first.total_s == second.total_s:
-        return f"{first.name} and {second.name} are level at {seconds(first.total_s)}, so neither part decides."
+        return f"{first.name} and {second.name} are level at {took}, so neither part decides."
     faster = second.reading_s - first.reading_s > second.writing_s - first.writing_s
-    told = f"{first.name} wins with {seconds(first.total_s)}, and {'reading' if faster else 'writing'} decides"
-    if (longer == "reading") == faster:
-        return f"{told}: it is {percent(share)} of that time, and there it gains most on {second.name}."
-    return f"{told}: there it gains most on {second.name}, although {longer} is {percent(share)} of that time."
+    decides = "reading" if faster else "writing"
+    told, gains = f"{first.name} wins with {took}, and {decides} decides", f"there it gains most on {second.name}"
+    if longer == decides:
+        return f"{told}: it is {share} of that time, and {gains}."
+    return f"{told}: {gains}, although {longer} is {share} of that time."
 
 
 class WorkloadBox(Live):
-    """Two sliders and the runtimes' times. `.times` holds what is shown, the fastest first."""
+    """Choose how much is read and written, and see which runtime is done first.
+
+    Each result has a `name`, `reads_tokens_per_s` and `writes_tokens_per_s`, None where it isn't known.
+    `.times` holds what is shown, the fastest first.
+    """
 
     def __init__(self, results):
         w = ipywidgets()
@@ -82,9 +78,8 @@ class WorkloadBox(Live):
         wide = {"style": {"description_width": "120px"}, "layout": {"width": "480px"}}
         self.read, self.written = (
             w.SelectionSlider(options=[(f"{step:,}", step) for step in steps], value=value, description=name, **wide)
-            for steps, value, name in (
-                (READ_STEPS, FIXED[0], "tokens to read"),
-                (WRITE_STEPS, FIXED[1], "tokens to write"),
+            for steps, value, name in zip(
+                (READ_STEPS, WRITE_STEPS), FIXED, ("tokens to read", "tokens to write"), strict=True
             )
         )
         self.bars, self.remark = w.HTML(), w.HTML()
@@ -98,29 +93,19 @@ class WorkloadBox(Live):
         self.bars.value = _bars(self.times)
         self.remark.value = paragraph(who_wins(self.times), role="status")
 
-    def _fixed(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]], str]:
-        """Title, heads, rows and sentence of the fixed job, wherever the sliders stand."""
+    def _fixed(self) -> tuple:
+        """Heads, rows, title and sentence of the fixed job, wherever the sliders stand."""
         times = job_times(self._results, *FIXED)
-        title = (
-            f"A fixed job: {FIXED[0]:,} tokens to read and {FIXED[1]:,} to write (run the notebook to choose your own)"
-        )
-        return title, ("runtime", "in all", "reading", "writing"), [_row(time) for time in times], who_wins(times)
+        job = f"A fixed job: {FIXED[0]:,} tokens to read and {FIXED[1]:,} to write"
+        title = f"{job} (run the notebook to choose your own)"
+        return ("runtime", "in all", "reading", "writing"), list(map(_row, times)), title, who_wins(times)
 
     def static_text(self) -> str:
-        title, heads, rows, said = self._fixed()
+        heads, rows, title, said = self._fixed()
         return f"{title}\n\n{text_table(heads, rows)}\n\n{said}"
 
     def static_html(self) -> str:
-        title, heads, rows, said = self._fixed()
-        return html_table(heads, rows, caption=title, note=said)
-
-
-def workload_box(results) -> WorkloadBox:
-    """Choose how much is read and written, and see which runtime is done first.
-
-    Each result has a `name`, `reads_tokens_per_s` and `writes_tokens_per_s`, None where it isn't known.
-    """
-    return WorkloadBox(results)
+        return html_table(*self._fixed())
 
 
 def _row(time: JobTime) -> tuple[str, ...]:

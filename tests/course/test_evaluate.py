@@ -1,4 +1,4 @@
-"""teaching/evaluate: scores that follow from records, with a model whose opinions are known."""
+"""Scores that follow from records, with a model whose opinions are known."""
 
 import pytest
 
@@ -20,29 +20,23 @@ class Opinionated:
         return [(TokenPiece(0, word), self.likes.get(word, -9.0)) for word in text.split()]
 
     def ask(self, question, **_):
-        return Reply(lambda: iter_events(self.sentence), self.name)
+        return Reply(self._events, self.name)
+
+    def _events(self):
+        yield from (Start(0.0), Token(1, self.sentence, 0.1), End(0.2, "end"))
 
     def next_token_probabilities(self, text, top):
         he = 0.6 if "pilot" in text else 0.1
-        return [TokenProbability(1, " he", he), TokenProbability(2, " she", 0.2)][:top]
-
-
-def iter_events(sentence):
-    yield Start(0.0)
-    yield Token(1, sentence, 0.1)
-    yield End(0.2, "end")
+        return [TokenProbability(1, " he", he), TokenProbability(2, " she", 0.2), TokenProbability(3, " he", 0.0)]
 
 
 CHOICE = Question("q1", "facts", "Question: where?\nAnswer:", options=(" Rome", " Paris"))
 OPEN = Question("q2", "reading", "Where is it?", answers=("rome",))
 
 
-def test_a_choice_goes_to_the_likelier_option():
+def test_a_choice_goes_to_the_likelier_option_whatever_its_length():
     assert score(Opinionated({"Rome": -1.0}), [CHOICE]).right == 1
     assert score(Opinionated({"Paris": -1.0}), [CHOICE]).right == 0
-
-
-def test_a_long_option_is_not_punished_for_its_length():
     model = Opinionated({"a": -2.0, "b": -2.0, "c": -2.0, "x": -3.0})
     assert mean_logprob(model, "p q", " a b c") > mean_logprob(model, "p q", " x")
 
@@ -56,18 +50,15 @@ def test_an_open_question_needs_the_answer_as_a_word():
 def test_topics_are_counted_one_by_one():
     found = score(Opinionated({"Paris": -1.0}), [CHOICE, OPEN])
     assert found.by_topic() == {"facts": (0, 1), "reading": (1, 1)} and found.share == 0.5
-    assert "1 of 2" in str(found)
+    assert str(found) == "opinionated: 1 of 2\nfacts          0 of 1\nreading        1 of 1"
 
 
 def test_leans_are_sorted_and_sum_the_two_words_only():
     found = leans(Opinionated({}), "The {} said that", ["nurse", "pilot"], "he", "she")
     assert [one.word for one in found] == ["pilot", "nurse"]
-    assert found[0].share == pytest.approx(0.75) and "75% he" in str(found[0])
-
-
-def test_an_unknown_set_lists_those_there_are():
-    with pytest.raises(UnknownName, match="first_steps"):
-        questions("second_steps")
+    assert (
+        found[0].share == pytest.approx(0.75) and str(found[0]) == "pilot        she ···············│····· he  75% he"
+    )
 
 
 def test_every_question_can_be_judged():
@@ -76,3 +67,5 @@ def test_every_question_can_be_judged():
     for one in found:
         assert bool(one.options) != bool(one.answers), one.id
         assert all(option.startswith(" ") for option in one.options) and len(set(one.options)) == len(one.options)
+    with pytest.raises(UnknownName, match="first_steps"):
+        questions("second_steps")

@@ -1,9 +1,15 @@
-"""The questions as data, and their score."""
+"""The quizzes: their questions as data, and the box driven by code as by a reader."""
 
 import pytest
 
-from course.quizzes import find_quiz, quizzes
-from slmlab.errors import BadRequest, UnknownName
+from course import record
+from course.quizzes import quiz, quizzes
+from slmlab.errors import UnknownName
+
+
+@pytest.fixture(autouse=True)
+def own_progress(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLMLAB_PROGRESS", str(tmp_path / "progress.json"))
 
 
 def test_every_lesson_has_its_quiz():
@@ -13,29 +19,52 @@ def test_every_lesson_has_its_quiz():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", quizzes())
-def test_every_question_has_options_to_tell_apart_one_answer_and_a_reason(name):
-    for one in find_quiz(name).questions:
+def test_every_question_has_options_to_tell_apart_one_answer_and_a_reason():
+    asked = [one for quiz in quizzes().values() for one in quiz.questions]
+    for one in asked:
         assert 3 <= len(one.options) == len(set(one.options)) <= 4, one.ask
         assert 0 <= one.answer < len(one.options) and len(one.why) > 40, one.ask
+    places = [one.answer for one in asked]
+    assert max(map(places.count, range(4))) <= len(places) / 2, "the right answers have no favourite place"
 
 
-def test_the_right_answers_have_no_favourite_place():
-    places = [one.answer for quiz in quizzes().values() for one in quiz.questions]
-    assert max(places.count(place) for place in range(4)) <= len(places) / 2
+def test_a_quiz_scores_explains_and_keeps_the_best():
+    box = quiz("start")
+    assert [choice.index for choice in box.choices] == [None] * 3 and not any(one.value for one in box.remarks)
+    questions = box.quiz.questions
+    box.choose(0, questions[0].answer)
+    box.choose(1, (questions[1].answer + 1) % 4)
+    box.button.click()
+    assert "Score: 1 of 3. Best so far: 1 of 3." in box.result.value and 'role="status"' in box.result.value
+    first, second, third = (remark.value for remark in box.remarks)
+    assert "✓" in first and "Set-up fetched the weights" in first
+    assert "isn&#x27;t it: B is" in second and "Not answered yet" in third
+    for number, one in enumerate(questions):
+        box.choose(number, one.answer)
+    assert box.check() == 3
+    box.choose(0, None)
+    assert box.check() == 2 and "Score: 2 of 3. Best so far: 3 of 3." in box.result.value
+    assert record.read()[0]["quizzes"]["start"] == {"best": 3, "of": 3}
 
 
-def test_the_score_counts_right_choices_and_passes_over_none():
-    quiz = find_quiz("start")
-    right = [one.answer for one in quiz.questions]
-    assert quiz.score(right) == 3 and quiz.score([None] * 3) == 0 and quiz.score([right[0], None, 99]) == 1
+def test_a_score_that_cannot_be_kept_is_shown_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SLMLAB_PROGRESS", str(tmp_path / "file" / "progress.json"))
+    box = quiz("start")
+    assert box.check() == 0 and "Progress was not saved" in box.result.value
 
 
-def test_a_score_needs_a_choice_for_every_question():
-    with pytest.raises(BadRequest, match="2 choices for 3 questions"):
-        find_quiz("start").score([0, 1])
+def test_a_quiz_reads_as_text_with_its_answers_folded_away():
+    box = quiz("start")
+    bundle = box._repr_mimebundle_()
+    html, text = bundle["text/html"], bundle["text/plain"]
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == box.box.model_id
+    assert html.count("<li>") == 3 * 4 + 3 + 3 and html.index("<details>") > html.index("Drawing the text")
+    assert "style" not in html, "it reads well where styles are stripped"
+    assert "1. The bundled model answered." in text and "   C. Nothing: the weights" in text
+    assert text.endswith("Answers: 1 C · 2 B · 3 A") and repr(box) == text
 
 
 def test_an_unknown_quiz_lists_the_near_ones():
     with pytest.raises(UnknownName, match="Available: start"):
-        find_quiz("stat")
+        quiz("strat")

@@ -166,7 +166,7 @@ def test_the_command_line_knows_its_three_commands(capsys):
     assert helped.value.code == 0 and all(name in said for name in ("train", "measure", "export"))
     with pytest.raises(SystemExit):
         moe.main(["train", "--steps", "0"])
-    assert "steps=0: a whole number, 1 or more" in capsys.readouterr().err
+    assert "steps=0 is out of range: a whole number, 1 or more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("how", [["-m", "training.moe"], [str(ROOT / "training" / "moe.py")]])

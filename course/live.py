@@ -3,20 +3,22 @@
 Knows nothing about models. ipywidgets is imported when the first control is made.
 """
 
+from html import escape
+
 from slmlab.errors import NotHere
 from slmlab.show import marked
 
 
 class Live:
-    """A control: `.box` is its widget; the page without a kernel gets `static_html` and `static_text` in its place."""
+    """A control: `.box` is its widget; a page without a kernel gets `static_html` and `static_text` in its place."""
 
     box = None
 
-    def static_html(self) -> str:
-        raise NotImplementedError
-
     def static_text(self) -> str:
         raise NotImplementedError
+
+    def static_html(self) -> str:
+        return f"<p>{escape(self.static_text())}</p>"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         live = self.box._repr_mimebundle_(include=include, exclude=exclude) or {}

@@ -1,0 +1,65 @@
+"""The exercises of lesson 00: asking, and the speed of an answer."""
+
+from course.answers import need, shown
+from course.exercises.registry import exercise
+from slmlab.records import End, Reply, Start, Token
+
+finished = exercise("start-1", source='question = "Why do cats purr?"\nreply = model.ask(question)\nreply.show()')()
+
+
+@finished.judged
+def _(answer):
+    text = isinstance(answer, str)
+    need(not text, "that is a text; hand over the reply itself, the thing that `model.ask(...)` gives")
+    need(isinstance(answer, Reply), f"hand over what `model.ask(...)` gives, not {shown(answer)}")
+    need(answer.finish_reason is not None, "the reply is not read yet; `.show()` lets the model write it")
+    whole = answer.finish_reason != "interrupted"
+    need(whole, "the reply was left before its end; ask again and read all of it")
+    need(answer.tokens, "the reply has no tokens; ask something that needs an answer")
+
+
+def _reply(start_s: float, *times: float) -> Reply:
+    def events():
+        yield Start(start_s, 8)
+        yield from (Token(id, "a", time_s) for id, time_s in enumerate(times))
+        yield End(times[-1], "end")
+
+    reply = Reply(events, "a reply made up for this check")
+    list(reply)
+    return reply
+
+
+@exercise("start-2", told="for {why} s later, it gave {value:.3g}", otherwise=", and {right:.3g} is right", cases=[
+    (_reply(10.0, 10.5, 10.6, 10.7, 10.8, 10.9), "5 tokens, the first after 0.5 s and the last 0.4"),
+    (_reply(3.0, 3.2, 3.25, 3.3), "3 tokens, the first after 0.2 s and the last 0.1"),
+    (_reply(0.0, 2.0, 2.5), "2 tokens, the first after 2 s and the last 0.5"),
+])  # fmt: skip
+def tokens_per_second(reply):
+    tokens = reply.tokens
+    if len(tokens) < 2:
+        return None
+    return (len(tokens) - 1) / (tokens[-1].time_s - tokens[0].time_s)
+
+
+def _mistake(words, wrong):
+    """A mistake told by the number of tokens, the wait for the first one and the time from it to the last."""
+
+    def answer(reply):
+        first_s, last_s = reply.tokens[0].time_s, reply.tokens[-1].time_s
+        return wrong(len(reply.tokens), first_s - reply.start.time_s, last_s - first_s)
+
+    tokens_per_second.mistake(words, answer)
+
+
+_READING = "the wait for the first token is reading the prompt, so leave it out"
+_mistake("between 5 tokens there are only 4 steps", lambda count, wait, spent: count / spent)
+_mistake(_READING, lambda count, wait, spent: (count - 1) / (wait + spent))
+_mistake(_READING, lambda count, wait, spent: count / (wait + spent))
+_mistake("that is seconds per token, the other way round", lambda count, wait, spent: spent / (count - 1))
+
+
+@tokens_per_second.judged
+def _(answer):
+    tokens_per_second.compare(answer)
+    alone = answer(_reply(0.0, 1.0))
+    need(alone is None, f"with one token there is no step to time: give None, not {shown(alone)}")

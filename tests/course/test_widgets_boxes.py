@@ -1,0 +1,202 @@
+"""The live controls, driven by code as by a reader: sliders set, buttons clicked, text read without a kernel."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from course import live
+from course.widgets import ask_box, sampling_playground, side_by_side
+from slmlab.errors import BadRequest, NotHere
+from slmlab.records import End, Reply, Sampling, Start, Token, TokenProbability
+from slmlab.sampling import filter_probabilities
+
+
+class TinyModel:
+    """A vocabulary of six tokens whose logits depend on the text, and answers that come token by token when let."""
+
+    name, precision = "tiny", None
+    vocabulary = (" Paris", " the", "\n", "<b>", " 你", " cats")
+
+    def __init__(self):
+        self.asked = []
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        self.closed = False
+
+    def logits(self, text):
+        return np.array([4.0, 2.0, 1.0, 0.5, 0.0, -1.0]) if "France" in text else np.arange(6.0)
+
+    def next_token_probabilities(self, text, top=10, sampling=None):
+        self.asked.append(text)
+        if not text.strip():
+            raise BadRequest("The text is empty.")
+        shares = np.exp(self.logits(text)) / np.exp(self.logits(text)).sum()
+        return [TokenProbability(int(i), self.vocabulary[i], float(shares[i])) for i in np.argsort(-shares)[:top]]
+
+    def ask(self, question, **sampling):
+        self.asked.append((question, sampling))
+        if question == "too long":
+            raise BadRequest("The prompt has 9 tokens, and this model takes 8.")
+
+        def events():
+            try:
+                yield Start(time.perf_counter(), 4)
+                for number in range(5000 if question == "go on" else 3):
+                    time.sleep(0.001)
+                    self.may_go_on.wait(5)
+                    if question == "break" and number == 1:
+                        raise RuntimeError("out of memory")
+                    yield Token(number, "<script>é", time.perf_counter())
+                yield End(time.perf_counter(), "length" if question == "long" else "end")
+            finally:
+                self.closed = True
+
+        return Reply(events, self.name)
+
+
+@pytest.fixture
+def playground():
+    return sampling_playground(TinyModel(), "The capital of France is")
+
+
+@pytest.fixture
+def box():
+    made = ask_box(TinyModel(), "Why?", max_tokens=9)
+    yield made
+    made.close()
+
+
+def both(control):
+    bundle = control._repr_mimebundle_()
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == control.box.model_id
+    return bundle["text/html"], bundle["text/plain"]
+
+
+def press_enter(text_box):
+    text_box._handle_custom_msg({"event": "submit"}, [])
+
+
+def until(condition):
+    end = time.perf_counter() + 5
+    while not condition():
+        assert time.perf_counter() < end, "waited in vain"
+        time.sleep(0.002)
+
+
+def test_importing_the_widgets_imports_no_ipywidgets():
+    code = "import sys, course.widgets; sys.exit(bool({'ipywidgets', 'matplotlib', 'torch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_without_ipywidgets_the_line_that_installs_it_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with pytest.raises(NotHere, match="pip install ipywidgets"):
+        live.ipywidgets()
+
+
+def test_a_slider_gives_what_the_sampler_would_draw_from_and_asks_the_model_nothing(playground):
+    assert playground.probabilities() == pytest.approx([token.probability for token in playground.tokens])
+    playground.temperature.value, playground.top_p.value, playground.top_k.value = 0.7, 0.9, 3
+    wanted = filter_probabilities(playground._model.logits("France"), Sampling(temperature=0.7, top_p=0.9, top_k=3))
+    assert playground.probabilities() == pytest.approx(wanted)
+    assert playground._model.asked == ["The capital of France is"], "once, when it was made"
+
+
+def test_the_bars_say_which_tokens_are_cut(playground):
+    playground.top_k.value = 2
+    assert playground.bars.value.count("<b>cut</b>") == 4 and "2 tokens can be drawn" in playground.remark.value
+    assert "␣Paris" in playground.bars.value and "⏎" in playground.bars.value
+    assert "&lt;b&gt;" in playground.bars.value, "a token's text is no markup"
+    playground.temperature.value = 0.0
+    assert playground.probabilities().tolist() == [1, 0, 0, 0, 0, 0]
+    assert "One token is left" in playground.remark.value and playground.bars.value.count("<b>cut</b>") == 5
+
+
+def test_enter_asks_the_model_about_the_new_text(playground):
+    playground.text.value = "I have two"
+    assert len(playground._model.asked) == 1, "typing alone asks nothing"
+    press_enter(playground.text)
+    assert playground._model.asked[-1] == "I have two" and "␣cats" in playground.remark.value
+    before, playground.text.value = playground.bars.value, "  "
+    press_enter(playground.text)
+    assert "The text is empty." in playground.remark.value and playground.bars.value == before, "a refused text"
+
+
+def test_the_playground_reads_as_a_table_of_examples(playground):
+    html, text = both(playground)
+    assert html.count("<tr>") == 7 and "█" in html and "temperature 0.5" in html and "style" not in html
+    assert "<code>␣Paris</code>" in html and "&lt;b&gt;" in html and "␣Paris" in text and "top-p 0.8" in text
+    playground.temperature.value = 0.3
+    assert both(playground) == (html, text), "and is the same wherever the sliders stand"
+
+
+def test_an_answer_streams_into_the_box_with_its_cost(box):
+    box.ask_button.click()
+    box.wait(5)
+    assert box.answer.value.count("&lt;script&gt;é") == 3 and "<script>" not in box.answer.value
+    assert "3 tokens, first after" in box.status.value and box._model.asked == [("Why?", {"max_tokens": 9})]
+    assert box.stop_button.disabled and not box.ask_button.disabled
+
+
+def test_asking_returns_at_once_and_stop_ends_the_answer(box):
+    model = box._model
+    model.may_go_on.clear()
+    box.question.value = "go on"
+    press_enter(box.question)
+    assert box.running and box.ask_button.disabled and not box.stop_button.disabled
+    box.ask_button.click()
+    assert len(model.asked) == 1, "one answer at a time"
+    model.may_go_on.set()
+    until(lambda: "script" in box.answer.value)
+    box.stop_button.click()
+    box.wait(5)
+    assert not box.running and "Stopped." in box.status.value and model.closed, "what the engine held is free"
+    box.question.value = "Why?"
+    box.ask()
+    box.wait(5)
+    assert "3 tokens" in box.status.value and "Stopped" not in box.status.value, "it can be asked again"
+
+
+def test_what_goes_wrong_is_said_kindly_and_the_box_stays_usable(box):
+    for question, words in (
+        ("too long", "9 tokens, and this model takes 8"),
+        ("break", "broke off with RuntimeError: out of memory"),
+        ("  ", "Write a question first"),
+        ("long", "Cut at the length you allowed. 3 tokens"),
+    ):
+        box.question.value = question
+        box.ask()
+        box.wait(5)
+        assert words in box.status.value and not box.ask_button.disabled and box.stop_button.disabled, question
+
+
+def test_closing_the_box_stops_the_answer_and_leaves_no_thread():
+    before = threading.active_count()
+    control = ask_box(TinyModel(), "go on")
+    control.ask()
+    until(lambda: "script" in control.answer.value)
+    control.close()
+    assert control._model.closed and threading.active_count() <= before
+
+
+def test_the_box_reads_as_a_sentence_and_starts_nothing_by_itself(box):
+    html, text = both(box)
+    assert "ask tiny in" in text and html == f"<p>{text}</p>" and box._model.asked == []
+
+
+def test_two_models_answer_side_by_side_and_one_that_refuses_leaves_the_other():
+    control = side_by_side([TinyModel(), TinyModel()], "Why?", ["left", "right"], max_tokens=5)
+    html, text = both(control)
+    assert text.startswith("Why?\n\nleft: <script>é") and "tokens per second" in text and html.count("&lt;script") == 6
+    assert control.models[0].asked == [("Why?", {"max_tokens": 5})]
+    control.models[0].ask = lambda *_, **__: 1 / 0
+    control.prompt.value = "again"
+    control.button.click()
+    until(lambda: "again" == control.asked and len(control.replies) == 2 and not control._asking.locked())
+    assert "left: division by zero" in control.static_text() and "right: <script>é" in control.static_text()
+    with pytest.raises(BadRequest, match="1 models and 1 names came"):
+        side_by_side([TinyModel()], "Why?")
