@@ -8,7 +8,7 @@ from importlib import import_module
 _HOMES = {
     "check": "checking",
     "progress": "checking",
-    "quiz": "quiz_box",
+    "quiz": "quizzes",
     "examine": "doctor",
     "read_text": "ocr",
     "image_tokens": "picture_tokens",

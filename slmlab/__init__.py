@@ -12,18 +12,18 @@ from importlib import import_module
 _HOMES = {
     "load": "loading",
     "connect": "connecting",
-    "services": "providers",
+    "services": "connecting",
     "card": "catalog",
     "cards": "catalog",
     "benchmarks": "catalog",
     "DATA": "catalog",
-    "will_it_fit": "hardware",
+    "will_it_fit": "machine",
     "folder": "weights",
     "Message": "records",
     "Sampling": "records",
     "SlmLabError": "errors",
     "as_picture": "pictures",
-    "as_pictures": "clips",
+    "as_pictures": "pictures",
     "measure": None,  # None: the module itself
     "plots": None,
 }

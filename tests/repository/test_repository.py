@@ -86,7 +86,9 @@ def test_the_codespace_opens_at_the_first_lesson_and_tests_see_none_of_its_secre
     container = json.loads(read(".devcontainer/devcontainer.json"))
     assert container["customizations"]["codespaces"]["openFiles"] == [lab.FIRST_LESSON]
     secrets = container["secrets"]
-    assert "OPENAI_API_KEY" in secrets and not set(secrets) & set(offline_environment(dict.fromkeys(secrets, "x"), ROOT))
+    assert "OPENAI_API_KEY" in secrets and not set(secrets) & set(
+        offline_environment(dict.fromkeys(secrets, "x"), ROOT)
+    )
 
 
 def test_every_action_is_pinned_to_a_commit():

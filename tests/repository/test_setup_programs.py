@@ -45,7 +45,9 @@ def test_a_fault_of_pip_comes_with_what_to_do():
 
 
 def test_watch_gives_the_exit_code_and_the_last_words():
-    code = r"import sys; print('Progress 1 of 2'); sys.stdout.flush(); sys.stdout.buffer.write(b'\xff ok\n'); sys.exit(3)"
+    code = (
+        r"import sys; print('Progress 1 of 2'); sys.stdout.flush(); sys.stdout.buffer.write(b'\xff ok\n'); sys.exit(3)"
+    )
     exit_code, (last,) = watch([sys.executable, "-c", code])
     assert exit_code == 3 and last.endswith("ok"), "output that is no text does no harm"
 
@@ -84,7 +86,9 @@ def hold(tmp_path):
 
     def begin(child=""):
         command = [sys.executable, "-c", HOLDER, str(path), child]
-        running.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
+        running.append(
+            subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        )
         children.append(int(running[-1].stdout.readline()))
         return running[-1], path, children[-1]
 

@@ -45,7 +45,12 @@ def test_the_state_is_kept_and_added_to_and_one_that_was_cut_off_counts_as_nothi
 
 def test_the_fingerprint_changes_with_a_pin_the_metadata_or_python(tmp_path):
     prints = []
-    for requirements, project, version in (("1", "a", "3.11"), ("2", "a", "3.11"), ("1", "b", "3.11"), ("1", "a", "3.12")):
+    for requirements, project, version in (
+        ("1", "a", "3.11"),
+        ("2", "a", "3.11"),
+        ("1", "b", "3.11"),
+        ("1", "a", "3.12"),
+    ):
         (tmp_path / "requirements.txt").write_text(requirements)
         (tmp_path / "pyproject.toml").write_text(project)
         prints.append(fingerprint(tmp_path, version))
@@ -106,7 +111,9 @@ def test_what_was_half_made_is_not_vouched_for_before_it_is_whole(tmp_path, made
     assert read_state(tmp_path / ".venv") == {"made": None}
 
 
-def test_a_venv_made_by_hand_is_taken_as_it_is_and_a_pip_that_cannot_be_had_is_no_fault(tmp_path, made, monkeypatch, capsys):
+def test_a_venv_made_by_hand_is_taken_as_it_is_and_a_pip_that_cannot_be_had_is_no_fault(
+    tmp_path, made, monkeypatch, capsys
+):
     python = tmp_path / "by hand" / INSIDE["python"]
     python.parent.mkdir(parents=True)
     python.write_text("a python")
