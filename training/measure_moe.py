@@ -49,13 +49,8 @@ def measure_all(work: Path, target: Path) -> None:
     found["over seeds"] = over_seeds(found["moe"], found["dense"])
     found["speed"] = speeds(work)
     write_whole(target, json.dumps(rounded(found), indent=1) + "\n")
-    write_tables(target.with_name("README.md"), rounded(found))
+    write_between(target.with_name("README.md"), MARK, END_MARK, tables(rounded(found)))
     print(f"Written: {target}")
-
-
-def write_tables(card: Path, found: dict) -> None:
-    """Put the tables of the measures into a model card, between its two marks."""
-    write_between(card, MARK, END_MARK, tables(found))
 
 
 def tables(found: dict) -> str:

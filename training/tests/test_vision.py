@@ -185,7 +185,6 @@ def test_minutes_stop_it_and_the_same_command_goes_on_to_an_export(small_command
 
 def test_a_command_that_cannot_be_followed_says_why(small_command, capsys):
     for arguments, says in (
-        ("train --minutes 0", "0 is no time to train for"),
         ("train --steps 2", "the first 2 are for the encoder alone, so give more"),
         ("train --processes -1", "-1 is no whole number"),
         ("evaluate --folder nowhere", "no model in nowhere"),
