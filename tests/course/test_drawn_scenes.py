@@ -15,7 +15,7 @@ import pytest
 from course import drawn
 from course.drawn.canvas import COLOURS, SIDE, Style
 from course.drawn.charts import Row
-from course.drawn.draws import DAYS, KINDS, MONTHS, Chance, draw, labels, word
+from course.drawn.draws import DAYS, KINDS, Chance, draw, labels
 from course.drawn.papers import PLACES, Shape
 from course.drawn.questions import ABSENT, WORDINGS, Question, answer_of, found_of, reading_of
 from slmlab.errors import SlmLabError
@@ -103,12 +103,6 @@ def test_what_has_two_answers_or_none_is_not_asked():
     ):
         asked = [(question.form.split("/")[1], question.values) for question in scene.questions]
         assert asked and not gone & set(asked) and len(set(asked)) == len(asked)
-
-
-def test_a_shape_moves_where_its_places_go():
-    ways = {"right": [0, 1, 2], "left": [5, 4], "down": [0, 3, 6], "up": [7, 1], "nowhere": [4, 4]}
-    for way, places in ways.items():
-        assert drawn.moving(Shape("square", "red", 0), places).questions[0].answer == way
 
 
 def test_what_cannot_be_drawn_or_asked_about_is_refused():
@@ -326,9 +320,7 @@ def test_no_two_values_of_a_chart_are_the_same():
 
 
 def test_a_seed_gives_the_same_scenes_in_every_process():
-    code = (
-        "from tests.course.test_drawn_scenes import *; print(mark_of(*(draw(kind, 'train:1') for kind in KINDS)))"
-    )
+    code = "from tests.course.test_drawn_scenes import *; print(mark_of(*(draw(kind, 'train:1') for kind in KINDS)))"
     worlds = [os.environ | {"PYTHONHASHSEED": seed} for seed in ("1", "2")]
     command = [sys.executable, "-c", code]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=world) for world in worlds]
@@ -359,14 +351,9 @@ def test_easy_ones_have_names_of_one_letter_and_short_texts():
     assert {len(scene.questions[0].answer) for scene in held_out("text", easy=True)} == {1, 2, 3}
 
 
-def test_labels_differ_are_in_order_and_no_longer_than_there_is_room():
+def test_labels_differ_and_are_no_longer_than_there_is_room():
     for number in (2, 4, 6):
         for seed in range(200):
             found = labels(Chance(seed), number, 4)
             assert len(set(found)) == number and all(1 <= len(one) <= 4 and one.isalnum() for one in found)
-            if set(found) <= {*MONTHS}:
-                first = MONTHS.index(found[0])
-                assert found == [MONTHS[(first + place) % 12] for place in range(number)]
             assert not set(found) <= {*DAYS} or found == list(DAYS[:number])
-    words = [word(Chance(seed), 3, 8) for seed in range(300)]
-    assert all(3 <= len(one) <= 8 and one.isalpha() and (one.istitle() or one.isupper()) for one in words)

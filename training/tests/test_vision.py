@@ -135,19 +135,6 @@ def test_a_training_learns(trained):
     assert after[0] < before[0] and after[1] < before[1], "of letters, and of what patches show"
 
 
-def test_the_rate_rises_is_twice_as_high_for_the_pages_and_falls_to_nothing():
-    training = VisionTraining(Small(steps=100, pages=10, warm_up=4, cool_down=0.3))
-
-    def rate(step):
-        training.step = step
-        return training.rate()
-
-    assert [rate(step) for step in range(5)] == [0.5, 1.0, 1.5, 2.0, 2.0] and rate(9) == 2
-    assert {rate(step) for step in range(10, 71)} == {1.0}
-    falling = [rate(step) for step in range(70, 100)]
-    assert falling == sorted(falling, reverse=True) and falling[15] == pytest.approx(0.5) and 0 < falling[-1] < 0.04
-
-
 def test_the_gradients_of_the_parts_are_the_gradient_of_the_whole():
     def sums(step, part, parts):
         training, kept = VisionTraining(Small(), part=part, parts=parts), []
@@ -318,15 +305,6 @@ def test_a_reading_without_its_picture_is_given_said_again_and_asked_about(batch
         learned = [one for one, weight in zip(row.ids, row.weights, strict=True) if weight]
         rest = said[0].removeprefix(f"{reading} =>")
         assert batches.tokenizer.decode(learned) == END.join([rest, *said[1:], ""]), "all but the reading it was given"
-
-
-def test_every_form_is_asked_once_before_any_is_asked_twice(batches):
-    questions = draw("bars", "train:1").questions
-    forms = {question.form for question in questions}
-    turns = [vision_batches.in_turn(questions, Random(number)) for number in range(20)]
-    assert all(sorted(map(repr, turn)) == sorted(map(repr, questions)) for turn in turns), "none is lost"
-    assert all({question.form for question in turn[: len(forms)]} == forms for turn in turns)
-    assert {turn[0].form for turn in turns} == forms, "any may come first"
 
 
 # A folder to ship
