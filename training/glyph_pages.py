@@ -9,7 +9,7 @@ GLYPHS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.%/"
 
 def draw_page(chance: Random) -> Canvas:
     """Rows of meaningless words and rectangles, in one font and mostly one size."""
-    style = Style.drawn(chance)
+    style = Style.random(chance)
     canvas, y = Canvas(style), chance.uniform(6, 14)
     while y < SIDE - 6:
         size = style.size if chance.random() < 0.8 else chance.randint(13, 32)

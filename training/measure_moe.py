@@ -13,6 +13,7 @@ from time import perf_counter
 
 import numpy as np
 
+from course import inside
 from course.domains import samples
 from course.inside.router import information, kinds, load, spread
 from course.sparse import Recipe
@@ -48,13 +49,8 @@ def measure_all(work: Path, target: Path) -> None:
     found["over seeds"] = over_seeds(found["moe"], found["dense"])
     found["speed"] = speeds(work)
     write_whole(target, json.dumps(rounded(found), indent=1) + "\n")
-    write_tables(target.with_name("README.md"), rounded(found))
+    write_between(target.with_name("README.md"), MARK, END_MARK, tables(rounded(found)))
     print(f"Written: {target}")
-
-
-def write_tables(card: Path, found: dict) -> None:
-    """Put the tables of the measures into a model card, between its two marks."""
-    write_between(card, MARK, END_MARK, tables(found))
 
 
 def tables(found: dict) -> str:
@@ -151,7 +147,7 @@ def measure(path: Path, recipe: Recipe, texts: dict[str, list[str]]) -> dict:
         if recipe.dense:
             return found
         trained = followed(model, texts)
-        with model.untrained(recipe.seed) as twin:
+        with inside.untrained(model, recipe.seed) as twin:
             found |= {"layers": trained, "untrained layers": followed(twin, texts)}
         found["damage"] = damage(
             model, {name: some[:: len(some) // ABLATION_TEXTS][:ABLATION_TEXTS] for name, some in texts.items()}
@@ -166,7 +162,7 @@ def bits_of(model, texts: dict[str, list[str]]) -> dict[str, float]:
 def followed(model, texts: dict[str, list[str]]) -> list[dict]:
     """For each layer: what its experts tell about domain and kind of byte, and how evenly they are used."""
     domains = [name for name, some in texts.items() for _ in some]
-    routings = [model.routing(one) for some in texts.values() for one in some]
+    routings = [inside.routing(model, one) for some in texts.values() for one in some]
     shuffled = random.Random(0).sample(domains, len(domains))
     kind_labels, loads = [kinds(one) for one in routings], load(routings)
     rows = []
@@ -184,12 +180,12 @@ def followed(model, texts: dict[str, list[str]]) -> list[dict]:
 def damage(model, texts: dict[str, list[str]]) -> list[dict[str, list[float]]]:
     """For each layer and domain, the bits per byte that are lost with each expert switched off."""
     whole = bits_of(model, texts)
-    routing = model.routing(next(iter(texts.values()))[0])
+    routing = inside.routing(model, next(iter(texts.values()))[0])
     layers = []
     for layer in routing.layers:
         without = []
         for expert in range(routing.expert_count):
-            with model.without_expert(layer, expert):
+            with inside.without_expert(model, layer, expert):
                 without.append(bits_of(model, texts))
         layers.append({name: [one[name] - whole[name] for one in without] for name in texts})
     return layers

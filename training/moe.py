@@ -9,18 +9,13 @@ two cores, a few on a GPU; 20 for the dense one.
 """
 
 import argparse
-import sys
-from pathlib import Path
 
-if not __package__:  # run as a file: python training/moe.py
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from course.sparse import Recipe  # noqa: E402
-from slmlab.errors import SlmLabError  # noqa: E402
-from training.export_moe import export  # noqa: E402
-from training.measure_moe import measure_all  # noqa: E402
-from training.run import Run, folder_of  # noqa: E402
-from training.state import ROOT, WORK  # noqa: E402
+from course.sparse import Recipe
+from slmlab.errors import SlmLabError
+from training.export_moe import export
+from training.measure_moe import measure_all
+from training.run import Run, folder_of
+from training.state import ROOT, WORK
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -12,16 +12,13 @@ import os
 import sys
 from pathlib import Path
 
-if not __package__:  # run as a file: python training/vision.py
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from training.cards import write_between  # noqa: E402
-from training.export_vision import export  # noqa: E402
-from training.state import ROOT, WORK, read_state, write_whole  # noqa: E402
-from training.vision_card import END_MARK, MARK, tables  # noqa: E402
-from training.vision_measure import measure  # noqa: E402
-from training.vision_recipe import Recipe  # noqa: E402
-from training.vision_run import train  # noqa: E402
+from training.cards import write_between
+from training.export_vision import export
+from training.state import ROOT, WORK, read_state, write_whole
+from training.vision_card import END_MARK, MARK, tables
+from training.vision_measure import measure
+from training.vision_recipe import Recipe
+from training.vision_run import train
 
 SHIPPED = ROOT / "data" / "models" / "tiny-vlm"
 
@@ -30,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     making = commands.add_parser("train", help="make the model, or go on with it")
-    making.add_argument("--minutes", type=_positive, help="stop and save after so many; the same command goes on")
+    making.add_argument("--minutes", type=float, help="stop and save after so many; the same command goes on")
     making.add_argument("--processes", type=_whole, default=_cores(), help="one for each core (default: %(default)s)")
     making.add_argument("--seed", type=int, default=Recipe.seed)
     making.add_argument("--steps", type=_whole, default=Recipe.steps)
@@ -85,13 +82,6 @@ def _whole(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is no time to train for")
     return value
 
 

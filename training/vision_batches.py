@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from course.drawn.canvas import COLOURS, SIDE, Canvas
-from course.drawn.draws import draw_scene
+from course.drawn.draws import draw
 from course.drawn.questions import Question, Scene
 from training.glyph_pages import GLYPHS, draw_page
 from training.vision_model import END, PAD, PATCH
@@ -119,13 +119,13 @@ class Batches:
         chance = Random(f"page:{self.recipe.seed}:{step}:{number}")
         if number % 4 < 2:  # of two processes each has as many of both
             return draw_page(chance)
-        return draw_scene(chance.choice(list(CURRICULUM)), chance.random()).canvases[0]
+        return draw(chance.choice(list(CURRICULUM)), chance.random()).canvases[0]
 
     def _scene(self, step: int, number: int) -> tuple[Scene, Random]:
         chance = Random(f"{self.recipe.seed}:{step}:{number}")
         read = step - self.recipe.pages
         easy = chance.random() > (read - ALONE) / max(1, self.recipe.easy - ALONE)
-        return draw_scene(self._kind(read, chance), f"train:{self.recipe.seed}:{step}:{number}", easy), chance
+        return draw(self._kind(read, chance), f"train:{self.recipe.seed}:{step}:{number}", easy), chance
 
     def _kind(self, read: int, chance: Random, without: tuple[str, ...] = ()) -> str:
         """One of the kinds that have begun by now."""
@@ -149,7 +149,7 @@ class Batches:
         """A reading whose picture isn't shown, said again, and many questions: what is in it is found in it."""
         chance = Random(f"retold:{self.recipe.seed}:{step}:{number}")
         kind = self._kind(step - self.recipe.pages, chance, without=("text",))
-        scene = draw_scene(kind, f"retold:{self.recipe.seed}:{step}:{number}", chance.random() < 0.5)
+        scene = draw(kind, f"retold:{self.recipe.seed}:{step}:{number}", chance.random() < 0.5)
         row, (first, *others) = Conversation(self.tokenizer), in_turn(scene.questions, chance)[:LOOKUPS]
         row.ask(asked(first, chance))
         row.add(f"{scene.reading} =>", 0.0)
@@ -196,12 +196,14 @@ def asked(question: Question, chance: Random) -> str:
     wording = chance.choice(question.wordings)
     if chance.random() < 0.15:
         wording = wording.rstrip("?.")
-    draw = chance.random()
-    return wording.lower() if draw < 0.08 else wording[0].lower() + wording[1:] if draw < 0.2 else wording
+    share = chance.random()
+    if share < 0.08:
+        return wording.lower()
+    return wording[0].lower() + wording[1:] if share < 0.2 else wording
 
 
 def drawn() -> str:
     """A fingerprint of what a training draws: the curriculum, and what a scene of every kind says and is asked."""
-    scenes = [draw_scene(kind, "fingerprint") for kind in CURRICULUM]
+    scenes = [draw(kind, "fingerprint") for kind in CURRICULUM]
     told = [(scene.reading, [(asked.text, asked.reply) for asked in scene.questions]) for scene in scenes]
     return hashlib.sha256(repr((ALONE, CURRICULUM, told)).encode()).hexdigest()

@@ -4,7 +4,7 @@ The model is loaded as anyone would load it, by AutoProcessor and AutoModelForIm
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from functools import cache
@@ -15,10 +15,10 @@ from time import perf_counter
 import torch
 
 from course.drawn.canvas import Canvas
-from course.drawn.draws import KINDS, draw_scene
+from course.drawn.draws import KINDS, draw
 from course.drawn.looks import LOOKS
 from course.drawn.questions import ABSENT, WORDINGS, Question, Scene, answer_of, reading_of
-from course.drawn.scores import FormScore, LookScore, Share, VisionScores, count, letters_wrong
+from course.drawn.scores import FormScore, LookScore, Share, VisionScores
 from training import ocr_rules
 from training.vision_run import keep_to_a_core
 
@@ -109,7 +109,7 @@ def _of_kind(folder: Path, kind: str, pictures: int) -> tuple[list[FormScore], S
 
 def _of_look(folder: Path, look: str, pictures: int) -> LookScore:
     """Bar charts of the same kind in another look: one question a picture, all forms mixed."""
-    scenes = [draw_scene("bars", f"{HELD_OUT}:{number}") for number in range(pictures)]
+    scenes = [draw("bars", f"{HELD_OUT}:{number}") for number in range(pictures)]
     rows = [(LOOKS[look](scene, number), scene.questions[0]) for number, scene in enumerate(scenes)]
     replies = _asked(folder).replies([(scene.pictures, question.text) for scene, question in rows])
     answers = count(_right(question, reply) for (_, question), reply in zip(rows, replies, strict=True))
@@ -153,7 +153,7 @@ def _rows(kind: str, wanted: int, most: int = 5) -> Iterator[tuple[Scene, Questi
     found, number = Counter(), 0
     names = {form for form in WORDINGS if form.startswith(f"{kind}/")}
     while any(found[form] < wanted for form in names) and number < wanted * most:
-        scene, seen = draw_scene(kind, f"{HELD_OUT}:{number}"), set()
+        scene, seen = draw(kind, f"{HELD_OUT}:{number}"), set()
         number += 1
         for question in scene.questions:
             form = _form(question)
@@ -202,7 +202,7 @@ def _ocr(kind: str, pictures: int) -> dict:
     verdicts: dict[str, list[bool]] = {}
     truths, said = [], []
     for number in range(pictures):
-        scene = draw_scene(kind, f"{HELD_OUT}:{number}")
+        scene = draw(kind, f"{HELD_OUT}:{number}")
         first = {_form(question): question for question in reversed(scene.questions)}  # of each form
         ruled = {form: question for form, question in first.items() if ocr_rules.has_rule(question)}
         pages = ocr_rules.pages_of(scene) if ruled else []
@@ -214,3 +214,25 @@ def _ocr(kind: str, pictures: int) -> dict:
                 said.append(given or "")
     found: dict = {form: count(rows) for form, rows in verdicts.items()}
     return found | ({"letters wrong": letters_wrong(truths, said)} if kind == "text" else {})
+
+
+def count(verdicts: Iterable[bool]) -> Share:
+    """The share of true ones."""
+    verdicts = list(verdicts)
+    return Share(sum(verdicts), len(verdicts))
+
+
+def letters_wrong(truths: Sequence[str], said: Sequence[str]) -> float:
+    """The character error rate: letters to change, add or drop, as a part of all letters there are."""
+    wrong = sum(_edit_distance(truth, text) for truth, text in zip(truths, said, strict=True))
+    return wrong / max(1, sum(map(len, truths)))
+
+
+def _edit_distance(first: str, second: str) -> int:
+    """How many letters must be changed, added or dropped to make one text the other (Levenshtein's)."""
+    row = list(range(len(second) + 1))
+    for number, letter in enumerate(first, start=1):
+        diagonal, row[0] = row[0], number
+        for at, other in enumerate(second, start=1):
+            diagonal, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, diagonal + (letter != other))
+    return row[-1]

@@ -32,13 +32,8 @@ TEMPLATE = """{%- for message in messages -%}
 def words() -> list[str]:
     """The words that are one token each: those of the questions and of the closed answers. All else is spelt."""
     texts = [wording for wordings in WORDINGS.values() for wording in wordings]
-    answers = [
-        *COLOURS,
-        *FORMS_OF_SHAPES,
-        *PLACES,
-        ABSENT,
-        "yes no rising falling up and down left right nowhere TOTAL",
-    ]
+    closed = "yes no rising falling up and down left right nowhere TOTAL"
+    answers = [*COLOURS, *FORMS_OF_SHAPES, *PLACES, ABSENT, closed]
     found = {found for text in [*texts, *answers] for found in re.findall(r"[A-Za-z]{2,}", text)}
     return sorted(found | {one.lower() for one in found} | {one[0].upper() + one[1:] for one in found if one.islower()})
 
@@ -56,12 +51,9 @@ def new_tokenizer():
     vocabulary = {one: number for number, one in enumerate(dict.fromkeys(entries))}
     model = models.BPE(vocab=vocabulary, merges=[(space, one) for one in alone], ignore_merges=True)
     tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PIECES), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    split = pre_tokenizers.Split(Regex(PIECES), "isolated")
+    as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, as_bytes])
     tokenizer.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, padding_side="left", chat_template=TEMPLATE,

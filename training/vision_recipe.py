@@ -13,7 +13,7 @@ CURRICULUM = {  # how often each kind comes, and the step of reading from which 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training can be told. What it draws is decided by the curriculum above and by teaching/scene_draws."""
+    """What a training can be told. What it draws is decided by the curriculum above and by course/drawn."""
 
     seed: int = 0
     steps: int = 18800

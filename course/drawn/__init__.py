@@ -2,7 +2,7 @@
 
 from course.drawn import plots
 from course.drawn.charts import Row
-from course.drawn.draws import draw_scene as draw
+from course.drawn.draws import draw
 from course.drawn.looks import LOOKS
 from course.drawn.questions import answer_of, found_of, reading_of
 from course.drawn.scenes import bars, counter, line, moving, pair, pie, receipt, shapes, table, text

@@ -11,6 +11,7 @@ from random import Random
 from slmlab.errors import UnknownName, nearest
 
 SIDE = 192  # pixels: the side of every picture that the course's own vision model reads
+SMALLEST = 8  # pixels of a letter: smaller ones can't be read
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif")
 COLOURS = {
     "red": (214, 39, 40), "blue": (40, 90, 200), "green": (44, 150, 60), "orange": (250, 130, 20),
@@ -40,22 +41,28 @@ class Style:
     hues: tuple[int, int, int] = (0, 0, 0)  # added to every colour
 
     @classmethod
-    def drawn(cls, chance: Random, title: str = "", sizes: tuple[int, int] = (15, 18)) -> "Style":
+    def random(cls, rng: Random, title: str = "", sizes: tuple[int, int] = (15, 18)) -> "Style":
+        # The order of the draws is part of every seed's picture: the bundled model learned from these.
         return cls(
-            font=chance.choice((*FONTS, FONTS[0])), size=chance.randint(*sizes),
-            background=_paper(chance),
-            ink=tuple(chance.randint(0, 70) for _ in range(3)), grid=chance.random() < 0.3,
-            frame=chance.random() < 0.7, title=title, shift=(chance.randint(-5, 5), chance.randint(-4, 4)),
-            fill=chance.uniform(0.5, 0.9), hues=tuple(chance.randint(-22, 22) for _ in range(3)),
-        )  # fmt: skip
+            font=rng.choice((*FONTS, FONTS[0])),
+            size=rng.randint(*sizes),
+            background=_paper(rng),
+            ink=tuple(rng.randint(0, 70) for _ in range(3)),
+            grid=rng.random() < 0.3,
+            frame=rng.random() < 0.7,
+            title=title,
+            shift=(rng.randint(-5, 5), rng.randint(-4, 4)),
+            fill=rng.uniform(0.5, 0.9),
+            hues=tuple(rng.randint(-22, 22) for _ in range(3)),
+        )
 
     def rgb(self, colour: str) -> tuple[int, ...]:
-        return tuple(max(0, min(255, base + more)) for base, more in zip(COLOURS[colour], self.hues, strict=True))
+        return tuple(max(0, min(255, base + hue)) for base, hue in zip(COLOURS[colour], self.hues, strict=True))
 
 
-def _paper(chance: Random) -> tuple[int, int, int]:
+def _paper(rng: Random) -> tuple[int, int, int]:
     """White most of the time, else nearly white."""
-    return tuple(255 - chance.randint(0, 30) for _ in range(3)) if chance.random() < 0.3 else (255, 255, 255)
+    return tuple(255 - rng.randint(0, 30) for _ in range(3)) if rng.random() < 0.3 else (255, 255, 255)
 
 
 @dataclass
@@ -64,16 +71,15 @@ class Canvas:
 
     style: Style = field(default_factory=Style)
     glyphs: list[tuple[str, float, float]] = field(default_factory=list)
+    image: object = None  # a PIL image that is there already
 
     def __post_init__(self):
         from PIL import Image, ImageDraw
 
-        self.image = Image.new("RGB", (SIDE, SIDE), self.style.background)
+        self.image = self.image or Image.new("RGB", (SIDE, SIDE), self.style.background)
         self.draw = ImageDraw.Draw(self.image)
 
-    def write(
-        self, text: str, x: float, y: float, anchor: str = "mm", size: int | None = None, fill=None, halo=0
-    ) -> None:
+    def write(self, text: str, x: float, y: float, anchor: str = "mm", size=None, fill=None, halo=0) -> None:
         """Text with its middle (m), left (l) or right (r) end at x, and its middle at y; a halo keeps lines away."""
         face = font(self.style.font, size or self.style.size)
         ink, paper = fill or self.style.ink, self.style.background
@@ -90,10 +96,8 @@ class Canvas:
 
     def size_for(self, text: str, room: float) -> int:
         """The style's size, or the largest smaller one at which the text fits into so many pixels."""
-        size = self.style.size
-        while size > 8 and self.width_of(text, size) > room:
-            size -= 1
-        return size
+        sizes = range(self.style.size, SMALLEST, -1)
+        return next((size for size in sizes if self.width_of(text, size) <= room), SMALLEST)
 
 
 @lru_cache(maxsize=256)

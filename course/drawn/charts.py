@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import cos, pi, sin
 from numbers import Integral
 
 from course.drawn.canvas import SIDE, Canvas, Style, known_colour
 from slmlab.errors import BadRequest
 
 HIGHEST = 100  # the top of an axis
+GRID = (205, 205, 205)
 
 
 @dataclass(frozen=True)
@@ -20,37 +22,29 @@ class Row:
 
     def __post_init__(self):
         known_colour(self.colour)
-        if not self.label or isinstance(self.value, bool) or not isinstance(self.value, Integral) or self.value < 0:
+        if not self.label or not isinstance(self.value, Integral) or self.value < 0:
             raise BadRequest(f"Row({self.label!r}, {self.value!r}): a label, and a whole number from 0 on.")
 
 
 def draw_bars(rows: Sequence[Row], style: Style, printed: bool = True) -> Canvas:
     """Bars side by side. Without printed values an axis from 0 to 100 stands beside them."""
     canvas = Canvas(style)
-    left, top, right, bottom = _plot(canvas, axis=not printed)
-    most = _top(rows, printed)
-    step = (right - left) / len(rows)
-    for number, row in enumerate(rows):
-        middle, half = left + step * (number + 0.5), step * style.fill / 2
-        height = (bottom - top) * row.value / most
-        canvas.draw.rectangle((middle - half, bottom - height, middle + half, bottom), fill=style.rgb(row.colour))
+    points, bottom, step = _points(canvas, rows, printed)
+    half = step * style.fill / 2
+    for (x, y), row in zip(points, rows, strict=True):
+        canvas.draw.rectangle((x - half, y, x + half, bottom), fill=style.rgb(row.colour))
         if printed:
-            canvas.write(str(row.value), middle, bottom - height - style.size * 0.6)
-        _label(canvas, row.label, middle, bottom, step)
+            canvas.write(str(row.value), x, y - style.size * 0.6)
+        _label(canvas, row.label, x, bottom, step)
     return canvas
 
 
 def draw_line(rows: Sequence[Row], style: Style, printed: bool = True) -> Canvas:
     """Points joined by a line, the first row's colour. Without printed values an axis from 0 to 100."""
-    canvas = Canvas(style)
-    left, top, right, bottom = _plot(canvas, axis=not printed)
-    most = _top(rows, printed)
-    step, colour = (right - left) / len(rows), style.rgb(rows[0].colour)
-    places = [
-        (left + step * (number + 0.5), bottom - (bottom - top) * row.value / most) for number, row in enumerate(rows)
-    ]
-    canvas.draw.line(places, fill=colour, width=2)
-    for (x, y), row in zip(places, rows, strict=True):
+    canvas, colour = Canvas(style), style.rgb(rows[0].colour)
+    points, bottom, step = _points(canvas, rows, printed)
+    canvas.draw.line(points, fill=colour, width=2)
+    for (x, y), row in zip(points, rows, strict=True):
         canvas.draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
         if printed:
             canvas.write(str(row.value), x, y - style.size * 0.75, halo=2)
@@ -60,64 +54,59 @@ def draw_line(rows: Sequence[Row], style: Style, printed: bool = True) -> Canvas
 
 def draw_pie(rows: Sequence[Row], style: Style, printed: str = "legend") -> Canvas:
     """A pie over its legend. Percents are printed in the legend, on the slices or nowhere ('')."""
-    from math import cos, pi, sin
-
-    canvas = Canvas(style)
-    line = style.size + 4
-    tall = line * len(rows)
-    top = _title(canvas)
-    radius = min((SIDE - top - tall - 12) / 2, 52)
-    x, y = SIDE / 2 + style.shift[0], top + radius + 3
-    whole, angle = sum(row.value for row in rows), -90.0
-    if not whole:
+    total = sum(row.value for row in rows)
+    if not total:
         raise BadRequest("A pie of nothing but zeros has no slices.")
+    canvas = Canvas(style)
+    top, legend = _title(canvas), (style.size + 4) * len(rows)
+    radius = min((SIDE - top - legend - 12) / 2, 52)
+    x, y, angle = SIDE / 2 + style.shift[0], top + radius + 3, -90.0
     for row in rows:
-        wide = 360 * row.value / whole
+        wide, colour = 360 * row.value / total, style.rgb(row.colour)
         box = (x - radius, y - radius, x + radius, y + radius)
-        canvas.draw.pieslice(box, angle, angle + wide, fill=style.rgb(row.colour), outline=style.background)
+        canvas.draw.pieslice(box, angle, angle + wide, fill=colour, outline=style.background)
         if printed == "slices":
             middle = (angle + wide / 2) * pi / 180
-            size = min(style.size, 14)
             at_x, at_y = x + 0.62 * radius * cos(middle), y + 0.62 * radius * sin(middle)
-            light = sum(style.rgb(row.colour)) > 380
-            canvas.write(str(row.value), at_x, at_y, size=size, fill=style.ink if light else (255, 255, 255))
+            ink = style.ink if sum(colour) > 380 else (255, 255, 255)  # light colours are written on in dark
+            canvas.write(str(row.value), at_x, at_y, size=min(style.size, 14), fill=ink)
         angle += wide
-    begin, room = 44 + style.shift[0], SIDE - tall - 2
-    for number, row in enumerate(rows):
-        middle = room + line * (number + 0.5)
-        canvas.draw.rectangle((begin, middle - 5, begin + 10, middle + 5), fill=style.rgb(row.colour))
-        canvas.write(row.label, begin + 18, middle, "lm", canvas.size_for(row.label, 60))
-        if printed == "legend":
-            canvas.write(f"{row.value}%", SIDE - 24 + style.shift[0], middle, "rm")
+    _legend(canvas, rows, SIDE - legend - 2, percents=printed == "legend")
     return canvas
 
 
-def _top(rows: Sequence[Row], printed: bool) -> int:
-    """The value at the top of the plot."""
-    most = max(row.value for row in rows)
+def _legend(canvas: Canvas, rows: Sequence[Row], top: float, percents: bool) -> None:
+    style = canvas.style
+    left, line = 44 + style.shift[0], style.size + 4
+    for number, row in enumerate(rows):
+        middle = top + line * (number + 0.5)
+        canvas.draw.rectangle((left, middle - 5, left + 10, middle + 5), fill=style.rgb(row.colour))
+        canvas.write(row.label, left + 18, middle, "lm", canvas.size_for(row.label, 60))
+        if percents:
+            canvas.write(f"{row.value}%", SIDE - 24 + style.shift[0], middle, "rm")
+
+
+def _points(canvas: Canvas, rows: Sequence[Row], printed: bool) -> tuple[list[tuple[float, float]], float, float]:
+    """Draws the axes; gives the point of each value, the height of the axis below, and the step between the points."""
+    style, most = canvas.style, max(row.value for row in rows)
     if not printed and most > HIGHEST:
         raise BadRequest(f"{most} is above the axis, which ends at {HIGHEST}. Print the values, or keep below.")
-    return max(most, 1) if printed else HIGHEST
-
-
-def _plot(canvas: Canvas, axis: bool) -> tuple[float, float, float, float]:
-    """The room for the data: left, top, right, bottom."""
-    style = canvas.style
+    most = max(most, 1) if printed else HIGHEST
     top, bottom = _title(canvas) + style.size + 8, SIDE - style.size - 10 + min(style.shift[1], 0)
-    left, right = (41 if axis else 12) + style.shift[0], SIDE - 10 + min(style.shift[0], 0)
-    if axis:
-        for value in (0, HIGHEST // 2, HIGHEST):
-            y = bottom - (bottom - top) * value / HIGHEST
-            canvas.write(str(value), left - 6, y, "rm", min(style.size, 14))
-            canvas.draw.line((left - 3, y, left, y), fill=style.ink)
-    if style.grid:
-        for part in (0.25, 0.5, 0.75, 1):
-            y = bottom - (bottom - top) * part
-            canvas.draw.line((left, y, right, y), fill=(205, 205, 205))
-    if style.frame or axis:
+    left, right = (12 if printed else 41) + style.shift[0], SIDE - 10 + min(style.shift[0], 0)
+    for value in () if printed else (0, HIGHEST // 2, HIGHEST):
+        y = bottom - (bottom - top) * value / HIGHEST
+        canvas.write(str(value), left - 6, y, "rm", min(style.size, 14))
+        canvas.draw.line((left - 3, y, left, y), fill=style.ink)
+    for part in (0.25, 0.5, 0.75, 1) if style.grid else ():
+        y = bottom - (bottom - top) * part
+        canvas.draw.line((left, y, right, y), fill=GRID)
+    if style.frame or not printed:
         canvas.draw.line((left, top, left, bottom), fill=style.ink)
         canvas.draw.line((left, bottom, right, bottom), fill=style.ink)
-    return left, top, right, bottom
+    step = (right - left) / len(rows)
+    xs = [left + step * (number + 0.5) for number in range(len(rows))]
+    return [(x, bottom - (bottom - top) * row.value / most) for x, row in zip(xs, rows, strict=True)], bottom, step
 
 
 def _title(canvas: Canvas) -> float:
@@ -125,7 +114,8 @@ def _title(canvas: Canvas) -> float:
     style = canvas.style
     if not style.title:
         return 2.0
-    canvas.write(style.title, SIDE / 2 + style.shift[0], style.size * 0.75 + 2, size=canvas.size_for(style.title, 170))
+    size = canvas.size_for(style.title, 170)
+    canvas.write(style.title, SIDE / 2 + style.shift[0], style.size * 0.75 + 2, size=size)
     return style.size + 6.0
 
 

@@ -10,38 +10,34 @@ import numpy as np
 from course.drawn.questions import Scene, answer_of
 from course.drawn.scores import GATE
 from course.picture_tokens import ImageTokens
-from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
-from slmlab.plots.answers import GAP, frame
+from slmlab.plots.answers import GAP, bare, frame
 from slmlab.plots.style import drawable, listed
+
+ROW = 1.42  # the height of a picture with the two lines under it
 
 
 def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str], *, ax=None):
     """Pictures with a question each, what the model said, and whether that is what the picture was drawn from."""
-    given = [list(one) for one in (scenes, questions, replies)]
-    if len({len(one) for one in given}) > 1:
-        raise BadRequest("There must be as many scenes, questions and replies: {}, {} and {}.".format(*map(len, given)))
-    rows = listed(zip(*given, strict=True), "scene")
+    rows = listed(zip(scenes, questions, map(answer_of, replies), strict=True), "scene")
     across = min(3, len(rows))
     down = -(-len(rows) // across)
-    right = [answer_of(str(reply)) == question.answer for _, question, reply in rows]
     with drawing.canvas(ax, down * 3.25) as ax:
-        for number, (scene, question, reply) in enumerate(rows):
-            row, column = divmod(number, across)
-            left, top = column * (1 + GAP), row * 1.42
+        for number, (scene, question, said) in enumerate(rows):
+            left, top = number % across * (1 + GAP), number // across * ROW
             _picture(ax, scene.pictures, left, top)
-            said = drawable(answer_of(str(reply)))
-            sign = "\N{CHECK MARK}" if right[number] else f"\N{BALLOT X} it is {question.answer}"
+            right = said == question.answer
+            sign = "\N{CHECK MARK}" if right else f"\N{BALLOT X} it is {question.answer}"
+            colour = drawing.GREEN if right else drawing.ORANGE
             style = {"ha": "left", "va": "top", "clip_on": False}
-            ax.text(left, top + 1.03, drawable(_short(question.text, 34)), fontsize=11, **style)
-            colour = drawing.GREEN if right[number] else drawing.ORANGE
-            ax.text(left, top + 1.17, f"{_short(said, 20)}  {sign}", fontsize=13, color=colour, gid="verdict", **style)
+            ax.text(left, top + 1.03, drawable(_cut(question.text, 34)), fontsize=11, **style)
+            verdict = f"{_cut(drawable(said), 20)}  {sign}"
+            ax.text(left, top + 1.17, verdict, fontsize=13, color=colour, gid="verdict", **style)
         ax.set_xlim(-0.02, across * (1 + GAP) - GAP + 0.02)
-        ax.set_ylim(down * 1.42 - 0.02, -0.02)
-        ax.set_aspect("equal")
-        ax.set_axis_off()
-        ax.xaxis.set_visible(False)
-        drawing.finish(ax, f"{sum(right)} of {len(rows)} answers are exactly what the picture was drawn from.")
+        ax.set_ylim(down * ROW - 0.02, -0.02)
+        bare(ax)
+        exact = sum(said == question.answer for _, question, said in rows)
+        drawing.finish(ax, f"{exact} of {len(rows)} answers are exactly what the picture was drawn from.")
     return ax
 
 
@@ -64,32 +60,41 @@ def scores(forms: Sequence, *, ocr: bool = True, ax=None):
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         ax.set_xlabel("exact answers")
         drawing.legend(ax, _score_handles(ocr), columns=2)
-        passed = sum(one.relied_on for one in forms)
-        told = f"{passed} of {len(forms)} forms reach {GATE:.0%}; lines are 95% intervals."
+        passed, unread = sum(one.relied_on for one in forms), sum(one.ocr is None for one in forms)
+        sentence = f"{passed} of {len(forms)} forms reach {GATE:.0%}; lines are 95% intervals."
         if ocr:
-            untold = sum(one.ocr is None for one in forms)
-            told += f" {untold} of them can't be answered from text alone, so OCR has no mark there."
-        drawing.finish(ax, told)
+            sentence += f" {unread} of them can't be answered from text alone, so OCR has no mark there."
+        drawing.finish(ax, sentence)
     return ax
+
+
+def _score_handles(ocr: bool) -> list:
+    from matplotlib.lines import Line2D
+
+    keys = [
+        ("o", drawing.BLUE, f"the model: {GATE:.0%} or more", {}),
+        ("D", drawing.ORANGE, "the model: less, not relied on", {}),
+        ("|", drawing.INK, "no picture", {"markersize": 14, "markeredgewidth": 2.5}),
+        ("^", drawing.GREEN, "OCR and rules", {}),
+    ][: 4 if ocr else 3]
+    return [Line2D([], [], linestyle="", marker=mark, color=at, label=name, **more) for mark, at, name, more in keys]
 
 
 def image_tokens(bills: Sequence[ImageTokens], context: int = 131_072, *, ax=None):
     """What pictures cost in tokens, one bar each, and how many of them a context holds."""
     bills = listed(bills, "bill of image_tokens")
-    names = [f"{one.model}, {one.width} x {one.height}, {_crops(one)}" for one in bills]
     most = max(one.tokens for one in bills)
     with drawing.canvas(ax, 0.3 + 0.5 * len(bills)) as ax:
         for y, one in enumerate(bills):
             ax.barh(y, one.tokens, height=0.6, color=drawing.COLOURS[y % len(drawing.COLOURS)])
             ax.text(one.tokens + most * 0.012, y, f"{one.tokens:,}", va="center", fontsize=13)
-        drawing.name_rows(ax, names)
+        drawing.name_rows(ax, [f"{one.model}, {one.width} x {one.height}, {_crops(one)}" for one in bills])
         ax.set_xlim(0, most * 1.12)
         ax.set_xlabel("tokens of the context that one picture takes")
-        dear = max(bills, key=lambda one: one.tokens)
         drawing.finish(
             ax,
-            f"At {dear.tokens:,} tokens each, {context // dear.tokens} pictures fill a context of {context:,}, and "
-            "nothing has been asked yet.",
+            f"At {most:,} tokens each, {context // most} pictures fill a context of {context:,}, and nothing has been "
+            "asked yet.",
         )
     return ax
 
@@ -98,29 +103,14 @@ def _crops(bill: ImageTokens) -> str:
     return "1 square" if bill.crops == 1 else f"{bill.rows} x {bill.columns} crops"
 
 
-def _score_handles(ocr: bool) -> list:
-    from matplotlib.lines import Line2D
-
-    plain = {"linestyle": ""}
-    handles = [
-        Line2D([], [], marker="o", color=drawing.BLUE, label=f"the model: {GATE:.0%} or more", **plain),
-        Line2D([], [], marker="D", color=drawing.ORANGE, label="the model: less, not relied on", **plain),
-        Line2D([], [], marker="|", color=drawing.INK, markersize=14, markeredgewidth=2.5, label="no picture", **plain),
-        Line2D([], [], marker="^", color=drawing.GREEN, label="OCR and rules", **plain),
-    ]
-    return handles if ocr else handles[:-1]
-
-
 def _picture(ax, pictures: list, left: float, top: float) -> None:
     """One picture as a square of side 1; several side by side in the same square."""
     wide = 1 / len(pictures)
     for number, picture in enumerate(pictures):
-        at = left + number * wide
-        ax.imshow(
-            np.asarray(picture), extent=(at, at + wide * 0.97, top + wide * 0.97, top), interpolation="antialiased"
-        )
-        frame(ax, at, top, wide * 0.97, wide * 0.97, colour="#bbbbbb", weight=1)
+        x, side = left + number * wide, wide * 0.97
+        ax.imshow(np.asarray(picture), extent=(x, x + side, top + side, top), interpolation="antialiased")
+        frame(ax, x, top, side, side, colour="#bbbbbb", weight=1)
 
 
-def _short(text: str, most: int) -> str:
+def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,6 +1,6 @@
 """A picture whose truth is known, what can be asked of it, and how a model's reply comes apart.
 
-Knows nothing about drawing: teaching/scenes makes them.
+Knows nothing about drawing: scenes.py makes them.
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ _FRAMES = ("How many frames are there?", "How many pictures are there?", "Count 
 
 
 def _chart(kind: str, thing: str, colours: bool = True) -> dict[str, tuple[str, ...]]:
+    """The wordings of a chart's forms; the first one of each is the one that a plot or a lesson shows."""
     wordings = {
         "count": (f"How many {thing}s are there?", f"How many {thing}s?", f"Count the {thing}s."),
         "value": _VALUE, "largest": _LARGEST, "smallest": _SMALLEST, "compare": _COMPARE,
@@ -58,7 +59,6 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "moving/colour": ("What colour is it?", "Which colour has it?", "What is its color?"),
     "moving/last": ("Where is it at the end?", "Where does it end?"), "moving/frames": _FRAMES,
 }  # fmt: skip
-
 
 ARROW = " => "  # between what a model reads, what it finds in that, and what it answers
 ABSENT = "not there"
@@ -102,21 +102,25 @@ class Scene:
         return [canvas.image for canvas in self.canvases]
 
     def reply_to(self, question: Question) -> str:
-        """What a model should write: the reading, what it finds there, the answer; the answer alone where it is the
-        reading."""
+        """What a model should write: the reading, what it finds there, the answer; where that is all, the answer."""
         return f"{self.reading}{ARROW}{question.reply}" if self.reading else question.answer
 
 
 def answer_of(reply: str) -> str:
     """The answer at the end of what a model wrote, without its way there."""
-    return reply.rsplit(ARROW.strip(), 1)[-1].strip()
+    return _parts(reply)[-1]
 
 
 def reading_of(reply: str) -> str:
     """What a model wrote down of the picture first; '' if it answered at once."""
-    return reply.split(ARROW.strip(), 1)[0].strip() if ARROW.strip() in reply else ""
+    parts = _parts(reply)
+    return parts[0] if len(parts) > 1 else ""
 
 
 def found_of(reply: str) -> str:
     """What a model picked out of its reading before it answered; '' if it answered at once from the whole."""
-    return ARROW.join(part.strip() for part in reply.split(ARROW.strip())[1:-1])
+    return ARROW.join(_parts(reply)[1:-1])
+
+
+def _parts(reply: str) -> list[str]:
+    return [part.strip() for part in reply.split(ARROW.strip())]

@@ -4,14 +4,13 @@ Reads what `python -m training.vision evaluate` wrote for the bundled model. Kno
 """
 
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from pathlib import Path
 
 from slmlab.catalog import DATA
-from slmlab.errors import SlmLabError
-from slmlab.show import html_table, text_table
+from slmlab.errors import UnknownName, nearest
+from slmlab.show import Shown, Table
 
 GATE = 0.9  # the share of exact answers from which a lesson relies on a form
 
@@ -80,8 +79,8 @@ class LookScore:
     readings: Share
 
 
-@dataclass(frozen=True)
-class VisionScores:
+@dataclass(frozen=True, repr=False)
+class VisionScores(Shown):
     """All forms, whole readings by kind of picture, letters wrong by reader, bar charts in other looks, and how they
     were measured."""
 
@@ -92,67 +91,34 @@ class VisionScores:
     notes: dict[str, object]
 
     def __getitem__(self, form: str) -> FormScore:
-        found = [one for one in self.forms if one.form == form]
-        if not found:
-            raise SlmLabError(f"No form {form!r}. There is: {', '.join(one.form for one in self.forms)}.")
-        return found[0]
+        scores = {one.form: one for one in self.forms}
+        if form not in scores:
+            raise UnknownName(f"No form {form!r}. {nearest(str(form), list(scores))}.")
+        return scores[form]
 
     def of(self, kind: str) -> list[FormScore]:
         return [one for one in self.forms if one.form.split("/")[0] == kind]
 
-    def _rows(self) -> list[tuple]:
-        return [
+    def _table(self) -> Table:
+        heads = ("form", "a wording", "exact", "within 5", "picture blanked", "commonest answer", "OCR and rules")
+        return Table(heads, [
             (one.form, one.wording, one.model, one.near or "", one.blank, one.commonest or "", one.ocr or "cannot")
             for one in self.forms
-        ]
-
-    def __str__(self):
-        return text_table(_HEADS, self._rows())
-
-    def _repr_html_(self):
-        return html_table(_HEADS, self._rows())
+        ])  # fmt: skip
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1) + "\n"
 
 
-_HEADS = ("form", "a wording", "exact", "within 5", "picture blanked", "commonest answer", "OCR and rules")
-
-
-def vision_scores(path=None) -> VisionScores:
+def vision_scores(path: Path | None = None) -> VisionScores:
     """The scores of the bundled model, or those in another file."""
-    path = Path(path) if path else DATA / "models" / "tiny-vlm" / "scores.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        forms = tuple(_record(FormScore, one) for one in found["forms"])
-        looks = tuple(_record(LookScore, one) for one in found["looks"])
-        readings = {kind: Share(**one) for kind, one in found["readings"].items()}
-        return VisionScores(forms, readings, found["letters_wrong"], looks, found["notes"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise SlmLabError(f"{path.name} can't be read: {fault}. Restore it: git checkout -- data/models") from fault
+    path = path or DATA / "models" / "tiny-vlm" / "scores.json"
+    fields = json.loads(path.read_text(encoding="utf-8"), object_hook=_record)
+    return VisionScores(**fields | {name: tuple(fields[name]) for name in ("forms", "looks")})
 
 
-def _record(kind, fields: dict):
-    return kind(**{name: Share(**value) if isinstance(value, dict) else value for name, value in fields.items()})
-
-
-def count(verdicts: Iterable[bool]) -> Share:
-    """The share of true ones."""
-    verdicts = list(verdicts)
-    return Share(sum(verdicts), len(verdicts))
-
-
-def letters_wrong(truths: Sequence[str], said: Sequence[str]) -> float:
-    """The character error rate: letters to change, add or drop, as a part of all letters there are."""
-    wrong = sum(_distance(truth, text) for truth, text in zip(truths, said, strict=True))
-    return wrong / max(1, sum(map(len, truths)))
-
-
-def _distance(first: str, second: str) -> int:
-    """How many letters must be changed, added or dropped to make one text the other."""
-    row = list(range(len(second) + 1))
-    for number, letter in enumerate(first, start=1):
-        before, row[0] = row[0], number
-        for place, other in enumerate(second, start=1):
-            before, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, before + (letter != other))
-    return row[-1]
+def _record(fields: dict) -> object:
+    """An object of the file as the record that has these fields."""
+    kinds = (Share, FormScore, LookScore)
+    kind = next((kind for kind in kinds if kind.__dataclass_fields__.keys() == fields.keys()), dict)
+    return kind(**fields)

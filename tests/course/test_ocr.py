@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from course import ocr
 from course.drawn.canvas import font
-from course.drawn.draws import draw_scene
+from course.drawn.draws import draw as draw_scene
 from course.ocr import Line, Page, ask_about_text, read_text
 from slmlab.errors import BadRequest, NotHere
 

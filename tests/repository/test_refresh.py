@@ -57,38 +57,23 @@ def edit(path, change):
     path.write_bytes(normal_form.stored_bytes(notebook))
 
 
-def test_a_refreshed_lesson_has_no_fault(lesson):
-    assert normal_form.faults(lesson) == []
-
-
 def test_running_again_changes_no_byte_although_the_clock_moved(lesson):
     before = lesson.read_bytes()
-    assert refresh.refresh(lesson) is False
-    assert lesson.read_bytes() == before
-
-
-def test_measure_stores_new_figures(lesson):
-    before = read(lesson).cells[2].outputs
+    assert refresh.refresh(lesson) is False and lesson.read_bytes() == before
+    figures = read(lesson).cells[2].outputs
     assert refresh.refresh(lesson, measure=True) is True
-    after = read(lesson).cells[2].outputs
-    assert after != before
-    assert [normal_form.shape(one) for one in after] == [normal_form.shape(one) for one in before]
+    fresh = read(lesson).cells[2].outputs
+    assert fresh != figures and [normal_form.shape(one) for one in fresh] == [normal_form.shape(one) for one in figures]
 
 
-def test_outputs_hold_no_widget_no_machine_path_and_no_address(lesson):
-    cells = read(lesson).cells
-    assert set(cells[3].outputs[0].data) == {"text/plain"}
-    printed = cells[4].outputs[0].text
-    assert printed.startswith("TMP/y ~/x ")
-    assert str(Path.home()) not in printed and not re.search(r"0x[0-9a-f]{6}", printed)
-
-
-def test_a_lesson_runs_without_keys_and_offline(lesson):
-    assert read(lesson).cells[5].outputs[0].data["text/plain"] == "(False, '1')"
-
-
-def test_prints_of_one_cell_become_one_output(lesson):
-    assert [output.text for output in read(lesson).cells[1].outputs] == ["one\ntwo\n"]
+def test_a_lesson_runs_without_keys_and_stores_nothing_of_its_machine(lesson):
+    assert normal_form.faults(lesson) == []
+    _, prints, _, widget, paths, environment = read(lesson).cells
+    assert [output.text for output in prints.outputs] == ["one\ntwo\n"], "prints of one cell become one output"
+    assert set(widget.outputs[0].data) == {"text/plain"}, "no live widget"
+    printed = paths.outputs[0].text
+    assert printed.startswith("TMP/y ~/x ") and not re.search(r"0x[0-9a-f]{6}", printed)
+    assert environment.outputs[0].data["text/plain"] == "(False, '1')"
 
 
 def test_a_failing_cell_is_named_and_nothing_is_stored(tmp_path):
@@ -114,101 +99,66 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_no_half(lesson, monkeypatc
     assert [one.name for one in lesson.parent.iterdir()] == [lesson.name]
 
 
-@pytest.mark.parametrize(
-    "change, fault",
-    [
-        (lambda nb: nb.cells[1].update(source="print('edited')"), "out of date"),
-        (lambda nb: nb.cells[1].update(execution_count=None), r"cell 2 \(c0\): never run"),
-        (lambda nb: nb.cells[1].update(execution_count=7), "not run from top to bottom"),
-        (
-            lambda nb: nb.cells[1].update(outputs=[new_output("stream", name="stderr", text="oh\n")]),
-            "wrote to stderr: oh",
-        ),
-        (
-            lambda nb: nb.cells[1].update(outputs=[new_output("error", ename="E", evalue="v", traceback=[])]),
-            "ended in E: v",
-        ),
-        (lambda nb: nb.cells[1].outputs[0].update(text="/home/ann/x"), "a path of one machine in its output: /home/a"),
-        (lambda nb: nb.cells[1].update(source="open('/tmp/x')"), "a path of one machine in the code"),
-        (lambda nb: nb.cells[1].update(source="\n".join("abcdefghijklm")), "13 lines of code"),
-        (lambda nb: nb.cells[1].update(source="  "), "an empty code cell"),
-        (lambda nb: nb.cells[1].metadata.update(tags=["excercise"]), "unknown tag excercise"),
-        (lambda nb: nb.cells[2].metadata.update(tags=["measured", "nbval-check-output"]), "drop one of the two tags"),
-        (lambda nb: nb.cells[3].outputs[0].data.update({normal_form.WIDGET: {"model_id": "x"}}), "a live widget"),
-        (lambda nb: nb.metadata.update(widgets={}), "leftover widget state"),
-        (lambda nb: nb.metadata.pop("kernelspec"), "kernelspec"),
-        (lambda nb: nb.cells[0].metadata.update(collapsed=True), "not in the normal form"),
-    ],
+def cell(**changes):
+    return lambda notebook: notebook.cells[1].update(**changes)
+
+
+FAULTS = (
+    (cell(source="print('edited')"), "out of date"),
+    (cell(execution_count=None), r"cell 2 \(c0\): never run"),
+    (cell(execution_count=7), "not run from top to bottom"),
+    (cell(outputs=[new_output("stream", name="stderr", text="oh\n")]), "wrote to stderr: oh"),
+    (cell(outputs=[new_output("error", ename="E", evalue="v", traceback=[])]), "ended in E: v"),
+    (cell(outputs=[new_output("stream", text="/home/ann/x")]), "a path of one machine in its output: /home/a"),
+    (cell(source="open('/tmp/x')"), "a path of one machine in the code"),
+    (cell(source="\n".join("abcdefghijklm")), "13 lines of code"),
+    (cell(source="  "), "an empty code cell"),
+    (cell(metadata={"tags": ["excercise"]}), "unknown tag excercise"),
+    (cell(metadata={"tags": ["measured", "nbval-check-output"]}), "drop one of the two tags"),
+    (lambda nb: nb.cells[3].outputs[0].data.update({normal_form.WIDGET: {"model_id": "x"}}), "a live widget"),
+    (lambda nb: nb.metadata.update(widgets={}), "leftover widget state"),
+    (lambda nb: nb.metadata.pop("kernelspec"), "kernelspec"),
+    (lambda nb: nb.cells[0].metadata.update(collapsed=True), "not in the normal form"),
 )
-def test_each_fault_of_a_stored_lesson_is_named(lesson, change, fault):
-    edit(lesson, change)
-    assert re.search(fault, "\n".join(normal_form.faults(lesson)))
 
 
-def test_a_better_sentence_needs_no_new_run(lesson):
+def test_each_fault_of_a_stored_lesson_is_named(lesson):
+    whole = lesson.read_bytes()
+    for change, fault in FAULTS:
+        lesson.write_bytes(whole)
+        edit(lesson, change)
+        assert re.search(fault, "\n".join(normal_form.faults(lesson))), fault
+    lesson.write_bytes(whole.replace(b"\n", b"\r\n"))
+    assert "not in the normal form" in normal_form.faults(lesson)[0], "other line ends"
+    lesson.write_text("{", encoding="utf-8")
+    assert "not a valid notebook" in normal_form.faults(lesson)[0]
+    lesson.write_bytes(whole)
     edit(lesson, lambda nb: nb.cells[0].update(source="# A better title"))
-    assert normal_form.faults(lesson) == []
+    assert normal_form.faults(lesson) == [], "a better sentence needs no new run"
 
 
-def test_other_line_ends_are_a_fault(lesson):
-    lesson.write_bytes(lesson.read_bytes().replace(b"\n", b"\r\n"))
-    assert "not in the normal form" in normal_form.faults(lesson)[0]
+def text(value, **data):
+    return new_output("execute_result", data={"text/plain": value, **data})
 
 
-def test_a_file_that_is_no_notebook_is_named(tmp_path):
-    path = tmp_path / "x.ipynb"
-    path.write_text("{", encoding="utf-8")
-    assert "not a valid notebook" in normal_form.faults(path)[0]
+def test_a_measured_cell_keeps_its_output_where_only_figures_or_random_ids_moved():
+    def kept(old, new, ran="a", stored_as="a"):
+        """Whether an output stays that was stored after running `a` and whose cell now has other code."""
+        tags = {"metadata": {"tags": ["measured"]}}
+        stored = new_notebook(cells=[new_code_cell("a", id="m", outputs=[old], **tags)])
+        normal_form.sign(stored)
+        stored.cells[0].source = stored_as
+        fresh = new_notebook(cells=[new_code_cell(ran, id="m", outputs=[new], **tags)])
+        normal_form.keep_measured(fresh, stored)
+        return fresh.cells[0].outputs[0] == old
 
-
-def measured_pair(stored_output, fresh_output, edited=False):
-    stored = new_notebook(cells=[new_code_cell("a", id="m", metadata={"tags": ["measured"]}, outputs=[stored_output])])
-    normal_form.sign(stored)
-    source = "b" if edited else "a"
-    cell = new_code_cell(source, id="m", metadata={"tags": ["measured"]}, outputs=[fresh_output])
-    fresh = new_notebook(cells=[cell])
-    normal_form.keep_measured(fresh, stored)
-    return fresh.cells[0].outputs[0]
-
-
-def text(value):
-    return new_output("execute_result", data={"text/plain": value})
-
-
-def test_a_measured_cell_keeps_its_figures_when_only_figures_moved():
     old = text("222.6 tok/s ████▌ 1,024 tokens")
-    assert measured_pair(old, text("97 tok/s ██ 1,024 tokens")) == old
-
-
-def test_a_measured_cell_keeps_its_output_when_only_a_random_id_moved():
-    old = text('{"id": "chatcmpl-79dbb1f7fc4d4d09923a70dd"}')
-    assert measured_pair(old, text('{"id": "chatcmpl-e482c346aef34884970a41ff"}')) == old
-
-
-def test_a_measured_cell_is_stored_anew_when_its_words_changed():
-    new = text("97 tokens per second")
-    assert measured_pair(text("222.6 tok/s"), new) == new
-
-
-def test_a_measured_cell_is_stored_anew_when_its_code_changed():
-    new = text("97 tok/s")
-    assert measured_pair(text("222.6 tok/s"), new, edited=True) == new
-
-
-def test_a_measured_cell_is_stored_anew_when_a_picture_came_or_went():
-    new = new_output("display_data", data={"text/plain": "1", "image/png": "aGk="})
-    assert measured_pair(new_output("display_data", data={"text/plain": "1"}), new) == new
-
-
-def test_an_edit_stored_beside_old_outputs_does_not_pass_for_unedited():
-    """An editor saves new code with old outputs; the signature tells, the file's own source can't."""
-    old, new = text("1 s"), text("2 s")
-    stored = new_notebook(cells=[new_code_cell("a", id="m", metadata={"tags": ["measured"]}, outputs=[old])])
-    normal_form.sign(stored)
-    stored.cells[0].source = "b"
-    fresh = new_notebook(cells=[new_code_cell("b", id="m", metadata={"tags": ["measured"]}, outputs=[new])])
-    normal_form.keep_measured(fresh, stored)
-    assert fresh.cells[0].outputs[0] == new
+    assert kept(old, text("97 tok/s ██ 1,024 tokens"))
+    assert kept(text('"chatcmpl-79dbb1f7fc4d4d09923a70dd"'), text('"chatcmpl-e482c346aef34884970a41ff"'))
+    assert not kept(old, text("97 tokens per second ██ 1,024 tokens")), "its words changed"
+    assert not kept(old, text("97 tok/s ██ 1,024 tokens"), ran="b"), "its code changed"
+    assert not kept(old, text("97 tok/s ██ 1,024 tokens", **{"image/png": "aGk="})), "a picture came"
+    assert not kept(text("1 s"), text("2 s"), ran="b", stored_as="b"), "an editor saves new code with old outputs"
 
 
 def test_a_lesson_is_named_by_its_number_or_an_unknown_one_lists_them(tmp_path):

@@ -17,7 +17,7 @@ import torch
 
 from course.sparse import BEGIN, Recipe
 from slmlab.catalog import DATA
-from training import corpus, export_moe, measure_moe, moe, run
+from training import corpus, export_moe, measure_moe, run
 from training.state import ROOT, read_state
 
 SMALL = {"steps": 6, "batch": 5, "length": 32, "layers": 2, "width": 64, "experts": 4, "warm_up": 2}
@@ -94,26 +94,6 @@ def test_a_full_disk_is_said_and_leaves_the_last_state(work, monkeypatch):
     assert not (work / "run" / "state.part").exists()
 
 
-@pytest.mark.parametrize("state", [[1, 2], {"step": 1}, {"step": 10**9}])
-def test_a_file_that_is_no_state_is_refused(work, state):
-    recipe = Recipe(**SMALL)
-    finished(work / "run", recipe)
-    if isinstance(state, dict) and state["step"] > 1:
-        state = read_state(work / "run" / "state.pt") | state
-    torch.save(state, work / "run" / "state.pt")
-    with pytest.raises(SystemExit, match="Delete it"):
-        run.Run(recipe, work / "run")
-
-
-def test_a_damaged_corpus_is_made_anew(work, monkeypatch):
-    made = []
-    monkeypatch.setattr(corpus, "_made", lambda folder: made.append(folder))
-    for harm in (b"", b"PK cut"):
-        (work / "corpus.npz").write_bytes(harm)
-        corpus.corpus(work)
-    assert made == [work, work]
-
-
 def test_nothing_is_written_while_there_is_too_little_to_measure(work):
     (work / "measures.json").write_text("as it was")
     with pytest.raises(SystemExit, match="Nothing is written"):
@@ -129,49 +109,24 @@ def test_two_programs_do_not_train_in_one_folder(work):
     run.Run(Recipe(**SMALL), work / "run")
 
 
-def test_a_state_of_other_texts_is_not_continued(work):
-    finished(work / "run", Recipe(**SMALL))
-    with np.load(work / "corpus.npz") as kept:
-        arrays = dict(kept)
-    arrays["JSON.train"] = arrays["JSON.train"][1:]
-    np.savez(work / "corpus.npz", **arrays)
-    with pytest.raises(SystemExit, match="The texts of .* differ"):
-        run.Run(Recipe(**SMALL), work / "run")
-
-
-def test_progress_says_speed_and_time_left(work, capsys):
-    finished(work / "run", Recipe(**SMALL))
-    said = capsys.readouterr().out
-    assert "step 6 of 6" in said and "tokens/s" in said and "min left" in said
-
-
-def test_a_state_of_another_recipe_is_not_mixed_in(work):
-    finished(work / "run", Recipe(**SMALL))
+def test_a_state_that_is_damaged_or_of_another_training_is_not_continued(work):
+    recipe, state = Recipe(**SMALL), work / "run" / "state.pt"
+    assert finished(work / "run", recipe)["recipe"] == asdict(recipe)
     with pytest.raises(SystemExit, match="The recipe of .* differ"):
         run.Run(Recipe(**SMALL, seed=1), work / "run")
-
-
-def test_a_damaged_state_says_what_to_do(work):
-    finished(work / "run", Recipe(**SMALL))
-    state = work / "run" / "state.pt"
+    with np.load(work / "corpus.npz") as kept:
+        arrays = dict(kept)
+    np.savez(work / "corpus.npz", **arrays | {"JSON.train": arrays["JSON.train"][1:]})
+    with pytest.raises(SystemExit, match="The texts of .* differ"):
+        run.Run(recipe, work / "run")
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(SystemExit, match="Delete it"):
-        run.Run(Recipe(**SMALL), work / "run")
+        run.Run(recipe, work / "run")
 
 
-def test_the_command_line_knows_its_three_commands(capsys):
-    with pytest.raises(SystemExit) as helped:
-        moe.main(["--help"])
-    said = capsys.readouterr().out
-    assert helped.value.code == 0 and all(name in said for name in ("train", "measure", "export"))
-    with pytest.raises(SystemExit):
-        moe.main(["train", "--steps", "0"])
-    assert "steps=0 is out of range: a whole number, 1 or more" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("how", [["-m", "training.moe"], [str(ROOT / "training" / "moe.py")]])
-def test_it_runs_as_a_module_and_as_a_file(how):
-    done = subprocess.run([sys.executable, *how, "--help"], cwd=ROOT, capture_output=True, text=True)
+def test_the_command_says_what_it_can_do():
+    command = [sys.executable, "-m", "training.moe", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "measure every finished model" in done.stdout, done.stderr
 
 
@@ -201,24 +156,19 @@ def test_it_loads_with_transformers_alone_and_has_the_trained_weights(shipped, w
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in shipped.iterdir()), "others may read it"
 
 
-def test_a_training_that_never_began_is_not_shipped(work):
+def test_what_is_not_finished_or_too_large_is_not_shipped(work, monkeypatch):
+    recipe, state = Recipe(**SMALL), work / "run" / "state.pt"
     with pytest.raises(SystemExit, match="train this model first"):
-        export_moe.export_one(Recipe(**SMALL), work / "nowhere" / "state.pt", work / "tiny")
-
-
-def test_a_training_that_is_not_finished_is_not_shipped(work):
-    begun = run.Run(Recipe(**SMALL), work / "run")
+        export_moe.export_one(recipe, state, work / "tiny")
+    begun = run.Run(recipe, work / "run")
     begun.training.advance()
     begun.save()
     with pytest.raises(SystemExit, match="stopped at step 1"):
-        export_moe.export_one(Recipe(**SMALL), work / "run" / "state.pt", work / "tiny")
-
-
-def test_what_is_too_large_for_the_course_is_not_shipped(work, monkeypatch):
-    finished(work / "run", Recipe(**SMALL))
+        export_moe.export_one(recipe, state, work / "tiny")
+    begun.train()
     monkeypatch.setattr(export_moe, "MOST_BYTES", 1000)
     with pytest.raises(SystemExit, match="more than the 1,000"):
-        export_moe.export_one(Recipe(**SMALL), work / "run" / "state.pt", work / "tiny")
+        export_moe.export_one(recipe, state, work / "tiny")
     assert not (work / "tiny").exists() and not (work / "tiny.new").exists()
 
 
@@ -240,20 +190,6 @@ def test_everything_is_measured_beside_its_control(work, monkeypatch):
         assert 0 <= layer["domain, labels shuffled"] <= 1 and 0 <= layer["kind of byte"] <= 1
         assert sum(layer["load"]) == pytest.approx(1)
     assert [len(layer["JSON"]) for layer in found["damage"]] == [4, 4]
-
-
-def test_a_model_is_measured_once(work, monkeypatch):
-    asked = []
-    monkeypatch.setattr(measure_moe, "measure", lambda path, recipe, texts: asked.append(path) or {"bits": 1})
-    recipe, state = Recipe(**SMALL), work / "run" / "state.pt"
-    finished(work / "run", recipe)
-    for _ in range(2):
-        assert measure_moe.measured_once(state, recipe, {}) == {"bits": 1}
-    assert asked == [state]
-    later = state.stat().st_mtime + 10
-    os.utime(state, (later, later))
-    measure_moe.measured_once(state, recipe, {})
-    assert asked == [state, state], "the state is another one now"
 
 
 def test_over_the_seeds_the_lowest_the_mean_and_the_highest_are_kept():
@@ -317,15 +253,18 @@ def test_verses_come_out_of_a_debian_package_without_marks_and_notes(tmp_path):
     assert text == "In the beginning, it was\n¿Quién?\nThe end."
 
 
-def test_other_sources_make_another_corpus(work, monkeypatch):
+def test_a_corpus_that_is_damaged_or_of_other_sources_is_made_anew(work, monkeypatch):
     made = []
-    monkeypatch.setattr(corpus, "_texts", lambda folder: made.append(folder) or iter([]))
-    monkeypatch.setattr(corpus, "DOMAINS", ())
+    monkeypatch.setattr(corpus, "_made", made.append)
     corpus.corpus(work)
     assert not made, "it is there already"
     monkeypatch.setattr(corpus, "MADE_BYTES", 10)
     corpus.corpus(work)
-    assert made == [work]
+    monkeypatch.undo()
+    monkeypatch.setattr(corpus, "_made", made.append)
+    (work / "corpus.npz").write_bytes(b"PK cut")
+    corpus.corpus(work)
+    assert made == [work, work]
 
 
 def test_a_file_with_another_hash_is_not_used(tmp_path):
@@ -335,20 +274,8 @@ def test_a_file_with_another_hash_is_not_used(tmp_path):
         corpus.fetched(source, tmp_path)
 
 
-def test_a_source_that_cannot_be_fetched_says_where_to_put_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus.shutil, "which", lambda name: None)
-    for name, by in (("English", "apt-get"), ("Python", "pip")):
-        with pytest.raises(SystemExit, match=f"{by}.* brought no .*put the file into"):
-            corpus.fetched(corpus.SOURCES[name][0], tmp_path)
-
-
 def test_every_25th_block_is_held_out_and_nothing_is_lost():
     data = np.arange(corpus.BLOCK * 50, dtype=np.int64)
     parts = corpus._split(data)
     assert len(parts["held"]) == 2 * corpus.BLOCK and parts["held"][0] == 24 * corpus.BLOCK
     assert sorted([*parts["train"], *parts["held"]]) == data.tolist()
-
-
-def test_the_recipe_is_kept_with_the_state(work):
-    recipe = Recipe(**SMALL)
-    assert finished(work / "run", recipe)["recipe"] == asdict(recipe)

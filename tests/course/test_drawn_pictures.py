@@ -1,0 +1,265 @@
+"""drawn: canvas, charts, papers and looks: the pixels say what a picture was drawn from."""
+
+from dataclasses import replace
+from itertools import combinations
+from random import Random
+
+import matplotlib
+import numpy as np
+import pytest
+
+from course import drawn
+from course.drawn.canvas import COLOURS, FONTS, SIDE, Canvas, Style
+from course.drawn.charts import Row, draw_bars, draw_line, draw_pie
+from course.drawn.looks import by_matplotlib, photographed, shrunk
+from course.drawn.papers import PLACES, Shape, draw_lines, draw_receipt, draw_shapes, draw_table
+
+ROWS = [Row("Ann", 40, "red"), Row("Bo", 80, "green"), Row("Cy", 20, "yellow")]
+STYLES = [Style(), *(Style.random(Random(seed), "Title" if seed % 2 else "") for seed in range(4))]
+
+
+def pixels(canvas) -> np.ndarray:
+    """Height, width, 3; numbers that may be subtracted."""
+    return np.asarray(canvas.image, dtype=np.int16)
+
+
+def of_colour(canvas, colour: str) -> np.ndarray:
+    """Which pixels are of a colour, in the canvas's own hues: (height, width) of True and False."""
+    return (pixels(canvas) == canvas.style.rgb(colour)).all(-1)
+
+
+def inked(canvas) -> np.ndarray:
+    """Which pixels are dark: nearer to the ink than to the paper."""
+    return pixels(canvas).sum(-1) < (sum(canvas.style.background) + sum(canvas.style.ink)) / 2
+
+
+def said(canvas) -> list[str]:
+    """The remembered glyphs, row by row from the left, as one reads; those at one height are a row."""
+    rows: dict[float, list] = {}
+    for glyph, x, y in canvas.glyphs:
+        rows.setdefault(round(y, 3), []).append((x, glyph))
+    return ["".join(glyph for _, glyph in sorted(rows[y])) for y in sorted(rows)]
+
+
+def place_of(canvas, colour) -> tuple[float, float, int]:
+    """The middle column of a colour's pixels, their uppermost row and how high they are there."""
+    found = of_colour(canvas, colour)
+    columns, rows = np.flatnonzero(found.any(0)), np.flatnonzero(found.any(1))
+    return (columns[0] + columns[-1]) / 2, rows[0], found.sum(0).max()
+
+
+# The canvas
+
+
+def test_a_glyph_is_remembered_where_its_ink_is():
+    for name in FONTS:
+        for anchor, x in (("lm", 10), ("mm", 96), ("rm", 182)):
+            canvas = Canvas(Style(font=name, size=30))
+            canvas.write("H E 7", x, 100, anchor)
+            columns = np.flatnonzero(inked(canvas).any(0))
+            letters = np.split(columns, np.flatnonzero(np.diff(columns) > 3) + 1)
+            assert [glyph for glyph, _, _ in canvas.glyphs] == ["H", "E", "7"], "a space is no glyph"
+            for (_, middle, height), letter in zip(canvas.glyphs, letters, strict=True):
+                assert abs((letter[0] + letter[-1] + 1) / 2 - middle) < 1.5 and height == 100
+            end = {"lm": columns[0], "mm": (columns[0] + columns[-1]) / 2, "rm": columns[-1]}[anchor]
+            assert abs(end - x) < 5, "the anchor is at x"
+
+
+def test_text_gets_the_largest_size_that_fits():
+    canvas = Canvas(Style(size=20))
+    assert canvas.size_for("I", 100) == 20, "never larger than the style"
+    size = canvas.size_for("Wednesday", 60)
+    assert 8 < size < 20 and canvas.width_of("Wednesday", size) <= 60 < canvas.width_of("Wednesday", size + 1)
+    assert canvas.size_for("Wednesday" * 9, 60) == 8, "what is smaller can't be read"
+
+
+def test_every_drawn_style_can_be_read_and_is_the_same_for_its_seed():
+    styles = [Style.random(Random(seed)) for seed in range(200)]
+    assert styles == [Style.random(Random(seed)) for seed in range(200)] and len(set(styles)) == 200
+    for seed, style in enumerate(styles):
+        assert min(style.background) >= 225 and max(style.ink) <= 70, "dark on light"
+        colours = {name: np.array(style.rgb(name)) for name in COLOURS}
+        near = min(np.abs(colours[one] - colours[other]).max() for one, other in combinations(COLOURS, 2))
+        assert near > 40, f"two colours of seed {seed} can't be told apart"
+    assert Style(hues=(300, 0, -300)).rgb("green") == (255, COLOURS["green"][1], 0), "a hue ends with the scale"
+
+
+# Charts
+
+
+def test_bars_stand_in_order_and_are_as_high_as_their_values():
+    for style in STYLES:
+        for printed in (True, False):
+            places = [place_of(draw_bars(ROWS, style, printed), row.colour) for row in ROWS]
+            assert [x for x, _, _ in places] == sorted(x for x, _, _ in places)
+            unit = places[1][2] / 80
+            assert [high / unit for _, _, high in places] == pytest.approx([40, 80, 20], abs=2)
+
+
+def test_a_bar_carries_its_value_and_stands_on_its_label():
+    for style in STYLES:
+        canvas = draw_bars(ROWS, style)
+        assert said(canvas) == [*([style.title] if style.title else []), "80", "40", "20", "AnnBoCy"]
+        for row in ROWS:
+            x, top, high = place_of(canvas, row.colour)
+            above = [glyph for glyph, at, y in canvas.glyphs if abs(at - x) < 15 and top - 22 < y < top]
+            below = [glyph for glyph, at, y in canvas.glyphs if abs(at - x) < 28 and y > top + high]
+            assert "".join(above) == str(row.value) and "".join(below) == row.label
+
+
+def test_an_axis_stands_beside_values_that_are_not_printed():
+    for draw, radius in ((draw_bars, 0), (draw_line, 3)):
+        canvas = draw(ROWS, Style(), False)
+        assert said(canvas) == ["100", "50", "0", "AnnBoCy"]
+        middle = next(y for glyph, _, y in canvas.glyphs if glyph == "5")
+        upper = place_of(draw([Row("A", 50, "red")], Style(), False), "red")[1]
+        assert abs(upper + radius - middle) <= 1, "50 is drawn at the height of 50"
+
+
+def test_a_line_goes_through_its_points_and_they_carry_their_values():
+    rows = [Row("A", 20, "red"), Row("B", 100, "blue"), Row("C", 60, "green")]
+    for style in STYLES:
+        canvas = draw_line(rows, style)
+        assert said(canvas)[-4:] == ["100", "60", "20", "ABC"]
+        found = of_colour(canvas, "red")
+        assert not of_colour(canvas, "blue").any(), "a line has one colour, the first row's"
+        columns = np.flatnonzero(found.any(0))
+        ends = [np.flatnonzero(found[:, column]).mean() for column in (columns[0] + 3, columns[-1] - 3)]
+        top = np.flatnonzero(found.any(1))[0] + 3
+        assert (ends[0] - ends[1]) / (ends[0] - top) == pytest.approx(0.5, abs=0.06), "20 to 60 is half of 20 to 100"
+
+
+def test_slices_are_as_large_as_their_shares():
+    rows = [Row("A", 50, "red"), Row("B", 30, "blue"), Row("C", 20, "orange")]
+    for style in STYLES:
+        legend = SIDE - (style.size + 4) * 3 - 2
+        sizes = [of_colour(draw_pie(rows, style, ""), row.colour)[: int(legend)].sum() for row in rows]
+        assert [size / sum(sizes) for size in sizes] == pytest.approx([0.5, 0.3, 0.2], abs=0.02)
+
+
+def test_percents_are_where_they_were_wanted_and_the_legend_has_each_colour_beside_its_label():
+    rows = [Row("A", 60, "red"), Row("B", 40, "blue")]
+    lines = {"legend": ["A60%", "B40%"], "slices": ["40", "60", "A", "B"], "": ["A", "B"]}
+    for printed, expected in lines.items():
+        canvas = draw_pie(rows, Style(), printed)
+        assert said(canvas) == expected
+        at = {glyph: (int(x), int(y)) for glyph, x, y in canvas.glyphs}
+        for row in rows:
+            x, y = at[row.label]
+            assert of_colour(canvas, row.colour)[y, x - 25 : x].sum() >= 9, f"{row.colour} stands left of {row.label}"
+            x, y = at[str(row.value)[0]] if printed == "slices" else (x - 13, y)
+            assert of_colour(canvas, row.colour)[y - 9 : y + 9, x - 9 : x + 9].sum() > 90, f"{row.value} on its slice"
+
+
+def test_a_title_stands_above_everything_and_long_labels_stay_apart():
+    rows = [Row(label * 6, 20, "red") for label in "WMQ"]
+    for draw in (draw_bars, draw_line, draw_pie):
+        canvas = draw(rows, Style(title="Fruit"))
+        assert said(canvas)[0] == "Fruit" and np.flatnonzero(of_colour(canvas, "red").any(1))[0] > 15
+        ends = {label: [x for glyph, x, _ in canvas.glyphs if glyph == label] for label in "WMQ"}
+        assert all(len(places) == 6 and 0 < min(places) and max(places) < SIDE for places in ends.values())
+        assert draw is draw_pie or max(ends["W"]) < min(ends["M"]) < max(ends["M"]) < min(ends["Q"])
+
+
+# Papers
+
+
+def rules(canvas) -> list[int]:
+    """The rows of pixels that are ink over half of the width: ruled lines."""
+    return np.flatnonzero((pixels(canvas) == canvas.style.ink).all(-1).mean(1) > 0.5).tolist()
+
+
+def test_a_receipt_says_its_items_and_its_total_under_a_line():
+    for style in STYLES:
+        canvas = draw_receipt([("Milk", "1.20"), ("Tea", "0.85")], "2.05", replace(style, title=""))
+        assert said(canvas) == ["Milk1.20", "Tea0.85", "TOTAL2.05"]
+        for glyph, x, _ in canvas.glyphs:
+            assert (x > SIDE / 2) == (not glyph.isalpha()), "names at the left, prices at the right"
+        heights = sorted({y for _, _, y in canvas.glyphs})
+        (rule,) = rules(canvas)
+        assert heights[-2] < rule < heights[-1]
+
+
+def test_a_table_says_its_rows_under_its_heads_and_is_ruled():
+    for style in STYLES:
+        canvas = draw_table(("Name", "Age"), [("Ann", "31"), ("Bo", "7")], style)
+        assert said(canvas) == ["NameAge", "Ann31", "Bo7"]
+        digits = [x for glyph, x, _ in canvas.glyphs if glyph.isdigit()]
+        assert min(digits) > max(x for glyph, x, _ in canvas.glyphs if glyph in "NmnBo"), "two columns"
+    bare, framed = (draw_table(("Name", "Age"), [("Bo", "7")], Style(frame=frame)) for frame in (False, True))
+    head, row = sorted({y for _, _, y in bare.glyphs})
+    assert head < rules(bare)[0] < row and len(rules(bare)) == 1 and len(rules(framed)) == 2
+
+
+def test_a_line_of_text_stays_in_the_picture_wherever_it_is_shifted():
+    for shift in ((0, 0), (5, 4), (-5, -4)):
+        for text in ("X", "A long line of words", "W" * 14):
+            canvas = draw_lines([text], Style(size=34, shift=shift))
+            ink = inked(canvas)
+            assert ink.any() and not (ink[0].any() or ink[-1].any() or ink[:, 0].any() or ink[:, -1].any())
+            assert "".join(said(canvas)) == text.replace(" ", "")
+
+
+def test_a_shape_stands_on_its_place_whole():
+    for form, part in (("circle", np.pi / 4), ("square", 1.0), ("triangle", 0.5)):
+        for place in range(9):
+            for style in STYLES:
+                found = of_colour(draw_shapes([Shape(form, "green", place)], style), "green")
+                rows, columns = (np.flatnonzero(found.any(axis)) for axis in (1, 0))
+                row, column = (int((at[0] + at[-1]) / 2 // (SIDE / 3)) for at in (rows, columns))
+                assert PLACES[3 * row + column] == PLACES[place]
+                assert found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].mean() == pytest.approx(
+                    part, abs=0.05
+                )
+                assert min(rows[0], columns[0]) > 0 and max(rows[-1], columns[-1]) < SIDE - 1, "and is all there"
+
+
+# Other looks
+
+
+BARS = drawn.bars([Row("Ann", 40, "red"), Row("Bo", 80, "green"), Row("Cy", 20, "blue")])
+
+
+def bytes_of(scene) -> list[bytes]:
+    return [picture.tobytes() for picture in scene.pictures]
+
+
+def test_a_look_changes_every_picture_and_not_the_truth():
+    before = bytes_of(BARS)
+    for name, look in drawn.LOOKS.items():
+        foreign = look(BARS, 3)
+        assert (foreign.kind, foreign.reading, foreign.questions) == (BARS.kind, BARS.reading, BARS.questions)
+        assert (bytes_of(foreign) == before) == (name == "as trained")
+        assert [(picture.size, picture.mode) for picture in foreign.pictures] == [((SIDE, SIDE), "RGB")]
+        assert bytes_of(look(BARS, 3)) == bytes_of(foreign), f"{name}: the same every time"
+    assert bytes_of(BARS) == before, "the scene itself stays as it was"
+    pair = drawn.pair(ROWS, [Row(row.label, row.value + 1, row.colour) for row in ROWS])
+    assert len({*bytes_of(pair), *bytes_of(photographed(pair)), *bytes_of(shrunk(pair, 0.5))}) == 6
+
+
+def test_matplotlibs_bars_are_right_whatever_a_notebook_has_set():
+    canvas = by_matplotlib(BARS).canvases[0]
+    places = [place_of(canvas, colour) for colour in ("red", "green", "blue")]
+    assert [x for x, _, _ in places] == sorted(x for x, _, _ in places)
+    assert [high / places[1][2] * 80 for _, _, high in places] == pytest.approx([40, 80, 20], abs=2)
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black"}):
+        assert by_matplotlib(BARS).pictures[0].tobytes() == canvas.image.tobytes()
+        assert matplotlib.rcParams["font.size"] == 30, "and leaves that as it was"
+
+
+def test_a_photograph_is_darker_uneven_and_another_for_each_seed():
+    photo = pixels(photographed(BARS, 1).canvases[0])
+    assert photo.mean() < pixels(BARS.canvases[0]).mean()
+    assert photo[:, : SIDE // 4].mean() < photo[:, -SIDE // 4 :].mean() - 10, "the light comes from one side"
+    assert len({bytes_of(photographed(BARS, seed))[0] for seed in range(5)}) == 5
+
+
+def test_a_shrunk_picture_stands_in_the_middle_of_its_own_paper():
+    scene = drawn.text(["HELLO"], Style(size=40, background=(250, 240, 230)))
+    large = np.flatnonzero(inked(scene.canvases[0]).any(0))
+    for share in (0.5, 0.75):
+        canvas = shrunk(scene, share).canvases[0]
+        rows, columns = (np.flatnonzero(inked(canvas).any(axis)) for axis in (1, 0))
+        assert np.ptp(columns) / np.ptp(large) == pytest.approx(share, abs=0.05)
+        assert abs(columns[0] + columns[-1] - SIDE) < 6 and abs(rows[0] + rows[-1] - SIDE) < 6
+        assert (pixels(canvas)[: round(SIDE * (1 - share) / 2) - 1] == (250, 240, 230)).all()

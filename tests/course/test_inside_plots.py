@@ -1,0 +1,189 @@
+"""inside.plots: numbers and structure of what is drawn of experts, of a text's way, of a picture and of a gaze."""
+
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("agg")
+
+from course import drawn, inside
+from course.inside.plots import expert_colours
+from course.inside.vision import Gaze, Seen
+from slmlab import plots
+from slmlab.catalog import card
+from slmlab.errors import BadRequest
+from slmlab.pictures import as_picture
+from tests.course.test_inside_router import routed
+
+pytestmark = pytest.mark.usefixtures("drawn_cleanly")
+
+
+@pytest.fixture
+def seen() -> Seen:
+    """3 x 4 patches of 2 x 2 pixels; the left half is of one kind, the right half of another."""
+    encoded = np.zeros((3, 4, 5))
+    encoded[:, :2, 0], encoded[:, 2:, 1] = 1, 1
+    return Seen("tiny", picture(), np.full((6, 8, 3), 0.5), encoded, np.zeros((3, 4, 7)))
+
+
+@pytest.fixture
+def gaze() -> Gaze:
+    """Two pictures, three tokens; each looks at one patch with a half of its attention, layer 1 at another one."""
+    weights = np.zeros((3, 2, 1, 2, 2, 2))
+    for token, (row, column) in enumerate([(0, 0), (0, 1), (1, 0)]):
+        weights[token, 0, :, 0, row, column] = 0.5
+        weights[token, 1, :, 0, 1, 1] = 0.5
+    return Gaze("tiny", (picture(), picture()), ("Bo", " 80", " =>"), weights)
+
+
+def picture():
+    return as_picture(drawn.text(["HELLO"]).pictures[0])
+
+
+def marked(ax, gid):
+    return [one for one in ax.patches if one.get_gid() == gid]
+
+
+def named(ax, gid=None) -> list[str]:
+    return [text.get_text() for text in ax.texts if text.get_gid() == gid]
+
+
+def test_a_layers_boxes_are_as_wide_as_their_parameters():
+    moe = card("phi-3.5-moe")
+    ax = inside.plots.layers([card("phi-3.5-mini"), moe])
+    boxes = marked(ax, "expert")
+    assert [box.get_width() for box in boxes] == [75_497_472] + [moe.architecture.expert_parameters] * 16
+    hollow = [box for box in boxes if box.get_facecolor() == (1, 1, 1, 1)]
+    assert len(hollow) == 14, "two of sixteen work on a token, and a dense layer has none that waits"
+    assert "16 feed-forward blocks" in plots.caption(ax) and "15% of the layer" in plots.caption(ax)
+    with pytest.raises(BadRequest, match="gpt-4"):
+        inside.plots.layers([card("gpt-4")])
+
+
+def test_the_table_writes_shares_in_percent_and_names_the_highest():
+    ax = inside.plots.expert_table({"digits": [0.7, 0.2, 0.1], "letters": np.array([0.3, 0.3, 0.4])})
+    assert named(ax)[:6] == ["70", "20", "10", "30", "30", "40"]
+    assert "expert 0 gets 70% of “digits”; spread evenly, each would get 33.3%" in plots.caption(ax)
+    signed = inside.plots.expert_table({"sums": [-0.001, 0.25, -0.02]}, what="bits lost", signed=True)
+    assert named(signed)[:3] == ["0", "0.25", "-0.02"], "nothing is minus nothing"
+    assert plots.caption(signed) == "The most: 0.25 bits lost, on sums and expert 1."
+
+
+def test_tables_of_one_scale_can_be_compared():
+    def darkness(ax):
+        return [sum(cell.get_facecolor()[:3]) for cell in marked(ax, "cell")]
+
+    faint, strong = (inside.plots.expert_table({"a": [share]}, darkest=0.5) for share in (0.1, 0.5))
+    assert darkness(faint) > darkness(strong) == darkness(inside.plots.expert_table({"a": [0.1]}))
+
+
+def test_loads_are_sorted_and_the_even_share_is_a_line():
+    ax = inside.plots.loads({"without": [0.1, 0.7, 0.1, 0.1], "with": [0.25] * 4})
+    heights = [-bar.get_height() for bar in marked(ax, "expert")]
+    assert heights[:4] == sorted(heights[:4], reverse=True) and len(set(np.round(heights[4:], 6))) == 1
+    assert "without: the busiest of 4 gets 70%" in plots.caption(ax) and "25.0%" in plots.caption(ax)
+
+
+def test_what_experts_follow_is_a_bar_for_each_layer_and_name():
+    ax = inside.plots.following({"topic": [0.1, 0.2], "kind": [0.5, 0.3], "shuffled": [0.0, 0.01]})
+    assert sorted(round(bar.get_width(), 2) for bar in ax.patches) == [0.0, 0.01, 0.1, 0.2, 0.3, 0.5]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["layer 0", "layer 1"]
+    assert "kind in layer 0, 50%" in plots.caption(ax)
+
+
+def test_figures_that_cannot_be_drawn_are_refused():
+    for draw, rows in (
+        (inside.plots.expert_table, {}),
+        (inside.plots.expert_table, {"a": [float("nan")]}),
+        (inside.plots.following, {"a": [0.1], "b": [0.1, 0.2]}),
+        (inside.plots.loads, {"a": ["x"]}),
+    ):
+        with pytest.raises(BadRequest):
+            draw(rows)
+
+
+def test_every_token_stands_over_its_first_expert_in_every_layer():
+    ax = inside.plots.routing(routed("ab c", [2, 3, 0, 1], layers=(0, 1)))
+    tints = [matplotlib.colors.to_hex(cell.get_facecolor()) for cell in marked(ax, "expert")]
+    assert tints == [expert_colours(expert)[0] for expert in (2, 2, 3, 3, 0, 0, 1, 1)]
+    assert {"a", "b", "␣", "c", "layer 0", "layer 1"} <= set(named(ax)) and named(ax).count("2") == 2
+
+
+def test_a_text_too_long_for_a_page_is_cut_and_says_so():
+    ax = inside.plots.routing(routed("x" * 3000, [1] * 3000, layers=tuple(range(32))))
+    assert ax.figure.get_size_inches()[1] < 20
+    assert max(cell.get_x() + cell.get_width() for cell in marked(ax, "expert")) <= 56
+    drawn = len(marked(ax, "expert")) // 32
+    assert f"({3000 - drawn:,} more tokens are not drawn.)" in plots.caption(ax)
+
+
+def test_sixteen_experts_have_sixteen_colours_that_can_be_read():
+    colours = [expert_colours(expert) for expert in range(16)]
+    assert len({tint for tint, _ in colours}) == 16 and expert_colours(16) == expert_colours(0)
+    for tint, ink in colours:
+        light, dark = sorted((brightness(tint), brightness(ink)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) > 3.5, f"{ink} on {tint} is hard to read"
+
+
+def brightness(colour: str) -> float:
+    """As the accessibility guidelines define it."""
+    parts = [
+        one / 12.92 if one <= 0.03928 else ((one + 0.055) / 1.055) ** 2.4 for one in matplotlib.colors.to_rgb(colour)
+    ]
+    return float(np.dot((0.2126, 0.7152, 0.0722), parts))
+
+
+def test_patches_are_numbered_as_one_reads(seen):
+    ax = inside.plots.patches(seen)
+    assert named(ax, "patch") == ["1", "2", "3", "4", "5", "9"]
+    places = [(text.get_position()[0] // 1, text.get_position()[1] // 1) for text in ax.texts[:6]]
+    assert places == [(0, 0), (1, 0), (2, 0), (3, 0), (0, 1), (0, 2)]
+    assert plots.caption(ax).startswith("8 x 6 pixels in 3 x 4 patches of 2 x 2: 12 tokens for tiny")
+
+
+def test_what_the_encoder_made_stands_beside_the_picture_and_the_likeness(seen):
+    ax = inside.plots.seen(seen, (1, 3))
+    assert [image.get_array().shape[:2] for image in ax.images] == [(6, 8), (3, 4), (3, 4)]
+    alike = np.asarray(ax.images[2].get_array())
+    assert alike[:, 2:] == pytest.approx(1) and alike[:, :2] == pytest.approx(-1)
+    marks = [one for one in ax.patches if one.get_linewidth() == 3]
+    assert [(mark.get_x() % 1.12, mark.get_y()) for mark in marks] == [pytest.approx((0.75, 1 / 3))] * 2
+    assert "the marked patch, number 8; 50% of the patches are much like it" in plots.caption(ax)
+    with pytest.raises(BadRequest, match="no patch at row 3, column 0"):
+        inside.plots.seen(seen, (3, 0))
+
+
+def brightest(image) -> tuple[int, int]:
+    light = np.asarray(image.get_array()).sum(-1)
+    row, column = np.unravel_index(light.argmax(), light.shape)
+    return int(row * 2 // light.shape[0]), int(column * 2 // light.shape[1])
+
+
+def test_the_picture_is_lit_where_each_part_looked(gaze):
+    ax = inside.plots.gaze(gaze, ["Bo", " 80", "=>"], layer=0)
+    assert [brightest(image) for image in ax.images] == [(0, 0), (0, 1), (1, 0)]
+    assert [brightest(image) for image in inside.plots.gaze(gaze, ["Bo", "=>"], layer=1).images] == [(1, 1)] * 2
+    assert named(ax) == ["before Bo", "before 80", "before =>"] and "50% before Bo" in plots.caption(ax)
+    unseen = inside.plots.gaze(gaze, "Bo", picture=1)
+    assert np.asarray(unseen.images[0].get_array()).max() <= 0.25 + 1e-6, "nobody looked at it: it stays dark"
+    with pytest.raises(BadRequest, match="'Cy' isn't in the answer 'Bo 80 =>'"):
+        inside.plots.gaze(gaze, "Cy")
+
+
+def test_all_parts_are_lit_on_one_scale(gaze):
+    gaze.weights[1] *= 0.25
+    ax = inside.plots.gaze(gaze, ["Bo", " 80"], layer=0)
+    lit = [float(np.asarray(image.get_array()).max()) for image in ax.images]
+    assert lit == pytest.approx([1, 0.25 + 0.75 * 0.5]), "a quarter is half as bright"
+    assert "the brightest patch has 50.0% of its attention" in plots.caption(ax)
+    gaze.weights[:] /= 1000
+    dark = np.asarray(inside.plots.gaze(gaze, ["Bo"], layer=0).images[0].get_array())
+    assert dark.max() < 0.5, "next to nothing is next to dark"
+
+
+def test_of_what_is_written_twice_the_last_time_can_be_drawn():
+    weights = np.zeros((3, 1, 1, 1, 2, 2))
+    weights[0, ..., 0, 1] = weights[2, ..., 1, 0] = 0.5
+    twice = Gaze("tiny", (picture(),), ("7", " => ", "7"), weights)
+    places = [brightest(inside.plots.gaze(twice, "7", last=last).images[0]) for last in (False, True)]
+    assert places == [(0, 1), (1, 0)]
