@@ -70,6 +70,7 @@ def generated(processor, model, *images) -> list[int]:
 def answers(folder: Path) -> dict:
     """What the engine answers and refuses."""
     import slmlab
+    from course import inside
     from tests.tiny_sight import forced
 
     one, two = noise(0, 300, 200), noise(1, 200, 500)
@@ -86,11 +87,11 @@ def answers(folder: Path) -> dict:
         found["first"] = first.text
         second = chat.ask("two", max_tokens=6)
         found["continued"], found["reused"] = ids_of(second), second.start.reused_tokens
-        model._spare = None
+        model.forget()
         found["afresh"] = ids_of(model.ask(chat.messages[:3], max_tokens=6))
         found["refused"] = {
-            "gaze": refusal(lambda: model.gaze(QUESTION, images=[one])),
-            "look": refusal(lambda: model.look(one)),
+            "gaze": refusal(lambda: inside.gaze(model, QUESTION, images=[one])),
+            "look": refusal(lambda: inside.look(model, one)),
             "thin": refusal(lambda: model.ask(QUESTION, images=[noise(0, 5000, 5)])),
             "many": refusal(lambda: model.ask(QUESTION, images=[noise(0, 896, 896)] * 4)),
             "mark": refusal(lambda: model.ask("What is <image>?", images=[one])),

@@ -14,6 +14,7 @@ from time import perf_counter
 import numpy as np
 
 from course.domains import samples
+from course.inside import experts
 from course.inside.router import information, kinds, load, spread
 from course.sparse import Recipe
 from slmlab.catalog import card_of_folder
@@ -151,7 +152,7 @@ def measure(path: Path, recipe: Recipe, texts: dict[str, list[str]]) -> dict:
         if recipe.dense:
             return found
         trained = followed(model, texts)
-        with model.untrained(recipe.seed) as twin:
+        with experts.untrained(model, recipe.seed) as twin:
             found |= {"layers": trained, "untrained layers": followed(twin, texts)}
         found["damage"] = damage(
             model, {name: some[:: len(some) // ABLATION_TEXTS][:ABLATION_TEXTS] for name, some in texts.items()}
@@ -166,7 +167,7 @@ def bits_of(model, texts: dict[str, list[str]]) -> dict[str, float]:
 def followed(model, texts: dict[str, list[str]]) -> list[dict]:
     """For each layer: what its experts tell about domain and kind of byte, and how evenly they are used."""
     domains = [name for name, some in texts.items() for _ in some]
-    routings = [model.routing(one) for some in texts.values() for one in some]
+    routings = [experts.routing(model, one) for some in texts.values() for one in some]
     shuffled = random.Random(0).sample(domains, len(domains))
     kind_labels, loads = [kinds(one) for one in routings], load(routings)
     rows = []
@@ -184,12 +185,12 @@ def followed(model, texts: dict[str, list[str]]) -> list[dict]:
 def damage(model, texts: dict[str, list[str]]) -> list[dict[str, list[float]]]:
     """For each layer and domain, the bits per byte that are lost with each expert switched off."""
     whole = bits_of(model, texts)
-    routing = model.routing(next(iter(texts.values()))[0])
+    routing = experts.routing(model, next(iter(texts.values()))[0])
     layers = []
     for layer in routing.layers:
         without = []
         for expert in range(routing.expert_count):
-            with model.without_expert(layer, expert):
+            with experts.without_expert(model, layer, expert):
                 without.append(bits_of(model, texts))
         layers.append({name: [one[name] - whole[name] for one in without] for name in texts})
     return layers

@@ -5,6 +5,7 @@ The models are asked when the reader presses Enter; choosing a layer only shows 
 
 from html import escape
 
+from course import inside
 from course.inside.plots import expert_colours
 from course.inside.router import Routing
 from course.widgets.live import Live, ipywidgets, on_enter, paragraph
@@ -44,7 +45,7 @@ class RoutingBox(Live):
             self._draw()
 
     def _route(self, text: str) -> list[Routing]:
-        return [model.routing(text) for model in self._models]
+        return [inside.routing(model, text) for model in self._models]
 
     def _draw(self) -> None:
         self.view.value = "".join(_strip(one, self.layer.value) for one in self.routings)

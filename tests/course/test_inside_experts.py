@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from course import inside
 from course.inside import experts
 from slmlab.catalog import card_of_folder
 from slmlab.engines.transformers import TransformersEngine
@@ -18,7 +19,7 @@ def inputs_of(model, path):
     seen = []
     module = model._model.get_submodule(path)
     hook = module.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().clone()))
-    model.routing(TEXT)
+    inside.routing(model, TEXT)
     hook.remove()
     return seen[0].reshape(-1, seen[0].shape[-1])
 
@@ -42,7 +43,7 @@ def test_phis_choices_and_weights_are_those_computed_by_hand(tmp_path, noise):
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"router_jitter_noise": 0.3', f'"router_jitter_noise": {noise}'))
     model = TransformersEngine(card_of_folder(folder), folder)
-    routing = model.routing(TEXT)
+    routing = inside.routing(model, TEXT)
     sums = set()
     for layer in routing.layers:
         block = model._model.model.layers[layer].mlp
@@ -56,7 +57,7 @@ def test_phis_choices_and_weights_are_those_computed_by_hand(tmp_path, noise):
 
 
 def test_a_layers_output_is_its_experts_outputs_times_these_weights(tiny_mixture):
-    routing = tiny_mixture.routing(TEXT)
+    routing = inside.routing(tiny_mixture, TEXT)
     block = tiny_mixture._model.model.layers[1].mlp
     inputs = inputs_of(tiny_mixture, "model.layers.1.mlp")
     with torch.inference_mode():
@@ -73,7 +74,7 @@ def test_a_layers_output_is_its_experts_outputs_times_these_weights(tiny_mixture
 def test_any_family_is_watched_by_the_same_call(family, tmp_path):
     folder = write_tiny_model(tmp_path / "m", family)
     model = TransformersEngine(card_of_folder(folder), folder)
-    routing = model.routing(TEXT)
+    routing = inside.routing(model, TEXT)
     config = model._model.config
     used, layers = config.num_experts_per_tok, (1,) if family == "deepseek_v3" else (0, 1)
     assert routing.layers == layers, "DeepSeek's first layer is dense"
@@ -84,13 +85,13 @@ def test_any_family_is_watched_by_the_same_call(family, tmp_path):
     assert 0 <= routing.experts.min() and routing.experts.max() < routing.expert_count
     assert routing.text == TEXT and (routing.weights > 0).all()
     before = model.logprobs(TEXT)
-    with model.without_expert(layers[-1], range(routing.expert_count)):
+    with inside.without_expert(model, layers[-1], range(routing.expert_count)):
         assert model.logprobs(TEXT) != before
     assert model.logprobs(TEXT) == before
 
 
 def test_a_character_of_two_tokens_has_its_text_at_the_second(tiny_mixture):
-    assert [piece.text for piece in tiny_mixture.routing("é!").pieces] == ["", "é", "!"]
+    assert [piece.text for piece in inside.routing(tiny_mixture, "é!").pieces] == ["", "é", "!"]
 
 
 def test_what_a_tokenizer_adds_is_no_part_of_the_text():
@@ -98,52 +99,52 @@ def test_what_a_tokenizer_adds_is_no_part_of_the_text():
 
     with slmlab.load("tiny-moe") as model:
         assert len(model.format.ids("ab")) == 3
-        routing = model.routing("ab")
+        routing = inside.routing(model, "ab")
         assert [piece.text for piece in routing.pieces] == ["a", "b"]
         assert routing.experts.shape == (4, 2, 2)
 
 
 def test_an_expert_may_be_named_by_a_number_of_numpy(tiny_mixture):
-    first = tiny_mixture.routing(TEXT).experts[1, 0, 0]
-    with tiny_mixture.without_expert(np.int64(1), first), tiny_mixture.without_expert(0, np.array([0, 1])):
+    first = inside.routing(tiny_mixture, TEXT).experts[1, 0, 0]
+    with inside.without_expert(tiny_mixture, np.int64(1), first), inside.without_expert(tiny_mixture, 0, np.array([0, 1])):
         assert tiny_mixture.logprobs(TEXT)
 
 
 def test_marks_of_a_chat_keep_their_text(tiny_mixture):
     prompt = tiny_mixture.prompt("hi")
-    routing = tiny_mixture.routing(prompt)
+    routing = inside.routing(tiny_mixture, prompt)
     assert routing.text == prompt and routing.pieces[0].text == "<|user|>"
 
 
 def test_an_expert_switched_off_is_missed_where_it_was_called_and_nowhere_else(tiny_mixture):
-    routing = tiny_mixture.routing(TEXT)
+    routing = inside.routing(tiny_mixture, TEXT)
     called = [expert in row for row in routing.experts[1].tolist() for expert in [int(routing.experts[1, 0, 0])]]
     expert = int(routing.experts[1, 0, 0])
     whole = tiny_mixture._forward(tiny_mixture.format.ids(TEXT)).logits[0]
-    with tiny_mixture.without_expert(1, expert):
+    with inside.without_expert(tiny_mixture, 1, expert):
         less = tiny_mixture._forward(tiny_mixture.format.ids(TEXT)).logits[0]
     changed = [not torch.equal(one, other) for one, other in zip(whole, less, strict=True)]
     assert changed == called, "layer 1 is the last: a token's logits change only if the token went through this expert"
 
 
 def test_without_its_experts_a_layer_adds_nothing(tiny_mixture):
-    with tiny_mixture.without_expert(0, range(6)):
+    with inside.without_expert(tiny_mixture, 0, range(6)):
         block = tiny_mixture._model.model.layers[0].mlp
         assert torch.equal(block(torch.randn(1, 3, 64)), torch.zeros(1, 3, 64))
 
 
 def test_what_the_lesser_model_cached_is_not_kept_for_the_whole_one(tiny_mixture):
     list(tiny_mixture.complete("ab", max_tokens=6))
-    assert tiny_mixture._spare is not None, "the whole model keeps its own for the next turn"
-    with tiny_mixture.without_expert(0, [0, 1, 2]):
-        assert tiny_mixture._spare is None
-        assert len(list(tiny_mixture.complete("ab", max_tokens=6))) >= 1 and tiny_mixture._spare is not None
-    assert tiny_mixture._spare is None
+    assert tiny_mixture._cached_session is not None, "the whole model keeps its own for the next turn"
+    with inside.without_expert(tiny_mixture, 0, [0, 1, 2]):
+        assert tiny_mixture._cached_session is None
+        assert len(list(tiny_mixture.complete("ab", max_tokens=6))) >= 1 and tiny_mixture._cached_session is not None
+    assert tiny_mixture._cached_session is None
 
 
 def test_a_reply_is_read_where_it_was_asked(tiny_mixture):
     before = tiny_mixture.complete("ab", max_tokens=6)
-    with tiny_mixture.without_expert(0, [0, 1, 2]):
+    with inside.without_expert(tiny_mixture, 0, [0, 1, 2]):
         unread, begun = tiny_mixture.complete("ab", max_tokens=6), iter(tiny_mixture.complete("ab", max_tokens=6))
         next(begun)
         with pytest.raises(BadRequest, match="Read a reply inside the block"):
@@ -157,15 +158,15 @@ def test_a_reply_is_read_where_it_was_asked(tiny_mixture):
 def test_other_threads_ask_inside_the_block_as_well(tiny_mixture):
     from concurrent.futures import ThreadPoolExecutor
 
-    with tiny_mixture.without_expert(0, 3), ThreadPoolExecutor(2) as pool:
-        assert len(list(pool.map(tiny_mixture.routing, ["a", "b"], timeout=30))) == 2
+    with inside.without_expert(tiny_mixture, 0, 3), ThreadPoolExecutor(2) as pool:
+        assert len(list(pool.map(lambda text: inside.routing(tiny_mixture, text), ["a", "b"], timeout=30))) == 2
 
 
 def test_a_block_left_from_another_thread_is_left(tiny_mixture):
     import threading
 
     def block():
-        with tiny_mixture.without_expert(0, range(6)):
+        with inside.without_expert(tiny_mixture, 0, range(6)):
             yield
 
     before, held = tiny_mixture.logprobs(TEXT), block()
@@ -179,9 +180,9 @@ def test_a_block_left_from_another_thread_is_left(tiny_mixture):
 def test_what_the_router_decided_is_seen_also_where_an_expert_is_silent(tmp_path):
     folder = write_tiny_model(tmp_path / "m", "mixtral")
     model = TransformersEngine(card_of_folder(folder), folder)
-    routing = model.routing(TEXT)
-    with model.without_expert(1, int(routing.experts[1, 0, 0])):
-        again = model.routing(TEXT)
+    routing = inside.routing(model, TEXT)
+    with inside.without_expert(model, 1, int(routing.experts[1, 0, 0])):
+        again = inside.routing(model, TEXT)
     assert again.experts.tolist() == routing.experts.tolist() and (again.weights > 0).all()
 
 
@@ -194,7 +195,7 @@ def test_closing_waits_for_what_is_under_way_and_refuses_the_rest(tmp_path):
     def ask():
         try:
             while True:
-                model.routing(TEXT)
+                inside.routing(model, TEXT)
         except Exception as fault:  # whatever it is, it is looked at below
             faults.append(fault)
 
@@ -207,13 +208,13 @@ def test_closing_waits_for_what_is_under_way_and_refuses_the_rest(tmp_path):
 
 def test_to_switch_nobody_off_changes_nothing(tiny_mixture):
     before = tiny_mixture.logprobs(TEXT)
-    with tiny_mixture.without_expert(0, []):
+    with inside.without_expert(tiny_mixture, 0, []):
         assert tiny_mixture.logprobs(TEXT) == before
 
 
 def test_after_a_fault_inside_the_expert_works_again(tiny_mixture):
     before = tiny_mixture.logprobs(TEXT)
-    with pytest.raises(KeyError), tiny_mixture.without_expert(0, 0):
+    with pytest.raises(KeyError), inside.without_expert(tiny_mixture, 0, 0):
         raise KeyError("the reader's own")
     assert tiny_mixture.logprobs(TEXT) == before
 
@@ -227,37 +228,37 @@ def test_after_a_fault_inside_the_expert_works_again(tiny_mixture):
     ],
 )  # fmt: skip
 def test_an_expert_that_does_not_exist_is_refused(tiny_mixture, layer, expert, says):
-    with pytest.raises(BadRequest, match=says), tiny_mixture.without_expert(layer, expert):
+    with pytest.raises(BadRequest, match=says), inside.without_expert(tiny_mixture, layer, expert):
         pytest.fail("the block was entered")
 
 
 def test_a_dense_model_has_no_routing_and_says_so(tiny_transformers):
-    for ask in (lambda: tiny_transformers.routing("a"), lambda: tiny_transformers.without_expert(0, 0).__enter__()):
+    for ask in (lambda: inside.routing(tiny_transformers, "a"), lambda: inside.without_expert(tiny_transformers, 0, 0).__enter__()):
         with pytest.raises(BadRequest, match="no mixture of experts.*tiny-moe"):
             ask()
 
 
 def test_an_engine_that_shows_no_routing_says_which_one_does(tiny_onnx):
     with pytest.raises(BadRequest, match="no mixture of experts.*tiny-moe"):
-        tiny_onnx.routing("a")
+        inside.routing(tiny_onnx, "a")
     from dataclasses import replace
 
     from slmlab.engines.base import Engine
 
     with pytest.raises(BadRequest, match="no mixture"):
-        tiny_onnx.without_expert(0, 1)
+        inside.without_expert(tiny_onnx, 0, 1)
     with pytest.raises(BadRequest, match="engine='transformers'"):
-        tiny_onnx.untrained()
+        inside.untrained(tiny_onnx)
     engine = Engine(replace(tiny_onnx.card, kind="moe"))
     with pytest.raises(BadRequest, match="engine='transformers'"):
-        engine.routing("a")
+        inside.routing(engine, "a")
 
 
 def test_a_family_that_does_not_say_whom_it_calls_is_named(tmp_path):
     folder = write_tiny_model(tmp_path / "m", "jetmoe")
     model = TransformersEngine(card_of_folder(folder), folder)
     with pytest.raises(BadRequest, match="JetMoe.* is a mixture of experts whose code doesn't say"):
-        model.routing("a")
+        inside.routing(model, "a")
 
 
 def test_layers_that_use_different_numbers_of_experts_are_told_apart(tiny_mixture, monkeypatch):
@@ -270,14 +271,14 @@ def test_layers_that_use_different_numbers_of_experts_are_told_apart(tiny_mixtur
 
     monkeypatch.setattr(experts, "ranked", fewer_once)
     with pytest.raises(BadRequest, match="more experts in some layers"):
-        tiny_mixture.routing("abc")
+        inside.routing(tiny_mixture, "abc")
 
 
 def test_a_text_that_is_empty_or_too_long_is_refused(tiny_mixture):
     with pytest.raises(BadRequest, match="empty"):
-        tiny_mixture.routing("")
+        inside.routing(tiny_mixture, "")
     with pytest.raises(BadRequest, match="256"):
-        tiny_mixture.routing("x" * 256)
+        inside.routing(tiny_mixture, "x" * 256)
 
 
 def test_weights_that_are_no_numbers_are_named_wherever_they_show(tmp_path):
@@ -289,7 +290,7 @@ def test_weights_that_are_no_numbers_are_named_wherever_they_show(tmp_path):
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     model = TransformersEngine(card_of_folder(folder), folder)
     asks = (
-        model.routing, model.logprobs, model.attentions, lambda text: model.complete(text, max_tokens=2).text,
+        lambda text: inside.routing(model, text), model.logprobs, lambda text: model.complete(text, max_tokens=2).text,
         lambda text: model.complete(text, max_tokens=2, beams=2).text,
     )  # fmt: skip
     for ask in asks:
@@ -330,7 +331,7 @@ def test_a_tokenizer_of_another_model_is_named(tmp_path, tiny_mixture):
     model = TransformersEngine(card_of_folder(folder), folder)
     model._model_vocabulary = 50
     with pytest.raises(NotHere, match="of different models"):
-        model.routing("abc")
+        inside.routing(model, "abc")
 
 
 def test_tensors_that_are_missing_are_not_made_up(tmp_path):
@@ -347,7 +348,7 @@ def test_tensors_that_are_missing_are_not_made_up(tmp_path):
 def test_a_text_without_tokens_is_refused(tiny_mixture, monkeypatch):
     monkeypatch.setattr(tiny_mixture.format, "own_places", lambda text: [])
     with pytest.raises(BadRequest, match="no tokens"):
-        tiny_mixture.routing("a")
+        inside.routing(tiny_mixture, "a")
 
 
 def test_a_twin_that_does_not_fit_is_refused_before_it_is_made(tiny_mixture, monkeypatch):
@@ -356,7 +357,7 @@ def test_a_twin_that_does_not_fit_is_refused_before_it_is_made(tiny_mixture, mon
     monkeypatch.setattr(tiny_mixture, "card", card("phi-3.5-moe"))
     monkeypatch.setattr("slmlab.engines.transformers.will_it_fit", lambda *_, **__: [Fit()])
     with pytest.raises(NotHere, match="begins in fp32. Too large."):
-        tiny_mixture.untrained()
+        inside.untrained(tiny_mixture)
 
 
 class Fit:
@@ -367,29 +368,29 @@ def test_the_untrained_twin_is_what_a_training_begins_with():
     import slmlab
     from course.sparse import Recipe, new_model
 
-    with slmlab.load("tiny-moe") as model, model.untrained(0) as twin, model.untrained(1) as other:
+    with slmlab.load("tiny-moe") as model, inside.untrained(model, 0) as twin, inside.untrained(model, 1) as other:
         begun = new_model(Recipe()).state_dict()
         assert all(torch.equal(value, begun[name]) for name, value in twin._model.state_dict().items())
         assert twin.name == "tiny-moe, untrained" and len(begun) == len(twin._model.state_dict())
         assert twin.logprobs("abc") != other.logprobs("abc") != model.logprobs("abc")
         for wrong in (-1, 2**64, "a", True):
             with pytest.raises(BadRequest, match="whole number"):
-                model.untrained(wrong)
+                inside.untrained(model, wrong)
         twin.close()
         with pytest.raises(SlmLabError, match=r"slmlab.load\('tiny-moe'\)"):
-            twin.routing("abc")
+            inside.routing(twin, "abc")
 
 
 def test_making_a_twin_leaves_the_readers_own_chance_alone(tiny_mixture):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    tiny_mixture.untrained(0).close()
+    inside.untrained(tiny_mixture, 0).close()
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_the_hooks_are_gone_afterwards(tiny_mixture):
-    tiny_mixture.routing("abc")
+    inside.routing(tiny_mixture, "abc")
     assert not any(module._forward_pre_hooks for module in experts.experts_in(tiny_mixture._model).values())
 
 
@@ -417,4 +418,4 @@ def test_phi_3_5_moes_own_configuration_is_read_and_routed(tmp_path):
     card = card_of_folder(folder)
     model = TransformersEngine(card, folder)
     assert card.kind == "moe" and card.parameters == sum(one.numel() for one in model._model.parameters())
-    assert model.routing(TEXT).experts.shape == (2, len(TEXT.encode()), 2)
+    assert inside.routing(model, TEXT).experts.shape == (2, len(TEXT.encode()), 2)

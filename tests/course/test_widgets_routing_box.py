@@ -2,14 +2,14 @@
 
 import pytest
 
-from course import widgets
+from course import inside, widgets
 from course.inside.plots import expert_colours
 from slmlab.errors import BadRequest
 
 
 @pytest.fixture
 def box(tiny_mixture):
-    shown = widgets.routing_box(tiny_mixture, tiny_mixture.untrained(1), text="a <b>")
+    shown = widgets.routing_box(tiny_mixture, inside.untrained(tiny_mixture, 1), text="a <b>")
     yield shown
     shown.close()
 

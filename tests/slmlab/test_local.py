@@ -53,7 +53,7 @@ def test_a_break_leaves_the_model_usable_and_the_same(tiny):
     before = tiny.complete("abc", max_tokens=10).text
     for _ in tiny.complete("abc", max_tokens=50):
         break
-    assert tiny._spare is None or tiny._spare.ids, "an interrupted answer keeps no half-read session"
+    assert tiny._cached_session is None or tiny._cached_session.ids, "an interrupted answer keeps no half-read session"
     assert tiny.complete("abc", max_tokens=10).text == before
 
 
@@ -302,7 +302,7 @@ def test_a_reply_read_after_close_is_refused_and_leaves_nothing(tiny_folder):
     for reply in (unread, begun):
         with pytest.raises(SlmLabError, match="Load it again"):
             list(reply)
-    assert model._spare is None
+    assert model._cached_session is None
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udcff"])

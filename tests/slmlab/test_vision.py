@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import slmlab
+from course import inside
 from slmlab.catalog import card_of_folder
 from slmlab.engines.transformers import TransformersEngine, VisionEngine
 from slmlab.errors import BadRequest, NotHere, SlmLabError
@@ -225,7 +226,7 @@ def test_the_prompt_shows_the_tokens_that_a_picture_is(tiny_sight):
 
 def test_a_gaze_is_the_attention_that_transformers_computes(tiny_sight, reference):
     images, answer = [noise(0), noise(1)], "ab\u00e9"
-    gaze = tiny_sight.gaze(QUESTION, images=images, answer=answer)
+    gaze = inside.gaze(tiny_sight, QUESTION, images=images, answer=answer)
     inputs = inputs_of(reference, *images)
     written = torch.tensor([tiny_sight.format.ids(answer)])
     ids = torch.cat([inputs["input_ids"], written], dim=1)
@@ -243,7 +244,7 @@ def test_a_gaze_is_the_attention_that_transformers_computes(tiny_sight, referenc
 
 
 def test_shares_lie_between_0_and_1_and_the_pieces_are_the_answer(tiny_sight):
-    gaze = tiny_sight.gaze(QUESTION, images=[noise()], answer="ab\u00e9")
+    gaze = inside.gaze(tiny_sight, QUESTION, images=[noise()], answer="ab\u00e9")
     assert gaze.pieces == ("a", "b", "", "\u00e9"), "a character of two tokens has its text at the second"
     assert all(0 < gaze.share(token) < 1 for token in range(4))
     assert gaze.on(0).shape == (4, 4) and gaze.on(0).sum() == pytest.approx(gaze.share(0), rel=1e-4)
@@ -252,10 +253,10 @@ def test_shares_lie_between_0_and_1_and_the_pieces_are_the_answer(tiny_sight):
 
 def test_without_an_answer_the_gaze_follows_the_models_own(tiny_sight):
     question = "a" * (256 - PATCHES - 3 - 5)  # so long that five ids fit after it
-    gaze = tiny_sight.gaze(question, images=[noise()])
+    gaze = inside.gaze(tiny_sight, question, images=[noise()])
     own = [id for id in ids_of(tiny_sight.ask(question, images=[noise()])) if id not in tiny_sight.format.end_ids]
     assert len(gaze.weights) == len(gaze.pieces) == len(own) <= 5, "its ids, not those of its text read anew"
-    given = tiny_sight.gaze(question, images=[noise()], answer="z")
+    given = inside.gaze(tiny_sight, question, images=[noise()], answer="z")
     assert np.allclose(gaze.weights[0], given.weights[0], atol=1e-6), "before the first id no answer is known"
 
 
@@ -265,7 +266,7 @@ def test_looking_leaves_the_fast_attention_as_it_was(tiny_sight):
         return [one._attn_implementation for one in (config, config.text_config, config.vision_config)]
 
     before, answer = kinds(), seen_as(tiny_sight, noise())
-    tiny_sight.gaze(QUESTION, images=[noise()], answer="a")
+    inside.gaze(tiny_sight, QUESTION, images=[noise()], answer="a")
     assert kinds() == before and "eager" not in before
     assert seen_as(tiny_sight, noise()) == answer
 
@@ -281,11 +282,11 @@ def test_looking_leaves_the_fast_attention_as_it_was(tiny_sight):
 )
 def test_a_gaze_at_nothing_is_refused(tiny_sight, options, words):
     with pytest.raises(BadRequest, match=words):
-        tiny_sight.gaze(QUESTION, **options)
+        inside.gaze(tiny_sight, QUESTION, **options)
 
 
 def test_what_is_projected_is_what_transformers_gives_the_decoder(tiny_sight, reference):
-    seen = tiny_sight.look(noise())
+    seen = inside.look(tiny_sight, noise())
     inputs = inputs_of(reference, noise())
     with torch.inference_mode():
         features = reference[1].get_image_features(pixel_values=inputs["pixel_values"]).pooler_output[0]
@@ -298,13 +299,13 @@ def test_what_is_projected_is_what_transformers_gives_the_decoder(tiny_sight, re
 
 @pytest.mark.parametrize("image", [noise(0, SIDE, SIDE), plain((90, 100, 110), SIDE, SIDE)], ids=["noise", "plain"])
 def test_the_pixels_are_the_pictures_own(tiny_sight, image):
-    pixels = tiny_sight.look(image).pixels
+    pixels = inside.look(tiny_sight, image).pixels
     assert np.allclose(pixels, np.asarray(image) / 255, atol=1e-6), "neither cut nor stretched in its contrast"
 
 
 def test_one_picture_is_taken_apart_at_a_time(tiny_sight):
     with pytest.raises(BadRequest, match="one picture, not 2"):
-        tiny_sight.look([noise(0), noise(1)])
+        inside.look(tiny_sight, [noise(0), noise(1)])
 
 
 # What is refused
@@ -337,7 +338,7 @@ def test_a_bad_picture_is_refused_before_anything_runs(tiny_sight, image, words)
         with pytest.raises(BadRequest, match=words):
             use(QUESTION, images=[image])
     with pytest.raises(BadRequest, match=words):
-        tiny_sight.look(image)
+        inside.look(tiny_sight, image)
 
 
 @pytest.mark.parametrize(
@@ -358,7 +359,7 @@ def test_a_closed_model_refuses_every_use(tiny_sight_folder):
     with VisionEngine(card_of_folder(tiny_sight_folder), tiny_sight_folder, threads=1) as model:
         unread = model.ask(QUESTION, images=[noise()])
     uses = (model.ask, model.prompt, model.gaze)
-    for use in (*(lambda use=use: use(QUESTION, images=[noise()]) for use in uses), lambda: model.look(noise())):
+    for use in (*(lambda use=use: use(QUESTION, images=[noise()]) for use in uses), lambda: inside.look(model, noise())):
         with pytest.raises(SlmLabError, match="Load it again"):
             use()
     with pytest.raises(SlmLabError, match="Load it again"):
@@ -426,15 +427,15 @@ def test_bf16_sees_as_well(tiny_sight_folder):
     with slmlab.load(str(tiny_sight_folder), precision="bf16", threads=1) as model:
         assert model._model.dtype == torch.bfloat16
         assert seen_as(model, plain(RED)) != seen_as(model, plain(BLUE))
-        assert model.look(noise()).encoded.dtype == np.float32
+        assert inside.look(model, noise()).encoded.dtype == np.float32
 
 
 def test_an_untrained_twin_sees_with_weights_of_its_own(tiny_sight):
-    with tiny_sight.untrained(1) as twin, tiny_sight.untrained(1) as same, tiny_sight.untrained(2) as other:
+    with inside.untrained(tiny_sight, 1) as twin, inside.untrained(tiny_sight, 1) as same, inside.untrained(tiny_sight, 2) as other:
         assert type(twin) is VisionEngine and "untrained" in repr(twin)
         shapes = [[(name, one.shape) for name, one in m._model.named_parameters()] for m in (tiny_sight, twin)]
         assert shapes[0] == shapes[1]
-        found = [model.look(noise()).projected for model in (tiny_sight, twin, same, other)]
+        found = [inside.look(model, noise()).projected for model in (tiny_sight, twin, same, other)]
         assert not np.allclose(found[0], found[1]) and np.array_equal(found[1], found[2])
         assert not np.allclose(found[1], found[3])
         assert ids_of(twin.ask(QUESTION, images=[noise()], max_tokens=3))
