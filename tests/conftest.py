@@ -166,6 +166,15 @@ def tiny_sight(tiny_sight_folder):
 
 
 @pytest.fixture(scope="session")
+def tiny_sight_reference(tiny_sight_folder):
+    """The same folder as Transformers alone opens it, with its attentions in sight."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    model = AutoModelForImageTextToText.from_pretrained(tiny_sight_folder, attn_implementation="eager")
+    return AutoProcessor.from_pretrained(tiny_sight_folder, backend="pil"), model.eval()
+
+
+@pytest.fixture(scope="session")
 def tiny_phi3v_folder(tmp_path_factory) -> Path:
     from tests.tiny_sight import write_tiny_phi3v
 
