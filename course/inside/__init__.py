@@ -8,16 +8,6 @@ from course.inside.vision import gaze, look
 from slmlab.gguf.blocks import read_blocks
 
 __all__ = [
-    "domain_texts",
-    "gaze",
-    "information",
-    "kinds",
-    "look",
-    "plots",
-    "read_blocks",
-    "routing",
-    "samples",
-    "shares_by",
-    "untrained",
-    "without_expert",
-]
+    "domain_texts", "gaze", "information", "kinds", "look", "plots", "read_blocks", "routing", "samples", "shares_by",
+    "untrained", "without_expert",
+]  # fmt: skip

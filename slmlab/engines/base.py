@@ -13,8 +13,6 @@ from slmlab.errors import BadRequest, nearest, quoted
 from slmlab.pictures import as_pictures
 from slmlab.records import Message, Reply, Sampling
 
-Question = str | Message | Iterable[Message | dict]
-
 
 class Engine:
     """A model that answers. `engine` names the runtime, `precision` the weights, `context` the tokens it can hold,
@@ -32,7 +30,7 @@ class Engine:
         self.card = card
         self.name = card.id
 
-    def ask(self, question: Question, system: str | None = None, images=None, **settings) -> Reply:
+    def ask(self, question: str | Message | Iterable, system: str | None = None, images=None, **settings) -> Reply:
         """Answer a question, or a conversation that ends with the user's turn. Settings are those of Sampling.
 
         `images` are pictures that go with the question: paths, bytes, PIL images, arrays or figures; of a GIF or a
@@ -69,8 +67,8 @@ class Engine:
 
 
 class Conversation:
-    """Turns so far, and the way to take the next one. A turn joins `messages` when its answer has been read: by its
-    reader, or by the next `.ask`. `reply` is the latest answer; `.show()` and `.text` read it."""
+    """Turns so far, and the way to take the next one. A turn joins `messages` when its answer has been read, at
+    the latest by the next `.ask`. `reply` is the latest answer; `.show()` and `.text` read it."""
 
     def __init__(self, model: Engine, system: str | None = None, settings: dict | None = None, images=None):
         self.model = model

@@ -83,10 +83,8 @@ class LocalEngine(Engine):
     # The token loop
 
     def stream(self, ids: list[int], sampling: Sampling, scorer=None, weights=None, sight=None) -> Iterator[Event]:
-        """The primitive: a Start, a Token for each id as soon as it is known, an End.
-
-        `weights` is which weights the question was put to, where that was earlier than the reading."""
-        weights = self._weights if weights is None else weights
+        """The primitive: a Start, a Token for each id as soon as it is known, an End."""
+        weights = self._weights if weights is None else weights  # those that the question was put to
         self._check_open(weights)
         began = perf_counter()
         max_new = min(sampling.max_tokens, self.context - len(ids))
@@ -190,12 +188,9 @@ class LocalEngine(Engine):
         """The text of one token."""
         return self.format.piece(id).text
 
-    def next_token_probabilities(
-        self, text: str, top: int = 10, sampling: Sampling | None = None
-    ) -> list[TokenProbability]:
-        """The likeliest next tokens after a text (see .prompt for a chat's).
-
-        With a sampling, after its temperature, top-k and top-p."""
+    def next_token_probabilities(self, text: str, top: int = 10, sampling=None) -> list[TokenProbability]:
+        """The likeliest next tokens after a text (see .prompt for a chat's); with a Sampling, after its
+        temperature, top-k and top-p."""
         ids = self._ids_of(text)
         with closing(self._session(len(ids) + 1)) as session:
             session.append(ids)
@@ -204,9 +199,8 @@ class LocalEngine(Engine):
         return list(likeliest(self.format, probabilities, max(1, top)))
 
     def logprobs(self, text: str, after: str = "") -> list[tuple[TokenPiece, float | None]]:
-        """Each token of a text with the log-probability that the model gave it, there or after another text.
-
-        None for the very first, which nothing precedes."""
+        """Each token of a text with the log-probability that the model gave it, there or after another text; None
+        for the very first, which nothing precedes."""
         ids = self._ids_of(after + text)
         given = shared_length(self.format.ids(after), ids) if after else 0
         found, row = [None], 0
@@ -222,9 +216,8 @@ class LocalEngine(Engine):
         return [int(id) for block in self._logits_of(self._ids_of(text)) for id in block.argmax(axis=-1)]
 
     def forget(self, changed: bool = False) -> None:
-        """Read the next prompt from its beginning, whatever of it the last answer left in the KV cache.
-
-        `changed`: because the model itself computes something else from now on."""
+        """Read the next prompt from its beginning, whatever of it is in the KV cache; `changed`: because the
+        model itself computes something else from now on."""
         with self._lock:
             self._cached_session = None
             self._weights += changed

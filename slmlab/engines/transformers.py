@@ -1,6 +1,6 @@
-"""Models as Transformers runs them: text, and pictures that join the prompt through the model's own processor.
+"""Models as Transformers runs them: text, and pictures that join the prompt through the model's processor.
 
-Gives the engine, and lends its torch model to those who look inside. Knows nothing about where the folder came from.
+Gives the engine, and lends its torch model to those who look inside. Knows nothing about a folder's origin.
 """
 
 import re
@@ -29,11 +29,11 @@ ADVICE = (
 
 
 class TransformersEngine(LocalEngine):
-    """A causal language model. `device` is 'cpu', 'cuda', 'mps' or 'auto': then a model larger than one card is split,
-    as `max_memory` allows ({0: "6GiB", "cpu": "30GiB"}) or as there is room, with what is left over on the CPU.
+    """A causal language model. `device` is 'cpu', 'cuda', 'mps' or 'auto': a model larger than one card is then
+    split, as there is room or as `max_memory` allows ({0: "6GiB", "cpu": "30GiB"}), and the rest is on the CPU.
 
-    A `quantization` is a configuration of Transformers' own, or its dict. A `module` runs in place of the weights in
-    the folder: a torch model of the same architecture."""
+    A `quantization` is a configuration of Transformers' own, or its dict. A `module` is a torch model of the same
+    architecture, which runs in place of the weights in the folder."""
 
     engine = "transformers"
 
@@ -43,9 +43,8 @@ class TransformersEngine(LocalEngine):
     ):  # fmt: skip
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
-            raise BadRequest(
-                f"Transformers runs fp32 or bf16 here, not {precision}. Use engine='onnx' for q4, int8 or int4."
-            )
+            other = "Use engine='onnx' for q4, int8 or int4."
+            raise BadRequest(f"Transformers runs fp32 or bf16 here, not {precision}. {other}")
         self._torch = torch = _runtime()
         self._dtype = getattr(torch, DTYPES[precision])
         if device == "auto" and not max_memory and not torch.cuda.is_available():
@@ -63,7 +62,8 @@ class TransformersEngine(LocalEngine):
 
     def _read(self, folder: Path, device: str, max_memory: dict | None, quantization):
         """The model in a folder, from its configuration and weights."""
-        from transformers import AutoConfig
+        from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING as SEEING_CONFIGS
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
         options = {"dtype": self._dtype, "local_files_only": True, "use_safetensors": True}
         if device != "cpu":
@@ -80,10 +80,14 @@ class TransformersEngine(LocalEngine):
                 refuse_skipped_experts(quantized, self.card.architecture)
                 if method == "torchao":
                     options["experts_implementation"] = "eager"  # the fused kernels take none of its tensors
-            model, report = self._loader(config).from_pretrained(folder, output_loading_info=True, **options)
+            seeing = self.sees and type(config) in SEEING_CONFIGS  # where Phi-4-multimodal is not
+            loader = AutoModelForImageTextToText if seeing else AutoModelForCausalLM
+            model, report = loader.from_pretrained(folder, output_loading_info=True, **options)
         if method:
             self.precision = f"{self.precision} and {method}"
             refuse_untouched_experts(model, method)
+            if method in UNPACKED and device == "cpu":
+                model.to(self._dtype)
         elif missing := sorted(report["missing_keys"]):  # Transformers makes random numbers do for them
             raise NotHere(
                 f"{folder} lacks {len(missing)} of the model's tensors, such as {missing[0]}: it is cut short, or of "
@@ -93,26 +97,17 @@ class TransformersEngine(LocalEngine):
             print(_split(self.name, model))
         return model
 
-    def _loader(self, config):
-        """The class of Transformers that finds the model's own."""
-        from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoModelForCausalLM, AutoModelForImageTextToText
-
-        seeing = self.sees and type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING  # Phi-4-multimodal is not there
-        return AutoModelForImageTextToText if seeing else AutoModelForCausalLM
-
     # What a runtime defines
 
     def forward(self, ids: Sequence[int], **options):
-        """One run of the torch model over these ids, refused where damaged weights make its logits no numbers."""
+        """One run of the torch model over these ids. Damaged weights, which compute no numbers, are named."""
         torch = self._torch
         with self.exclusive() as model, torch.no_grad():
             output = model(input_ids=torch.tensor([list(ids)], device=self.device), **options)
         # a part of a row may be minus infinity, as a mask makes it
         if not torch.isfinite(output.logits.amax(dim=-1)).all():
-            raise NotHere(
-                f"{self.name} computes no numbers (NaN or infinite): weights in {self.folder} are damaged. "
-                "Fetch them again."
-            )
+            damaged = f"weights in {self.folder} are damaged. Fetch them again."
+            raise NotHere(f"{self.name} computes no numbers (NaN or infinite): {damaged}")
         return output
 
     @contextmanager
@@ -131,15 +126,10 @@ class TransformersEngine(LocalEngine):
         prompt = torch.tensor([list(ids)], device=self.device)
         with self.exclusive() as model, torch.no_grad():
             found = model.generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
-                max_new_tokens=max_new,
-                num_beams=sampling.beams,
-                do_sample=False,
-                early_stopping=True,
+                prompt, attention_mask=torch.ones_like(prompt), pad_token_id=min(self.format.end_ids, default=0),
+                max_new_tokens=max_new, num_beams=sampling.beams, do_sample=False, early_stopping=True,
                 repetition_penalty=sampling.repetition_penalty,
-                pad_token_id=min(self.format.end_ids, default=0),
-            )
+            )  # fmt: skip
         return found[0, len(ids) :].tolist()
 
     def _logits_of(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
@@ -154,7 +144,8 @@ class TransformersEngine(LocalEngine):
 
 
 class TransformersSession(Session):
-    """A KV cache of Transformers. Ids are read when the logits after them are wanted: the last of an answer never."""
+    """A KV cache of Transformers. Ids are read when the logits after them are wanted, the last of an answer never:
+    with an id read as soon as it was chosen, each token came a whole step late."""
 
     def __init__(self, engine: TransformersEngine, capacity: int):
         from transformers import DynamicCache
@@ -185,45 +176,38 @@ class VisionEngine(TransformersEngine):
 
     def __init__(self, card, folder: Path, precision: str = "fp32", **options):
         super().__init__(card, folder, precision, **options)
-        self.processor = self._read_processor(folder)
-
-    def _read(self, folder: Path, *options):
-        model, adapter = super()._read(folder, *options), folder / ADAPTER
-        if adapter.is_dir():
-            with _reading(f"The adapter {adapter} can't be read", package="peft"):
-                # not named "vision": Transformers would take the model's own weights of that name for the adapter's
-                missing = model.load_adapter(str(adapter), adapter_name=ADAPTER).missing_keys
-            if missing:
-                raise NotHere(
-                    f"The adapter {adapter} lacks {len(missing)} of its tensors: it is cut short. Fetch it again."
-                )
-            model.set_adapter(ADAPTER)
-        return model
-
-    def _read_processor(self, folder: Path):
         from transformers import AutoProcessor
 
         with _reading(f"The processor in {folder} can't be read", package="torchvision"):
             # Pillow's way of making a picture smaller, so that it is the same with torchvision and without
             processor = AutoProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
-            processor.tokenizer.model_max_length = sys.maxsize  # what is too long is refused here, not warned of there
+            processor.tokenizer.model_max_length = sys.maxsize  # what is too long is refused here, not warned of
         if getattr(processor, "chat_template", None) is None:  # some folders keep it with the tokenizer alone
             processor.chat_template = self.format.template
-        return processor
+        self.processor = processor
+
+    def _read(self, folder: Path, *options):
+        model, adapter = super()._read(folder, *options), folder / ADAPTER
+        if adapter.is_dir():
+            with _reading(f"The adapter {adapter} can't be read", package="peft"):
+                # not named "vision": Transformers would take the model's own weights of that name for its own
+                missing = model.load_adapter(str(adapter), adapter_name=ADAPTER).missing_keys
+            if missing:
+                count = len(missing)
+                raise NotHere(f"The adapter {adapter} lacks {count} of its tensors: it is cut short. Fetch it again.")
+            model.set_adapter(ADAPTER)
+        return model
 
     def _look(self, messages: list[Message]) -> tuple[list[int], Sight]:
         """The ids of a prompt with pictures in it, and what the processor made of the pictures."""
         self._ids_of(self.format.prompt(messages))  # refuses what is wrong with the text alone
         mark = getattr(self.processor, "image_token", None)
         if mark and any(mark in message.content for message in messages):
-            raise BadRequest(
-                f"The text holds {mark}, which {self.name} takes for a picture's place. Write it otherwise."
-            )
+            place = f"which {self.name} takes for a picture's place"
+            raise BadRequest(f"The text holds {mark}, {place}. Write it otherwise.")
         options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
         try:
             inputs = self.processor.apply_chat_template([_as_parts(message) for message in messages], **options)
-        except ImportError as fault:
-            raise NotHere(f"{fault} pip install torchvision") from fault
         except ValueError as fault:
             raise BadRequest(f"{self.name} can't take this picture: {fault}") from fault
         ids = inputs.pop("input_ids")[0].tolist()
@@ -250,7 +234,8 @@ def _split(name: str, model) -> str:
     layers = [f"{part}." for part, _ in model.named_modules() if re.search(r"\.layers\.\d+$", part)]
     found = [next(places[part] for part in places if layer.startswith(f"{part}.")) for layer in layers]
     first, *others = dict.fromkeys(places.values())
-    return f"{name}: {found.count(first)} of {len(layers)} layers on {first}, the rest on {' and '.join(others)}."
+    rest = " and ".join(others)
+    return f"{name}: {found.count(first)} of {len(layers)} layers on {first}, the rest on {rest}."
 
 
 # Quantization
@@ -317,8 +302,6 @@ def _runtime():
         import torch
         from transformers.utils import logging
     except ImportError as fault:
-        raise NotHere(
-            "Transformers and torch aren't installed: python lab.py setup (it picks the right build of torch)"
-        ) from fault
+        raise NotHere("Transformers and torch aren't installed: python lab.py setup (it picks the torch)") from fault
     logging.disable_progress_bar()
     return torch
