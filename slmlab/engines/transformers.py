@@ -291,7 +291,7 @@ def _reading(what: str, package: str | None = None) -> Iterator[None]:
         raise
     except ImportError as fault:
         package = fault.name or package
-        raise NotHere(f"{str(fault).strip()}. " + (f" pip install {package}" if package else "")) from fault
+        raise NotHere(f"{str(fault).strip()}." + (f" pip install {package}" if package else "")) from fault
     except Exception as fault:
         raise NotHere(f"{what}: {fault} Fetch it again.") from fault
 
@@ -302,6 +302,7 @@ def _runtime():
         import torch
         from transformers.utils import logging
     except ImportError as fault:
-        raise NotHere("Transformers and torch aren't installed: python lab.py setup (it picks the torch)") from fault
+        setup = "python lab.py setup (it picks the right build of torch)"
+        raise NotHere(f"Transformers and torch aren't installed: {setup}") from fault
     logging.disable_progress_bar()
     return torch
