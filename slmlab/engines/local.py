@@ -189,8 +189,7 @@ class LocalEngine(Engine):
         return self.format.piece(id).text
 
     def next_token_probabilities(self, text: str, top: int = 10, sampling=None) -> list[TokenProbability]:
-        """The likeliest next tokens after a text (see .prompt for a chat's); with a Sampling, after its
-        temperature, top-k and top-p."""
+        """The likeliest next tokens after a text (for a chat's: .prompt), with a Sampling as it filters them."""
         ids = self._ids_of(text)
         with closing(self._session(len(ids) + 1)) as session:
             session.append(ids)
@@ -199,16 +198,14 @@ class LocalEngine(Engine):
         return list(likeliest(self.format, probabilities, max(1, top)))
 
     def logprobs(self, text: str, after: str = "") -> list[tuple[TokenPiece, float | None]]:
-        """Each token of a text with the log-probability that the model gave it, there or after another text; None
-        for the very first, which nothing precedes."""
+        """Each token of a text with its log-probability, there or after another text; None for the very first."""
         ids = self._ids_of(after + text)
         given = shared_length(self.format.ids(after), ids) if after else 0
-        found, row = [None], 0
+        found = [None]
         for block in self._logits_of(ids):
-            following = ids[row + 1 : row + 1 + len(block)]
+            following = ids[len(found) : len(found) + len(block)]
             rows = log_softmax(block[: len(following)])
             found += rows[np.arange(len(following)), following].tolist()
-            row += len(block)
         return [(self.format.piece(id), value) for id, value in zip(ids, found, strict=True)][given:]
 
     def top1(self, text: str) -> list[int]:
@@ -216,8 +213,7 @@ class LocalEngine(Engine):
         return [int(id) for block in self._logits_of(self._ids_of(text)) for id in block.argmax(axis=-1)]
 
     def forget(self, changed: bool = False) -> None:
-        """Read the next prompt from its beginning, whatever of it is in the KV cache; `changed`: because the
-        model itself computes something else from now on."""
+        """Read the next prompt afresh, whatever is in the KV cache. `changed`: the model itself is another now."""
         with self._lock:
             self._cached_session = None
             self._weights += changed
