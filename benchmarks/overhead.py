@@ -34,7 +34,7 @@ def raw_loop(model, ids: list[int], tokens: int, capacity: int) -> tuple[float, 
 
 
 def slmlab_stream(model, ids: list[int], tokens: int) -> tuple[float, list[int]]:
-    model._spare = None  # no help from the KV cache of the run before
+    model.forget()  # no help from the KV cache of the run before
     began = perf_counter()
     found = [event.id for event in model.stream(ids, Sampling(max_tokens=tokens)) if isinstance(event, Token)]
     return perf_counter() - began, found

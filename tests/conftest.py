@@ -64,9 +64,7 @@ MIXTURES = {
     "phimoe": {"num_local_experts": 6, "router_jitter_noise": 0.3},
     "mixtral": {"num_local_experts": 4},
     "olmoe": {"num_experts": 8, "num_experts_per_tok": 3},
-    "qwen3_moe": {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "head_dim": 16},
     "gpt_oss": {"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 16},
-    "granitemoe": {"num_local_experts": 4, "num_experts_per_tok": 2},
     "deepseek_v3": {
         "n_routed_experts": 8, "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1, "moe_intermediate_size": 32,
         "first_k_dense_replace": 1, "q_lora_rank": None, "kv_lora_rank": 16, "qk_rope_head_dim": 8,
@@ -163,6 +161,15 @@ def tiny_sight(tiny_sight_folder):
     from slmlab.engines.transformers import VisionEngine
 
     return VisionEngine(card_of_folder(tiny_sight_folder), tiny_sight_folder, "fp32", threads=1)
+
+
+@pytest.fixture(scope="session")
+def tiny_sight_reference(tiny_sight_folder):
+    """The same folder as Transformers alone opens it, with its attentions in sight."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    model = AutoModelForImageTextToText.from_pretrained(tiny_sight_folder, attn_implementation="eager")
+    return AutoProcessor.from_pretrained(tiny_sight_folder, backend="pil"), model.eval()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from tests.tiny_sight import forced, inputs_of, noise, write_tiny_phi4
+
 OPERATORS = ("nms", "qnms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d")
 QUESTION = "How many?"
 
@@ -23,13 +25,6 @@ def borrow_torchvision(folder: str) -> None:
         for full in (name, f"_{name}_backward"):
             with suppress(RuntimeError):
                 torch.library.define(f"torchvision::{full}", "(Tensor a) -> Tensor")
-
-
-def noise(seed: int, width: int, height: int):
-    import numpy as np
-    from PIL import Image
-
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
 def ids_of(reply) -> list[int]:
@@ -57,11 +52,7 @@ def reference(folder: Path):
 def generated(processor, model, *images) -> list[int]:
     import torch
 
-    parts = [{"type": "image", "image": image} for image in images] + [{"type": "text", "text": QUESTION}]
-    inputs = processor.apply_chat_template(
-        [{"role": "user", "content": parts}],
-        add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
-    )  # fmt: skip
+    inputs = inputs_of((processor, model), QUESTION, *images)
     with torch.inference_mode():
         made = model.generate(**inputs, max_new_tokens=8, do_sample=False)
     return made[0, inputs["input_ids"].shape[1] :].tolist()
@@ -70,7 +61,7 @@ def generated(processor, model, *images) -> list[int]:
 def answers(folder: Path) -> dict:
     """What the engine answers and refuses."""
     import slmlab
-    from tests.tiny_sight import forced
+    from course import inside
 
     one, two = noise(0, 300, 200), noise(1, 200, 500)
     with slmlab.load(str(folder), threads=1) as model:
@@ -82,15 +73,15 @@ def answers(folder: Path) -> dict:
         found["prompt_tokens"] = [(*size, prompt_tokens(model, noise(0, *size))) for size in sizes]
         found["text_tokens"] = prompt_tokens(model)
         chat = model.chat(images=[one], max_tokens=2)
-        first = chat.ask("one", scorer=forced(model.format.ids("ok")))
+        first = chat.ask("one", scorer=forced(model.ids("ok")))
         found["first"] = first.text
         second = chat.ask("two", max_tokens=6)
         found["continued"], found["reused"] = ids_of(second), second.start.reused_tokens
-        model._spare = None
+        model.forget()
         found["afresh"] = ids_of(model.ask(chat.messages[:3], max_tokens=6))
         found["refused"] = {
-            "gaze": refusal(lambda: model.gaze(QUESTION, images=[one])),
-            "look": refusal(lambda: model.look(one)),
+            "gaze": refusal(lambda: inside.gaze(model, QUESTION, images=[one])),
+            "look": refusal(lambda: inside.look(model, one)),
             "thin": refusal(lambda: model.ask(QUESTION, images=[noise(0, 5000, 5)])),
             "many": refusal(lambda: model.ask(QUESTION, images=[noise(0, 896, 896)] * 4)),
             "mark": refusal(lambda: model.ask("What is <image>?", images=[one])),
@@ -154,8 +145,6 @@ def main(folder: Path, torchvision: str | None = None) -> None:
     if torchvision:
         borrow_torchvision(torchvision)
     import torch
-
-    from tests.tiny_sight import write_tiny_phi4
 
     torch.set_num_threads(1)
     write_tiny_phi4(folder)

@@ -38,6 +38,20 @@ def forced(ids):
     return scorer
 
 
+def noise(seed: int = 0, width: int = 50, height: int = 30):
+    """A picture with no two patches alike."""
+    from PIL import Image
+
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def inputs_of(reference, question: str, *images):
+    """What Transformers alone makes of a question with pictures: `reference` is its processor and its model."""
+    parts = [{"type": "image", "image": image} for image in images] + [{"type": "text", "text": question}]
+    options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
+    return reference[0].apply_chat_template([{"role": "user", "content": parts}], **options)
+
+
 def write_tiny_sight(folder: Path, seed: int = 0) -> Path:
     """LLaVA's kind as tiny-vlm is made: CLIP's encoder, a projector, a Phi-3 decoder; 16 tokens a picture."""
     import torch

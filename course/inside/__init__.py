@@ -2,40 +2,12 @@
 
 from course.domains import domain_texts, samples
 from course.inside import plots
+from course.inside.experts import routing, untrained, without_expert
 from course.inside.router import information, kinds, shares_by
+from course.inside.vision import gaze, look
 from slmlab.gguf.blocks import read_blocks
 
 __all__ = [
-    "domain_texts",
-    "gaze",
-    "information",
-    "kinds",
-    "look",
-    "plots",
-    "read_blocks",
-    "routing",
-    "samples",
-    "shares_by",
-    "untrained",
-    "without_expert",
-]
-
-
-def routing(model, text: str):
-    return model.routing(text)
-
-
-def without_expert(model, layer: int, expert):
-    return model.without_expert(layer, expert)
-
-
-def untrained(model, seed: int = 0):
-    return model.untrained(seed)
-
-
-def look(model, picture):
-    return model.look(picture)
-
-
-def gaze(model, question: str, **options):
-    return model.gaze(question, **options)
+    "domain_texts", "gaze", "information", "kinds", "look", "plots", "read_blocks", "routing", "samples", "shares_by",
+    "untrained", "without_expert",
+]  # fmt: skip

@@ -1,103 +1,121 @@
-"""The experts inside a model of Transformers: found, watched, and silenced for a while.
+"""The experts inside a mixture: watched while a text is read, switched off for a while, or as they began.
 
 In the families with fused experts (nearly all) the block calls them with the tokens, the experts chosen for each, and
-their weights; a hook in front of that call sees and may change what the router decided. Knows nothing about texts or
-tokenizers.
+their weights; a hook in front of that call sees and may change what the router decided.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from operator import index
+from inspect import signature
 
-from course.inside.router import layers_named, not_a_mixture
+import numpy as np
+
+from course.inside.router import Routing, layers_named
 from slmlab.architecture import is_mixture
-from slmlab.errors import BadRequest
+from slmlab.chat import TokenPiece
+from slmlab.engines.transformers import TransformersEngine, as_array
+from slmlab.errors import BadRequest, whole
+
+DENSE = "{} is no mixture of experts: every token goes through all of it. For one: slmlab.load('tiny-moe')."
+
+
+def routing(model, text: str) -> Routing:
+    """Which experts each token of a text goes through, layer by layer, and with which weights."""
+    layers, seen = experts_in(model), {}
+
+    def keep(layer):
+        return lambda _, inputs: seen.__setitem__(layer, inputs[1:])
+
+    with model.exclusive() as module:  # or the hooks would see what another thread asks
+        # before any hook that silences: what is seen is what the router decided
+        hooks = [layers[layer].register_forward_pre_hook(keep(layer), prepend=True) for layer in layers]
+        try:
+            model.logprobs(text)
+        finally:
+            for hook in hooks:
+                hook.remove()
+    ids, own = model.ids(text), model.format.own_places(text)  # without what the tokenizer adds
+    decided = [_ranked(*seen[layer], module.config.model_type) for layer in layers]
+    choices, weights = (np.stack([as_array(each[part])[own] for each in decided]) for part in (0, 1))
+    reader = model.format.reader(with_marks=True)  # a character of several tokens comes whole, with its last one
+    pieces = tuple(TokenPiece(ids[place], reader.read(ids[place])) for place in own)
+    return Routing(model.name, _count(layers[min(layers)]), tuple(layers), pieces, choices.astype(int), weights)
+
+
+@contextmanager
+def without_expert(model, layer: int, expert: int | Iterable[int]) -> Iterator[None]:
+    """Inside, an expert of a layer, or several, add nothing to a token sent to them, whoever asks. Nobody takes
+    their place. A reply is read in the block that it is asked in."""
+    layers = experts_in(model)
+    if layer not in layers:
+        raise BadRequest(f"There are no experts in layer {layer!r}. There are some in: {layers_named([*layers])}.")
+    count, silent = _count(layers[layer]), np.atleast_1d(expert).tolist()
+    for one in silent:
+        if one not in range(count):
+            raise BadRequest(f"There is no expert {one!r}: layer {layer} has experts 0 to {count - 1}.")
+
+    def silence(_, inputs):
+        tokens, choices, weights = inputs
+        return tokens, choices, weights.masked_fill(sum(choices == one for one in silent) > 0, 0.0)
+
+    hook = layers[layer].register_forward_pre_hook(silence) if silent else None
+    try:
+        model.forget(changed=True)  # what the whole model has cached is of no use to the lesser one
+        yield
+    finally:
+        if hook:
+            hook.remove()
+        model.forget(changed=True)  # and the other way
+
+
+def untrained(model, seed: int = 0) -> TransformersEngine:
+    """The same architecture as it is before its training: random weights from a seed. A model of its own."""
+    if not isinstance(model, TransformersEngine):
+        raise BadRequest(f"{model.name} has no twin here: load it with engine='transformers' for that.")
+    import torch
+
+    seed = whole("seed", seed, 0, 2**63 - 1, "a seed is a whole number, 0 or more")
+    with model.exclusive() as module, torch.random.fork_rng(devices=[]):  # the reader's own chance is left alone
+        torch.manual_seed(seed)
+        begun = type(module)(type(module.config).from_pretrained(model.folder))
+    precision = model.precision.split()[0]
+    options = {"device": model.device, "threads": model.threads, "module": begun}
+    twin = type(model)(model.card, model.folder, precision, **options)
+    twin.name = f"{model.name}, untrained"
+    return twin
 
 
 def experts_in(model) -> dict[int, object]:
     """The experts of each layer that has some, by the layer's number; a model without any is refused."""
-    found, kind = {}, type(model).__name__
-    for name, module in model.named_modules():
+    if not isinstance(model, TransformersEngine):
+        hidden = f"{model.name} doesn't show its experts here: load it with engine='transformers' for that."
+        raise BadRequest(hidden if model.card.kind == "moe" else DENSE.format(model.name))
+    with model.exclusive() as module:
+        kind, parts = type(module).__name__, [*module.named_modules()]
+        mixture = is_mixture(module.config.to_dict())
+    found = {}
+    for name, part in parts:
         numbered = re.search(r"\.(\d+)\.", name)
-        if numbered and type(module).__name__.endswith("Experts") and _takes_choices(module):
-            if found.setdefault(int(numbered.group(1)), module) is not module:
-                raise BadRequest(f"{kind} has more than one set of experts in a layer: it can't be told.")
-    if not found and is_mixture(model.config.to_dict()):
-        raise BadRequest(f"{kind} is a mixture of experts whose code doesn't say whom it calls: nothing to watch.")
+        if numbered and type(part).__name__.endswith("Experts"):
+            # self, tokens, choices, weights: some families call all their experts, and mix afterwards
+            if len(signature(type(part).forward).parameters) == 4:
+                found[int(numbered.group(1))] = part
     if not found:
-        raise BadRequest(not_a_mixture(kind))
+        hidden = f"{kind} is a mixture of experts whose code doesn't say whom it calls: nothing to watch."
+        raise BadRequest(hidden if mixture else DENSE.format(kind))
     return found
 
 
-def _takes_choices(module) -> bool:
-    """Whether these experts are told which of them work for each token; some families call all and mix afterwards."""
-    import inspect
-
-    return len(inspect.signature(type(module).forward).parameters) == 4  # self, tokens, choices, weights
-
-
-def count_of(experts) -> int:
+def _count(experts) -> int:
     """How many experts a layer has."""
     return getattr(experts, "num_experts", None) or next(experts.parameters()).shape[0]
 
 
-@contextmanager
-def watched(layers: dict[int, object]) -> Iterator[dict[int, tuple]]:
-    """Inside, every run of the model leaves what the routers of these layers decided: layer -> (choices, weights)."""
-    seen: dict[int, tuple] = {}
-
-    def keep(layer):
-        return lambda _, given: seen.__setitem__(layer, (given[1].detach(), given[2].detach()))
-
-    # before any hook that silences: what is seen is what the router decided
-    hooks = [module.register_forward_pre_hook(keep(layer), prepend=True) for layer, module in layers.items()]
-    try:
-        yield seen
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def ranked(choices, weights, family: str):
+def _ranked(choices, weights, family: str):
     """Each token's experts with the one that counts most first. Many routers give them in any order; Phi's gives its
     best first, whatever it weighs."""
     if family == "phimoe":
         return choices, weights
     order = weights.sort(dim=-1, descending=True, stable=True).indices
     return choices.gather(-1, order), weights.gather(-1, order)
-
-
-@contextmanager
-def silenced(model, layer: int, expert: int | Iterable[int]) -> Iterator[None]:
-    """Inside, an expert of a layer, or several, add nothing to a token sent to them. Nobody takes their place."""
-    layers = experts_in(model)
-    if isinstance(layer, bool) or not hasattr(layer, "__index__") or index(layer) not in layers:
-        raise BadRequest(f"There are no experts in layer {layer!r}. There are some in: {layers_named(sorted(layers))}.")
-    count = count_of(layers[layer])
-    some = expert if isinstance(expert, Iterable) and getattr(expert, "ndim", 1) else [expert]
-    silent = [_number(one, layer, count) for one in some]
-
-    def silence(_, given):
-        import torch
-
-        tokens, choices, weights = given
-        out = torch.isin(choices, torch.tensor(silent, device=choices.device))
-        return tokens, choices, weights.masked_fill(out, 0.0)
-
-    hook = layers[layer].register_forward_pre_hook(silence)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-def _number(expert, layer: int, count: int) -> int:
-    """An expert's number, from Python or NumPy."""
-    try:
-        found = None if isinstance(expert, bool) else index(expert)
-    except TypeError:
-        found = None
-    if found is None or not 0 <= found < count:
-        raise BadRequest(f"There is no expert {expert!r}: layer {layer} has experts 0 to {count - 1}.")
-    return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slmlab.errors import BadRequest
-from slmlab.show import html_table, text_table
+from slmlab.show import Shown, Table
 
 KINDS = ("letter", "capital", "digit", "space", "line end", "bracket", "other sign", "beyond ASCII")
 _SHOWN = 24
@@ -29,8 +29,8 @@ class Routed:
     weights: tuple[float, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Routing:
+@dataclass(frozen=True, eq=False, repr=False)
+class Routing(Shown):
     """Which experts each token of a text went through. Iterate it for a record per layer and token.
 
     `pieces` are the tokens (a part of a character has no text, its last part all of it), `layers` the numbers of the
@@ -44,17 +44,9 @@ class Routing:
     experts: np.ndarray
     weights: np.ndarray
 
-    def __post_init__(self):
-        shape = (len(self.layers), len(self.pieces))
-        if self.experts.shape[:2] != shape or self.experts.shape != self.weights.shape:
-            raise BadRequest(f"A routing of {shape} layers and tokens can't hold experts of {self.experts.shape}.")
-
     @property
     def text(self) -> str:
         return "".join(piece.text for piece in self.pieces)
-
-    def __len__(self):
-        return len(self.layers) * len(self.pieces)
 
     def __iter__(self) -> Iterator[Routed]:
         for row, layer in enumerate(self.layers):
@@ -65,41 +57,24 @@ class Routing:
     def row_of(self, layer: int) -> int:
         """Where a layer stands in the arrays."""
         if layer not in self.layers:
-            raise BadRequest(
-                f"{self.model} has no experts in layer {layer!r}. It has some in: {layers_named(self.layers)}."
-            )
+            there = layers_named(self.layers)
+            raise BadRequest(f"{self.model} has no experts in layer {layer!r}. It has some in: {there}.")
         return self.layers.index(layer)
 
     def first(self, layer: int) -> list[int]:
         """For each token the expert that the router of this layer ranked first."""
         return self.experts[self.row_of(layer), :, 0].tolist()
 
-    def load(self) -> np.ndarray:
-        """Each expert's share of the work, (layers, experts): every row sums to 1."""
-        return load([self])
-
-    def _rows(self) -> list[tuple]:
-        told = [
-            (repr(piece.text), *("  ".join(map(str, self.experts[row, place])) for row in range(len(self.layers))))
+    def _table(self) -> Table:
+        heads = ("token", *(f"layer {layer}" for layer in self.layers))
+        rows = [
+            (repr(piece.text), *("  ".join(map(str, layer[place])) for layer in self.experts))
             for place, piece in enumerate(self.pieces[:_SHOWN])
         ]
-        rest = len(self.pieces) - len(told)
-        return told + ([(f"… {rest} more", *[""] * len(self.layers))] if rest else [])
-
-    def _heads(self) -> tuple:
-        return ("token", *(f"layer {layer}" for layer in self.layers))
-
-    def _caption(self) -> str:
-        used = self.experts.shape[2]
-        return (
-            f"{self.model}: the {used} of {self.expert_count} experts that each token went through, first choice first"
-        )
-
-    def __repr__(self):
-        return f"{self._caption()}\n{text_table(self._heads(), self._rows())}"
-
-    def _repr_html_(self):
-        return html_table(self._heads(), self._rows(), self._caption())
+        if len(self.pieces) > _SHOWN:
+            rows.append((f"… {len(self.pieces) - _SHOWN} more", *[""] * len(self.layers)))
+        used = f"the {self.experts.shape[2]} of {self.expert_count} experts"
+        return Table(heads, rows, f"{self.model}: {used} that each token went through, first choice first")
 
 
 def layers_named(layers: Sequence[int]) -> str:
@@ -108,18 +83,11 @@ def layers_named(layers: Sequence[int]) -> str:
     return f"{layers[0]} to {layers[-1]}" if unbroken and len(layers) > 2 else ", ".join(map(str, layers))
 
 
-def not_a_mixture(name: str) -> str:
-    """What is said of a model without experts."""
-    return f"{name} is no mixture of experts: every token goes through all of it. For one: slmlab.load('tiny-moe')."
-
-
 def load(routings: Sequence[Routing]) -> np.ndarray:
     """Each expert's share of the work over some texts, (layers, experts): every row sums to 1."""
-    first = _alike(routings)
-    counts = np.zeros((len(first.layers), first.expert_count))
-    for one in routings:
-        for row, chosen in enumerate(one.experts):
-            counts[row] += np.bincount(chosen.ravel(), minlength=first.expert_count)
+    count = routings[0].expert_count
+    rows = [np.concatenate(layer, axis=None) for layer in zip(*(one.experts for one in routings), strict=True)]
+    counts = np.array([np.bincount(row, minlength=count) for row in rows])
     return counts / counts.sum(axis=1, keepdims=True)
 
 
@@ -154,14 +122,12 @@ def information(labels: Sequence, routings: Sequence[Routing], layer: int) -> fl
 
 
 def kind_of(text: str) -> str:
-    """What kind of token this is, for the eye: one of KINDS. A word with a space before it is its word; a token without
-    text is a part of a character."""
-    if not text:
-        return "beyond ASCII"
-    if not text.strip(" \t"):
+    """What kind of token this is, for the eye: one of KINDS. A word with a space before it is its word; a token
+    without text is a part of a character."""
+    sign = text.strip(" \t")[:1]
+    if text and not sign:
         return "space"
-    sign = text.strip(" \t")[0]
-    if ord(sign) > 127:
+    if not sign or ord(sign) > 127:
         return "beyond ASCII"
     if sign in "\r\n":
         return "line end"
@@ -177,7 +143,6 @@ def kinds(routing: Routing) -> list[str]:
 
 def _counted(labels: Sequence, routings: Sequence[Routing], layer: int) -> tuple[list[str], np.ndarray]:
     """The labels in order, and how often each expert was chosen under each: every choice of a token counts."""
-    first = _alike(routings)
     if len(labels) != len(routings):
         raise BadRequest(f"There are {len(routings)} routings and {len(labels)} labels: give one to each.")
     counts: dict[str, Counter] = {}
@@ -188,13 +153,5 @@ def _counted(labels: Sequence, routings: Sequence[Routing], layer: int) -> tuple
         for name, chosen in zip(each, one.experts[one.row_of(layer)].tolist(), strict=True):
             counts.setdefault(name, Counter()).update(chosen)
     names = [name for name in KINDS if name in counts] if counts.keys() <= set(KINDS) else list(counts)
-    return names, np.array([[counts[name][expert] for expert in range(first.expert_count)] for name in names], float)
-
-
-def _alike(routings: Sequence[Routing]) -> Routing:
-    if isinstance(routings, Routing) or not len(routings) or any(not isinstance(one, Routing) for one in routings):
-        raise BadRequest("Hand over a list of routings, of one text or more.")
-    first = routings[0]
-    if any((one.layers, one.expert_count) != (first.layers, first.expert_count) for one in routings):
-        raise BadRequest("These routings are of models with different layers or experts.")
-    return first
+    experts = range(routings[0].expert_count)
+    return names, np.array([[counts[name][expert] for expert in experts] for name in names], float)

@@ -1,12 +1,16 @@
-"""What a vision model made of a picture, and where it looked: records. Knows nothing about engines or plotting."""
+"""What a vision model makes of a picture, and where it looks while it answers. Knows nothing about plotting."""
 
 from dataclasses import dataclass
-from numbers import Integral
+from math import isqrt
 
 import numpy as np
 
+from slmlab.chat import as_messages
+from slmlab.engines.base import with_images
+from slmlab.engines.transformers import VisionEngine, as_array
 from slmlab.errors import BadRequest
-from slmlab.pictures import Picture
+from slmlab.pictures import Picture, as_pictures
+from slmlab.records import Message
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,7 @@ class Gaze:
 
     def on(self, token: int, picture: int = 0, layer: int | None = None) -> np.ndarray:
         """The patches that a token of the answer looked at, (rows, columns), over all layers or in one."""
-        weights = self._of(token)
+        weights = self.weights[token]
         if not 0 <= picture < len(self.pictures):
             raise BadRequest(f"There is no picture {picture}: there are {len(self.pictures)}, counted from 0.")
         if layer is not None and not 0 <= layer < weights.shape[0]:
@@ -70,7 +74,7 @@ class Gaze:
 
     def share(self, token: int) -> float:
         """The part of its attention that a token gave to pictures, over all layers and heads."""
-        return float(self._of(token).sum((2, 3, 4)).mean())
+        return float(self.weights[token].sum((2, 3, 4)).mean())
 
     def place_of(self, text: str, last: bool = False) -> int:
         """The token of the answer at which a text begins, the first time or the last."""
@@ -80,7 +84,69 @@ class Gaze:
         ends = np.cumsum([len(piece) for piece in self.pieces])
         return int(np.searchsorted(ends, begin, side="right"))
 
-    def _of(self, token: int) -> np.ndarray:
-        if isinstance(token, bool) or not isinstance(token, Integral) or not 0 <= token < len(self.pieces):
-            raise BadRequest(f"There is no token {token!r}: the answer has {len(self.pieces)}, counted from 0.")
-        return self.weights[token]
+
+def look(model, picture) -> Seen:
+    """What becomes of a picture before the first word: its pixels as the model takes them, a vector for each patch
+    from the encoder, and the same after the projector, in the decoder's own space."""
+    projector, pictures, caught = _projector(model), as_pictures(picture), {}
+    if len(pictures) != 1:
+        raise BadRequest(f"look() takes one picture, not {len(pictures)}.")
+    ids, images = model._look([Message("user", "?", pictures)])
+
+    def keep(_, inputs, output):
+        caught.update(encoded=inputs[0], projected=output)
+
+    with model.exclusive():  # or the hook would catch what another thread asks
+        hook = projector.register_forward_hook(keep)
+        try:
+            model.forward(ids, use_cache=False, **images.inputs)
+        finally:
+            hook.remove()
+    processor = model.processor.image_processor
+    pixels = as_array(images.inputs["pixel_values"][0]).transpose(1, 2, 0)
+    pixels = (pixels * np.array(processor.image_std) + np.array(processor.image_mean)).clip(0, 1)
+    side = isqrt(caught["projected"].shape[-2])
+    shapes = [as_array(caught[name]).reshape(side, side, -1) for name in ("encoded", "projected")]
+    return Seen(model.name, pictures[0], pixels, *shapes)
+
+
+def gaze(model, question, images=(), answer: str | None = None) -> Gaze:
+    """Where the model looks while it writes an answer: its own, or one that is given."""
+    _projector(model)
+    messages = with_images(as_messages(question), images)
+    if not any(message.images for message in messages):
+        raise BadRequest("There is no picture to look at: images=[...].")
+    ids, seen = model._look(messages)
+    if answer is None:
+        written = [token.id for token in model.ask(messages) if token.id not in model.format.end_ids]
+    else:
+        written = [piece.id for piece in model.tokens(answer)]
+    if not written:
+        raise BadRequest("The answer is empty, so there is nothing that the model looked for.")
+    with model.exclusive() as module:
+        before = module.config._attn_implementation
+        module.set_attn_implementation("eager")  # the fast attention never forms the numbers that are looked at
+        try:
+            output = model.forward([*ids, *written], output_attentions=True, use_cache=False, **seen.inputs)
+        finally:
+            module.set_attn_implementation(before)
+    places = [place for place, id in enumerate(ids) if id == module.config.image_token_id]
+    choosing = slice(len(ids) - 1, len(ids) - 1 + len(written))  # a token is chosen at the place before its own
+    layers = [as_array(layer[0, :, choosing][:, :, places]) for layer in output.attentions]
+    weights, side = np.stack(layers).transpose(2, 0, 1, 3), isqrt(len(places) // len(seen.pictures))
+    weights = weights.reshape(*weights.shape[:3], len(seen.pictures), side, side)
+    reader = model.format.reader(with_marks=True)
+    return Gaze(model.name, seen.pictures, tuple(reader.read(id) for id in written), weights)
+
+
+def _projector(model):
+    """The part of a model of LLaVA's kind that brings pictures into the decoder's space; another kind is refused."""
+    found = None
+    if isinstance(model, VisionEngine):
+        with model.exclusive() as module:
+            found = getattr(getattr(module, "model", None), "multi_modal_projector", None)
+    if found is None:
+        raise BadRequest(
+            f"{model.name} isn't of LLaVA's kind, encoder, projector, decoder: it answers, and can't be taken apart."
+        )
+    return found

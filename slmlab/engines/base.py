@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 
-from course.inside.router import not_a_mixture
 from slmlab.chat import as_messages
 from slmlab.errors import BadRequest, nearest, quoted
 from slmlab.pictures import as_pictures
@@ -17,7 +16,9 @@ from slmlab.records import Message, Reply, Sampling
 
 class Engine:
     """A model that answers. `engine` names the runtime, `precision` the weights, `context` the tokens it can hold,
-    `seats` how many threads may ask it at the same time, `sees` whether it looks at pictures itself."""
+    `seats` how many threads may ask it at the same time, `sees` whether it looks at pictures itself.
+
+    A runtime defines `_answer(messages, sampling, scorer, on_end)`, which gives a Reply."""
 
     engine: str
     precision: str | None = None
@@ -29,13 +30,7 @@ class Engine:
         self.card = card
         self.name = card.id
 
-    def ask(
-        self,
-        question: str | Message | Iterable[Message | dict],
-        system: str | None = None,
-        images: Iterable | None = None,
-        **settings,
-    ) -> Reply:
+    def ask(self, question: str | Message | Iterable, system: str | None = None, images=None, **settings) -> Reply:
         """Answer a question, or a conversation that ends with the user's turn. Settings are those of Sampling.
 
         `images` are pictures that go with the question: paths, bytes, PIL images, arrays or figures; of a GIF or a
@@ -44,32 +39,13 @@ class Engine:
         messages = with_images(as_messages(question, system), images)
         return self._answer(messages, as_sampling(settings), scorer, None)
 
-    def chat(
-        self, question: str | None = None, *, system: str | None = None, images: Iterable | None = None, **settings
-    ) -> "Conversation":
-        """A conversation: each `.ask` sees the turns before it. With a question, the first turn is asked at once, and
-        `.show()` or `.text` reads its answer; `images` go with the first question."""
+    def chat(self, question=None, *, system: str | None = None, images=None, **settings) -> "Conversation":
+        """A conversation: each `.ask` sees the turns before it. With a question, the first turn is asked at once,
+        and `.show()` or `.text` reads its answer; `images` go with the first question."""
         conversation = Conversation(self, system, settings, images)
         if question is not None:
             conversation.ask(question)
         return conversation
-
-    def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
-        raise TypeError(f"{type(self).__name__} has to define _answer(messages, sampling, scorer, on_end) -> Reply")
-
-    def routing(self, text: str):
-        """Which experts each token of a text goes through, for a mixture of experts that Transformers runs."""
-        if self.card.kind != "moe":
-            raise BadRequest(not_a_mixture(self.name))
-        raise BadRequest(f"{self.name} doesn't show its experts here: load it with engine='transformers' for that.")
-
-    def without_expert(self, layer: int, expert):
-        """A block in which an expert is switched off, for a mixture of experts that Transformers runs."""
-        return self.routing("")
-
-    def untrained(self, seed: int = 0) -> "Engine":
-        """The model before its training, where Transformers runs it."""
-        raise BadRequest(f"{self.name} has no twin here: load it with engine='transformers' for that.")
 
     @contextmanager
     def until(self, gone: threading.Event) -> Iterator[None]:
@@ -91,23 +67,23 @@ class Engine:
 
 
 class Conversation:
-    """Turns so far, and the way to take the next one. A turn joins `messages` when its answer has been read.
-
-    `reply` is the latest answer; `.show()` and `.text` read it."""
+    """Turns so far, and the way to take the next one. A turn joins `messages` when its answer has been read, at
+    the latest by the next `.ask`. `reply` is the latest answer; `.show()` and `.text` read it."""
 
     def __init__(self, model: Engine, system: str | None = None, settings: dict | None = None, images=None):
         self.model = model
         self.settings = settings or {}
         self.reply: Reply | None = None
         self._images = () if images is None else as_pictures(images)
-        as_sampling(
-            {name: value for name, value in self.settings.items() if name != "scorer"}
-        )  # refused now, not later
+        as_sampling({name: self.settings[name] for name in self.settings if name != "scorer"})  # refused now
         self.messages: list[Message] = [] if system is None else [Message("system", system)]
 
     def ask(self, question: str, images: Iterable | None = None, **settings) -> Reply:
         """The next turn. An interrupted or failed answer joins the conversation with the text that was read."""
-        turn = with_images(with_images(as_messages(question), self._images), images)
+        turn = as_messages(question)
+        if self.reply and self.reply.finish_reason is None:
+            list(self.reply)  # an answer that nobody has read is read now, so that turns keep their order
+        turn = with_images(with_images(turn, self._images), images)
         merged = self.settings | settings
         scorer = merged.pop("scorer", None)
 

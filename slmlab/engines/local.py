@@ -3,8 +3,10 @@
 A runtime gives a Session (ids in, logits out) and its own beam search; nothing here knows which runtime it is.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from threading import RLock
 from time import perf_counter
@@ -18,6 +20,9 @@ from slmlab.pictures import Picture
 from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, TokenProbability
 from slmlab.sampling import Chooser, filter_probabilities, log_softmax, softmax
 
+SEEING = "tiny-vlm"  # the course's own model that sees
+Scorer = Callable[[Sequence[int], np.ndarray], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Sight:
@@ -28,7 +33,10 @@ class Sight:
 
 
 class Session:
-    """One text being read and written: the ids the runtime has taken in, and the logits that follow them."""
+    """One text being read and written: the ids the runtime has taken in, and the logits that follow them.
+
+    A runtime defines `_feed(ids)`, `logits()` with a number for each id of the vocabulary and, if it reads in
+    blocks, `rewind(count)`: back to the first `count` ids, all of them read in whole blocks."""
 
     block: int | None = None  # ids that the runtime reads at a time, where it is asked to read in blocks
 
@@ -47,17 +55,6 @@ class Session:
             self.ids.extend(part)
             self._feed(part)
 
-    def _feed(self, ids: Sequence[int]) -> None:
-        raise TypeError("a runtime's session defines _feed")
-
-    def logits(self) -> np.ndarray:
-        """The logits after the last id, one number for each id of the vocabulary."""
-        raise TypeError("a runtime's session defines logits")
-
-    def rewind(self, count: int) -> None:
-        """Go back to the first `count` ids, all of them read in whole blocks."""
-        raise TypeError("a runtime's session that reads in blocks defines rewind")
-
     def close(self) -> None:
         """Give back what the runtime holds for this text."""
 
@@ -68,108 +65,111 @@ class Session:
         return id
 
 
-def capacity_for(needed: int, context: int) -> int:
-    """Room for this turn and some turns to come, in doublings: the KV cache is allocated whole."""
-    size = 512
-    while size < needed:
-        size *= 2
-    return min(size, context)
-
-
-def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many ids two sequences have in common at the beginning: a token across the border belongs to the second."""
-    return next(
-        (place for place, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]),
-        min(len(first), len(second)),
-    )
-
-
-Scorer = Callable[[Sequence[int], np.ndarray], np.ndarray]
-
-
-def choose(session: Session, sampling: Sampling, scorer: Scorer | None, check: Callable[[], None]):
-    """Ids one after another, each with the log-probabilities of its place where asked for. `check` may end it."""
-    plain = sampling.greedy and sampling.repetition_penalty == 1.0 and not sampling.logprobs and scorer is None
-    while plain:
-        check()
-        yield session.take_likeliest(), None
-    chooser = Chooser(sampling)
-    while True:
-        check()
-        logits = session.logits()
-        scores = logits if scorer is None else _checked(scorer(tuple(session.ids), logits.copy()), logits)
-        id = chooser.choose(scores, session.ids)
-        yield id, log_softmax(logits) if sampling.logprobs else None
-        session.append([id])
-
-
-def write(format: ChatFormat, chosen, room: int, sampling: Sampling) -> Iterator[Event]:
-    """Ids to tokens with text, until the model ends, a stop text is complete, or the room is used up."""
-    reader, watcher = format.reader(), StopWatcher(sampling.stop)
-    count = 0
-    for count, (id, logprobs) in enumerate(chosen, start=1):
-        now = perf_counter()
-        ended = id in format.end_ids
-        text = "" if ended else watcher.read(reader.read(id))
-        reason = "end" if ended else "stop" if watcher.stopped else "length" if count == room else None
-        logprob = None if logprobs is None else float(logprobs[id])
-        top = likeliest(format, np.exp(logprobs), sampling.top_logprobs) if sampling.top_logprobs else ()
-        yield Token(id, text + watcher.rest() if reason else text, now, logprob, top)
-        if reason:
-            yield End(now, reason)
-            return
-    yield End(perf_counter(), "end" if count < room else "length")  # a beam search that ended on its own
-
-
-def likeliest(format: ChatFormat, probabilities: np.ndarray, top: int) -> tuple[TokenProbability, ...]:
-    best = np.argsort(-probabilities, kind="stable")[:top]
-    return tuple(TokenProbability(int(id), format.piece(int(id)).text, float(probabilities[id])) for id in best)
-
-
-def _checked(scores, logits: np.ndarray) -> np.ndarray:
-    try:
-        scores = np.asarray(scores, dtype=np.float64)
-    except (TypeError, ValueError) as fault:
-        raise BadRequest(f"A scorer returns numbers, one score for each id: {fault}.") from fault
-    if scores.shape != logits.shape:
-        raise BadRequest(f"A scorer returns one score for each of {len(logits):,} ids, not shape {scores.shape}.")
-    return scores
-
-
-SEEING = "tiny-vlm"  # the course's own model that sees
-
-
 class LocalEngine(Engine):
-    """An engine whose weights are in a folder of this machine."""
+    """An engine whose weights are in a folder of this machine.
+
+    A runtime defines `_session(capacity)`, `_beams(ids, max_new, sampling)` and `_logits_of(ids)`: blocks of
+    logits that together have one row for each id. One that sees defines `_look` as well."""
 
     def __init__(self, card, folder: Path, precision: str):
         super().__init__(card)
         self.precision = precision
         self.format = ChatFormat(folder)
         self._lock = RLock()
-        self._spare: Session | None = None
-        self._generation = 0  # of the weights: what one generation cached is of no use to the next
+        self._cached_session: Session | None = None
+        self._weights = 0  # goes up when they change: what was read before is of no use afterwards
         self._closed = False
 
-    # What a runtime defines
+    # The token loop
 
-    def _session(self, capacity: int) -> Session:
-        raise TypeError("a runtime defines _session")
+    def stream(self, ids: list[int], sampling: Sampling, scorer=None, weights=None, sight=None) -> Iterator[Event]:
+        """The primitive: a Start, a Token for each id as soon as it is known, an End."""
+        weights = self._weights if weights is None else weights  # those that the question was put to
+        self._check_open(weights)
+        began = perf_counter()
+        max_new = min(sampling.max_tokens, self.context - len(ids))
+        if sampling.beams > 1:
+            yield Start(began, len(ids), streamed=False)
+            found = self._beams(ids, max_new, sampling)
+            yield from self._write([(id, None) for id in found], max_new, sampling)
+            return
+        session = self._take_spare(ids, max_new, sight)
+        session = session or self._session(capacity_for(len(ids) + max_new, self.context))
+        session.sight, finished = sight, False
+        try:
+            # 1) read the prompt, without what the answer before has read of it
+            yield Start(began, len(ids), reused_tokens=len(session.ids))
+            session.append(ids[len(session.ids) :])
+            # 2) choose an id, 3) turn it into text, 4) see whether the answer ends, 5) yield; again from 2)
+            for event in self._write(choose(session, sampling, scorer), max_new, sampling):
+                yield event
+                self._check_open(weights)  # the reader may have closed the model meanwhile
+            finished = True
+        finally:
+            # 6) keep what was read for the next turn
+            self._put_away(session, finished and weights == self._weights)
 
-    def _beams(self, ids: Sequence[int], room: int, sampling: Sampling) -> list[int]:
-        raise TypeError("a runtime defines _beams")
+    def _write(self, chosen: Iterable, max_new: int, sampling: Sampling) -> Iterator[Event]:
+        """Ids to tokens, until the model ends, a stop text is complete, or the answer is long enough."""
+        reader, watcher, count = self.format.reader(), StopWatcher(sampling.stop), 0
+        for count, (id, logprobs) in enumerate(chosen, start=1):
+            # 2) the id is chosen: this is its moment
+            now = perf_counter()
+            # 3) a character waits for its last byte, and what may begin a stop text waits for the rest of it
+            ended = id in self.format.end_ids
+            text = "" if ended else watcher.read(reader.read(id))
+            # 4) why the answer ends here, if it does; what was held back is part of it after all
+            reason = "end" if ended else "stop" if watcher.stopped else "length" if count == max_new else None
+            text += watcher.rest() if reason else ""
+            # 5) the token, with what else was asked about it
+            logprob = None if logprobs is None else float(logprobs[id])
+            count_top = sampling.top_logprobs
+            top = likeliest(self.format, np.exp(logprobs), count_top) if count_top else ()
+            yield Token(id, text, now, logprob, top)
+            if reason:
+                yield End(now, reason)
+                return
+        yield End(perf_counter(), "end" if count < max_new else "length")  # a beam search that ended on its own
 
-    def _logits_of(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
-        """Blocks of logits that together have one row for each id."""
-        raise TypeError("a runtime defines _logits_of")
+    def _take_spare(self, ids: Sequence[int], max_new: int, sight: Sight | None) -> Session | None:
+        """The session of the answer before, as far as this prompt goes on from it: no second reading is needed.
+
+        That is all of it when this is the next turn, or the blocks that both prompts begin with. No less: ids read one
+        by one and in a block differ in the last digits on a quantized model, and the same question must give the same
+        answer whatever was asked before.
+        """
+        with self._lock:
+            cached, self._cached_session = self._cached_session, None
+        if cached is None or cached.sight != sight or len(ids) + max_new > cached.capacity:
+            return None
+        shared = shared_length(cached.ids, ids)
+        if shared == len(cached.ids) < len(ids):
+            return cached
+        most = min(cached.whole, shared, len(ids) - 1)
+        if not cached.block or most < cached.block:
+            return None
+        cached.rewind(most - most % cached.block)
+        return cached
+
+    def _put_away(self, session: Session, finished: bool) -> None:
+        """Keep the session of a finished answer for the next turn; one that was left early is of no more use."""
+        if finished and not self._closed:
+            self._cached_session = session
+        else:
+            session.close()
 
     # What a lesson uses
+
+    @property
+    def folder(self) -> Path:
+        """The folder that this model was loaded from."""
+        return self.format.folder
 
     def prompt(self, question, system: str | None = None, images=None) -> str:
         """The text that the model is really given for a question or a list of messages."""
         messages = with_images(as_messages(question, system), images)
         if any(message.images for message in messages):
-            self._look(messages)
+            return self.format.marked(self._look(messages)[0])  # each picture as the tokens that stand for it
         return self.format.prompt(messages)
 
     def complete(self, text: str, *, scorer: Scorer | None = None, **settings) -> Reply:
@@ -180,40 +180,6 @@ class LocalEngine(Engine):
         """The tokens that a text is cut into."""
         return self.format.pieces(text)
 
-    def next_token_probabilities(
-        self, text: str, top: int = 10, sampling: Sampling | None = None
-    ) -> list[TokenProbability]:
-        """The likeliest next tokens after a text (see .prompt for a chat's).
-
-        With a sampling, after its temperature, top-k and top-p."""
-        ids = self._ids_of(text)
-        session = self._session(capacity=len(ids) + 1)
-        try:
-            session.append(ids)
-            logits = session.logits()
-        finally:
-            session.close()
-        probabilities = filter_probabilities(logits, sampling) if sampling else softmax(logits)
-        return list(likeliest(self.format, probabilities, max(1, top)))
-
-    def logprobs(self, text: str, after: str = "") -> list[tuple[TokenPiece, float | None]]:
-        """Each token of a text with the log-probability that the model gave it, there or after another text.
-
-        None for the very first, which nothing precedes."""
-        ids = self._ids_of(after + text)
-        given = shared_length(self.format.ids(after), ids) if after else 0
-        found, row = [None], 0
-        for block in self._logits_of(ids):
-            following = ids[row + 1 : row + 1 + len(block)]
-            found += [float(v) for v in log_softmax(block[: len(following)])[np.arange(len(following)), following]]
-            row += len(block)
-        return [(self.format.piece(id), value) for id, value in zip(ids, found, strict=True)][given:]
-
-    @property
-    def folder(self) -> Path:
-        """The folder that this model was loaded from."""
-        return self.format.folder
-
     def ids(self, text: str) -> list[int]:
         """The ids of a text's tokens, as the model reads them."""
         return self.format.ids(text)
@@ -222,26 +188,54 @@ class LocalEngine(Engine):
         """The text of one token."""
         return self.format.piece(id).text
 
+    def next_token_probabilities(self, text: str, top: int = 10, sampling=None) -> list[TokenProbability]:
+        """The likeliest next tokens after a text (for a chat's: .prompt), with a Sampling as it filters them."""
+        ids = self._ids_of(text)
+        with closing(self._session(len(ids) + 1)) as session:
+            session.append(ids)
+            logits = session.logits()
+        probabilities = filter_probabilities(logits, sampling) if sampling else softmax(logits)
+        return list(likeliest(self.format, probabilities, max(1, top)))
+
+    def logprobs(self, text: str, after: str = "") -> list[tuple[TokenPiece, float | None]]:
+        """Each token of a text with its log-probability, there or after another text; None for the very first."""
+        ids = self._ids_of(after + text)
+        given = shared_length(self.format.ids(after), ids) if after else 0
+        found = [None]
+        for block in self._logits_of(ids):
+            following = ids[len(found) : len(found) + len(block)]
+            rows = log_softmax(block[: len(following)])
+            found += rows[np.arange(len(following)), following].tolist()
+        return [(self.format.piece(id), value) for id, value in zip(ids, found, strict=True)][given:]
+
     def top1(self, text: str) -> list[int]:
         """The id that the model holds likeliest after each token of a text."""
         return [int(id) for block in self._logits_of(self._ids_of(text)) for id in block.argmax(axis=-1)]
 
-    def forget(self) -> None:
-        """Read the next prompt from its beginning, whatever of it the last answer left in the KV cache."""
+    def forget(self, changed: bool = False) -> None:
+        """Read the next prompt afresh, whatever is in the KV cache. `changed`: the model itself is another now."""
         with self._lock:
-            self._spare = None
+            self._cached_session = None
+            self._weights += changed
 
     def close(self) -> None:
-        self._closed, self._spare = True, None
+        self._closed, self._cached_session = True, None
 
-    # The road
+    # From a question to a Reply
 
     def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
-        self._refuse_endless(sum(len(message.content) for message in messages), len(messages))
         if any(message.images for message in messages):
             ids, sight = self._look(messages)
             return self._reply(ids, sampling, scorer, on_end, sight)
         return self._reply(self._ids_of(self.format.prompt(messages)), sampling, scorer, on_end)
+
+    def _reply(self, ids: list[int], sampling: Sampling, scorer: Scorer | None, on_end, sight=None) -> Reply:
+        if scorer and sampling.beams > 1:
+            raise BadRequest("A scorer changes one step at a time and beam search weighs many: set beams=1.")
+        if sight and sampling.beams > 1:
+            raise BadRequest("Beam search reads text only here: set beams=1 to ask about a picture.")
+        weights = self._weights
+        return Reply(lambda: self.stream(ids, sampling, scorer, weights, sight), self.name, on_end)
 
     def _look(self, messages: list[Message]) -> tuple[list[int], Sight]:
         """The ids of a conversation with pictures in it, and what the runtime made of them."""
@@ -250,123 +244,61 @@ class LocalEngine(Engine):
             "hand it the text in the picture: slmlab.read_text(picture)."
         )
 
-    def _reply(
-        self, ids: list[int], sampling: Sampling, scorer: Scorer | None, on_end, sight: Sight | None = None
-    ) -> Reply:
-        if scorer is not None and not callable(scorer):
-            raise BadRequest("A scorer is a function of (ids, logits) that gives logits.")
-        if scorer and sampling.beams > 1:
-            raise BadRequest("A scorer changes one step at a time and beam search weighs many: set beams=1.")
-        if sight and sampling.beams > 1:
-            raise BadRequest("Beam search reads text only here: set beams=1 to ask about a picture.")
-        asked = self._generation
-        return Reply(lambda: self.stream(ids, sampling, scorer, asked, sight), self.name, on_end)
-
     def _ids_of(self, text: str) -> list[int]:
         """The ids of a prompt, refused here when empty or too long, before anything runs."""
         self._check_open()
         if not isinstance(text, str) or not text:
             raise BadRequest("The prompt is empty. Give the model some text to go on from.")
-        self._refuse_endless(len(text))
         ids = self.format.ids(text)
-        if len(ids) >= self.context:
-            raise BadRequest(
-                f"The prompt has {len(ids):,} tokens and {self.name} holds {self.context:,}, answer included. "
-                "Shorten it, or split it and ask about each part."
-            )
+        self._refuse_overfull(len(ids))
         return ids
 
-    def _refuse_endless(self, characters: int, messages: int = 1) -> None:
-        """Refuse what can't fit however it is cut into tokens: counting them would take minutes and gigabytes."""
-        if characters > self.context * self.format.longest_token or messages > self.context:
-            what = f"{characters:,} characters" if messages <= self.context else f"{messages:,} messages"
-            raise BadRequest(
-                f"The prompt has {what} and {self.name} holds {self.context:,} tokens, answer included. "
-                "Shorten it, or split it and ask about each part."
-            )
-
-    def _refuse_overfull(self, tokens: int, pictures: int) -> None:
-        """Refuse a prompt with pictures in it that the context can't hold."""
+    def _refuse_overfull(self, tokens: int, pictures: int = 0) -> None:
+        """Refuse a prompt that the context can't hold."""
         if tokens >= self.context:
+            size = f"{tokens:,} tokens" + (f", {pictures} pictures among them," if pictures else "")
+            advice = "Shorten it, or split it and ask about each part."
             raise BadRequest(
-                f"The prompt has {tokens:,} tokens, {pictures} pictures among them, and {self.name} holds "
-                f"{self.context:,}, answer included. Show it fewer pictures, or ask about each."
+                f"The prompt has {size} and {self.name} holds {self.context:,}, answer included. "
+                f"{'Show it fewer pictures, or ask about each.' if pictures else advice}"
             )
 
-    def _check_same(self, generation: int) -> None:
-        self._check_open()
-        if generation != self._generation:
+    def _check_open(self, weights: int | None = None) -> None:
+        if self._closed:
+            raise SlmLabError(f"This model was closed. Load it again: slmlab.load({self.card.id!r})")
+        if weights not in (None, self._weights):
             raise BadRequest(
                 "The model has changed since this was asked: an expert was switched off or on. Read a reply inside the "
                 "block that it is asked in, with .text or .show()."
             )
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise SlmLabError(f"This model was closed. Load it again: slmlab.load({self.card.id!r})")
 
-    def stream(
-        self,
-        ids: Sequence[int],
-        sampling: Sampling,
-        scorer: Scorer | None = None,
-        asked: int | None = None,
-        sight: Sight | None = None,
-    ) -> Iterator[Event]:
-        """The primitive: a Start, a Token for each id as soon as it is known, an End.
+def choose(session: Session, sampling: Sampling, scorer: Scorer | None) -> Iterator[tuple[int, np.ndarray | None]]:
+    """Ids one after another, each with the log-probabilities of its place where asked for."""
+    plain = sampling.greedy and sampling.repetition_penalty == 1.0 and not sampling.logprobs
+    while plain and scorer is None:
+        yield session.take_likeliest(), None
+    chooser = Chooser(sampling)
+    while True:
+        logits = session.logits()
+        scores = logits if scorer is None else np.asarray(scorer(tuple(session.ids), logits.copy()), float)
+        if scores.shape != logits.shape:
+            raise BadRequest(f"A scorer returns one score for each of {len(logits):,} ids, not shape {scores.shape}.")
+        id = chooser.choose(scores, session.ids)
+        yield id, log_softmax(logits) if sampling.logprobs else None
+        session.append([id])
 
-        `asked` is the generation of the weights that the question was put to, if that is earlier than the reading."""
-        generation = self._generation if asked is None else asked
-        self._check_same(generation)
-        began = perf_counter()
-        room = min(sampling.max_tokens, self.context - len(ids))
-        if sampling.beams > 1:
-            yield Start(began, len(ids), streamed=False)
-            chosen = ((id, None) for id in self._beams(ids, room, sampling))
-            yield from write(self.format, chosen, room, sampling)
-            return
-        session = self._take_spare(ids, room, sight) or self._session(capacity_for(len(ids) + room, self.context))
-        session.sight, finished = sight, False
-        try:
-            yield Start(began, len(ids), reused_tokens=len(session.ids))
-            session.append(ids[len(session.ids) :])
-            chosen = choose(session, sampling, scorer, self._check_open)
-            for event in write(self.format, chosen, room, sampling):
-                self._check_same(generation)
-                yield event
-            finished = True
-        finally:
-            self._put_away(session, finished and generation == self._generation)
 
-    def _outdate(self) -> None:
-        """Nothing that was cached so far is used again: the weights are not what they were."""
-        with self._lock:
-            self._generation += 1
-            self.forget()
+def likeliest(format: ChatFormat, probabilities: np.ndarray, top: int) -> tuple[TokenProbability, ...]:
+    best = np.argsort(-probabilities, kind="stable")[:top]
+    return tuple(TokenProbability(int(id), format.piece(int(id)).text, float(probabilities[id])) for id in best)
 
-    def _put_away(self, session: Session, finished: bool) -> None:
-        """Keep the session of a finished answer for the next turn; one that was left early is of no more use."""
-        if finished and not self._closed:
-            self._spare = session
-        else:
-            session.close()
 
-    def _take_spare(self, ids: Sequence[int], room: int, sight: Sight | None) -> Session | None:
-        """The session of the answer before, as far as this prompt goes on from it: no second reading is needed.
+def capacity_for(needed: int, context: int) -> int:
+    """Room for this turn and some turns to come, in doublings: the KV cache is allocated whole."""
+    return min(max(512, 1 << (needed - 1).bit_length()), context)
 
-        That is all of it when this is the next turn, or the blocks that both prompts begin with. No less: ids read one
-        by one and in a block differ in the last digits on a quantized model, and the same question must give the same
-        answer whatever was asked before.
-        """
-        with self._lock:
-            spare, self._spare = self._spare, None
-        if spare is None or spare.sight != sight or len(ids) + room > spare.capacity:
-            return None
-        shared = shared_length(spare.ids, ids)
-        if shared == len(spare.ids) < len(ids):
-            return spare
-        most = min(spare.whole, shared, len(ids) - 1)
-        if not spare.block or most < spare.block:
-            return None
-        spare.rewind(most - most % spare.block)
-        return spare
+
+def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many ids two sequences have in common at the beginning: a token across the border belongs to the second."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))

@@ -1,12 +1,17 @@
-"""seeing: records made by hand, whose figures can be computed by hand."""
+"""inside/vision: against plain Transformers, and records made by hand, whose figures can be computed by hand."""
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from course import inside
 from course.inside.vision import Gaze, Seen
 from slmlab.errors import BadRequest
 from slmlab.pictures import as_picture
+from tests.tiny_sight import PATCHES, SIDE, inputs_of, noise
+
+QUESTION = "How many?"
 
 PICTURE = as_picture(Image.new("RGB", (8, 8), "white"))
 
@@ -16,7 +21,7 @@ def seen(encoded, projected=None) -> Seen:
     return Seen("tiny", PICTURE, np.ones((8, 8, 3)), encoded, encoded if projected is None else projected)
 
 
-def noise(rows=3, columns=4, width=8) -> Seen:
+def patches(rows=3, columns=4, width=8) -> Seen:
     return seen(np.random.default_rng(0).normal(size=(rows, columns, width)))
 
 
@@ -33,7 +38,7 @@ def test_tokens_are_counted_after_the_projector():
 
 
 def test_a_patch_is_like_itself():
-    one = noise()
+    one = patches()
     for row, column in ((0, 0), (2, 3), (1, 2)):
         likeness = one.likeness(row, column)
         assert likeness.shape == (3, 4) and likeness[row, column] == pytest.approx(1)
@@ -46,11 +51,6 @@ def test_likeness_is_measured_from_what_all_patches_share():
     assert np.allclose(likeness, [[1, -1]])
 
 
-def test_likeness_is_the_same_both_ways():
-    one = noise()
-    assert one.likeness(0, 1)[2, 3] == pytest.approx(one.likeness(2, 3)[0, 1])
-
-
 def test_patches_that_are_all_alike_are_no_fault():
     flat = seen(np.ones((2, 3, 4)))
     assert np.array_equal(flat.likeness(0, 0), np.zeros((2, 3)))
@@ -58,7 +58,7 @@ def test_patches_that_are_all_alike_are_no_fault():
 
 
 def test_colours_are_between_nothing_and_one_and_all_of_it_is_used():
-    colours = noise(6, 6).as_colours()
+    colours = patches(6, 6).as_colours()
     assert colours.shape == (6, 6, 3)
     assert (colours.min(), colours.max()) == (0, 1)
 
@@ -71,10 +71,10 @@ def test_two_kinds_of_patch_get_two_colours():
     assert abs(colours[0, 0, 0] - colours[0, 3, 0]) == pytest.approx(1), "red is the direction of most difference"
 
 
-@pytest.mark.parametrize(("row", "column"), [(-1, 0), (3, 0), (0, 4), (0, -1)])
-def test_a_patch_that_is_not_there_is_refused(row, column):
-    with pytest.raises(BadRequest, match=f"row {row}, column {column}: there are 3 x 4"):
-        noise().likeness(row, column)
+def test_a_patch_that_is_not_there_is_refused():
+    for row, column in ((-1, 0), (3, 0), (0, 4)):
+        with pytest.raises(BadRequest, match=f"row {row}, column {column}: there are 3 x 4"):
+            patches().likeness(row, column)
 
 
 def test_a_gaze_is_the_mean_over_layers_and_heads():
@@ -96,43 +96,97 @@ def test_the_share_of_the_pictures_is_the_sum_over_their_patches():
     assert both.share(5) == pytest.approx(8 * 0.0075)
 
 
-@pytest.mark.parametrize(
-    ("text", "place"),
-    [("The", 0), ("total", 1), ("tal", 2), ("al is", 2), ("is", 3), ("9.40", 4), ("9", 4), ("40", 5), ("0", 5)],
-)
-def test_a_text_begins_in_the_token_that_holds_its_first_letter(text, place):
-    assert gaze().place_of(text) == place
+def test_a_text_begins_in_the_token_that_holds_its_first_letter():
+    for text, place in (("The", 0), ("total", 1), ("tal", 2), ("al is", 2), ("is", 3), ("9.40", 4), ("0", 5)):
+        assert gaze().place_of(text) == place
+    twice = gaze(("a", "b", "", "a", "b"))
+    assert twice.place_of("b") == 1 and twice.place_of("b", last=True) == 4 and twice.text == "abab"
+    assert twice.place_of("a", last=True) == 3, "a token without letters holds no beginning"
 
 
-def test_the_first_of_several_places_is_found():
-    found = gaze(("a", "b", "a", "b"))
-    assert found.place_of("b") == 1 and found.place_of("b", last=True) == 3 and found.text == "abab"
-
-
-def test_a_token_without_letters_holds_no_beginning():
-    assert gaze(("", "ab", "", "cd")).place_of("a") == 1 and gaze(("", "ab", "", "cd")).place_of("c") == 3
-
-
-@pytest.mark.parametrize("text", ["", "nine", "total9"])
-def test_a_text_that_is_not_in_the_answer_is_refused_with_the_answer(text):
-    with pytest.raises(BadRequest, match=r"isn't in the answer 'The total is 9\.40'"):
-        gaze().place_of(text)
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda one: one.on(6), "no token 6: the answer has 6"),
-        (lambda one: one.on(-1), "no token -1"),
-        (lambda one: one.on(True), "no token True"),
-        (lambda one: one.on("9.40"), "no token '9.40'"),
-        (lambda one: one.share(6), "no token 6"),
+def test_what_is_not_there_is_refused_with_what_is():
+    for call, words in (
+        (lambda one: one.place_of("nine"), r"isn't in the answer 'The total is 9\.40'"),
+        (lambda one: one.place_of(""), "isn't in the answer"),
         (lambda one: one.on(0, picture=2), "no picture 2: there are 2"),
-        (lambda one: one.on(0, picture=-1), "no picture -1"),
-        (lambda one: one.on(0, layer=2), "no layer 2: there are 2"),
-        (lambda one: one.on(0, layer=-1), "no layer -1"),
-    ],
-)
-def test_what_is_not_there_is_refused_with_what_is(call, words):
-    with pytest.raises(BadRequest, match=words):
-        call(gaze())
+        (lambda one: one.on(0, layer=-1), "no layer -1: there are 2"),
+    ):
+        with pytest.raises(BadRequest, match=words):
+            call(gaze())
+
+
+# In a model
+
+
+def test_a_gaze_is_the_attention_that_transformers_computes(tiny_sight, tiny_sight_reference):
+    images, answer = [noise(0), noise(1)], "abé"
+    found = inside.gaze(tiny_sight, QUESTION, images=images, answer=answer)
+    inputs = inputs_of(tiny_sight_reference, QUESTION, *images)
+    ids = torch.cat([inputs["input_ids"], torch.tensor([tiny_sight.ids(answer)])], dim=1)
+    with torch.inference_mode():
+        output = tiny_sight_reference[1](input_ids=ids, pixel_values=inputs["pixel_values"], output_attentions=True)
+    places = (ids[0] == tiny_sight_reference[0].image_token_id).nonzero()[:, 0]
+    first = inputs["input_ids"].shape[1] - 1
+    assert found.weights.shape == (4, 2, 4, 2, 4, 4), "tokens, layers, heads, pictures, rows, columns"
+    assert found.pieces == ("a", "b", "", "é"), "a character of two tokens has its text at the second"
+    for token in range(4):
+        for layer in range(2):
+            expected = output.attentions[layer][0, :, first + token, places].reshape(4, 2, 4, 4)
+            assert np.allclose(found.weights[token, layer], expected, atol=1e-6)
+        assert 0 < found.share(token) < 1
+
+
+def test_without_an_answer_the_gaze_follows_the_models_own(tiny_sight):
+    question = "a" * (256 - PATCHES - 3 - 5)  # so long that five ids fit after it
+    found = inside.gaze(tiny_sight, question, images=[noise()])
+    own = [token.id for token in tiny_sight.ask(question, images=[noise()])]
+    own = [id for id in own if id not in tiny_sight.format.end_ids]
+    assert len(found.weights) == len(found.pieces) == len(own) <= 5, "its ids, not those of its text read anew"
+    told = inside.gaze(tiny_sight, question, images=[noise()], answer="z")
+    assert np.allclose(found.weights[0], told.weights[0], atol=1e-6), "before the first id no answer is known"
+
+
+def test_looking_leaves_the_fast_attention_as_it_was(tiny_sight):
+    def attentions():
+        config = tiny_sight._model.config
+        return [one._attn_implementation for one in (config, config.text_config, config.vision_config)]
+
+    before = attentions()
+    inside.gaze(tiny_sight, QUESTION, images=[noise()], answer="a")
+    assert attentions() == before and "eager" not in before
+
+
+def test_what_is_projected_is_what_transformers_gives_the_decoder(tiny_sight, tiny_sight_reference):
+    found, model = inside.look(tiny_sight, noise()), tiny_sight_reference[1]
+    pixels = inputs_of(tiny_sight_reference, QUESTION, noise())["pixel_values"]
+    with torch.inference_mode():
+        features = model.get_image_features(pixel_values=pixels).pooler_output[0]
+        encoder = model.model.vision_tower(pixels).last_hidden_state[0, 1:]
+    assert found.tokens == PATCHES and found.encoded.shape == found.projected.shape == (4, 4, 64)
+    assert np.allclose(found.projected.reshape(PATCHES, 64), features, atol=1e-4)
+    assert np.allclose(found.encoded.reshape(PATCHES, 64), encoder, atol=1e-4)
+
+
+def test_the_pixels_are_the_pictures_own(tiny_sight):
+    for image in (noise(0, SIDE, SIDE), Image.new("RGB", (SIDE, SIDE), (90, 100, 110))):
+        pixels = inside.look(tiny_sight, image).pixels
+        assert np.allclose(pixels, np.asarray(image) / 255, atol=1e-6), "neither cut nor stretched in its contrast"
+
+
+def test_an_untrained_twin_sees_with_weights_of_its_own(tiny_sight):
+    with inside.untrained(tiny_sight, 1) as twin, inside.untrained(tiny_sight, 1) as same:
+        found = [inside.look(model, noise()).projected for model in (tiny_sight, twin, same)]
+        assert not np.allclose(found[0], found[1]) and np.array_equal(found[1], found[2])
+        assert twin.ask(QUESTION, images=[noise()], max_tokens=3).tokens
+
+
+def test_what_can_not_be_looked_at_is_refused(tiny_sight, tiny_transformers):
+    for ask, words in (
+        (lambda: inside.gaze(tiny_sight, QUESTION, answer="a"), "no picture to look at"),
+        (lambda: inside.gaze(tiny_sight, QUESTION, images=[noise()], answer=""), "The answer is empty"),
+        (lambda: inside.look(tiny_sight, [noise(0), noise(1)]), "one picture, not 2"),
+        (lambda: inside.look(tiny_transformers, noise()), "isn't of LLaVA's kind"),
+        (lambda: inside.gaze(tiny_transformers, QUESTION, images=[noise()]), "isn't of LLaVA's kind"),
+    ):
+        with pytest.raises(BadRequest, match=words):
+            ask()

@@ -165,7 +165,7 @@ def test_it_comes_in_no_other_form(choice):
 
 def test_it_runs_in_bf16_as_well():
     with slmlab.load("tiny-moe", precision="bf16") as model:
-        assert model.routing("abc").experts.shape == (4, 3, 2)
+        assert model.card.kind == "moe" and len(model.logprobs("abc")) == 4
 
 
 @pytest.mark.parametrize("name", ["phi-3-vision", "phi-3.5-vision", "phi-4-multimodal"])

@@ -59,16 +59,12 @@ def test_a_second_turn_reuses_the_cache_and_answers_as_if_read_afresh(answers):
     assert answers["first"] == "ok" and answers["continued"] == answers["afresh"] and answers["reused"] > 400
 
 
-@pytest.mark.parametrize(
-    ("what", "kind", "words"),
-    [
-        ("gaze", "BadRequest", "isn't of LLaVA's kind"), ("look", "BadRequest", "isn't of LLaVA's kind"),
-        ("thin", "BadRequest", "aspect ratio is very extreme"), ("many", "BadRequest", "4 pictures among them"),
-        ("mark", "BadRequest", "takes for a picture's place"),
-    ],
-)  # fmt: skip
-def test_what_it_can_not_do_is_refused(answers, what, kind, words):
-    assert answers["refused"][what][0] == kind and words in answers["refused"][what][1]
+def test_what_it_can_not_do_is_refused(answers):
+    for what, words in (
+        ("gaze", "isn't of LLaVA's kind"), ("look", "isn't of LLaVA's kind"), ("mark", "takes for a picture's place"),
+        ("thin", "aspect ratio is very extreme"), ("many", "4 pictures among them"),
+    ):  # fmt: skip
+        assert answers["refused"][what][0] == "BadRequest" and words in answers["refused"][what][1]
 
 
 def test_the_arithmetic_of_crops_is_the_processors_own(found):
@@ -86,6 +82,6 @@ def test_the_adapter_beside_the_weights_is_put_on(answers, adapter):
     assert adapter["ids"] == adapter["generated"] != answers["ids"][1], "as peft itself puts it on"
 
 
-@pytest.mark.parametrize(("damage", "words"), [("truncated", "can't be read"), ("lacking", "lacks 4 of its tensors")])
-def test_a_damaged_adapter_is_refused(adapter, damage, words):
-    assert adapter[damage][0] == "NotHere" and words in adapter[damage][1]
+def test_a_damaged_adapter_is_refused(adapter):
+    for damage, words in (("truncated", "can't be read"), ("lacking", "lacks 4 of its tensors")):
+        assert adapter[damage][0] == "NotHere" and words in adapter[damage][1]

@@ -1,56 +1,160 @@
-"""engines/transformers: what is Transformers' own."""
+"""engines/transformers: the same answers as Transformers alone, whatever the place; damaged folders are refused."""
 
-import numpy as np
+import json
+import sys
+import threading
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from slmlab.catalog import card_of_folder
 from slmlab.engines.transformers import TransformersEngine
-from slmlab.errors import BadRequest, NotHere
+from slmlab.errors import BadRequest, NotHere, SlmLabError
 from tests.conftest import write_tiny_model
 
 
-def test_greedy_is_what_transformers_generates_itself(tiny_transformers):
-    ids = tiny_transformers.format.ids("hello there")
-    expected = tiny_transformers._model.generate(
-        torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=20, do_sample=False
-    )[0, len(ids) :].tolist()
-    assert [token.id for token in tiny_transformers.complete("hello there", max_tokens=20)] == expected
+def opened(folder, *arguments, **options) -> TransformersEngine:
+    return TransformersEngine(card_of_folder(folder), folder, *arguments, **options)
 
 
-def test_attentions_look_back_only_and_sum_to_one(tiny_transformers):
-    pieces, layers = tiny_transformers.attentions("hello")
-    assert [piece.text for piece in pieces] == list("hello")
-    assert layers.shape == (2, 4, 5, 5) and np.allclose(layers.sum(-1), 1, atol=1e-5)
-    assert np.all(np.triu(layers, k=1) == 0), "no token sees a later one"
+def ids_of(reply) -> list[int]:
+    return [token.id for token in reply]
 
 
-def test_attentions_leave_the_fast_path_as_it_was(tiny_transformers):
-    before = tiny_transformers._model.config._attn_implementation
-    tiny_transformers.attentions("hello")
-    assert tiny_transformers._model.config._attn_implementation == before != "eager"
+@pytest.fixture
+def mixture_folder(tmp_path):
+    return write_tiny_model(tmp_path / "m", "phimoe")
 
 
-def test_bf16_answers_with_half_the_memory(tmp_path):
+def rewrite(folder, change) -> None:
+    """Change the tensors in a folder."""
+    tensors = load_file(folder / "model.safetensors")
+    save_file(change(tensors) or tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def test_greedy_is_what_the_five_lines_without_slmlab_write(tiny_transformers):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_transformers.folder)
+    model = AutoModelForCausalLM.from_pretrained(tiny_transformers.folder)
+    messages = [{"role": "user", "content": "hello there"}]
+    inputs = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+    )  # fmt: skip
+    made = model.generate(**inputs, max_new_tokens=20, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+    assert ids_of(tiny_transformers.ask("hello there", max_tokens=20)) == made.tolist()
+
+
+def test_a_model_that_is_split_answers_as_the_whole_one(tmp_path, capsys):
     folder = write_tiny_model(tmp_path / "m", "llama")
-    model = TransformersEngine(card_of_folder(folder), folder, "bf16")
-    assert model._model.dtype == torch.bfloat16 and model.complete("a", max_tokens=2).tokens is not None
+    with opened(folder) as whole:
+        expected = ids_of(whole.ask("hello there", max_tokens=20))
+        size = sum(one.numel() * 4 for one in whole._model.parameters())
+    capsys.readouterr()
+    with opened(folder, device="auto", max_memory={"cpu": size - 100}) as split:
+        assert capsys.readouterr().out == "m: 1 of 2 layers on the CPU, the rest on the disk.\n"
+        assert ids_of(split.ask("hello there", max_tokens=20)) == expected
+    with opened(folder, device="auto", max_memory={"cpu": 9 * size}) as fitting:
+        assert capsys.readouterr().out == "", "nothing is said where all of it is in one place"
+        assert ids_of(fitting.ask("hello there", max_tokens=20)) == expected
 
 
-def test_a_quantized_precision_points_to_the_other_engine(tiny_folder):
+def test_a_model_that_is_split_needs_accelerate_and_says_so(tiny_folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(NotHere, match="pip install accelerate"):
+        opened(tiny_folder, device="auto", max_memory={"cpu": 10**9})
+
+
+def test_the_precision_is_of_transformers(tiny_folder):
+    with opened(tiny_folder, "bf16") as model:
+        assert model._model.dtype == torch.bfloat16 and model.complete("a", max_tokens=2).tokens
     with pytest.raises(BadRequest, match="engine='onnx'"):
-        TransformersEngine(card_of_folder(tiny_folder), tiny_folder, "int4")
-
-
-def test_truncated_weights_are_refused_and_named(tmp_path):
-    folder = write_tiny_model(tmp_path / "m", "llama")
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-500])
-    with pytest.raises(NotHere, match="can't load"):
-        TransformersEngine(card_of_folder(folder), folder, "fp32")
+        opened(tiny_folder, "int4")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_a_gpu_gives_the_tokens_of_the_cpu(tiny_folder, tiny_transformers):
-    model = TransformersEngine(card_of_folder(tiny_folder), tiny_folder, "fp32", device="cuda")
-    assert [t.id for t in model.ask("hi", max_tokens=8)] == [t.id for t in tiny_transformers.ask("hi", max_tokens=8)]
+    expected = ids_of(tiny_transformers.ask("hi", max_tokens=8))
+    for device in ("cuda", "auto"):
+        with opened(tiny_folder, device=device) as model:
+            assert ids_of(model.ask("hi", max_tokens=8)) == expected
+
+
+# A damaged folder
+
+
+def test_weights_that_are_cut_short_are_refused(mixture_folder):
+    def lose(tensors):
+        return {name: one for name, one in tensors.items() if "layers.1" not in name or "experts" not in name}
+
+    rewrite(mixture_folder, lose)
+    with pytest.raises(NotHere, match=r"lacks \d+ of the model's tensors.*layers.1.*cut short"):
+        opened(mixture_folder)
+    weights = mixture_folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-500])
+    with pytest.raises(NotHere, match="can't load.*Fetch it again"):
+        opened(mixture_folder)
+
+
+def test_a_configuration_that_does_not_fit_its_weights_is_refused(mixture_folder):
+    path = mixture_folder / "config.json"
+    settings = json.loads(path.read_text())
+    for change in ({"num_local_experts": "16"}, {"vocab_size": 100}, {"hidden_act": "zzz"}, {"num_local_experts": 3}):
+        path.write_text(json.dumps(settings | change))
+        with pytest.raises(NotHere, match="Fetch it again"):
+            opened(mixture_folder)
+
+
+def test_weights_that_are_no_numbers_are_named_wherever_they_show(mixture_folder):
+    def spoil(tensors):
+        tensors["model.layers.0.block_sparse_moe.gate.weight"][0, 0] = float("nan")
+
+    rewrite(mixture_folder, spoil)
+    model = opened(mixture_folder)
+    for ask in (model.logprobs, model.complete, lambda text: model.complete(text, max_tokens=2, beams=2)):
+        with pytest.raises(NotHere, match="NaN.*damaged"):
+            list(ask("abc"))
+
+
+def test_closing_waits_for_what_is_under_way_and_refuses_the_rest(mixture_folder):
+    model, faults, begun = opened(mixture_folder), [], threading.Event()
+
+    def ask():
+        try:
+            while True:
+                model.logprobs("abc")
+                begun.set()
+        except Exception as fault:  # whatever it is, it is looked at below
+            faults.append(fault)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    begun.wait(30)
+    model.close()
+    asker.join(timeout=10)
+    assert [type(fault) for fault in faults] == [SlmLabError] and "was closed" in str(faults[0])
+
+
+def test_phi_3_5_moes_own_configuration_is_read(mixture_folder, tmp_path):
+    """The fields of the published config.json, with small sizes: scaled positions, biases, and code that is not run."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    half = 64 // 4 // 2
+    settings = json.loads((mixture_folder / "config.json").read_text())
+    settings.pop("rope_parameters", None)
+    settings |= {
+        "auto_map": {"AutoModelForCausalLM": "modeling_phimoe.PhiMoEForCausalLM"}, "rope_theta": 10000.0,
+        "attention_bias": True, "lm_head_bias": True, "max_position_embeddings": 512,
+        "original_max_position_embeddings": 256, "rope_scaling": {
+            "type": "longrope", "short_factor": [1.0] * half, "long_factor": [2.0] * half,
+            "short_mscale": 1.24, "long_mscale": 1.24, "original_max_position_embeddings": 256,
+        },
+    }  # fmt: skip
+    (mixture_folder / "config.json").write_text(json.dumps(settings))
+    AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(mixture_folder)).save_pretrained(tmp_path / "weights")
+    (tmp_path / "weights" / "model.safetensors").replace(mixture_folder / "model.safetensors")
+    model = opened(mixture_folder)
+    assert model.card.kind == "moe"
+    assert model.card.parameters == sum(one.numel() for one in model._model.parameters())
+    assert model.complete("abc", max_tokens=2).tokens

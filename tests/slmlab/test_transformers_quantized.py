@@ -1,0 +1,77 @@
+"""engines/transformers: quantized loading that would pass over a mixture's experts is refused, whoever asks for it."""
+
+import json
+
+import pytest
+
+import slmlab
+from slmlab.catalog import card
+from slmlab.engines.transformers import as_dict, in_memory_as, refuse_skipped_experts, refuse_untouched_experts
+from slmlab.errors import BadRequest, NotHere
+from tests.conftest import write_tiny_model
+
+BITS4 = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+
+
+def test_a_method_that_reaches_no_experts_is_refused_with_the_way_that_works():
+    for method in ("bitsandbytes", "hqq", "awq", "gguf", "something new"):
+        with pytest.raises(BadRequest, match="96% of the parameters.*FqnToConfig.*llama.cpp"):
+            refuse_skipped_experts({"quant_method": method}, card("phi-3.5-moe").architecture)
+    for method in ("torchao", "fp8", "mxfp4"):
+        refuse_skipped_experts({"quant_method": method})
+
+
+@pytest.mark.parametrize("name", ["phi-3.5-moe", "tiny-moe"])
+def test_load_refuses_for_a_model_of_the_catalog_before_anything_is_fetched(name):
+    with pytest.raises(BadRequest, match="bitsandbytes would leave the experts"):
+        slmlab.load(name, quantization=BITS4)
+
+
+def test_a_folder_saved_by_such_a_quantizer_is_refused_before_its_weights_are_read(tmp_path):
+    folder = write_tiny_model(tmp_path / "m", "phimoe")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | {"quantization_config": BITS4}))
+    (folder / "model.safetensors").write_bytes(b"never read")
+    with pytest.raises(BadRequest, match="would leave the experts"):
+        slmlab.load(folder)
+
+
+def test_experts_that_were_passed_over_after_all_are_seen_in_the_model(tiny_mixture, tiny_transformers):
+    with tiny_mixture.exclusive() as mixture, tiny_transformers.exclusive() as dense:
+        with pytest.raises(BadRequest, match="torchao passed over model.layers.0.mlp.experts.gate_up_proj"):
+            refuse_untouched_experts(mixture, "torchao")
+        refuse_untouched_experts(dense, "torchao")
+        refuse_untouched_experts(mixture, "fp8")  # a CPU unpacks it, and Transformers says so
+
+
+def test_transformers_own_configurations_are_read_as_well_as_dicts():
+    from transformers import FineGrainedFP8Config
+
+    assert as_dict(FineGrainedFP8Config())["quant_method"] == "fp8"
+    for wrong in ("4bit", {"load_in_4bit": True}):
+        with pytest.raises(BadRequest, match="quant_method"):
+            as_dict(wrong)
+
+
+def test_the_size_that_is_planned_for():
+    for four in (BITS4, {"quant_method": "hqq", "nbits": 4}, {"quant_method": "gptq", "bits": "4"}):
+        assert in_memory_as(four) == "int4"
+    for eight in ({"quant_method": "fp8"}, {"quant_method": "bitsandbytes", "load_in_8bit": True}):
+        assert in_memory_as(eight) == "int8"
+
+
+def test_a_quantization_and_a_precision_of_onnx_do_not_go_together():
+    for choice in ({"engine": "onnx"}, {"precision": "int4"}):
+        with pytest.raises(BadRequest, match="engine='transformers'"):
+            slmlab.load("phi-3.5-mini", quantization=BITS4, **choice)
+
+
+def test_a_quantizer_that_is_not_installed_is_named(tiny_folder):
+    with pytest.raises(NotHere, match="(?i)hqq"):
+        slmlab.load(tiny_folder, quantization={"quant_method": "hqq", "nbits": 4})
+
+
+def test_the_mixture_in_four_bits_says_why_not_and_falls_back(capsys):
+    with slmlab.load("phi-3.5-moe", precision="int4", download=False) as model:
+        assert model.name == "smollm2-135m"
+    assert "its experts must be named" in capsys.readouterr().out
