@@ -13,7 +13,7 @@ from slmlab.chat import as_messages
 from slmlab.engines.base import with_images
 from slmlab.engines.local import LocalEngine, Session, Sight
 from slmlab.errors import BadRequest, NotHere
-from slmlab.gguf.graph import EVERY
+from slmlab.gguf import EVERY
 from slmlab.machine import best_threads
 from slmlab.pictures import as_picture
 from slmlab.records import Message, Reply, Sampling

@@ -29,18 +29,21 @@ class Blocks:
     def columns(self) -> int:
         return self.numbers.shape[1] * SIZE
 
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.numbers, self.scales, self.minimums
+
     def weights(self) -> np.ndarray:
         """The matrix in full."""
         return (self.numbers * self.scales[..., None] + self.minimums[..., None]).reshape(self.rows, self.columns)
 
 
 def read_blocks(tensor) -> Blocks:
-    """The blocks of a tensor of gguf's reader."""
+    """The blocks of a tensor of gguf's reader, which can only dequantize them."""
     kind = tensor.tensor_type.name
     if kind not in _READERS:
-        raise NotHere(
-            f"{tensor.name} is quantized as {kind}. Blocks are carried over as they are from {', '.join(_READERS)}."
-        )
+        known = ", ".join(_READERS)
+        raise NotHere(f"{tensor.name} is quantized as {kind}. Blocks are carried over as they are from {known}.")
     columns, rows = (int(size) for size in tensor.shape)
     width, read = _READERS[kind]
     return read(tensor.data.reshape(rows, columns // SIZE, width))
@@ -64,7 +67,7 @@ def _q8_0(raw: np.ndarray) -> Blocks:
     return Blocks(raw[..., 2:] ^ 128, scales, -128 * scales, bits=8)
 
 
-_READERS = {"Q4_0": (18, _q4_0), "Q4_1": (20, _q4_1), "Q8_0": (34, _q8_0)}
+_READERS = {"Q4_0": (18, _q4_0), "Q4_1": (20, _q4_1), "Q8_0": (34, _q8_0)}  # bytes of a block, and their reader
 
 
 def _half(raw: np.ndarray) -> np.ndarray:
@@ -73,16 +76,15 @@ def _half(raw: np.ndarray) -> np.ndarray:
 
 def stacked(parts: list[Blocks]) -> Blocks:
     """Matrices that read the same input, as one: their rows below each other."""
-    fields = (np.concatenate([getattr(part, name) for part in parts]) for name in ("numbers", "scales", "minimums"))
-    return Blocks(*fields, bits=parts[0].bits)
-
-
-def with_rotary_halves(matrix: Blocks, heads: int) -> Blocks:
-    fields = (rotary_halves(field, heads) for field in (matrix.numbers, matrix.scales, matrix.minimums))
-    return Blocks(*fields, bits=matrix.bits)
+    columns = zip(*(part.arrays for part in parts), strict=True)
+    return Blocks(*map(np.concatenate, columns), bits=parts[0].bits)
 
 
 def rotary_halves(rows: np.ndarray, heads: int) -> np.ndarray:
     """GGUF keeps both rows of a rotary pair side by side; the runtimes want all the first ones, then the others."""
     pairs = rows.reshape(heads, len(rows) // heads // 2, 2, *rows.shape[1:])
     return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows.shape)
+
+
+def with_rotary_halves(matrix: Blocks, heads: int) -> Blocks:
+    return Blocks(*(rotary_halves(array, heads) for array in matrix.arrays), bits=matrix.bits)
