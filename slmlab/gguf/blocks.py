@@ -29,10 +29,6 @@ class Blocks:
     def columns(self) -> int:
         return self.numbers.shape[1] * SIZE
 
-    @property
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.numbers, self.scales, self.minimums
-
     def weights(self) -> np.ndarray:
         """The matrix in full."""
         return (self.numbers * self.scales[..., None] + self.minimums[..., None]).reshape(self.rows, self.columns)
@@ -76,15 +72,16 @@ def _half(raw: np.ndarray) -> np.ndarray:
 
 def stacked(parts: list[Blocks]) -> Blocks:
     """Matrices that read the same input, as one: their rows below each other."""
-    columns = zip(*(part.arrays for part in parts), strict=True)
-    return Blocks(*map(np.concatenate, columns), bits=parts[0].bits)
+    fields = (np.concatenate([getattr(part, name) for part in parts]) for name in ("numbers", "scales", "minimums"))
+    return Blocks(*fields, bits=parts[0].bits)
+
+
+def with_rotary_halves(matrix: Blocks, heads: int) -> Blocks:
+    fields = (rotary_halves(field, heads) for field in (matrix.numbers, matrix.scales, matrix.minimums))
+    return Blocks(*fields, bits=matrix.bits)
 
 
 def rotary_halves(rows: np.ndarray, heads: int) -> np.ndarray:
     """GGUF keeps both rows of a rotary pair side by side; the runtimes want all the first ones, then the others."""
     pairs = rows.reshape(heads, len(rows) // heads // 2, 2, *rows.shape[1:])
     return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows.shape)
-
-
-def with_rotary_halves(matrix: Blocks, heads: int) -> Blocks:
-    return Blocks(*(rotary_halves(array, heads) for array in matrix.arrays), bits=matrix.bits)

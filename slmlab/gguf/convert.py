@@ -95,8 +95,9 @@ def _read(source: Path) -> tuple[list, dict, dict]:
         raise NotHere(f"{source.name} is damaged, cut short, or no GGUF file ({fault}). Fetch it again.") from fault
     if family != FAMILY:
         raise NotHere(
-            f"{source.name} is a {family[0]} model with the tokenizer {family[1]}. Carried over are Llama-shaped models "
-            "with SmolLM2's tokenizer (llama, smollm); llama.cpp runs many others: python -m pip install xllamacpp"
+            f"{source.name} is a {family[0]} model with the tokenizer {family[1]}. Carried over are Llama-shaped "
+            "models with SmolLM2's tokenizer (llama, smollm); llama.cpp runs many others: python -m pip install "
+            "xllamacpp"
         )
     reader.fields.clear()  # its arrays for 98,000 tokens and merges take 150 MB
     return reader.tensors, fields, config
@@ -128,17 +129,9 @@ def _config(fields: dict) -> dict:
 
 
 def _genai_config(config: dict) -> dict:
-    past = {"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"}
-    present = {"present_key_names": "present.%d.key", "present_value_names": "present.%d.value"}
+    """The names of inputs and outputs aren't said: the graph has those that the runtime expects."""
     shape = ("hidden_size", "num_attention_heads", "num_hidden_layers", "num_key_value_heads")
-    decoder = {
-        "session_options": {"provider_options": []},
-        "filename": "model.onnx",
-        "head_size": config["head_dim"],
-        "inputs": {"input_ids": "input_ids", "attention_mask": "attention_mask", **past},
-        "outputs": {"logits": "logits", **present},
-        **{key: config[key] for key in shape},
-    }
+    decoder = {"filename": "model.onnx", "head_size": config["head_dim"], **{key: config[key] for key in shape}}
     ids = {key: config[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id", "vocab_size")}
     context = config["max_position_embeddings"]
     model = {"type": "llama", "context_length": context, "decoder": decoder, **ids}
