@@ -168,22 +168,18 @@ def _of_array(array) -> Picture:
 
 def _frames(source) -> list[Picture]:
     """Some frames of what moves, evenly from the first to the last, and a line that says which; of a still, none."""
-    from PIL import Image, ImageSequence
-
     if not isinstance(source, str | Path | bytes | bytearray):
         return []
     if str(source).lower().endswith(VIDEOS):
-        path = _path(source)
-        return _shown(path.name, *_of_video(path))
-    name, data = _read(source)
-    with _one_line(name), Image.open(BytesIO(data)) as image:
-        total = getattr(image, "n_frames", 1)
-        if total == 1 or image.format not in KINDS:
-            return []
-        places = _spread(total)
-        return _shown(
-            name, total, [frame.copy() for at, frame in enumerate(ImageSequence.Iterator(image)) if at in places]
-        )
+        name, (total, images) = _path(source).name, _of_video(_path(source))
+    else:
+        name, data = _read(source)
+        with _one_line(name):
+            total, images = _of_animation(data)
+    if images:
+        shown = ", ".join(str(place + 1) for place in _spread(total))
+        print(f"{name}: {len(images)} of {total} frames ({shown}) are shown to the model.")
+    return [_encoded(upright(image), "PNG") for image in images]
 
 
 def _spread(total: int) -> list[int]:
@@ -191,10 +187,14 @@ def _spread(total: int) -> list[int]:
     return [round(place * (total - 1) / max(count - 1, 1)) for place in range(count)]
 
 
-def _shown(name: str, total: int, images: list) -> list[Picture]:
-    shown = ", ".join(str(place + 1) for place in _spread(total))
-    print(f"{name}: {len(images)} of {total} frames ({shown}) are shown to the model.")
-    return [_encoded(upright(image), "PNG") for image in images]
+def _of_animation(data: bytes) -> tuple[int, list]:
+    """How many frames a file has, and those that are shown, if it moves."""
+    from PIL import Image, ImageSequence
+
+    with Image.open(BytesIO(data)) as image:
+        total = getattr(image, "n_frames", 1)
+        places = _spread(total) if total > 1 and image.format in KINDS else []
+        return total, [frame.copy() for place, frame in enumerate(ImageSequence.Iterator(image)) if place in places]
 
 
 def _of_video(path: Path) -> tuple[int, list]:

@@ -115,7 +115,7 @@ class OnnxEngine(LocalEngine):
             yield np.asarray(block, dtype=np.float32)
 
 
-OnnxVisionEngine = OnnxEngine
+OnnxVisionEngine = OnnxEngine  # the name that it had when pictures were an engine of their own
 
 
 class OnnxSession(Session):
