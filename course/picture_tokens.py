@@ -6,9 +6,7 @@ A picture is cut into crops, and each crop is a fixed number of tokens. Knows no
 from dataclasses import dataclass
 from math import ceil, floor
 
-from slmlab.errors import BadRequest, UnknownName, nearest
-
-MOST_SIDE = 100_000
+from slmlab.errors import BadRequest, UnknownName, nearest, whole
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,8 @@ def image_tokens(model: str, width: int, height: int, crops: int | None = None) 
     """What a picture of this size costs in a model, with at most so many crops; None is the model's own default."""
     if model not in _BILLS:
         raise UnknownName(f"No image processor is known for {model!r}. {nearest(str(model), list(_BILLS))}.")
-    for name, value in (("width", width), ("height", height), *([("crops", crops)] if crops is not None else [])):
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_SIDE:
-            raise BadRequest(f"{name}={value!r}: a whole number, 1 to {MOST_SIDE:,}.")
+    for name, value in (("width", width), ("height", height), ("crops", 1 if crops is None else crops)):
+        whole(name, value, 1, 100_000, "a whole number, 1 to 100,000")
     bill, default = _BILLS[model]
     if default == 1 and crops not in (None, 1):
         raise BadRequest(f"{model} makes every picture one square and never crops: leave crops out.")

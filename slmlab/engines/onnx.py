@@ -1,10 +1,12 @@
-"""Models that see, as ONNX Runtime GenAI runs them: the published forms of Phi-3-vision and Phi-3.5-vision.
+"""Models as ONNX Runtime GenAI runs them: text, and the published forms of Phi-3-vision and Phi-3.5-vision.
 
-Gives an OnnxEngine whose questions may come with pictures. The runtime cuts the pictures up itself.
+Gives an OnnxEngine, whose questions may come with pictures where the card says that the model sees. The runtime cuts
+the pictures up itself.
 """
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from slmlab.chat import as_messages
 from slmlab.engines.base import with_images
 from slmlab.engines.local import LocalEngine, Session, Sight
 from slmlab.errors import BadRequest, NotHere
-from slmlab.gguf.graph import EVERY
+from slmlab.gguf import EVERY
 from slmlab.machine import best_threads
 from slmlab.pictures import as_picture
 from slmlab.records import Message, Reply, Sampling
@@ -31,42 +33,69 @@ class OnnxEngine(LocalEngine):
         super().__init__(card, folder, precision)
         self._og = _runtime()
         self.threads = threads or best_threads()
-        self.context, self._vocabulary = _read_config(folder)
-        self._folder = folder
-        self._model = self._opened()
+        self.context = _read_context(folder)
+        self.sees = card.sees
+        self._model = self._open_graph()
         self._reader = None  # the graph with the logits after every id, where it is another: opened when it is asked
+        self._processor = self._made(self._model.create_multimodal_processor) if self.sees else None
 
-    def _opened(self, **decoder):
+    def prompt(self, question, system: str | None = None, images=()) -> str:
+        """The text that the model is given; <|image_1|> stands where the processor puts a picture's tokens."""
+        if not self.sees:
+            return super().prompt(question, system, images)
+        return self.format.prompt(_with_marks(with_images(as_messages(question, system), images)))
+
+    def close(self) -> None:
+        super().close()
+        self._model = self._reader = None
+
+    def _open_graph(self, **decoder):
         # The runtime's own default used one thread on a machine of two cores: half the speed.
         decoder["session_options"] = {"intra_op_num_threads": self.threads}
+        config = self._made(self._og.Config, str(self.folder))
+        config.overlay(json.dumps({"model": {"decoder": decoder}}))
+        return self._made(self._og.Model, config)
+
+    def _made(self, make, *given):
         try:
-            config = self._og.Config(str(self._folder))
-            config.overlay(json.dumps({"model": {"decoder": decoder}}))
-            return self._og.Model(config)
+            return make(*given)
         except Exception as fault:  # the runtime raises its own untyped errors for every kind of bad folder
-            raise NotHere(f"ONNX Runtime can't load {self._folder}: {fault}") from fault
+            raise NotHere(f"ONNX Runtime can't load {self.folder}. Fetch it again. It says: {fault}") from fault
 
     def _generator(self, capacity: int, model=None, **options):
         model = model or self._model
         params = self._og.GeneratorParams(model)
-        plain = {
-            "do_sample": False,
-            "num_beams": 1,
-            "repetition_penalty": 1.0,
-        }  # whatever the folder's own defaults are
+        # Said, whatever the folder's own defaults are.
+        plain = {"do_sample": False, "num_beams": 1, "repetition_penalty": 1.0}
         params.set_search_options(**plain | {"max_length": min(capacity, self.context)} | options)
         return self._og.Generator(model, params)
 
     def _session(self, capacity: int) -> "OnnxSession":
         return OnnxSession(self, capacity)
 
+    def _reply(self, ids: list[int], sampling: Sampling, *rest) -> Reply:
+        if self.sees and sampling.beams > 1:  # the runtime's own fails inside a model of several graphs
+            raise BadRequest("ONNX Runtime GenAI has no beam search for a model that sees: set beams=1.")
+        return super()._reply(ids, sampling, *rest)
+
+    def _look(self, messages: list[Message]) -> tuple[list[int], Sight]:
+        if not self.sees:
+            return super()._look(messages)
+        pictures = tuple(picture for message in messages for picture in message.images)
+        prompt = self.format.prompt(_with_marks(messages))
+        self._ids_of(prompt)  # refuses what is wrong with the text alone
+        files = [as_picture(picture.image).data for picture in pictures]  # upright, on white
+        try:
+            inputs = self._processor(prompt, images=self._og.Images.open_bytes(*files))
+        except Exception as fault:  # untyped again: a picture that it can't cut up
+            raise BadRequest(f"{self.name} can't take these pictures: {fault}") from fault
+        ids = np.asarray(inputs["input_ids"].as_numpy())[0].tolist()
+        self._refuse_overfull(len(ids), len(pictures))
+        return ids, Sight(pictures, {"inputs": inputs})
+
     def _beams(self, ids: Sequence[int], room: int, sampling: Sampling) -> list[int]:
-        generator = self._generator(
-            len(ids) + room,
-            num_beams=sampling.beams,
-            early_stopping=True,
-            repetition_penalty=sampling.repetition_penalty,
-        )
+        options = {"num_beams": sampling.beams, "repetition_penalty": sampling.repetition_penalty}
+        generator = self._generator(len(ids) + room, early_stopping=True, **options)
         generator.append_tokens(list(ids))
         while not generator.is_done():
             with self._lock:
@@ -76,8 +105,8 @@ class OnnxEngine(LocalEngine):
     def _logits_of(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
         with self._lock:
             if self._reader is None:
-                apart = (self._folder / EVERY).is_file()
-                self._reader = self._opened(filename=EVERY) if apart else self._model
+                apart = (self.folder / EVERY).is_file()
+                self._reader = self._open_graph(filename=EVERY) if apart else self._model
         generator = self._generator(len(ids) + 1, self._reader)
         for start in range(0, len(ids), BLOCK):
             with self._lock:
@@ -85,24 +114,28 @@ class OnnxEngine(LocalEngine):
                 block = generator.get_output("logits")[0]
             yield np.asarray(block, dtype=np.float32)
 
-    def close(self) -> None:
-        super().close()
-        self._model = self._reader = None
+
+OnnxVisionEngine = OnnxEngine  # the name that it had when pictures were an engine of their own
 
 
 class OnnxSession(Session):
     """A generator of the runtime: it holds the KV cache of one text."""
-
-    block = READ  # what a block needs stays in the core's own memory: a tenth faster than a long prompt at once
 
     def __init__(self, engine: OnnxEngine, capacity: int):
         super().__init__(capacity)
         self._lock = engine._lock
         self._generator = engine._generator(capacity)
         self._chosen_unread = False
+        self._rewinds = not engine.sees  # a model of several graphs can't take anything back
+        # What a block needs stays in the core's own memory: a tenth faster than a long prompt at once. Pictures go
+        # with all the ids of a prompt.
+        self.block = READ if self._rewinds else None
 
     def _feed(self, ids: Sequence[int]) -> None:
         with self._lock:
+            if self.sight and len(self.ids) == len(ids):
+                self._generator.set_inputs(self.sight.inputs["inputs"])
+                return
             if self._chosen_unread:
                 # The runtime reads an id that it chose itself only when it chooses the next one; text appended before
                 # that would go on without it. So that id is taken back and given again.
@@ -118,6 +151,8 @@ class OnnxSession(Session):
         self.whole, self._chosen_unread = count, False
 
     def take_likeliest(self) -> int:
+        if not self._rewinds:  # an id of the runtime's own choosing would have to be taken back before the next turn
+            return super().take_likeliest()
         with self._lock:
             self._generator.generate_next_token()
             id = int(self._generator.get_next_tokens()[0])
@@ -133,96 +168,24 @@ def _runtime():
     try:
         import onnxruntime_genai
     except ImportError as fault:
-        raise NotHere(
-            "ONNX Runtime GenAI isn't installed: python -m pip install onnxruntime-genai (or: python lab.py setup)"
-        ) from fault
+        raise NotHere("ONNX Runtime GenAI isn't installed: python -m pip install onnxruntime-genai") from fault
     onnxruntime_genai.disable_telemetry_events()
     return onnxruntime_genai
 
 
-def _read_config(folder: Path) -> tuple[int, int]:
-    """Context length and vocabulary size from the folder's own configuration."""
+def _read_context(folder: Path) -> int:
     try:
-        model = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]
-        return int(model["context_length"]), int(model["vocab_size"])
-    except (OSError, ValueError, KeyError, TypeError) as fault:
+        return json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]["context_length"]
+    except (OSError, ValueError, KeyError) as fault:
         raise NotHere(f"{folder} has no readable genai_config.json, so it is no ONNX Runtime GenAI model.") from fault
 
 
-MARK = "<|image_"
-
-
-class OnnxVisionEngine(OnnxEngine):
-    """A vision model in ONNX form. The runtime always cuts a picture into up to 16 crops: see course.picture_tokens."""
-
-    sees = True
-
-    def __init__(self, card, folder: Path, precision: str, threads: int | None = None):
-        super().__init__(card, folder, precision, threads)
-        try:
-            self._processor = self._model.create_multimodal_processor()
-        except Exception as fault:  # the runtime raises its own untyped errors for every kind of bad folder
-            raise NotHere(f"The picture processor in {folder} can't be read: {fault} Fetch it again.") from fault
-
-    def prompt(self, question, system: str | None = None, images=()) -> str:
-        """The text that the processor is given: it puts a picture's tokens where <|image_1|> stands."""
-        return self.format.prompt(_with_places(with_images(as_messages(question, system), images)))
-
-    def _reply(self, ids: list[int], sampling: Sampling, *rest) -> Reply:
-        if sampling.beams > 1:  # the runtime's own fails inside a model of several graphs, whatever it reads
-            raise BadRequest("ONNX Runtime GenAI has no beam search for a model that sees: set beams=1.")
-        return super()._reply(ids, sampling, *rest)
-
-    def _look(self, messages: list[Message]) -> tuple[list[int], Sight]:
-        pictures = tuple(picture for message in messages for picture in message.images)
-        prompt = self.format.prompt(_with_places(messages))
-        self._ids_of(prompt)  # refuses what is wrong with the text alone
-        images = self._og.Images.open_bytes(
-            *(as_picture(picture.image).data for picture in pictures)
-        )  # upright, on white
-        try:
-            inputs = self._processor(prompt, images=images)
-        except Exception as fault:  # untyped again: a picture that it can't cut up
-            raise BadRequest(f"{self.name} can't take these pictures: {fault}") from fault
-        ids = np.asarray(inputs["input_ids"].as_numpy())[0].tolist()
-        self._refuse_overfull(len(ids), len(pictures))
-        return ids, Sight(pictures, {"inputs": inputs})
-
-    def _session(self, capacity: int) -> "OnnxVisionSession":
-        return OnnxVisionSession(self, capacity)
-
-
-class OnnxVisionSession(OnnxSession):
-    """A generator that takes its first ids together with the pictures that stand in them."""
-
-    block = None  # the pictures go with all the ids of a prompt, and nothing of it can be taken back
-
-    def _feed(self, ids: Sequence[int]) -> None:
-        if self.sight and len(self.ids) == len(ids):
-            with self._lock:
-                self._generator.set_inputs(self.sight.inputs["inputs"])
-            return
-        super()._feed(ids)
-
-    def take_likeliest(self) -> int:
-        """By the logits: an id of the runtime's own choosing would have to be taken back before the next turn, which
-        the runtime can't do in a model of several graphs."""
-        return Session.take_likeliest(self)
-
-
-def _with_places(messages: Sequence[Message]) -> list[Message]:
+def _with_marks(messages: Sequence[Message]) -> list[Message]:
     """The messages with <|image_1|>, <|image_2|>, ... where their pictures stand, as Phi's processors want them."""
-    if not any(message.images for message in messages):
-        return list(messages)
     found, number = [], 0
     for message in messages:
-        if MARK in message.content:
-            raise BadRequest(
-                f"{MARK}...|> marks where a picture stands: it can't be written into a question about one."
-            )
-        marks = ""
-        for _ in message.images:
-            number += 1
-            marks += f"{MARK}{number}|>\n"
-        found.append(Message(message.role, marks + message.content))
+        numbers = range(number + 1, number + 1 + len(message.images))
+        marks = "".join(f"<|image_{one}|>\n" for one in numbers)
+        found.append(replace(message, content=marks + message.content))
+        number += len(message.images)
     return found

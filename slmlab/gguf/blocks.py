@@ -35,12 +35,11 @@ class Blocks:
 
 
 def read_blocks(tensor) -> Blocks:
-    """The blocks of a tensor of gguf's reader."""
+    """The blocks of a tensor of gguf's reader, which can only dequantize them."""
     kind = tensor.tensor_type.name
     if kind not in _READERS:
-        raise NotHere(
-            f"{tensor.name} is quantized as {kind}. Blocks are carried over as they are from {', '.join(_READERS)}."
-        )
+        known = ", ".join(_READERS)
+        raise NotHere(f"{tensor.name} is quantized as {kind}. Blocks are carried over as they are from {known}.")
     columns, rows = (int(size) for size in tensor.shape)
     width, read = _READERS[kind]
     return read(tensor.data.reshape(rows, columns // SIZE, width))
@@ -64,7 +63,7 @@ def _q8_0(raw: np.ndarray) -> Blocks:
     return Blocks(raw[..., 2:] ^ 128, scales, -128 * scales, bits=8)
 
 
-_READERS = {"Q4_0": (18, _q4_0), "Q4_1": (20, _q4_1), "Q8_0": (34, _q8_0)}
+_READERS = {"Q4_0": (18, _q4_0), "Q4_1": (20, _q4_1), "Q8_0": (34, _q8_0)}  # bytes of a block, and their reader
 
 
 def _half(raw: np.ndarray) -> np.ndarray:

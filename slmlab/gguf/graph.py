@@ -1,273 +1,202 @@
 """A Llama-shaped GGUF file as an ONNX graph that computes with the file's own blocks: nothing is rounded a second time.
 
-ONNX Runtime's fast kernel for 4 bits takes blocks with a whole number for zero, and a GGUF block has any minimum. So
-weight = scale * (number - zero) + rest. The rests are constant over a block, so they meet only the sum of its inputs:
-the input is made longer by the mean of each of its blocks, and the matrix by a column of rests for each. Both go on
-with zeros to the next multiple of four blocks: the kernel reads prompts a third faster then. Knows nothing of
-tokenizers or folders.
+ONNX Runtime's fast kernel for 4 bits takes blocks with a whole number for zero (a float zero point is 28 times slower),
+and a GGUF block has any minimum. So weight = scale * (number - zero) + rest. The rests are constant over a block, so
+they meet only the sum of its inputs: the input is made longer by the mean of each of its blocks, and the matrix by a
+column of rests for each. Both go on with zeros to the next multiple of four blocks: the kernel reads prompts a third
+faster then. Knows nothing of tokenizers.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 
 from slmlab.errors import NotHere
+from slmlab.gguf import EVERY
 from slmlab.gguf.blocks import SIZE, Blocks, read_blocks, stacked, with_rotary_halves
 
 DATA = "model.onnx.data"
 RUNTIME = "com.microsoft"  # the domain of ONNX Runtime's own operators
-ALIGNED = 64
-SMALL = 1024  # bytes that stay in the graph itself
-
-
-class OnnxFile:
-    """A graph and its data file. `save` may be called for several graphs over the same weights."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self._data = (folder / DATA).open("wb")
-        self._nodes: dict[str, object] = {}  # by their first output
-        self._constants: dict[str, object] = {}
-
-    def node(self, operator: str, inputs: list[str], outputs: str | list[str], **attributes) -> str:
-        """Add a node, or put it in the place of the one that gave this output before; gives its first output's name.
-
-        An operator of the runtime's own is written runtime:Name."""
-        from onnx import helper
-
-        domain, _, plain = operator.rpartition(":")
-        outputs = [outputs] if isinstance(outputs, str) else outputs
-        domain = RUNTIME if domain else ""
-        made = helper.make_node(plain, inputs, outputs, name=outputs[0], domain=domain, **attributes)
-        self._nodes[outputs[0]] = made
-        return outputs[0]
-
-    def constant(self, name: str, array: np.ndarray) -> str:
-        """Add an array once under a name; gives the name."""
-        from onnx import TensorProto, helper, numpy_helper
-
-        if name in self._constants:
-            return name
-        array = np.ascontiguousarray(array)
-        if array.nbytes < SMALL:
-            self._constants[name] = numpy_helper.from_array(array, name)
-            return name
-        self._data.write(bytes(-self._data.tell() % ALIGNED))
-        tensor = TensorProto(name=name, dims=array.shape, data_type=helper.np_dtype_to_tensor_dtype(array.dtype))
-        tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", DATA), ("offset", self._data.tell()), ("length", array.nbytes)):
-            tensor.external_data.add(key=key, value=str(value))
-        self._data.write(array.data)
-        self._constants[name] = tensor
-        return name
-
-    def save(self, name: str, inputs: list, outputs: list) -> None:
-        """Write the graph as it stands, with (name, kind, shape) of what goes in and comes out."""
-        from onnx import helper
-
-        used = {one for node in self._nodes.values() for one in node.input}
-        constants = [tensor for key, tensor in self._constants.items() if key in used]
-        sides = ([helper.make_tensor_value_info(*one) for one in side] for side in (inputs, outputs))
-        graph = helper.make_graph(list(self._nodes.values()), "model", *sides, constants)
-        versions = [helper.make_opsetid("", 21), helper.make_opsetid(RUNTIME, 1)]
-        model = helper.make_model(graph, opset_imports=versions, ir_version=10, producer_name="slmlab")
-        self._data.flush()
-        (self.folder / name).write_bytes(model.SerializeToString())
-
-    def close(self) -> None:
-        self._data.close()
-
-
 STRIDE = 4 * SIZE  # columns that the kernel takes at a time when it reads many ids
-EVERY = "every.onnx"  # the graph beside model.onnx whose logits are those after every id
-
-
-@dataclass(frozen=True)
-class LlamaShape:
-    """The figures of a Llama-shaped model, from a GGUF file's fields."""
-
-    layers: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    vocab: int
-    context: int
-    epsilon: float
-    rope_base: float
-
-    @classmethod
-    def of(cls, fields: dict) -> "LlamaShape":
-        names = {
-            "layers": "block_count", "hidden": "embedding_length", "heads": "attention.head_count",
-            "kv_heads": "attention.head_count_kv", "vocab": "vocab_size", "context": "context_length",
-            "epsilon": "attention.layer_norm_rms_epsilon", "rope_base": "rope.freq_base",
-        }  # fmt: skip
-        missing = [key for key in names.values() if f"llama.{key}" not in fields]
-        if missing:
-            raise NotHere(f"The file doesn't say its llama.{missing[0]}. Fetch it again, or a newer version of it.")
-        return cls(**{name: fields[f"llama.{key}"] for name, key in names.items()})
-
-    @property
-    def head_size(self) -> int:
-        return self.hidden // self.heads
+KV = ("key", "value")
+FLOAT, INT32, INT64 = ir.DataType.FLOAT, ir.DataType.INT32, ir.DataType.INT64
 
 
 class LlamaGraph:
-    """The graph while it is written, layer after layer."""
+    """The graph while it is written, layer after layer; `config` is a Llama's, in Hugging Face's words."""
 
-    def __init__(self, file: OnnxFile, tensors: dict, shape: LlamaShape):
-        self.file, self.tensors, self.shape = file, tensors, shape
-        self._made: set[str] = set()  # zeros, by width
+    def __init__(self, tensors: dict, config: dict):
+        self.tensors, self.config = tensors, config
+        self.heads, self.kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+        self.head_size = config["head_dim"]
+        self.epsilon = {"epsilon": config["rms_norm_eps"]}
+        self.tape = ir.tape.Tape()
+        self.ids = ir.val("input_ids", INT64, ["batch", "ids"])
+        self.mask = ir.val("attention_mask", INT64, ["batch", "all_ids"])
+        self.past, self.present = (
+            [self._cached(f"{name}.{layer}.{part}") for layer in range(config["num_hidden_layers"]) for part in KV]
+            for name in ("past_key_values", "present")
+        )
+        self.zeros: dict[int, ir.Value] = {}  # by width
 
-    def write(self) -> None:
-        """The whole decoder in two graphs over the same weights: for writing on, with the logits after the last id
-        alone, and with those after every id."""
+    def save(self, folder: Path) -> None:
+        """Two graphs over the same weights: one to write with, whose logits are those after the last id alone, and
+        one to score a text with, whose logits are those after every id."""
+        hidden = self._decoder()
+        last = self._op("Gather", [hidden, self._constant("last", np.array([-1], np.int64))], axis=1)
+        logits = self._matmul([last, *self.table], self.config["vocab_size"], self.config["hidden_size"], bits=8)
+        logits.name, logits.dtype = "logits", FLOAT
+        logits.shape = ir.Shape(["batch", "judged", self.config["vocab_size"]])
+        graph = ir.Graph(
+            [self.ids, self.mask, *self.past],
+            [logits, *self.present],
+            nodes=self.tape.nodes,
+            initializers=self.tape.initializers,
+            opset_imports={"": 21, RUNTIME: 1},
+            name="model",
+        )
+        model = ir.Model(graph, ir_version=10, producer_name="slmlab")
+        ir.external_data.unload_from_model(model, folder, DATA, size_threshold_bytes=1000)
+        ir.save(model, folder / "model.onnx")
+        last.replace_all_uses_with(hidden)
+        graph.remove(last.producer(), safe=True)
+        del graph.initializers["last"]
+        ir.save(model, folder / EVERY)  # its weights are in the same data file
+
+    def _decoder(self) -> ir.Value:
+        """The layers over the embedded ids, up to the vectors that the logits are made of."""
         self._lengths()
         self._rotation()
-        stream, added = self._embedded(), None
-        for layer in range(self.shape.layers):
-            here = f"blk.{layer}"
-            stream, normed = self._normed(f"{here}.attn_norm", stream, added)
-            stream, normed = self._normed(f"{here}.ffn_norm", stream, self._attention(layer, normed))
-            added = self._feed_forward(here, normed)
-        _, normed = self._normed("output_norm", stream, added)
-        last = self.file.constant("last", np.array([-1], np.int64))
-        self._logits(self.file.node("Gather", [normed, last], "judged", axis=1))
-        self._save("model.onnx")
-        self.file.node("Identity", [normed], "judged")
-        self._save(EVERY)
+        self.embedded = stream = self._embedding()
+        added = None
+        for layer in range(self.config["num_hidden_layers"]):
+            stream, normed = self._norm(f"blk.{layer}.attn_norm", stream, added)
+            added = self._attention(layer, normed)
+            stream, normed = self._norm(f"blk.{layer}.ffn_norm", stream, added)
+            added = self._feed_forward(f"blk.{layer}", normed)
+        return self._norm("output_norm", stream, added)[1]
 
-    def _save(self, name: str) -> None:
-        shape = self.shape
-        layers = [f"{layer}.{part}" for layer in range(shape.layers) for part in ("key", "value")]
-        memory = ["batch", shape.kv_heads, "places", shape.head_size]
-        inputs = [("input_ids", _INT64, ["batch", "ids"]), ("attention_mask", _INT64, ["batch", "all_ids"])]
-        inputs += [(f"past_key_values.{one}", _FLOAT, memory) for one in layers]
-        outputs = [("logits", _FLOAT, ["batch", "judged", shape.vocab])]
-        outputs += [(f"present.{one}", _FLOAT, memory) for one in layers]
-        self.file.save(name, inputs, outputs)
+    def _cached(self, name: str) -> ir.Value:
+        return ir.val(name, FLOAT, ["batch", self.kv_heads, "places", self.head_size])
+
+    def _op(self, operator: str, inputs: list, domain: str = "", **attributes) -> ir.Value:
+        return self.tape.op(operator, inputs, attributes, domain=domain)
+
+    def _constant(self, name: str, array: np.ndarray) -> ir.Value:
+        return self.tape.initializer(ir.tensor(np.ascontiguousarray(array), name=name))
+
+    # The parts of a layer
 
     def _lengths(self) -> None:
         """How many ids each row holds, and the longest row: what the runtime's attention asks for."""
-        node, constant = self.file.node, self.file.constant
-        one = constant("one", np.array([1], np.int64))
-        node("ReduceSum", ["attention_mask", one], "length", keepdims=0)
-        node("Sub", ["length", one], "last_place")
-        node("Cast", ["last_place"], "last_place_32", to=_INT32)
-        node("Shape", ["attention_mask"], "mask_shape")
-        node("Gather", ["mask_shape", constant("width", np.array(1, np.int64))], "longest", axis=0)
-        node("Cast", ["longest"], "longest_32", to=_INT32)
+        one = self._constant("one", np.array([1], np.int64))
+        last = self._op("Sub", [self._op("ReduceSum", [self.mask, one], keepdims=0), one])
+        width = self._constant("width", np.array(1, np.int64))
+        longest = self._op("Gather", [self._op("Shape", [self.mask]), width], axis=0)
+        self.lengths = [self._op("Cast", [value], to=INT32) for value in (last, longest)]
 
     def _rotation(self) -> None:
-        size = self.shape.head_size
-        turns = 1 / self.shape.rope_base ** (np.arange(0, size, 2) / size)
-        angles = np.outer(np.arange(self.shape.context), turns)
-        self.file.constant("cosines", np.cos(angles).astype(np.float32))
-        self.file.constant("sines", np.sin(angles).astype(np.float32))
+        turns = 1 / self.config["rope_parameters"]["rope_theta"] ** (np.arange(0, self.head_size, 2) / self.head_size)
+        angles = np.outer(np.arange(self.config["max_position_embeddings"]), turns)
+        waves = {"cosines": np.cos(angles), "sines": np.sin(angles)}
+        self.waves = [self._constant(name, wave.astype(np.float32)) for name, wave in waves.items()]
 
-    def _embedded(self) -> str:
+    def _embedding(self) -> ir.Value:
         """The embedding's rows, read out of the same 8-bit blocks that give the logits."""
         table = read_blocks(self.tensors["token_embd.weight"])
         if table.bits != 8 or "output.weight" in self.tensors:
             raise NotHere(
                 "The file's embedding has to be Q8_0 and serve as its head too, as in SmolLM2's files in Q4_0 and Q4_1."
             )
-        self._table = numbers, scales = self._stored("token_embd", table.numbers, table.scales, table.bits)
-        flat = self.file.constant("embedding_shape", np.array([table.rows, table.columns], np.int64))
-        self.file.node("Reshape", [numbers, flat], "embedding")
-        return self.file.node(
-            "runtime:GatherBlockQuantized", ["embedding", "input_ids", scales], "embedded",
-            bits=8, block_size=SIZE, gather_axis=0, quantize_axis=1,
-        )  # fmt: skip
+        self.table = numbers, scales = self._stored("token_embd", table.numbers, table.scales, table.bits)
+        flat = self._constant("embedding_shape", np.array([table.rows, table.columns], np.int64))
+        inputs = [self._op("Reshape", [numbers, flat]), self.ids, scales]
+        how = {"bits": 8, "block_size": SIZE, "gather_axis": 0, "quantize_axis": 1}
+        return self._op("GatherBlockQuantized", inputs, RUNTIME, **how)
 
-    def _normed(self, name: str, stream: str, added: str | None) -> tuple[str, str]:
+    def _norm(self, name: str, stream: ir.Value, added: ir.Value | None) -> tuple[ir.Value, ir.Value]:
         """What is added goes into the stream; the stream, and the stream at one size."""
-        weight = self.file.constant(f"{name}.weight", self.tensors[f"{name}.weight"].data.astype(np.float32))
-        epsilon = self.shape.epsilon
+        weight = self._constant(f"{name}.weight", self.tensors[f"{name}.weight"].data.astype(np.float32))
         if added is None:
-            how = {"axis": -1, "stash_type": 1, "epsilon": epsilon}
-            return stream, self.file.node("SimplifiedLayerNormalization", [stream, weight], name, **how)
-        outputs = [name, "", "", f"{name}.stream"]
-        self.file.node("runtime:SkipSimplifiedLayerNormalization", [stream, added, weight], outputs, epsilon=epsilon)
-        return f"{name}.stream", name
+            how = {"axis": -1, "stash_type": 1, **self.epsilon}
+            return stream, self._op("SimplifiedLayerNormalization", [stream, weight], **how)
+        normed, stream_on, unused = ir.Value(), ir.Value(), [ir.Value(name=""), ir.Value(name="")]
+        self.tape.op_multi_out(
+            "SkipSimplifiedLayerNormalization",
+            [stream, added, weight],
+            self.epsilon,
+            outputs=[normed, *unused, stream_on],
+            domain=RUNTIME,
+        )
+        return stream_on, normed
 
-    def _attention(self, layer: int, normed: str) -> str:
-        shape, here = self.shape, f"blk.{layer}"
+    def _attention(self, layer: int, normed: ir.Value) -> ir.Value:
+        here = f"blk.{layer}"
         query, key, value = (read_blocks(self.tensors[f"{here}.attn_{one}.weight"]) for one in "qkv")
-        parts = [with_rotary_halves(query, shape.heads), with_rotary_halves(key, shape.kv_heads), value]
+        parts = [with_rotary_halves(query, self.heads), with_rotary_halves(key, self.kv_heads), value]
         packed = self._linear(f"{here}.attn_qkv", normed, stacked(parts))
-        past = [f"past_key_values.{layer}.{part}" for part in ("key", "value")]
-        present = [f"present.{layer}.{part}" for part in ("key", "value")]
-        self.file.node(
-            "runtime:GroupQueryAttention",
-            [packed, "", "", *past, "last_place_32", "longest_32", "cosines", "sines"], [f"{here}.attention", *present],
-            num_heads=shape.heads, kv_num_heads=shape.kv_heads, scale=shape.head_size**-0.5, do_rotary=1,
-        )  # fmt: skip
-        return self._linear(f"{here}.attn_output", f"{here}.attention")
+        own, attended = slice(2 * layer, 2 * layer + 2), ir.Value()
+        self.tape.op_multi_out(
+            "GroupQueryAttention",
+            [packed, None, None, *self.past[own], *self.lengths, *self.waves],
+            {"num_heads": self.heads, "kv_num_heads": self.kv_heads, "scale": self.head_size**-0.5, "do_rotary": 1},
+            outputs=[attended, *self.present[own]],
+            domain=RUNTIME,
+        )
+        return self._linear(f"{here}.attn_output", attended)
 
-    def _feed_forward(self, here: str, normed: str) -> str:
+    def _feed_forward(self, here: str, normed: ir.Value) -> ir.Value:
         """Gate and up are one matrix: a matrix twice as long is read faster than two."""
-        node = self.file.node
         both = stacked([read_blocks(self.tensors[f"{here}.ffn_{one}.weight"]) for one in ("gate", "up")])
-        gate, up = f"{here}.ffn_gate", f"{here}.ffn_up"
-        node("Split", [self._linear(f"{here}.ffn_gate_up", normed, both)], [gate, up], axis=-1, num_outputs=2)
-        node("runtime:QuickGelu", [gate], f"{gate}.silu", alpha=1.0)
-        node("Mul", [f"{gate}.silu", up], f"{here}.ffn_product")
-        return self._linear(f"{here}.ffn_down", f"{here}.ffn_product")
-
-    def _logits(self, normed: str) -> None:
-        self._matmul("logits", [normed, *self._table], self.shape.vocab, self.shape.hidden, bits=8)
+        product = self._linear(f"{here}.ffn_gate_up", normed, both)
+        gate, up = self.tape.op_multi_out("Split", [product], {"axis": -1, "num_outputs": 2}, num_outputs=2)
+        silu = self._op("QuickGelu", [gate], RUNTIME, alpha=1.0)
+        return self._linear(f"{here}.ffn_down", self._op("Mul", [silu, up]))
 
     # A matrix of blocks
 
-    def _linear(self, name: str, given: str, matrix: Blocks | None = None) -> str:
+    def _linear(self, name: str, given: ir.Value, matrix: Blocks | None = None) -> ir.Value:
         matrix = matrix or read_blocks(self.tensors[f"{name}.weight"])
-        zeros = np.clip(np.rint(-matrix.minimums / np.where(matrix.scales, matrix.scales, 1)), 0, 2**matrix.bits - 1)
-        rests = matrix.minimums + matrix.scales * zeros
         numbers, scales, columns = matrix.numbers, matrix.scales, matrix.columns
+        zeros = np.clip(np.rint(-matrix.minimums / np.where(scales, scales, 1)), 0, 2**matrix.bits - 1)
+        rests = matrix.minimums + scales * zeros
         if rests.any():
             columns += matrix.columns // SIZE
             empty = -columns % STRIDE
-            given = self._longer(given, empty)
             columns += empty
+            given = self._longer(given, empty)
             beside = _rounded(np.pad(rests * SIZE, ((0, 0), (0, empty))), matrix.bits)
             pairs = zip((numbers, scales, zeros), beside, strict=True)
             numbers, scales, zeros = (np.concatenate(pair, axis=1) for pair in pairs)
         stored = self._stored(name, numbers, scales, matrix.bits)
-        packed = _packed(zeros.astype(np.uint8), matrix.bits)
-        inputs = [given, *stored, self.file.constant(f"{name}.zeros", packed.reshape(-1))]
-        return self._matmul(name, inputs, matrix.rows, columns, matrix.bits)
+        packed = _packed(zeros.astype(np.uint8), matrix.bits).reshape(-1)
+        inputs = [given, *stored, self._constant(f"{name}.zeros", packed)]
+        return self._matmul(inputs, matrix.rows, columns, matrix.bits)
 
-    def _longer(self, given: str, empty: int) -> str:
+    def _longer(self, given: ir.Value, empty: int) -> ir.Value:
         """The input, the mean of each of its blocks, and zeros."""
-        self.file.node("AveragePool", [given], f"{given}.means", kernel_shape=[SIZE], strides=[SIZE])
-        parts = [given, f"{given}.means", *([self._zeros(empty)] if empty else [])]
-        return self.file.node("Concat", parts, f"{given}.longer", axis=-1)
+        means = self._op("AveragePool", [given], kernel_shape=[SIZE], strides=[SIZE])
+        return self._op("Concat", [given, means, *([self._zeros(empty)] if empty else [])], axis=-1)
 
-    def _zeros(self, width: int) -> str:
+    def _zeros(self, width: int) -> ir.Value:
         """Zeros for each id, made once a run: as many rows as there are ids, which the graph learns only then."""
-        name = f"zeros.{width}"
-        if name not in self._made:
-            ends = [self.file.constant(f"column.{end}", np.array([end], np.int64)) for end in (0, 1, 2)]
-            row = self.file.constant(f"{name}.row", np.zeros(width, np.float32))
-            self.file.node("Slice", ["embedded", *ends], f"{name}.rows")
-            self.file.node("Mul", [f"{name}.rows", row], name)
-            self._made.add(name)
-        return name
+        if width not in self.zeros:
+            name = f"zeros.{width}"
+            ends = [self._constant(f"{name}.{end}", np.array([end], np.int64)) for end in (0, 1, 2)]
+            row = self._constant(f"{name}.row", np.zeros(width, np.float32))
+            self.zeros[width] = self._op("Mul", [self._op("Slice", [self.embedded, *ends]), row])
+        return self.zeros[width]
 
-    def _stored(self, name: str, numbers: np.ndarray, scales: np.ndarray, bits: int) -> tuple[str, str]:
+    def _stored(self, name: str, numbers: np.ndarray, scales: np.ndarray, bits: int) -> tuple[ir.Value, ir.Value]:
         """Numbers and scales in the file; the scales in 16 bits, as in GGUF: the runtime widens them when it loads."""
-        stored = self.file.constant(f"{name}.numbers", _packed(numbers, bits))
-        half = self.file.constant(f"{name}.scales.half", scales.astype(np.float16))
-        return stored, self.file.node("Cast", [half], f"{name}.scales", to=_FLOAT)
+        stored = self._constant(f"{name}.numbers", _packed(numbers, bits))
+        half = self._constant(f"{name}.scales", scales.astype(np.float16))
+        return stored, self._op("Cast", [half], to=FLOAT)
 
-    def _matmul(self, name: str, inputs: list[str], rows: int, columns: int, bits: int) -> str:
+    def _matmul(self, inputs: list, rows: int, columns: int, bits: int) -> ir.Value:
         how = {"K": columns, "N": rows, "bits": bits, "block_size": SIZE, "accuracy_level": 4}
-        return self.file.node("runtime:MatMulNBits", inputs, name, **how)
-
-
-_FLOAT, _INT32, _INT64 = 1, 6, 7  # of onnx.TensorProto
+        return self._op("MatMulNBits", inputs, RUNTIME, **how)
 
 
 def _packed(numbers: np.ndarray, bits: int) -> np.ndarray:
@@ -281,16 +210,13 @@ def _packed(numbers: np.ndarray, bits: int) -> np.ndarray:
 
 def _rounded(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Any matrix in blocks of numbers, with a scale (of 16 bits) and a whole number for zero each."""
-    rows, columns = values.shape
-    most, blocks = 2**bits - 1, -(-columns // SIZE)
-    padded = np.zeros((rows, blocks * SIZE), np.float32)
-    padded[:, :columns] = values
-    padded = padded.reshape(rows, blocks, SIZE)
-    low, high = np.minimum(padded.min(axis=-1), 0), np.maximum(padded.max(axis=-1), 0)
+    most = 2**bits - 1
+    blocks = values.reshape(len(values), -1, SIZE)
+    low, high = np.minimum(blocks.min(axis=-1), 0), np.maximum(blocks.max(axis=-1), 0)
     zeros = np.rint(most * -low / np.maximum(high - low, 1e-30))
     below, above = -low / np.maximum(zeros, 1e-9), high / np.maximum(most - zeros, 1e-9)
     scales = np.maximum(np.where(zeros > 0, below, 0), np.where(zeros < most, above, 0))
     scales = scales.astype(np.float16).astype(np.float32)
     scales = np.where(scales > 0, scales, 1)
-    numbers = np.clip(np.rint(padded / scales[..., None]) + zeros[..., None], 0, most).astype(np.uint8)
+    numbers = np.clip(np.rint(blocks / scales[..., None]) + zeros[..., None], 0, most).astype(np.uint8)
     return numbers, scales, zeros
