@@ -4,6 +4,7 @@ A single reply's figures are `reply.metrics`. Knows nothing about engines or plo
 """
 
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from time import perf_counter
@@ -25,10 +26,15 @@ def median_metrics(runs: Iterable[Metrics]) -> Metrics:
     return Metrics(**medians)
 
 
+def rounds(wanted: int) -> int:
+    """So many rounds, or fewer where SLMLAB_ROUNDS says so: a test of a lesson compares no speed, and measures once."""
+    return min(wanted, int(os.environ.get("SLMLAB_ROUNDS") or wanted))
+
+
 def median_of(ask: Callable[[], Reply], runs: int = 3) -> Metrics:
     """Ask once to warm up, then `runs` times, and give the medians."""
     ask().metrics  # noqa: B018 - reading it runs the answer to its end
-    return median_metrics(ask().metrics for _ in range(runs))
+    return median_metrics(ask().metrics for _ in range(rounds(runs)))
 
 
 def perplexity(logprobs: Iterable[float | None]) -> float:

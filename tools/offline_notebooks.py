@@ -22,7 +22,8 @@ def pytest_runtest_setup(item):
     """A notebook's kernel starts with the set-up of its first cell, and inherits this environment."""
     if not _is_cell(item):
         return (yield)
-    with mock.patch.dict(os.environ, offline_environment(os.environ, ROOT), clear=True):
+    kernel = offline_environment(os.environ, ROOT) | {"SLMLAB_ROUNDS": "1"}
+    with mock.patch.dict(os.environ, kernel, clear=True):
         return (yield)
 
 
