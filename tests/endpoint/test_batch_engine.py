@@ -77,7 +77,7 @@ def test_askers_that_begin_alike_at_the_same_time_get_their_own_answers(tiny_onn
 
 
 def free_seats(engine) -> int:
-    return len(engine._batcher._free_rows)
+    return len(engine._scheduler._free)
 
 
 def test_leaving_early_frees_the_seat(tiny_batched):

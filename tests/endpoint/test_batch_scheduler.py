@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from endpoint.batch import scheduler as batching
-from endpoint.batch.scheduler import BLOCK, Batcher
+from endpoint.batch.scheduler import BLOCK, Scheduler as Batcher
 from slmlab.errors import BadRequest, SlmLabError
 from tests.live_server import until
 
@@ -18,14 +18,14 @@ TEXTS = [[int(one) for one in np.random.default_rng(seed).integers(0, 256, size)
 
 @pytest.fixture
 def batcher(tiny_onnx_folder):
-    made = Batcher(tiny_onnx_folder, rows=5, threads=1)
+    made = Batcher(tiny_onnx_folder, slots=5, threads=1)
     yield made
     made.close()
 
 
 def walk(batcher: Batcher, ids: list[int], steps: int, between=lambda step: None) -> list[np.ndarray]:
     """The logits after a prompt, and after each of the likeliest ids that follow."""
-    place = batcher.sit(len(ids) + steps)
+    place = batcher.acquire(len(ids) + steps)
     try:
         found = [batcher.read(place, ids)]
         for step in range(steps):
@@ -33,7 +33,7 @@ def walk(batcher: Batcher, ids: list[int], steps: int, between=lambda step: None
             found.append(batcher.read(place, [int(found[-1].argmax())]))
         return found
     finally:
-        batcher.leave(place)
+        batcher.release(place)
 
 
 def in_threads(*works) -> list:
@@ -108,21 +108,21 @@ def test_a_long_prompt_is_read_in_blocks_and_others_write_between_them(batcher, 
 
 
 def test_a_place_is_free_again_when_its_text_leaves(tiny_onnx_folder):
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    first = batcher.sit(10)
+    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
+    first = batcher.acquire(10)
     found = []
-    second = threading.Thread(target=lambda: found.append(batcher.sit(10)))
+    second = threading.Thread(target=lambda: found.append(batcher.acquire(10)))
     second.start()
     time.sleep(0.05)
     assert not found, "the only row is taken"
-    batcher.leave(first)
+    batcher.release(first)
     second.join(5)
     assert found[0].row == first.row
     batcher.close()
 
 
 def test_a_row_remembers_nothing_of_the_text_before(tiny_onnx_folder):
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
+    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
     alone = walk(batcher, TEXTS[1], 5)
     walk(batcher, TEXTS[4], 20)
     assert same(walk(batcher, TEXTS[1], 5), alone)
@@ -130,15 +130,15 @@ def test_a_row_remembers_nothing_of_the_text_before(tiny_onnx_folder):
 
 
 def test_a_long_text_has_memory_of_its_own_and_reads_the_same(tiny_onnx_folder, monkeypatch):
-    whole = Batcher(tiny_onnx_folder, rows=2, threads=1)
+    whole = Batcher(tiny_onnx_folder, slots=2, threads=1)
     alone = walk(whole, TEXTS[4], 10)
     whole.close()
     monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
-    batcher = Batcher(tiny_onnx_folder, rows=2, threads=1)
+    batcher = Batcher(tiny_onnx_folder, slots=2, threads=1)
     assert batcher._table.capacity == 64
-    long, short = batcher.sit(210), batcher.sit(64)
+    long, short = batcher.acquire(210), batcher.acquire(64)
     assert long.cache is not batcher._table and short.cache is batcher._table
-    batcher.leave(long), batcher.leave(short)
+    batcher.release(long), batcher.release(short)
     beside = in_threads(lambda: walk(batcher, TEXTS[4], 10), lambda: walk(batcher, TEXTS[2], 20),
                         lambda: walk(batcher, TEXTS[4], 10))  # fmt: skip
     assert same(beside[0], alone) and same(beside[2], alone)
@@ -147,26 +147,26 @@ def test_a_long_text_has_memory_of_its_own_and_reads_the_same(tiny_onnx_folder, 
 
 def test_long_texts_wait_for_each_other_and_not_for_short_ones(tiny_onnx_folder, monkeypatch):
     monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    held = [batcher.sit(200) for _ in range(batching.LONG_PLACES)]
+    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
+    held = [batcher.acquire(200) for _ in range(batching.LONG_SLOTS)]
     assert len(walk(batcher, TEXTS[1], 3)) == 4, "a short text finds its row"
     found = []
-    third = threading.Thread(target=lambda: found.append(batcher.sit(200)))
+    third = threading.Thread(target=lambda: found.append(batcher.acquire(200)))
     third.start()
     time.sleep(0.05)
     assert not found
-    batcher.leave(held[0])
+    batcher.release(held[0])
     third.join(5)
     assert found
     batcher.close()
 
 
 def test_more_than_the_place_holds_is_refused(batcher, monkeypatch):
-    place = batcher.sit(256)
+    place = batcher.acquire(256)
     batcher.read(place, TEXTS[4])
     with pytest.raises(BadRequest, match="room for 256"):
         batcher.read(place, TEXTS[4])
-    batcher.leave(place)
+    batcher.release(place)
 
 
 def test_a_full_row_is_read_to_its_last_id(batcher):
@@ -193,7 +193,7 @@ def test_a_run_that_fails_reaches_only_its_askers(batcher, monkeypatch):
 
 
 def test_closing_tells_all_who_wait(tiny_onnx_folder, monkeypatch):
-    batcher = Batcher(tiny_onnx_folder, rows=2, threads=1)
+    batcher = Batcher(tiny_onnx_folder, slots=2, threads=1)
     running, go = threading.Event(), threading.Event()
     forward = batcher._model.forward
 
@@ -217,16 +217,16 @@ def test_closing_tells_all_who_wait(tiny_onnx_folder, monkeypatch):
 
 
 def test_a_slow_chooser_holds_nobody_up(batcher):
-    slow = batcher.sit(20)
+    slow = batcher.acquire(20)
     batcher.read(slow, TEXTS[1])  # its thread now chooses, and takes its time
     began = time.perf_counter()
     assert len(walk(batcher, TEXTS[1], 10)) == 11
     assert time.perf_counter() - began < 5
-    batcher.leave(slow)
+    batcher.release(slow)
 
 
 def test_a_prompt_that_nobody_waits_for_is_left_at_its_next_block(tiny_onnx_folder, monkeypatch):
-    batcher = Batcher(tiny_onnx_folder, rows=2, threads=1)
+    batcher = Batcher(tiny_onnx_folder, slots=2, threads=1)
     monkeypatch.setattr(batching, "BLOCK", 4)
     gone, blocks = threading.Event(), []
     forward = batcher._model.forward
@@ -238,28 +238,28 @@ def test_a_prompt_that_nobody_waits_for_is_left_at_its_next_block(tiny_onnx_fold
         return forward(*given)
 
     monkeypatch.setattr(batcher._model, "forward", counted)
-    place = batcher.sit(210)
+    place = batcher.acquire(210)
     with pytest.raises(SlmLabError, match="Nobody waits"):
         batcher.read(place, TEXTS[4], gone)
     assert len(blocks) == 3, "50 blocks are in it"
-    batcher.leave(place)
+    batcher.release(place)
     assert len(walk(batcher, TEXTS[1], 3)) == 4
     batcher.close()
 
 
 def test_who_waits_for_a_place_in_vain_is_told(tiny_onnx_folder):
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    held, gone = batcher.sit(10), threading.Event()
+    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
+    held, gone = batcher.acquire(10), threading.Event()
     threading.Timer(0.05, gone.set).start()
     with pytest.raises(SlmLabError, match="Nobody waits"):
-        batcher.sit(10, gone=gone)
-    batcher.leave(held)
-    batcher.leave(batcher.sit(10))
+        batcher.acquire(10, cancelled=gone)
+    batcher.release(held)
+    batcher.release(batcher.acquire(10))
     batcher.close()
 
 
 def test_a_short_prompt_overtakes_a_long_one_and_the_long_one_is_still_read(tiny_onnx_folder, monkeypatch):
-    batcher = Batcher(tiny_onnx_folder, rows=4, threads=1)
+    batcher = Batcher(tiny_onnx_folder, slots=4, threads=1)
     monkeypatch.setattr(batching, "BLOCK", 4)
     order, forward, begun = [], batcher._model.forward, threading.Event()
 
@@ -270,24 +270,24 @@ def test_a_short_prompt_overtakes_a_long_one_and_the_long_one_is_still_read(tiny
         return forward(cache, first, ids)
 
     monkeypatch.setattr(batcher._model, "forward", noted)
-    long = batcher.sit(210)
+    long = batcher.acquire(210)
     reader = threading.Thread(target=lambda: batcher.read(long, TEXTS[4]))
     reader.start()
     begun.wait(10)
     for _ in range(5):  # one short prompt after the other
-        place = batcher.sit(8)
+        place = batcher.acquire(8)
         batcher.read(place, TEXTS[2][:8])
-        batcher.leave(place)
+        batcher.release(place)
     behind = len([row for row in order if row == long.row])
     assert 0 < behind < 50, "it is neither starved nor first"
     reader.join(20)
     assert not reader.is_alive() and len([row for row in order if row == long.row]) == 50
-    batcher.leave(long)
+    batcher.release(long)
     batcher.close()
 
 
 def test_the_shortest_goes_first_until_others_have_let_enough_pass():
-    from endpoint.batch.scheduler import _next_reader, _Work
+    from endpoint.batch.scheduler import _next_reader, _Request as _Work
 
     long, short = _Work(None, [0] * BLOCK * 3), _Work(None, [0] * BLOCK)
     chosen = [_next_reader([long, short]) for _ in range(5)]
@@ -295,12 +295,12 @@ def test_the_shortest_goes_first_until_others_have_let_enough_pass():
 
 
 def test_a_text_that_outgrows_the_table_moves_and_goes_on_the_same(tiny_onnx_folder, monkeypatch):
-    whole = Batcher(tiny_onnx_folder, rows=2, threads=1)
+    whole = Batcher(tiny_onnx_folder, slots=2, threads=1)
     alone = walk(whole, TEXTS[2], 60)
     whole.close()
     monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    place = batcher.sit(len(TEXTS[2]), 200)
+    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
+    place = batcher.acquire(len(TEXTS[2]), 200)
     found, length = [batcher.read(place, TEXTS[2])], len(TEXTS[2])
     for _ in range(60):
         length += 1
@@ -309,13 +309,13 @@ def test_a_text_that_outgrows_the_table_moves_and_goes_on_the_same(tiny_onnx_fol
         found.append(batcher.read(place, [int(found[-1].argmax())]))
     assert place.cache is not batcher._table and same(found, alone)
     assert len(walk(batcher, TEXTS[1], 3)) == 4, "its row is free for others"
-    batcher.leave(place)
+    batcher.release(place)
     batcher.close()
 
 
 def test_an_interrupted_reader_leaves_its_row_clean(tiny_onnx_folder, monkeypatch):
     """As Ctrl-C in a cell: the row goes to the next text only when nobody writes to it any more."""
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
+    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
     alone = walk(batcher, TEXTS[2], 5)
     monkeypatch.setattr(batching, "BLOCK", 4)
     forward, running = batcher._model.forward, threading.Event()
@@ -331,38 +331,38 @@ def test_an_interrupted_reader_leaves_its_row_clean(tiny_onnx_folder, monkeypatc
             raise KeyboardInterrupt
 
     monkeypatch.setattr(batcher._model, "forward", slow)
-    place = batcher.sit(210)
-    work = batching._Work
-    monkeypatch.setattr(batching, "_Work", lambda *given: work(*given, done=Interrupted()))
+    place = batcher.acquire(210)
+    work = batching._Request
+    monkeypatch.setattr(batching, "_Request", lambda *given: work(*given, done=Interrupted()))
     with pytest.raises(KeyboardInterrupt):
         batcher.read(place, TEXTS[4])
-    monkeypatch.setattr(batching, "_Work", work)
+    monkeypatch.setattr(batching, "_Request", work)
     assert not batcher._waiting
-    batcher.leave(place)
+    batcher.release(place)
     assert same(walk(batcher, TEXTS[2], 5), alone)
     batcher.close()
 
 
 def test_a_long_place_is_not_lost_when_memory_is(tiny_onnx_folder, monkeypatch):
     monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
+    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
     memory = batcher._model.memory
 
     def none_left(*_):
         raise MemoryError
 
     monkeypatch.setattr(batcher._model, "memory", none_left)
-    for _ in range(batching.LONG_PLACES + 1):
+    for _ in range(batching.LONG_SLOTS + 1):
         with pytest.raises(MemoryError):
-            batcher.sit(200)
+            batcher.acquire(200)
     monkeypatch.setattr(batcher._model, "memory", memory)
-    batcher.leave(batcher.sit(200))
+    batcher.release(batcher.acquire(200))
     batcher.close()
 
 
 def test_closing_tells_one_who_waits_for_a_place(tiny_onnx_folder):
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    batcher.sit(10)
+    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
+    batcher.acquire(10)
     threading.Timer(0.05, batcher.close).start()
     with pytest.raises(SlmLabError, match="closed"):
-        batcher.sit(10)
+        batcher.acquire(10)
