@@ -1,0 +1,59 @@
+"""Practice profile of Microsoft Foundry: a resource with deployments, whose names are what a client calls the model."""
+
+import math
+from datetime import date
+
+from starlette.requests import Request
+
+from endpoint.github import FilteredProfile
+from endpoint.limits import Window
+from endpoint.openai_protocol import Ask, Refusal
+from endpoint.profile import given_keys
+from slmlab.catalog import cards
+
+
+class Foundry(FilteredProfile):
+    """Today's protocol, and two that came before it."""
+
+    name = "foundry"
+    title = "Microsoft Foundry"
+    base = "/openai/v1"
+    # today's; the older one with the deployment in the path; and the one that azure-ai-inference used
+    chat_paths = ("/openai/v1/chat/completions", "/openai/deployments/{deployment}/chat/completions",
+                  "/models/chat/completions")  # fmt: skip
+    completion_paths = ("/openai/v1/completions", "/openai/deployments/{deployment}/completions")
+    model_paths = ("/openai/v1/models", "/openai/models")
+
+    def __init__(self, queue, key=None, switches=None):
+        super().__init__(queue, key, switches)
+        self._minute = Window(self.switches.per_minute or 60, self.switches.minute_s)
+
+    def models(self) -> list[str]:
+        """A deployment for each model that Foundry still offers, named as the model."""
+        return [one.ids.foundry for one in cards().values() if one.ids.foundry and not _has_left(one)]
+
+    def find_model(self, asked: str | None) -> str:
+        if asked is None:
+            raise Refusal(400, "BadRequest", "model is missing: it is the name of a deployment.", param="model")
+        if self.switches.retired or asked not in self.models():
+            raise Refusal(404, "DeploymentNotFound", "The API deployment for this resource does not exist. If you "
+                          "created the deployment within the last 5 minutes, please wait and try again.")  # fmt: skip
+        return asked
+
+    def authorize(self, request: Request) -> None:
+        if not given_keys(request) or self.is_wrong_key(request):
+            raise Refusal(401, "401", "Access denied due to invalid subscription key or wrong API endpoint. Provide a "
+                          "valid key for an active subscription and a correct endpoint for your resource.")  # fmt: skip
+
+    def check(self, ask: Ask, model: str, request: Request) -> None:
+        if (wait := math.ceil(self._minute.wait(model))) > 0:
+            headers = {"Retry-After": str(wait), "x-ratelimit-remaining-requests": "0"}
+            words = f"Requests to this deployment have exceeded its rate limit. Please retry after {wait} seconds."
+            raise Refusal(429, "429", words, headers=headers)
+        super().check(ask, model, request)
+        self._minute.count(model)
+
+
+def _has_left(card) -> bool:
+    today = date.today()
+    return any("Retired from Microsoft Foundry" in one.text and one.date <= today for one in card.status)
