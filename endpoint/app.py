@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -36,7 +36,6 @@ from slmlab.errors import BadRequest, SlmLabError
 
 PROFILES = {one.name: one for one in (Profile, GitHubModels, Foundry, Nvidia, Ollama)}
 STOP_S = 5  # answers may finish for so long when the server ends
-LIGHT_AND_DARK = ":root { color-scheme: light dark; font: 17px/1.6 system-ui; max-width: 46rem; margin: 3rem auto }"
 
 
 def run(
@@ -92,25 +91,16 @@ def build(profile: Profile, log: bool = False) -> ASGIApp:
     """The application of a profile; every refusal leaves in the profile's own shape."""
 
     async def refused(request: Request, fault: Exception) -> Response:
-        return profile.refuse(_refusal(request, fault))
+        if isinstance(fault, HTTPException):
+            words = f"{fault.detail}: {request.method} {request.url.path}"
+            fault = Refusal(fault.status_code, fault.detail.lower().replace(" ", "_"), words, headers=fault.headers)
+        return profile.refuse(Refusal.of(fault))
 
     async def page(request: Request) -> Response:
         return HTMLResponse(_page(profile, str(request.base_url).rstrip("/")))
 
-    faults = (Refusal, HTTPException, SlmLabError, ClientDisconnect, Exception)
-    app = Starlette(routes=[*profile.routes(), Route("/", page)], exception_handlers=dict.fromkeys(faults, refused))
-    return Door(app, profile, log)
-
-
-def _refusal(request: Request, fault: Exception) -> Refusal:
-    if isinstance(fault, ClientDisconnect):
-        return Refusal(499, "client_closed_request", "The client went before it had asked.")
-    if not isinstance(fault, HTTPException):
-        return Refusal.of(fault)
-    if fault.status_code == 405:
-        words = f"{request.method} isn't allowed here."
-        return Refusal(405, "method_not_allowed", words, headers=dict(fault.headers or {}))
-    return Refusal(fault.status_code, "not_found", f"There is no {request.url.path} here.")
+    handlers = dict.fromkeys((Refusal, HTTPException, SlmLabError, Exception), refused)
+    return Door(Starlette(routes=[*profile.routes(), Route("/", page)], exception_handlers=handlers), profile, log)
 
 
 class Door:
@@ -145,8 +135,8 @@ class Door:
 
 
 def _is_from_here(headers: dict[bytes, bytes]) -> bool:
-    """Without a key, no page of another site may make a reader's browser ask here: neither under its own name, nor
-    under a name that it has pointed at this machine (which then is the Host)."""
+    """No page of another site may make a reader's browser ask here: neither under its own name, nor under a name that
+    it has pointed at this machine (which then is the Host)."""
     origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
     try:
         return all(is_loopback_host(urlsplit(url).hostname or "") for url in (origin, host and f"//{host}") if url)
@@ -160,9 +150,6 @@ def _page(profile: Profile, root: str) -> str:
     call = f"curl {root}{profile.chat_paths[0]} -H 'Authorization: Bearer YOUR_KEY' -d '{body}'"
     paths = "\n".join((*profile.chat_paths, *profile.completion_paths, *profile.model_paths, "/health"))
     models = ", ".join(profile.models())
-    return (
-        f"<!doctype html><html lang=en><title>SLM Lab server</title><style>{LIGHT_AND_DARK}</style>"
-        f"<h1>SLM Lab: a model on this machine</h1><p>{escape(profile.introduction)}</p><p>Models: {escape(models)}.</p>"
-        f"<p>A client's base URL is <code>{escape(root + profile.base)}</code>. Paths:</p><pre>{escape(paths)}</pre>"
-        f"<p>Ask from a terminal:</p><pre style='overflow: auto'>{escape(call)}</pre></html>"
-    )
+    text = escape(f"{profile.introduction}\n\nModels: {models}\n\nA client's base URL: {root}{profile.base}\n\n"
+                  f"Paths:\n{paths}\n\nAsk from a terminal:\n{call}")  # fmt: skip
+    return f"<!doctype html><title>SLM Lab server</title><pre style='white-space: pre-wrap'>{text}</pre>"

@@ -21,7 +21,7 @@ class Foundry(FilteredProfile):
     # today's; the older one with the deployment in the path; and the one that azure-ai-inference used
     chat_paths = ("/openai/v1/chat/completions", "/openai/deployments/{deployment}/chat/completions",
                   "/models/chat/completions")  # fmt: skip
-    completion_paths = ("/openai/v1/completions", "/openai/deployments/{deployment}/completions")
+    completion_paths = ("/openai/v1/completions",)
     model_paths = ("/openai/v1/models", "/openai/models")
 
     def __init__(self, queue, key=None, switches=None):

@@ -6,8 +6,6 @@ The filter is Foundry's too: a verdict in every answer, and an opening chunk wit
 import math
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from endpoint.limits import Window, filter_results, is_stopped
 from endpoint.openai_protocol import Ask, Refusal
@@ -73,7 +71,10 @@ class GitHubModels(FilteredProfile):
     def __init__(self, queue, key=None, switches=None):
         super().__init__(queue, key, switches)
         minute = Window(self.switches.per_minute or 15, self.switches.minute_s)
-        self._windows = {"UserByModelByMinute": minute, "UserByModelByDay": Window(self.switches.per_day or 150, 86_400)}
+        self._windows = {
+            "UserByModelByMinute": minute,
+            "UserByModelByDay": Window(self.switches.per_day or 150, 86_400),
+        }
 
     def models(self) -> list[str]:
         """The newer host's ids: publisher and name."""
@@ -116,12 +117,3 @@ class GitHubModels(FilteredProfile):
         if refusal.status != 410 and not isinstance(refusal, Filtered):
             body["error"]["details"] = refusal.message
         return body
-
-    def extra_routes(self) -> list[Route]:
-        return [Route("/catalog/models", self._catalog)]
-
-    async def _catalog(self, request: Request) -> Response:
-        self.authorize(request)
-        same = {"publisher": "Microsoft", "rate_limit_tier": "low",
-                "limits": {"max_input_tokens": self.most_tokens, "max_output_tokens": 4000}}  # fmt: skip
-        return JSONResponse([{"id": id, "name": id.split("/")[-1], **same} for id in self.models()])

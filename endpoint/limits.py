@@ -21,9 +21,8 @@ PHRASES = {
 
 @dataclass(frozen=True)
 class Switches:
-    """What a practice server does on purpose: `retired` answers as a service that is gone; `per_minute` and `per_day`
-    are the requests that one model takes (None: as the service's free tier did), `minute_s` how long a minute lasts;
-    `record` keeps the last exchange to be looked at."""
+    """`retired` answers as a service that is gone; `per_minute` and `per_day` are the requests that one model takes
+    (None: as the service's free tier did), `minute_s` how long a minute lasts; `record` keeps the last exchange."""
 
     retired: bool = False
     per_minute: int | None = None

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from endpoint.limits import Window
-from endpoint.openai_protocol import Ask, Refusal, read_chat, read_data_url
+from endpoint.openai_protocol import Ask, Refusal, read_data_url
 from endpoint.profile import Profile, given_keys
 from slmlab.catalog import cards
 
@@ -63,19 +63,10 @@ class Nvidia(Profile):
         return await super().serve(request, replace(ask, messages=tuple(map(_with_inline_pictures, ask.messages))))
 
     def extra_routes(self) -> list[Route]:
-        return [
-            Route("/v1/health/ready", self._ready),
-            Route("/v1/health/live", self._ready),
-            Route("/v1/vlm/{publisher}/{name}", self._one_model, methods=["POST"]),
-        ]
+        return [Route("/v1/health/ready", self._ready), Route("/v1/health/live", self._ready)]
 
     async def _ready(self, request: Request) -> Response:
         return JSONResponse({"object": "health.response", "message": "Service is ready."})
-
-    async def _one_model(self, request: Request) -> Response:
-        """The older form of the API: a path for each model."""
-        ask = read_chat(await self.body(request))
-        return await self.serve(request, replace(ask, model="{publisher}/{name}".format(**request.path_params)))
 
 
 def _with_inline_pictures(message):

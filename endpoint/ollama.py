@@ -1,12 +1,12 @@
 """Practice profile of Ollama: its own paths, one JSON object a line, and models that are pulled before they answer."""
 
 import asyncio
-import hashlib
 import time
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,6 @@ from slmlab.records import End, Message, Sampling, Start, Token
 OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "stop": "stop",
            "num_predict": "max_tokens", "repeat_penalty": "repetition_penalty"}  # fmt: skip
 UNSUPPORTED = {"tools": "tools", "think": "thinking", "format": "structured outputs"}
-BLOCK = 4 << 20  # bytes of a file that a pull reads between two lines
 
 
 class Turn(BaseModel):
@@ -48,8 +47,6 @@ class ChatBody(Body):
 class GenerateBody(Body):
     prompt: str = ""
     system: str | None = None
-    images: list[str] | None = None
-    raw: bool | None = None
 
 
 def tagged(name: str) -> str:
@@ -122,17 +119,14 @@ class Ollama(Profile):
 
     async def _tags(self, request: Request) -> Response:
         self.authorize(request)
-        same = {"modified_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "details": self._details(),
-                "size": sum(file.stat().st_size for file in self._files())}  # fmt: skip
-        return JSONResponse({"models": [
-            {"name": one, "model": one, "digest": hashlib.sha256(one.encode()).hexdigest(), **same}
-            for one in self.models()
-        ]})  # fmt: skip
+        same = {"modified_at": _now(), "details": self._details(), "size": sum(map(_size, self._files()))}
+        names = [{"name": one, "model": one, "digest": sha256(one.encode()).hexdigest()} for one in self.models()]
+        return JSONResponse({"models": [one | same for one in names]})
 
     def _details(self) -> dict:
-        family = self.engine.card.family.lower()
-        size = f"{(self.engine.card.parameters or 0) / 1e6:.0f}M"
-        return {"format": "onnx", "family": family, "families": [family], "parameter_size": size,
+        card = self.engine.card
+        return {"format": "onnx", "family": card.family.lower(), "families": [card.family.lower()],
+                "parameter_size": f"{(card.parameters or 0) / 1e6:.0f}M",
                 "quantization_level": self.engine.precision or ""}  # fmt: skip
 
     async def _show(self, request: Request) -> Response:
@@ -144,26 +138,18 @@ class Ollama(Profile):
 
     async def _pull(self, request: Request) -> Response:
         body = read_as(Body, await self.body(request))
-        lines = self._pulling(tagged(body.model or ""))
-        if body.stream is not False:
-            return _streamed(lines)
-        last = [one async for one in lines][-1]
-        return JSONResponse(last, 500 if "error" in last else 200)
+        return await _sent(self._pulling(tagged(body.model or "")), body.stream)
 
     async def _pulling(self, name: str) -> AsyncIterator[dict]:
-        """The lines of a pull. Nothing is downloaded: what is counted is the reading of the files that are here."""
+        """The lines of a pull. Nothing is downloaded: its layers are the files that are here."""
         yield {"status": "pulling manifest"}
         if name not in self._known:
             yield {"error": "pull model manifest: file does not exist"}
             return
         for file in self._files():
-            digest = await asyncio.to_thread(_digest, file)
-            completed, total = 0, file.stat().st_size
-            status = {"status": f"pulling {digest[:12]}", "digest": f"sha256:{digest}", "total": total}
-            with file.open("rb") as stream:
-                while block := await asyncio.to_thread(stream.read, BLOCK):
-                    completed += len(block)
-                    yield status | {"completed": completed}
+            digest, size = await asyncio.to_thread(_digest, file), _size(file)
+            layer = {"status": f"pulling {digest[:12]}", "digest": f"sha256:{digest}", "total": size}
+            yield layer | {"completed": size}
         self._pulled.add(name)
         for status in ("verifying sha256 digest", "writing manifest", "success"):
             yield {"status": status}
@@ -175,60 +161,68 @@ class Ollama(Profile):
     async def _api_chat(self, request: Request) -> Response:
         body = read_as(ChatBody, await self.body(request))
         messages = tuple(read_message(one) for one in body.messages)
-        return await self._answer(request, body, {"messages": messages}, _chat_text)
+        return await self._answer(request, body, messages, _as_message)
 
     async def _generate(self, request: Request) -> Response:
         body = read_as(GenerateBody, await self.body(request))
         system = [Message("system", body.system)] if body.system else []
-        user = read_message(Turn(role="user", content=body.prompt, images=body.images))
-        asked = {"text": body.prompt} if body.raw else {"messages": (*system, user)}
-        return await self._answer(request, body, asked, lambda text: {"response": text})
+        messages = (*system, Message("user", body.prompt))
+        return await self._answer(request, body, messages, lambda text: {"response": text})
 
-    async def _answer(self, request: Request, body: Body, asked: dict, said) -> Response:
+    async def _answer(self, request: Request, body: Body, messages: tuple, said) -> Response:
         name = self.find_model(body.model)
         for field, words in UNSUPPORTED.items():
             if body.model_extra.get(field):
                 raise Refusal(400, "unsupported", f'"{name}" does not support {words}')
-        began = time.perf_counter()
-        events = self.events(request, Ask(name, read_sampling(body.options or {}), **asked))
+        ask = Ask(name, read_sampling(body.options or {}), messages, stream=body.stream is not False)
+        began, events = time.perf_counter(), self.events(request, ask)
         start = await anext(events)  # a refusal still gets its own status here
-        lines = self._lines(name, start, events, said, began)
-        if body.stream is not False:
-            return _streamed(lines)
-        *pieces, end = [event async for event in events]
-        whole = said("".join(token.text for token in pieces))
-        return JSONResponse(_line(name, whole) | figures(began, start, pieces, end))
+        return await _sent(self._lines(ask, start, events, said, began), body.stream)
 
-    async def _lines(self, name: str, start: Start, events, said, began: float) -> AsyncIterator[dict]:
+    async def _lines(self, ask: Ask, start: Start, events, said, began: float) -> AsyncIterator[dict]:
+        """A line for each token and one with the figures; of an answer that isn't streamed, that one has the text."""
         tokens = []
         try:
             async with aclosing(events):
                 async for event in events:
                     if isinstance(event, End):
-                        yield _line(name, said("")) | figures(began, start, tokens, event)
+                        text = "" if ask.stream else "".join(token.text for token in tokens)
+                        yield _line(ask.model, said(text)) | figures(began, start, tokens, event)
                         return
                     tokens.append(event)
-                    if event.text:
-                        yield _line(name, said(event.text))
+                    if event.text and ask.stream:
+                        yield _line(ask.model, said(event.text))
         except Refusal as refusal:  # the status is long sent
-            self.telemetry.refused(refusal.status)
             yield self.error(refusal)
 
 
 def _line(name: str, said: dict) -> dict:
-    return {"model": name, "created_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", **said, "done": False}
+    return {"model": name, "created_at": _now(), **said, "done": False}
 
 
-def _chat_text(text: str) -> dict:
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size
+
+
+def _as_message(text: str) -> dict:
     return {"message": {"role": "assistant", "content": text}}
 
 
 def _digest(file: Path) -> str:
     with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_digest(stream, "sha256").hexdigest()
 
 
-def _streamed(lines: AsyncIterator[dict]) -> Response:
+async def _sent(lines: AsyncIterator[dict], stream: bool | None) -> Response:
+    """Lines of JSON as they come; for a client that doesn't stream, the last one when all is done."""
+    if stream is False:
+        last = [one async for one in lines][-1]
+        return JSONResponse(last, 500 if "error" in last else 200)
+
     async def written() -> AsyncIterator[bytes]:
         async with aclosing(lines):
             async for one in lines:

@@ -9,7 +9,6 @@ import re
 import time
 import uuid
 from base64 import b64decode
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -22,9 +21,11 @@ from slmlab.records import Message, Sampling, Token
 DEFAULT_TOKENS = 512
 FINISH = {"end": "stop", "stop": "stop", "length": "length", "filtered": "content_filter"}
 # Fields that this server can't honour: what a client may send in them because it changes nothing.
+# (logprobs: with a text to go on from; a chat has them.)
 HARMLESS = {"n": (1,), "best_of": (1,), "presence_penalty": (0,), "frequency_penalty": (0,), "logit_bias": ({},),
             "tools": ([],), "functions": ([],), "tool_choice": ("none", "auto"), "response_format": ({"type": "text"},),
-            "echo": (False,), "suffix": ("",), "modalities": (["text"],), "audio": ()}  # fmt: skip
+            "echo": (False,), "suffix": ("",), "modalities": (["text"],), "audio": (),
+            "logprobs": ()}  # fmt: skip
 
 
 class Refusal(Exception):
@@ -70,13 +71,9 @@ class TextPart(BaseModel):
     text: str
 
 
-class ImageUrl(BaseModel):
-    url: str
-
-
 class ImagePart(BaseModel):
     type: Literal["image_url"]
-    image_url: ImageUrl
+    image_url: dict
 
 
 class Turn(BaseModel):
@@ -92,7 +89,6 @@ class ChatBody(Body):
 
 class CompletionBody(Body):
     prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
-    logprobs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -130,35 +126,33 @@ def read_chat(data: bytes) -> Ask:
     """The body of a chat completion."""
     body = read_as(ChatBody, data)
     messages = tuple(_message(turn, f"messages[{number}].content") for number, turn in enumerate(body.messages))
-    return _ask(body, logprobs=bool(body.logprobs), top=body.top_logprobs or 0, messages=messages)
+    return _ask(body, messages=messages, logprobs=bool(body.logprobs), top_logprobs=body.top_logprobs or 0)
 
 
 def read_completion(data: bytes) -> Ask:
-    """The body of a text completion: one prompt; logprobs is a number here."""
+    """The body of a text completion: one prompt."""
     body = read_as(CompletionBody, data)
-    text = body.prompt if isinstance(body.prompt, str) else body.prompt[0]
-    return _ask(body, logprobs=body.logprobs is not None, top=body.logprobs or 0, text=text)
+    return _ask(body, text=body.prompt if isinstance(body.prompt, str) else body.prompt[0])
 
 
-def _ask(body: Body, *, logprobs: bool, top: int, **content) -> Ask:
+def _ask(body: Body, *, messages: tuple[Message, ...] = (), text: str | None = None, **settings) -> Ask:
     extra = {name: value for name, value in body.model_extra.items() if value is not None}
-    for name, value in extra.items():
-        if name in HARMLESS and value not in HARMLESS[name]:
-            raise Refusal(400, "unsupported_parameter", f"{name}={value!r} isn't supported here.", param=name)
-    names = ("temperature", "top_p", "top_k", "repetition_penalty", "stop", "seed")
-    settings = {name: getattr(body, name) for name in names if getattr(body, name) is not None}
-    if body.seed is not None:
-        settings["seed"] %= 2**31  # the protocol's seeds are any whole numbers
+    for name in extra.keys() & HARMLESS.keys():
+        if extra[name] not in HARMLESS[name]:
+            raise Refusal(400, "unsupported_parameter", f"{name}={extra[name]!r} isn't supported here.", param=name)
+    names = ("temperature", "top_p", "top_k", "repetition_penalty", "stop")
+    settings |= {name: getattr(body, name) for name in names if getattr(body, name) is not None}
     most = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     settings["max_tokens"] = DEFAULT_TOKENS if most is None else most
+    settings["seed"] = None if body.seed is None else body.seed % 2**31  # the protocol's are any whole numbers
     try:
-        sampling = Sampling(**settings, logprobs=logprobs, top_logprobs=top)
+        sampling = Sampling(**settings)
     except BadRequest as fault:
         named = re.match(r"\w+(?==)", str(fault))
         raise Refusal(400, "invalid_value", str(fault), param=named and named[0]) from None
     usage = bool((body.stream_options or {}).get("include_usage"))
-    ignored = tuple(sorted(set(extra) - set(HARMLESS)))
-    return Ask(body.model, sampling, stream=bool(body.stream), include_usage=usage, ignored=ignored, **content)
+    ignored = tuple(sorted(extra.keys() - HARMLESS.keys()))
+    return Ask(body.model, sampling, messages, text, bool(body.stream), usage, ignored)
 
 
 def _message(turn: Turn, param: str) -> Message:
@@ -166,8 +160,8 @@ def _message(turn: Turn, param: str) -> Message:
     if not isinstance(turn.content, list):
         return Message(role, turn.content or "")
     texts = [part.text for part in turn.content if isinstance(part, TextPart)]
-    pictures = [read_data_url(one.image_url.url, param) for one in turn.content if isinstance(one, ImagePart)]
-    return Message(role, "\n".join(texts), tuple(pictures))
+    urls = [str(part.image_url.get("url")) for part in turn.content if isinstance(part, ImagePart)]
+    return Message(role, "\n".join(texts), tuple(read_data_url(url, param) for url in urls))
 
 
 def read_data_url(url: str, param: str):
@@ -191,63 +185,47 @@ class Writer:
     """One answer as JSON: whole, or chunk by chunk. `show` gives a token's own text, also inside a character."""
 
     def __init__(self, ask: Ask, model: str, fingerprint: str, show):
-        self._ask, self.model, self._show = ask, model, show
-        self._is_chat = ask.text is None
-        self._kind, prefix = ("chat.completion", "chatcmpl") if self._is_chat else ("text_completion", "cmpl")
+        self._ask, self._show, self.is_chat = ask, show, ask.text is None
+        self._kind, prefix = ("chat.completion", "chatcmpl") if self.is_chat else ("text_completion", "cmpl")
         self._head = {"id": f"{prefix}-{uuid.uuid4().hex[:24]}", "created": int(time.time()), "model": model,
                       "system_fingerprint": fingerprint}  # fmt: skip
 
     def whole(self, tokens: list[Token], reason: str, prompt_tokens: int) -> dict:
         text = "".join(token.text for token in tokens)
         message = {"role": "assistant", "content": text, "refusal": None}
-        said = {"message": message} if self._is_chat else {"text": text}
-        choice = {"index": 0, **said, "logprobs": self._logprobs(tokens), "finish_reason": FINISH.get(reason, reason)}
-        return {**self._head, "object": self._kind, "choices": [choice], "usage": usage(prompt_tokens, len(tokens))}
+        said = {"message": message} if self.is_chat else {"text": text}
+        return self._answer(self._kind, said, tokens, reason) | {"usage": usage(prompt_tokens, len(tokens))}
 
-    def first(self) -> Iterator[dict]:
-        """What comes before the first token: the role, in a chat."""
-        if self._is_chat:
-            yield self._chunk({"role": "assistant", "content": ""})
-
-    def piece(self, token: Token) -> Iterator[dict]:
-        if token.text or self._ask.sampling.logprobs:
-            yield self._chunk({"content": token.text}, self._logprobs([token]))
-
-    def last(self, reason: str, prompt_tokens: int, new_tokens: int) -> Iterator[dict]:
-        yield self._chunk({}, reason=FINISH.get(reason, reason))
-        if self._ask.include_usage:
-            yield {**self._chunk({}), "choices": [], "usage": usage(prompt_tokens, new_tokens)}
-
-    def _chunk(self, delta: dict, logprobs: dict | None = None, reason: str | None = None) -> dict:
-        said = {"delta": delta} if self._is_chat else {"text": delta.get("content", "")}
-        choice = {"index": 0, **said, "logprobs": logprobs, "finish_reason": reason}
+    def chunk(self, delta: dict, token: Token | None = None, reason: str | None = None) -> dict:
+        """A part of a stream: the role, the text of a token, or the reason of the end."""
+        said = {"delta": delta} if self.is_chat else {"text": delta.get("content", "")}
+        kind = f"{self._kind}.chunk" if self.is_chat else self._kind
         unknown_yet = {"usage": None} if self._ask.include_usage else {}
-        kind = f"{self._kind}.chunk" if self._is_chat else self._kind
-        return {**self._head, "object": kind, "choices": [choice], **unknown_yet}
+        return self._answer(kind, said, [token] if token else [], reason) | unknown_yet
 
-    def _logprobs(self, tokens: list[Token]) -> dict | None:
-        if not self._ask.sampling.logprobs:
-            return None
-        shown = [(self._show(token.id), token) for token in tokens]
-        if self._is_chat:
-            content = [{**_weighed(text, token.logprob), "top_logprobs": [
-                _weighed(one.text, _log(one.probability)) for one in token.top]} for text, token in shown]  # fmt: skip
-            return {"content": content, "refusal": None}
-        tops = [{one.text: _log(one.probability) for one in token.top} for token in tokens]
-        return {"tokens": [text for text, _ in shown], "token_logprobs": [token.logprob for token in tokens],
-                "top_logprobs": tops if self._ask.sampling.top_logprobs else None}  # fmt: skip
+    def counts(self, prompt_tokens: int, new_tokens: int) -> list[dict]:
+        """The last chunk, where a client asks for it: no choices, and what the answer cost."""
+        last = self.chunk({}) | {"choices": [], "usage": usage(prompt_tokens, new_tokens)}
+        return [last] if self._ask.include_usage else []
+
+    def _answer(self, kind: str, said: dict, tokens: list[Token], reason: str | None) -> dict:
+        logprobs = None
+        if tokens and self._ask.sampling.logprobs:
+            logprobs = {"content": [self._weighed(token) for token in tokens], "refusal": None}
+        choice = {"index": 0, **said, "logprobs": logprobs, "finish_reason": FINISH.get(reason, reason)}
+        return {**self._head, "object": kind, "choices": [choice]}
+
+    def _weighed(self, token: Token) -> dict:
+        top = [_weighed(one.text, math.log(max(one.probability, 1e-300))) for one in token.top]
+        return _weighed(self._show(token.id), token.logprob) | {"top_logprobs": top}
+
+
+def _weighed(text: str, logprob: float) -> dict:
+    return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
 
 
 def usage(prompt_tokens: int, new_tokens: int) -> dict:
     return {"prompt_tokens": prompt_tokens, "completion_tokens": new_tokens, "total_tokens": prompt_tokens + new_tokens}
-
-
-def _weighed(text: str, logprob: float | None) -> dict:
-    return {"token": text, "logprob": logprob, "bytes": list(text.encode("utf-8"))}
-
-
-def _log(probability: float) -> float:
-    return math.log(probability) if probability > 0 else -9999.0  # JSON has no minus infinity
 
 
 def model_list(ids, owner: str = "slmlab") -> dict:

@@ -5,7 +5,6 @@ how the model runs, or how the server is started.
 """
 
 import hmac
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -21,7 +20,6 @@ from slmlab.catalog import card
 from slmlab.errors import UnknownName
 from slmlab.records import End, Start, Token
 
-MOST_BODY_BYTES = 10_000_000
 LOOKED_AT = 400  # the last characters of an answer, in which the filter looks for a phrase
 
 
@@ -69,7 +67,6 @@ class Profile:
         return []
 
     def opening_chunks(self) -> list[dict]:
-        """Chunks that this service sends before the answer's own."""
         return []
 
     def decorated(self, answer: dict, stopped: str = "") -> dict:
@@ -103,19 +100,15 @@ class Profile:
         chats = [Route(path, self._chat, methods=["POST"]) for path in self.chat_paths]
         texts = [Route(path, self._complete, methods=["POST"]) for path in self.completion_paths]
         lists = [Route(path, self._models) for path in self.model_paths]
-        lists += [Route(path + "/{model:path}", self._model) for path in self.model_paths]
         own = [Route("/health", self._health), Route(self.metrics_path, self._metrics)]
         return [*self.extra_routes(), *chats, *texts, *lists, *own]
 
     def refuse(self, refusal: Refusal) -> Response:
-        self.telemetry.refused(refusal.status)
         return JSONResponse(self.error(refusal), refusal.status, headers=refusal.headers)
 
     async def body(self, request: Request) -> bytes:
         """What a client sent, once its key is right."""
         self.authorize(request)
-        if int(request.headers.get("content-length", 0)) > MOST_BODY_BYTES:
-            raise Refusal(413, "request_too_large", f"A request has at most {MOST_BODY_BYTES:,} bytes.")
         return await request.body()
 
     async def _chat(self, request: Request) -> Response:
@@ -132,40 +125,35 @@ class Profile:
         self.check(ask, model, request)
         writer = Writer(ask, model, f"slmlab-{self.engine.name}-{self.engine.precision}", self._text_of)
         events = self.events(request, ask)
-        headers = {"x-slmlab-answered-by": self.engine.name}
-        if ask.ignored:
-            ignored = ", ".join(ask.ignored)[:500]
-            headers["x-slmlab-ignored"] = ignored.encode("ascii", "backslashreplace").decode().replace("\n", " ")
         start = await anext(events)  # a refusal still gets its own status here
+        headers = {"x-slmlab-ignored": ascii(ask.ignored)[:500]} if ask.ignored else {}
         if ask.stream:
-            headers["Cache-Control"] = "no-cache"
-            stream = self._stream(start, events, writer)
-            return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+            lines = self._stream(start, events, writer)
+            return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
         *tokens, end = [event async for event in events]
         answer = writer.whole(tokens, end.reason, start.prompt_tokens or 0)
         return JSONResponse(self.decorated(answer, end.fault or ""), headers=headers)
 
     async def events(self, request: Request, ask: Ask) -> AsyncIterator[Start | Token | End]:
         """An answer's events, counted, and ended where the service's filter says so."""
-        began, first_s, prompt_tokens, count, text, reason = time.perf_counter(), None, 0, 0, "", "abort"
+        start, count, text, reason = None, 0, "", "abort"
         try:
             async with aclosing(self.queue.answer(lambda: self._reply(ask), request.is_disconnected)) as events:
                 async for event in events:
                     if isinstance(event, Start):
-                        prompt_tokens = event.prompt_tokens or 0
-                    elif isinstance(event, Token):
-                        first_s = first_s or time.perf_counter() - began
+                        start = event
+                    if isinstance(event, Token):
                         count, text = count + 1, (text + event.text)[-LOOKED_AT:]
                         if self.cut(text):
-                            event = End(time.perf_counter(), "filtered", fault=text)
+                            event = End(event.time_s, "filtered", fault=text)
                     if isinstance(event, End):
                         reason = event.reason
                     yield event
                     if isinstance(event, End):
                         return
         finally:
-            if first_s is not None or reason != "abort":  # one that was refused is no answer
-                self.telemetry.answered(prompt_tokens, count, first_s, time.perf_counter() - began, reason)
+            if start:  # one that was refused is no answer
+                self.telemetry.answered(start.prompt_tokens or 0, count, reason)
 
     def _reply(self, ask: Ask):
         """The engine's answer; a picture is put into words for a model that reads text only."""
@@ -178,21 +166,24 @@ class Profile:
         return self.engine.format.piece(id).text
 
     async def _stream(self, start: Start, events: AsyncIterator, writer: Writer) -> AsyncIterator[bytes]:
+        count = 0
         try:
             async with aclosing(events):
-                for chunk in (*self.opening_chunks(), *writer.first()):
-                    yield _event(self.decorated(chunk))
-                count, stopped = 0, ""
+                for chunk in self.opening_chunks():
+                    yield _event(chunk)
+                if writer.is_chat:
+                    yield _event(writer.chunk({"role": "assistant", "content": ""}))
                 async for event in events:
                     if isinstance(event, Token):
                         count += 1
-                        chunks = writer.piece(event)
+                        chunk = writer.chunk({"content": event.text}, event)
+                        if event.text or event.logprob is not None:
+                            yield _event(self.decorated(chunk))
                     else:
-                        chunks, stopped = writer.last(event.reason, start.prompt_tokens or 0, count), event.fault or ""
-                    for chunk in chunks:
-                        yield _event(self.decorated(chunk, stopped))
+                        yield _event(self.decorated(writer.chunk({}, reason=event.reason), event.fault or ""))
+                for chunk in writer.counts(start.prompt_tokens or 0, count):
+                    yield _event(chunk)
         except Refusal as refusal:  # the status is long sent: what is left is to say it in the stream, without [DONE]
-            self.telemetry.refused(refusal.status)
             yield _event(self.error(refusal))
             return
         yield b"data: [DONE]\n\n"
@@ -200,13 +191,6 @@ class Profile:
     async def _models(self, request: Request) -> Response:
         self.authorize(request)
         return JSONResponse(model_list(self.models(), self.name))
-
-    async def _model(self, request: Request) -> Response:
-        self.authorize(request)
-        asked = request.path_params["model"]
-        if asked not in self.models():
-            raise Refusal(404, "model_not_found", f"The model {asked!r} does not exist.")
-        return JSONResponse(model_list([asked], self.name)["data"][0])
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})

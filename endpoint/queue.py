@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 
 from endpoint.openai_protocol import Refusal
 from slmlab.engines.base import Engine
@@ -26,8 +27,8 @@ class Queue:
         self.inside = 0  # requests that run or wait
         self.running = 0
         self._answer_s = 1.0  # how long an answer takes here, lately
-        # Each slot is a thread that pushes its tokens. Pulled one by one through asyncio.to_thread, tokens would wait
-        # for the event loop, and the batch would wait for the next of them.
+        # Each slot is a thread that pushes its tokens. Pulled one by one through asyncio.to_thread, they would wait
+        # for the event loop, and the batch would wait for them.
         self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="slmlab-answer")
         self._count = threading.Lock()
 
@@ -53,12 +54,10 @@ class Queue:
         try:
             event, count = None, 0
             while not isinstance(event, End):
-                event = await _next(events, is_gone)
+                count += 1
+                event = await _next(events, is_gone, look=count % 8 == 0)
                 if isinstance(event, Exception):
                     raise Refusal.of(event) from event
-                count += 1
-                if count % 8 == 0 and await is_gone():
-                    raise _gone()
                 yield event
         finally:
             cancelled.set()
@@ -66,52 +65,37 @@ class Queue:
             work.cancel()  # one that still waits for a thread never starts
 
     def _run(self, ask: Callable[[], Reply], tell: Callable, cancelled: threading.Event) -> None:
-        if cancelled.is_set():
-            return
         with self._count:
             self.running += 1
-        began = time.perf_counter()
-        ending: End | Exception | None = None
+        began, ending = time.perf_counter(), None
         try:
             with self.engine.until(cancelled):
-                ending = _read(ask(), tell, cancelled)
-            if ending:  # only whole answers count towards the time to come back
-                self._answer_s = 0.8 * self._answer_s + 0.2 * (time.perf_counter() - began)
+                reply = ask()
+                tokens = iter(reply)
+                first = list(islice(tokens, 1))  # what has to be refused is refused before it
+                for event in chain([reply.start], first, tokens):
+                    if cancelled.is_set():
+                        return
+                    tell(event)
+            ending = reply.end
+            self._answer_s = 0.8 * self._answer_s + 0.2 * (time.perf_counter() - began)
         except Exception as fault:  # whatever fails in one answer must not end the server, and is told to its asker
             ending = fault
         finally:
             with self._count:
                 self.running -= 1
-        tell(ending)  # at last: whoever hears it finds the slot free
+            tell(ending)  # at last: whoever hears it finds the slot free
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.engine.close()
 
 
-def _read(reply: Reply, tell: Callable, cancelled: threading.Event) -> End | None:
-    """Tell an answer as it arrives: its Start only with the first token, for until then it may be refused."""
-    is_first = True
-    for token in reply:
-        if cancelled.is_set():
-            return None
-        if is_first:
-            tell(reply.start)
-        tell(token)
-        is_first = False
-    if is_first:
-        tell(reply.start)
-    return reply.end
-
-
-async def _next(events: asyncio.Queue, is_gone: Callable):
-    while True:
+async def _next(events: asyncio.Queue, is_gone: Callable, look: bool):
+    """The next event, unless the client has gone: asked now and then, and where nothing comes."""
+    while not (look and await is_gone()):
         try:
             return await asyncio.wait_for(events.get(), LOOK_S)
         except TimeoutError:
-            if await is_gone():
-                raise _gone() from None
-
-
-def _gone() -> Refusal:
-    return Refusal(499, "client_closed_request", "The client has gone.")
+            look = True
+    raise Refusal(499, "client_closed_request", "The client has gone.")

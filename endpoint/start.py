@@ -4,7 +4,6 @@ The child lives as long as this process: it ends when its standard input does. K
 """
 
 import argparse
-import atexit
 import json
 import os
 import subprocess
@@ -12,7 +11,6 @@ import sys
 import threading
 from collections import deque
 from pathlib import Path
-from queue import Empty, Queue
 
 from endpoint.recorder import PATH, Exchange
 from slmlab.connecting import Key, as_key, read_at
@@ -28,9 +26,7 @@ PRACTICE_KEYS = {
 }
 LISTENING = "Listening at "  # the beginning of the line that the starter of a server waits for
 STOP_S = 7  # the server itself lets answers finish for 5
-START_S = 300  # the first time on a machine, the model is fetched and converted
 ROOT = Path(__file__).resolve().parents[1]  # the folder that holds the packages
-_running: list["Server"] = []
 
 
 def register(commands) -> None:
@@ -65,7 +61,6 @@ def run(parsed) -> int:
     given = parsed.api_key if parsed.api_key is not None else os.environ.get("SLMLAB_SERVER_KEY") or None
     key = None if given is None else server_key(given).reveal()
     whole("seats", parsed.seats, 1, 64, "1 to 64 answers that are written at the same time")
-    whole("waiting", parsed.waiting, 0, 10_000, "how many requests may wait, 0 or more")
     listening = app.listen(parsed.host, parsed.port, key is not None)  # what can't be is said before a model is loaded
     switches = Switches(parsed.retired, parsed.per_minute, parsed.per_day, parsed.minute_s, parsed.record)
     app.run(
@@ -107,30 +102,24 @@ class Server:
         self.profile, self.model, self.key = profile, model, key or (as_key(practice) if practice else None)
         self._process = process
         self._lines: deque[str] = deque(maxlen=1000)
-        self._news: Queue[str | None] = Queue()  # lines for the wait until it listens; None when they end
-        threading.Thread(target=self._listen, daemon=True).start()
         try:
             self.url = self._await_start()
         except BaseException:  # an interrupt must leave no process behind
             self.stop()
             raise
         self.root = "/".join(self.url.split("/")[:3])
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _await_start(self) -> str:
+        for line in self._process.stdout:
+            self._lines.append(line.rstrip())
+            if line.startswith(LISTENING):
+                return line.removeprefix(LISTENING).rstrip()
+        raise SlmLabError(f"The server didn't start. {self.log() or 'It said nothing.'}")
 
     def _listen(self) -> None:
         for line in self._process.stdout:
-            self._lines.append(line.rstrip("\n"))
-            if LISTENING:
-                self._news.put(line.rstrip("\n"))
-        self._news.put(None)
-
-    def _await_start(self) -> str:
-        try:
-            while (line := self._news.get(timeout=START_S)) is not None:
-                if line.startswith(f"{LISTENING}http"):
-                    return line.removeprefix(LISTENING)
-        except Empty:
-            raise SlmLabError(f"The server didn't start within {START_S} s:\n{self.log()}") from None
-        raise SlmLabError(f"The server didn't start. {self.log() or 'It said nothing.'}")
+            self._lines.append(line.rstrip())
 
     @property
     def is_running(self) -> bool:
@@ -154,14 +143,11 @@ class Server:
     def stop(self) -> None:
         """End the server: what it is answering may finish, for some seconds."""
         self._process.stdin.close()
-        for further in (self._process.terminate, self._process.kill, self._process.wait):
-            try:
-                self._process.wait(timeout=STOP_S)
-                break
-            except subprocess.TimeoutExpired:  # a copy of this process holds the input open, or it hangs
-                further()
-        if self in _running:
-            _running.remove(self)
+        try:
+            self._process.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:  # it hangs, or a copy of this process holds its input open
+            self._process.kill()
+            self._process.wait()
 
     def __enter__(self):
         return self
@@ -197,14 +183,13 @@ def serve(
     `record`, `.exchange()` shows what went over the wire last. It stops with `.stop()`, at the end of a `with` block,
     or with this process.
     """
+    options = {name: value for name, value in locals().items() if name != "key" and value not in (None, False)}
     if profile not in PRACTICE_KEYS:
         raise BadRequest(f"Unknown profile {quoted(profile)}. {nearest(str(profile), list(PRACTICE_KEYS))}")
     key = None if key is None else server_key(key)
-    options = {"model": model, "profile": profile, "host": host, "port": port, "precision": precision, "seats": seats,
-               "waiting": waiting, "per-minute": per_minute, "per-day": per_day, "minute-s": minute_s}  # fmt: skip
     command = [sys.executable, "-m", "slmlab", "serve", "--until-input-ends"]
-    command += [f"--{name}" for name, wanted in (("retired", retired), ("record", record)) if wanted]
-    command += [f"--{name}={value}" for name, value in options.items() if value is not None]
+    for name, value in options.items():
+        command.append(f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}"))
     environment = {name: value for name, value in os.environ.items() if name != "SLMLAB_SERVER_KEY"}
     if key is not None:
         environment["SLMLAB_SERVER_KEY"] = key.reveal()  # not among the arguments: those are there for all to read
@@ -218,17 +203,4 @@ def serve(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         encoding="utf-8", errors="replace", env=environment, **own_group,
     )  # fmt: skip
-    server = Server(process, profile, model, key)
-    _running.append(server)
-    return server
-
-
-def running() -> list[Server]:
-    """The servers that this process has started and that still run, the newest last."""
-    return [one for one in _running if one.is_running]
-
-
-@atexit.register
-def _stop_all() -> None:
-    for server in list(_running):
-        server.stop()
+    return Server(process, profile, model, key)

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from endpoint.batch.scheduler import BLOCK, Scheduler, Slot
+from endpoint.batch.scheduler import BLOCK, Scheduler
 from slmlab.engines.local import LocalEngine, Session, Sight, capacity_for
-from slmlab.errors import BadRequest
-from slmlab.records import Sampling
 
 
 class BatchedEngine(LocalEngine):
@@ -37,28 +35,12 @@ class BatchedEngine(LocalEngine):
         finally:
             self._asker.cancelled = None
 
-    def _session(self, capacity: int) -> "BatchedSession":
-        return BatchedSession(self._scheduler, capacity, getattr(self._asker, "cancelled", None))
-
     def _take_spare(self, ids: Sequence[int], room: int, sight: Sight | None) -> "BatchedSession":
-        session = self._session(capacity_for(len(ids) + room, self.context))
-        session.start(ids)
-        return session
+        capacity = capacity_for(len(ids) + room, self.context)
+        return BatchedSession(self._scheduler, ids, capacity, getattr(self._asker, "cancelled", None))
 
     def _put_away(self, session: Session, finished: bool) -> None:
         session.close()  # its slot is for the next answer
-
-    def _beams(self, ids: Sequence[int], room: int, sampling: Sampling) -> list[int]:
-        raise BadRequest("Beam search writes one answer in many rows, and these rows are for many readers: beams=1.")
-
-    def _logits_of(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
-        session = self._session(len(ids))
-        try:
-            for id in ids:
-                session.append([id])
-                yield session.logits()[None]
-        finally:
-            session.close()
 
     def close(self) -> None:
         super().close()
@@ -66,41 +48,29 @@ class BatchedEngine(LocalEngine):
 
 
 class BatchedSession(Session):
-    """One text in the batch. An id that was chosen is read by the model when the next one is wanted."""
+    """One text in the batch, which begins with some ids: those that are cached there are taken in at once. An id that
+    was chosen is read by the model when the next one is wanted."""
 
-    def __init__(self, scheduler: Scheduler, capacity: int, cancelled: threading.Event | None = None):
+    def __init__(self, scheduler: Scheduler, ids: Sequence[int], capacity: int, cancelled: threading.Event | None):
         super().__init__(capacity)
         self._scheduler, self._cancelled = scheduler, cancelled
-        self._slot: Slot | None = None
+        self._slot = scheduler.acquire(len(ids), capacity, cancelled, ids)
+        self.ids, self.whole = list(ids[: self._slot.cached]), self._slot.cached
         self._logits: np.ndarray | None = None
         self._unread: list[int] = []
 
     def _feed(self, ids: Sequence[int]) -> None:
         self._unread += ids
 
-    def start(self, ids: Sequence[int]) -> None:
-        """Take a slot for a text that begins with these ids. Those that are cached there are taken in by that."""
-        self._slot = self._scheduler.acquire(len(ids), self.capacity, self._cancelled, ids)
-        self.ids, self.whole = list(ids[: self._slot.cached]), self._slot.cached
-
     def logits(self) -> np.ndarray:
         if self._unread:
             ids, self._unread = self._unread, []
-            self._slot = self._slot_for_all()
+            if len(self.ids) > self._slot.cache.capacity:  # it has outgrown the shared table
+                self._slot = self._scheduler.grow(self._slot, self.capacity, self._cancelled)
             self._logits = self._scheduler.read(self._slot, ids, self._cancelled)
             if self.whole == len(self.ids) - len(ids):
                 self.whole += len(ids) // BLOCK * BLOCK
         return self._logits
 
-    def _slot_for_all(self) -> Slot:
-        """A slot for all ids so far: in the shared table for as long as they fit, then one of its own."""
-        if self._slot is None:
-            return self._scheduler.acquire(len(self.ids), self.capacity, self._cancelled)
-        if len(self.ids) > self._slot.cache.capacity:
-            return self._scheduler.grow(self._slot, self.capacity, self._cancelled)
-        return self._slot
-
     def close(self) -> None:
-        slot, self._slot = self._slot, None
-        if slot is not None:
-            self._scheduler.release(slot, self.ids[: self.whole])
+        self._scheduler.release(self._slot, self.ids[: self.whole])

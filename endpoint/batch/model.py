@@ -41,9 +41,7 @@ class BatchModel:
         self._size = (decoder["num_key_value_heads"], decoder["head_size"])
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = self.threads, 3
-        self._session = onnxruntime.InferenceSession(
-            folder / "model.onnx", options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
         names = [f"{layer}.{part}" for layer in range(self._layers) for part in ("key", "value")]
         self._past = [f"past_key_values.{name}" for name in names]
         self._present = [f"present.{name}" for name in names]

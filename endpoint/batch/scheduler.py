@@ -40,13 +40,8 @@ class _Request:
     slot: Slot
     ids: Sequence[int]
     cancelled: threading.Event | None = None  # set when nobody wants the logits any more
-    interrupted: bool = False  # its own thread was
     passed: int = 0  # how many blocks of others were read first
     done: Future = field(default_factory=Future)
-
-    @property
-    def is_unwanted(self) -> bool:
-        return self.interrupted or (self.cancelled is not None and self.cancelled.is_set())
 
 
 class Scheduler:
@@ -116,7 +111,7 @@ class Scheduler:
         while not slots.acquire(timeout=LOOK_S):
             if self._closed:
                 raise SlmLabError(CLOSED)
-            if cancelled is not None and cancelled.is_set():
+            if _is_set(cancelled):
                 raise SlmLabError(CANCELLED)
 
     def read(self, slot: Slot, ids: Sequence[int], cancelled: threading.Event | None = None) -> np.ndarray:
@@ -130,12 +125,7 @@ class Scheduler:
             self._waiting.append(request)
             self._choosing.discard(slot.row if slot.cache is self._table else -1)
             self._change.notify_all()
-        try:
-            return request.done.result()
-        except BaseException:  # also an interrupt: the slot is given back when nobody writes to it any more
-            request.interrupted = True
-            request.done.exception()
-            raise
+        return request.done.result()
 
     def release(self, slot: Slot, read: Sequence[int] = ()) -> None:
         """Give a slot back; `read` are the ids of its text that were read in whole blocks."""
@@ -172,7 +162,7 @@ class Scheduler:
 
     def _serve(self, requests: list[_Request]) -> None:
         """In turn: one step for all that write, one block of one prompt."""
-        self._finish([one for one in requests if one.is_unwanted], SlmLabError(CANCELLED))
+        self._finish([one for one in requests if _is_set(one.cancelled)], SlmLabError(CANCELLED))
         wanted = [one for one in requests if not one.done.done()]
         writers = [one for one in wanted if len(one.ids) == 1 and one.slot.cache is self._table]
         readers = [one for one in wanted if one not in writers]
@@ -220,6 +210,10 @@ class Scheduler:
         cache.lengths[row] += len(block)
         if not request.ids:
             self._finish(requests, [logits[0, -1].copy()])
+
+
+def _is_set(cancelled: threading.Event | None) -> bool:
+    return cancelled is not None and cancelled.is_set()
 
 
 def _next_reader(readers: list[_Request]) -> _Request:
