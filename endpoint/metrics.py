@@ -16,18 +16,18 @@ class Telemetry:
         def made(kind, name: str, text: str, *labels: str):
             return kind(f"{prefix}{name}", text, ["model_name", *labels], registry=self._registry)
 
-        self._running = made(Gauge, "num_requests_running", "Requests that are being answered now.")
-        self._waiting = made(Gauge, "num_requests_waiting", "Requests that wait for a seat.")
-        self._prompt_tokens = made(Counter, "prompt_tokens", "Tokens that were read.")
-        self._new_tokens = made(Counter, "generation_tokens", "Tokens that were written.")
+        self._running = made(Gauge, "num_requests_running", "Requests that are being answered now.").labels(model)
+        self._waiting = made(Gauge, "num_requests_waiting", "Requests that wait for a seat.").labels(model)
+        self._prompt_tokens = made(Counter, "prompt_tokens", "Tokens that were read.").labels(model)
+        self._new_tokens = made(Counter, "generation_tokens", "Tokens that were written.").labels(model)
         self._answers = made(Counter, "request_success", "Answers, by how they ended.", "finished_reason")
 
     def answered(self, prompt_tokens: int, new_tokens: int, reason: str) -> None:
-        self._prompt_tokens.labels(self._model).inc(prompt_tokens)
-        self._new_tokens.labels(self._model).inc(new_tokens)
+        self._prompt_tokens.inc(prompt_tokens)
+        self._new_tokens.inc(new_tokens)
         self._answers.labels(self._model, reason).inc()
 
     def text(self, running: int, waiting: int) -> bytes:
-        self._running.labels(self._model).set(running)
-        self._waiting.labels(self._model).set(waiting)
+        self._running.set(running)
+        self._waiting.set(waiting)
         return generate_latest(self._registry)

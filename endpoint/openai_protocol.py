@@ -114,7 +114,7 @@ def read_as(form: type[BaseModel], data: bytes) -> BaseModel:
         return form.model_validate_json(data)
     except ValidationError as fault:
         error = max(fault.errors(), key=lambda one: len(one["loc"]))  # of the forms that a field may have, the nearest
-    if error["type"] in ("json_invalid", "model_type"):
+    if not error["loc"]:
         raise Refusal(400, "invalid_json", f"The body has to be a JSON object. {error['msg']}.")
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]]
     end = parts.index(".content") + 1 if ".content" in parts else len(parts)  # behind it are names of pydantic's own

@@ -113,7 +113,7 @@ class Server:
     def _await_start(self) -> str:
         for line in self._process.stdout:
             self._lines.append(line.rstrip())
-            if line.startswith(LISTENING):
+            if line.startswith(f"{LISTENING}http"):  # and not with what may be wrong with the place
                 return line.removeprefix(LISTENING).rstrip()
         raise SlmLabError(f"The server didn't start. {self.log() or 'It said nothing.'}")
 
@@ -183,13 +183,14 @@ def serve(
     `record`, `.exchange()` shows what went over the wire last. It stops with `.stop()`, at the end of a `with` block,
     or with this process.
     """
-    options = {name: value for name, value in locals().items() if name != "key" and value not in (None, False)}
+    options = {name: value for name, value in locals().items() if name != "key"}
     if profile not in PRACTICE_KEYS:
         raise BadRequest(f"Unknown profile {quoted(profile)}. {nearest(str(profile), list(PRACTICE_KEYS))}")
     key = None if key is None else server_key(key)
     command = [sys.executable, "-m", "slmlab", "serve", "--until-input-ends"]
     for name, value in options.items():
-        command.append(f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}"))
+        if value is not None and value is not False:  # a 0 is told, and refused
+            command.append(f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}"))
     environment = {name: value for name, value in os.environ.items() if name != "SLMLAB_SERVER_KEY"}
     if key is not None:
         environment["SLMLAB_SERVER_KEY"] = key.reveal()  # not among the arguments: those are there for all to read

@@ -1,15 +1,14 @@
-"""engines/batching: many texts in one run of a model, each read as if it were alone."""
+"""Many texts in one run of a model, each read as if it were alone."""
 
 import threading
 import time
-from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
-from endpoint.batch import scheduler as batching
-from endpoint.batch.scheduler import BLOCK, Scheduler as Batcher
-from slmlab.errors import BadRequest, SlmLabError
+from endpoint.batch import scheduler as scheduling
+from endpoint.batch.scheduler import BLOCK, Scheduler
+from slmlab.errors import SlmLabError
 from tests.live_server import until
 
 TEXTS = [[int(one) for one in np.random.default_rng(seed).integers(0, 256, size)] for seed, size in
@@ -17,23 +16,23 @@ TEXTS = [[int(one) for one in np.random.default_rng(seed).integers(0, 256, size)
 
 
 @pytest.fixture
-def batcher(tiny_onnx_folder):
-    made = Batcher(tiny_onnx_folder, slots=5, threads=1)
+def scheduler(tiny_onnx_folder):
+    made = Scheduler(tiny_onnx_folder, slots=5, threads=1)
     yield made
     made.close()
 
 
-def walk(batcher: Batcher, ids: list[int], steps: int, between=lambda step: None) -> list[np.ndarray]:
+def walk(scheduler: Scheduler, ids: list[int], steps: int, between=lambda step: None) -> list[np.ndarray]:
     """The logits after a prompt, and after each of the likeliest ids that follow."""
-    place = batcher.acquire(len(ids) + steps)
+    slot = scheduler.acquire(len(ids) + steps)
     try:
-        found = [batcher.read(place, ids)]
+        found = [scheduler.read(slot, ids)]
         for step in range(steps):
             between(step)
-            found.append(batcher.read(place, [int(found[-1].argmax())]))
+            found.append(scheduler.read(slot, [int(found[-1].argmax())]))
         return found
     finally:
-        batcher.release(place)
+        scheduler.release(slot)
 
 
 def in_threads(*works) -> list:
@@ -58,24 +57,24 @@ def same(first, second) -> bool:
     return all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-def test_logits_are_the_same_to_the_bit_alone_and_beside_others(batcher):
-    alone = [walk(batcher, ids, 20) for ids in TEXTS]
+def test_logits_are_the_same_to_the_bit_alone_and_beside_others(scheduler):
+    alone = [walk(scheduler, ids, 20) for ids in TEXTS]
     for _ in range(3):
-        together = in_threads(*[lambda ids=ids: walk(batcher, ids, 20) for ids in TEXTS])
+        together = in_threads(*[lambda ids=ids: walk(scheduler, ids, 20) for ids in TEXTS])
         assert all(same(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_they_are_those_of_the_other_runtime(batcher, tiny_onnx):
+def test_they_are_those_of_the_other_runtime(scheduler, tiny_onnx):
     for ids in TEXTS:
         session = tiny_onnx._session(256)
         session.append(ids)
-        assert np.allclose(walk(batcher, ids, 0)[0], session.logits(), atol=1e-4)
+        assert np.allclose(walk(scheduler, ids, 0)[0], session.logits(), atol=1e-4)
 
 
-def test_a_newcomer_joins_in_the_middle_and_changes_nothing(batcher):
-    alone = [walk(batcher, ids, 30) for ids in (TEXTS[1], TEXTS[3])]
+def test_a_newcomer_joins_in_the_middle_and_changes_nothing(scheduler):
+    alone = [walk(scheduler, ids, 30) for ids in (TEXTS[1], TEXTS[3])]
     joined, found = threading.Event(), []
-    newcomer = threading.Thread(target=lambda: found.append(walk(batcher, TEXTS[3], 30, lambda _: joined.set())))
+    newcomer = threading.Thread(target=lambda: found.append(walk(scheduler, TEXTS[3], 30, lambda _: joined.set())))
 
     def between(step):
         if step == 10:
@@ -83,153 +82,144 @@ def test_a_newcomer_joins_in_the_middle_and_changes_nothing(batcher):
         if step == 20:
             assert joined.wait(10), "it writes before the first one has ended"
 
-    first = walk(batcher, TEXTS[1], 30, between)
+    first = walk(scheduler, TEXTS[1], 30, between)
     newcomer.join(10)
     assert same(first, alone[0]) and same(found[0], alone[1])
 
 
-def test_those_who_write_at_the_same_time_share_a_run(batcher, monkeypatch):
+def test_those_who_write_at_the_same_time_share_a_run(scheduler, monkeypatch):
     runs = []
-    forward = batcher._model.forward
-    monkeypatch.setattr(batcher._model, "forward", lambda *given: runs.append(given[2].shape) or forward(*given))
-    monkeypatch.setattr(batching, "GATHER_S", 0.1)  # a slow machine gathers them all the same
+    forward = scheduler._model.forward
+    monkeypatch.setattr(scheduler._model, "forward", lambda *given: runs.append(given[2].shape) or forward(*given))
+    monkeypatch.setattr(scheduling, "GATHER_S", 0.1)  # a slow machine gathers them all the same
     gate = threading.Barrier(5)
-    in_threads(*[lambda: walk(batcher, TEXTS[2], 10, lambda _: gate.wait(10)) for _ in range(5)])
+    in_threads(*[lambda: walk(scheduler, TEXTS[2], 10, lambda _: gate.wait(10)) for _ in range(5)])
     steps = [shape for shape in runs if shape[1] == 1]
     assert len(steps) <= 25 and (5, 1) in steps, f"50 ids were written in {len(steps)} runs"
 
 
-def test_a_long_prompt_is_read_in_blocks_and_others_write_between_them(batcher, monkeypatch):
+def test_a_long_prompt_is_read_in_blocks_and_others_write_between_them(scheduler, monkeypatch):
     runs = []
-    forward = batcher._model.forward
-    monkeypatch.setattr(batcher._model, "forward", lambda *given: runs.append(given[2].shape) or forward(*given))
-    walk(batcher, TEXTS[4], 0)
+    forward = scheduler._model.forward
+    monkeypatch.setattr(scheduler._model, "forward", lambda *given: runs.append(given[2].shape) or forward(*given))
+    walk(scheduler, TEXTS[4], 0)
     assert runs == [(1, BLOCK), (1, 200 - BLOCK)]
 
 
-def test_a_place_is_free_again_when_its_text_leaves(tiny_onnx_folder):
-    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
-    first = batcher.acquire(10)
+def test_a_slot_is_free_again_when_its_text_leaves(tiny_onnx_folder):
+    scheduler = Scheduler(tiny_onnx_folder, slots=1, threads=1)
+    first = scheduler.acquire(10)
     found = []
-    second = threading.Thread(target=lambda: found.append(batcher.acquire(10)))
+    second = threading.Thread(target=lambda: found.append(scheduler.acquire(10)))
     second.start()
     time.sleep(0.05)
     assert not found, "the only row is taken"
-    batcher.release(first)
+    scheduler.release(first)
     second.join(5)
     assert found[0].row == first.row
-    batcher.close()
+    scheduler.close()
 
 
 def test_a_row_remembers_nothing_of_the_text_before(tiny_onnx_folder):
-    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
-    alone = walk(batcher, TEXTS[1], 5)
-    walk(batcher, TEXTS[4], 20)
-    assert same(walk(batcher, TEXTS[1], 5), alone)
-    batcher.close()
+    scheduler = Scheduler(tiny_onnx_folder, slots=1, threads=1)
+    alone = walk(scheduler, TEXTS[1], 5)
+    walk(scheduler, TEXTS[4], 20)
+    assert same(walk(scheduler, TEXTS[1], 5), alone)
+    scheduler.close()
 
 
 def test_a_long_text_has_memory_of_its_own_and_reads_the_same(tiny_onnx_folder, monkeypatch):
-    whole = Batcher(tiny_onnx_folder, slots=2, threads=1)
+    whole = Scheduler(tiny_onnx_folder, slots=2, threads=1)
     alone = walk(whole, TEXTS[4], 10)
     whole.close()
-    monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
-    batcher = Batcher(tiny_onnx_folder, slots=2, threads=1)
-    assert batcher._table.capacity == 64
-    long, short = batcher.acquire(210), batcher.acquire(64)
-    assert long.cache is not batcher._table and short.cache is batcher._table
-    batcher.release(long), batcher.release(short)
-    beside = in_threads(lambda: walk(batcher, TEXTS[4], 10), lambda: walk(batcher, TEXTS[2], 20),
-                        lambda: walk(batcher, TEXTS[4], 10))  # fmt: skip
+    monkeypatch.setattr(scheduling, "LONGEST_SHARED", 64)
+    scheduler = Scheduler(tiny_onnx_folder, slots=2, threads=1)
+    assert scheduler._table.capacity == 64
+    long, short = scheduler.acquire(210), scheduler.acquire(64)
+    assert long.cache is not scheduler._table and short.cache is scheduler._table
+    scheduler.release(long), scheduler.release(short)
+    beside = in_threads(lambda: walk(scheduler, TEXTS[4], 10), lambda: walk(scheduler, TEXTS[2], 20),
+                        lambda: walk(scheduler, TEXTS[4], 10))  # fmt: skip
     assert same(beside[0], alone) and same(beside[2], alone)
-    batcher.close()
+    scheduler.close()
 
 
 def test_long_texts_wait_for_each_other_and_not_for_short_ones(tiny_onnx_folder, monkeypatch):
-    monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
-    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
-    held = [batcher.acquire(200) for _ in range(batching.LONG_SLOTS)]
-    assert len(walk(batcher, TEXTS[1], 3)) == 4, "a short text finds its row"
+    monkeypatch.setattr(scheduling, "LONGEST_SHARED", 64)
+    scheduler = Scheduler(tiny_onnx_folder, slots=1, threads=1)
+    held = [scheduler.acquire(200) for _ in range(scheduling.LONG_SLOTS)]
+    assert len(walk(scheduler, TEXTS[1], 3)) == 4, "a short text finds its row"
     found = []
-    third = threading.Thread(target=lambda: found.append(batcher.acquire(200)))
+    third = threading.Thread(target=lambda: found.append(scheduler.acquire(200)))
     third.start()
     time.sleep(0.05)
     assert not found
-    batcher.release(held[0])
+    scheduler.release(held[0])
     third.join(5)
     assert found
-    batcher.close()
+    scheduler.close()
 
 
-def test_more_than_the_place_holds_is_refused(batcher, monkeypatch):
-    place = batcher.acquire(256)
-    batcher.read(place, TEXTS[4])
-    with pytest.raises(BadRequest, match="room for 256"):
-        batcher.read(place, TEXTS[4])
-    batcher.release(place)
+def test_a_full_row_is_read_to_its_last_id(scheduler):
+    assert len(walk(scheduler, TEXTS[4], 56)) == 57, "256 ids in all, which is the context"
+    beside = in_threads(lambda: walk(scheduler, TEXTS[4], 56), lambda: walk(scheduler, TEXTS[1], 100))
+    assert same(beside[0], walk(scheduler, TEXTS[4], 56))
 
 
-def test_a_full_row_is_read_to_its_last_id(batcher):
-    assert len(walk(batcher, TEXTS[4], 56)) == 57, "256 ids in all, which is the context"
-    beside = in_threads(lambda: walk(batcher, TEXTS[4], 56), lambda: walk(batcher, TEXTS[1], 100))
-    assert same(beside[0], walk(batcher, TEXTS[4], 56))
-
-
-def test_a_run_that_fails_reaches_only_its_askers(batcher, monkeypatch):
-    alone = walk(batcher, TEXTS[1], 20)
-    forward = batcher._model.forward
+def test_a_run_that_fails_reaches_only_its_askers(scheduler, monkeypatch):
+    alone = walk(scheduler, TEXTS[1], 20)
+    forward = scheduler._model.forward
 
     def fail_on_the_long_one(cache, first, ids):
         if ids.shape[1] == BLOCK:
             raise RuntimeError("no memory")
         return forward(cache, first, ids)
 
-    monkeypatch.setattr(batcher._model, "forward", fail_on_the_long_one)
-    fault, found = in_threads(lambda: walk(batcher, TEXTS[4], 5), lambda: walk(batcher, TEXTS[1], 20))
+    monkeypatch.setattr(scheduler._model, "forward", fail_on_the_long_one)
+    fault, found = in_threads(lambda: walk(scheduler, TEXTS[4], 5), lambda: walk(scheduler, TEXTS[1], 20))
     assert isinstance(fault, SlmLabError) and "no memory" in str(fault)
     assert same(found, alone)
     monkeypatch.undo()
-    assert len(walk(batcher, TEXTS[4], 5)) == 6, "and its row is free again"
+    assert len(walk(scheduler, TEXTS[4], 5)) == 6, "and its row is free again"
 
 
 def test_closing_tells_all_who_wait(tiny_onnx_folder, monkeypatch):
-    batcher = Batcher(tiny_onnx_folder, slots=2, threads=1)
+    scheduler = Scheduler(tiny_onnx_folder, slots=2, threads=1)
     running, go = threading.Event(), threading.Event()
-    forward = batcher._model.forward
+    forward = scheduler._model.forward
 
     def slow(*given):
         running.set()
         go.wait(10)
         return forward(*given)
 
-    monkeypatch.setattr(batcher._model, "forward", slow)
+    monkeypatch.setattr(scheduler._model, "forward", slow)
 
     def close():
         assert running.wait(10)
-        until(lambda: len(batcher._waiting) == 2)
+        until(lambda: len(scheduler._waiting) == 2)
         threading.Timer(0.05, go.set).start()
-        batcher.close()
+        scheduler.close()
 
-    *found, _ = in_threads(*[lambda: walk(batcher, TEXTS[4], 50)] * 3, close)
+    *found, _ = in_threads(*[lambda: walk(scheduler, TEXTS[4], 50)] * 3, close)
     assert [str(one) for one in found] == ["This model was closed."] * 3, "two read, one waits for a row"
     with pytest.raises(SlmLabError, match="closed"):
-        walk(batcher, TEXTS[1], 1)
+        walk(scheduler, TEXTS[1], 1)
 
 
-def test_a_slow_chooser_holds_nobody_up(batcher):
-    slow = batcher.acquire(20)
-    batcher.read(slow, TEXTS[1])  # its thread now chooses, and takes its time
-    began = time.perf_counter()
-    assert len(walk(batcher, TEXTS[1], 10)) == 11
-    assert time.perf_counter() - began < 5
-    batcher.release(slow)
+def test_a_slow_chooser_holds_nobody_up(scheduler):
+    slow = scheduler.acquire(20)
+    scheduler.read(slow, TEXTS[1])  # its thread now chooses, and takes its time
+    (found,) = in_threads(lambda: walk(scheduler, TEXTS[1], 10))
+    assert len(found) == 11
+    scheduler.release(slow)
 
 
 def test_a_prompt_that_nobody_waits_for_is_left_at_its_next_block(tiny_onnx_folder, monkeypatch):
-    batcher = Batcher(tiny_onnx_folder, slots=2, threads=1)
-    monkeypatch.setattr(batching, "BLOCK", 4)
+    scheduler = Scheduler(tiny_onnx_folder, slots=2, threads=1)
+    monkeypatch.setattr(scheduling, "BLOCK", 4)
     gone, blocks = threading.Event(), []
-    forward = batcher._model.forward
+    forward = scheduler._model.forward
 
     def counted(*given):
         blocks.append(given[2].shape)
@@ -237,31 +227,31 @@ def test_a_prompt_that_nobody_waits_for_is_left_at_its_next_block(tiny_onnx_fold
             gone.set()
         return forward(*given)
 
-    monkeypatch.setattr(batcher._model, "forward", counted)
-    place = batcher.acquire(210)
+    monkeypatch.setattr(scheduler._model, "forward", counted)
+    slot = scheduler.acquire(210)
     with pytest.raises(SlmLabError, match="Nobody waits"):
-        batcher.read(place, TEXTS[4], gone)
+        scheduler.read(slot, TEXTS[4], gone)
     assert len(blocks) == 3, "50 blocks are in it"
-    batcher.release(place)
-    assert len(walk(batcher, TEXTS[1], 3)) == 4
-    batcher.close()
+    scheduler.release(slot)
+    assert len(walk(scheduler, TEXTS[1], 3)) == 4
+    scheduler.close()
 
 
-def test_who_waits_for_a_place_in_vain_is_told(tiny_onnx_folder):
-    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
-    held, gone = batcher.acquire(10), threading.Event()
+def test_who_waits_for_a_slot_in_vain_is_told(tiny_onnx_folder):
+    scheduler = Scheduler(tiny_onnx_folder, slots=1, threads=1)
+    held, gone = scheduler.acquire(10), threading.Event()
     threading.Timer(0.05, gone.set).start()
     with pytest.raises(SlmLabError, match="Nobody waits"):
-        batcher.acquire(10, cancelled=gone)
-    batcher.release(held)
-    batcher.release(batcher.acquire(10))
-    batcher.close()
+        scheduler.acquire(10, cancelled=gone)
+    scheduler.release(held)
+    scheduler.release(scheduler.acquire(10))
+    scheduler.close()
 
 
 def test_a_short_prompt_overtakes_a_long_one_and_the_long_one_is_still_read(tiny_onnx_folder, monkeypatch):
-    batcher = Batcher(tiny_onnx_folder, slots=4, threads=1)
-    monkeypatch.setattr(batching, "BLOCK", 4)
-    order, forward, begun = [], batcher._model.forward, threading.Event()
+    scheduler = Scheduler(tiny_onnx_folder, slots=4, threads=1)
+    monkeypatch.setattr(scheduling, "BLOCK", 4)
+    order, forward, begun = [], scheduler._model.forward, threading.Event()
 
     def noted(cache, first, ids):
         order.append(first)
@@ -269,25 +259,26 @@ def test_a_short_prompt_overtakes_a_long_one_and_the_long_one_is_still_read(tiny
         time.sleep(0.002)
         return forward(cache, first, ids)
 
-    monkeypatch.setattr(batcher._model, "forward", noted)
-    long = batcher.acquire(210)
-    reader = threading.Thread(target=lambda: batcher.read(long, TEXTS[4]))
+    monkeypatch.setattr(scheduler._model, "forward", noted)
+    long = scheduler.acquire(210)
+    reader = threading.Thread(target=lambda: scheduler.read(long, TEXTS[4]))
     reader.start()
     begun.wait(10)
     for _ in range(5):  # one short prompt after the other
-        place = batcher.acquire(8)
-        batcher.read(place, TEXTS[2][:8])
-        batcher.release(place)
+        slot = scheduler.acquire(8)
+        scheduler.read(slot, TEXTS[2][:8])
+        scheduler.release(slot)
     behind = len([row for row in order if row == long.row])
     assert 0 < behind < 50, "it is neither starved nor first"
     reader.join(20)
     assert not reader.is_alive() and len([row for row in order if row == long.row]) == 50
-    batcher.release(long)
-    batcher.close()
+    scheduler.release(long)
+    scheduler.close()
 
 
 def test_the_shortest_goes_first_until_others_have_let_enough_pass():
-    from endpoint.batch.scheduler import _next_reader, _Request as _Work
+    from endpoint.batch.scheduler import _next_reader
+    from endpoint.batch.scheduler import _Request as _Work
 
     long, short = _Work(None, [0] * BLOCK * 3), _Work(None, [0] * BLOCK)
     chosen = [_next_reader([long, short]) for _ in range(5)]
@@ -295,74 +286,57 @@ def test_the_shortest_goes_first_until_others_have_let_enough_pass():
 
 
 def test_a_text_that_outgrows_the_table_moves_and_goes_on_the_same(tiny_onnx_folder, monkeypatch):
-    whole = Batcher(tiny_onnx_folder, slots=2, threads=1)
+    whole = Scheduler(tiny_onnx_folder, slots=2, threads=1)
     alone = walk(whole, TEXTS[2], 60)
     whole.close()
-    monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
-    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
-    place = batcher.acquire(len(TEXTS[2]), 200)
-    found, length = [batcher.read(place, TEXTS[2])], len(TEXTS[2])
+    monkeypatch.setattr(scheduling, "LONGEST_SHARED", 64)
+    scheduler = Scheduler(tiny_onnx_folder, slots=1, threads=1)
+    slot = scheduler.acquire(len(TEXTS[2]), 200)
+    found, length = [scheduler.read(slot, TEXTS[2])], len(TEXTS[2])
     for _ in range(60):
         length += 1
-        if length > place.cache.capacity:
-            place = batcher.grow(place, 200)
-        found.append(batcher.read(place, [int(found[-1].argmax())]))
-    assert place.cache is not batcher._table and same(found, alone)
-    assert len(walk(batcher, TEXTS[1], 3)) == 4, "its row is free for others"
-    batcher.release(place)
-    batcher.close()
+        if length > slot.cache.capacity:
+            slot = scheduler.grow(slot, 200)
+        found.append(scheduler.read(slot, [int(found[-1].argmax())]))
+    assert slot.cache is not scheduler._table and same(found, alone)
+    assert len(walk(scheduler, TEXTS[1], 3)) == 4, "its row is free for others"
+    scheduler.release(slot)
+    scheduler.close()
 
 
-def test_an_interrupted_reader_leaves_its_row_clean(tiny_onnx_folder, monkeypatch):
-    """As Ctrl-C in a cell: the row goes to the next text only when nobody writes to it any more."""
-    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
-    alone = walk(batcher, TEXTS[2], 5)
-    monkeypatch.setattr(batching, "BLOCK", 4)
-    forward, running = batcher._model.forward, threading.Event()
-
-    def slow(*given):
-        running.set()
-        time.sleep(0.01)
-        return forward(*given)
-
-    class Interrupted(Future):
-        def result(self, timeout=None):
-            running.wait(10)
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(batcher._model, "forward", slow)
-    place = batcher.acquire(210)
-    work = batching._Request
-    monkeypatch.setattr(batching, "_Request", lambda *given: work(*given, done=Interrupted()))
-    with pytest.raises(KeyboardInterrupt):
-        batcher.read(place, TEXTS[4])
-    monkeypatch.setattr(batching, "_Request", work)
-    assert not batcher._waiting
-    batcher.release(place)
-    assert same(walk(batcher, TEXTS[2], 5), alone)
-    batcher.close()
-
-
-def test_a_long_place_is_not_lost_when_memory_is(tiny_onnx_folder, monkeypatch):
-    monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
-    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
-    memory = batcher._model.memory
+def test_a_long_slot_is_not_lost_when_memory_is(tiny_onnx_folder, monkeypatch):
+    monkeypatch.setattr(scheduling, "LONGEST_SHARED", 64)
+    scheduler = Scheduler(tiny_onnx_folder, slots=1, threads=1)
+    memory = scheduler._model.memory
 
     def none_left(*_):
         raise MemoryError
 
-    monkeypatch.setattr(batcher._model, "memory", none_left)
-    for _ in range(batching.LONG_SLOTS + 1):
+    monkeypatch.setattr(scheduler._model, "memory", none_left)
+    for _ in range(scheduling.LONG_SLOTS + 1):
         with pytest.raises(MemoryError):
-            batcher.acquire(200)
-    monkeypatch.setattr(batcher._model, "memory", memory)
-    batcher.release(batcher.acquire(200))
-    batcher.close()
+            scheduler.acquire(200)
+    monkeypatch.setattr(scheduler._model, "memory", memory)
+    scheduler.release(scheduler.acquire(200))
+    scheduler.close()
 
 
-def test_closing_tells_one_who_waits_for_a_place(tiny_onnx_folder):
-    batcher = Batcher(tiny_onnx_folder, slots=1, threads=1)
-    batcher.acquire(10)
-    threading.Timer(0.05, batcher.close).start()
+def test_closing_tells_one_who_waits_for_a_slot(tiny_onnx_folder):
+    scheduler = Scheduler(tiny_onnx_folder, slots=1, threads=1)
+    scheduler.acquire(10)
+    threading.Timer(0.05, scheduler.close).start()
     with pytest.raises(SlmLabError, match="closed"):
-        batcher.acquire(10)
+        scheduler.acquire(10)
+
+
+def test_a_fault_of_the_scheduler_itself_reaches_who_waits_and_the_next_is_answered(scheduler, monkeypatch):
+    """Once it ended the thread that runs the model, and all askers waited for ever."""
+
+    def fail(readers):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(scheduling, "_next_reader", fail)
+    found = in_threads(*[lambda: walk(scheduler, TEXTS[2], 1)] * 3)
+    assert ["oops" in str(one) for one in found] == [True] * 3
+    monkeypatch.undo()
+    assert len(walk(scheduler, TEXTS[2], 3)) == 4
