@@ -1,13 +1,12 @@
 """Practice profile of Microsoft Foundry: a resource with deployments, whose names are what a client calls the model."""
 
-import math
 from datetime import date
 
 from starlette.requests import Request
 
 from endpoint.github import FilteredProfile
 from endpoint.limits import Window
-from endpoint.openai_protocol import Ask, Refusal
+from endpoint.openai_protocol import Refusal
 from endpoint.profile import given_keys
 from slmlab.catalog import cards
 
@@ -23,10 +22,7 @@ class Foundry(FilteredProfile):
                   "/models/chat/completions")  # fmt: skip
     completion_paths = ("/openai/v1/completions",)
     model_paths = ("/openai/v1/models", "/openai/models")
-
-    def __init__(self, queue, key=None, switches=None):
-        super().__init__(queue, key, switches)
-        self._minute = Window(self.switches.per_minute or 60, self.switches.minute_s)
+    per_minute = 60
 
     def models(self) -> list[str]:
         """A deployment for each model that Foundry still offers, named as the model."""
@@ -45,13 +41,9 @@ class Foundry(FilteredProfile):
             raise Refusal(401, "401", "Access denied due to invalid subscription key or wrong API endpoint. Provide a "
                           "valid key for an active subscription and a correct endpoint for your resource.")  # fmt: skip
 
-    def check(self, ask: Ask, model: str, request: Request) -> None:
-        if (wait := math.ceil(self._minute.wait(model))) > 0:
-            headers = {"Retry-After": str(wait), "x-ratelimit-remaining-requests": "0"}
-            words = f"Requests to this deployment have exceeded its rate limit. Please retry after {wait} seconds."
-            raise Refusal(429, "429", words, headers=headers)
-        super().check(ask, model, request)
-        self._minute.count(model)
+    def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
+        words = f"Requests to this deployment have exceeded its rate limit. Please retry after {wait} seconds."
+        return Refusal(429, "429", words, headers={"Retry-After": str(wait), "x-ratelimit-remaining-requests": "0"})
 
 
 def _has_left(card) -> bool:

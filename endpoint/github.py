@@ -3,8 +3,6 @@
 The filter is Foundry's too: a verdict in every answer, and an opening chunk with the prompt's.
 """
 
-import math
-
 from starlette.requests import Request
 
 from endpoint.limits import Window, filter_results, is_stopped
@@ -66,15 +64,8 @@ class GitHubModels(FilteredProfile):
     chat_paths = ("/inference/chat/completions", "/chat/completions")  # models.github.ai, and the older host
     completion_paths = ()
     model_paths = ("/inference/models", "/models")
+    per_minute, per_day = 15, 150
     most_tokens = 8000
-
-    def __init__(self, queue, key=None, switches=None):
-        super().__init__(queue, key, switches)
-        minute = Window(self.switches.per_minute or 15, self.switches.minute_s)
-        self._windows = {
-            "UserByModelByMinute": minute,
-            "UserByModelByDay": Window(self.switches.per_day or 150, 86_400),
-        }
 
     def models(self) -> list[str]:
         """The newer host's ids: publisher and name."""
@@ -103,14 +94,13 @@ class GitHubModels(FilteredProfile):
         if len(self.engine.format.ids(text[: 64 * self.most_tokens])) > self.most_tokens:  # enough to say: too much
             raise Refusal(413, "tokens_limit_reached", f"Request body too large for {short} model. "
                           f"Max size: {self.most_tokens} tokens.")  # fmt: skip
-        for kind, window in self._windows.items():
-            if (wait := math.ceil(window.wait(short))) > 0:
-                words = f"Rate limit of {window.most} per {window.seconds:g}s exceeded for {kind}. "
-                raise Refusal(429, "RateLimitReached", f"{words}Please wait {wait} seconds before retrying.",
-                              headers={"retry-after": str(wait), "x-ratelimit-type": kind})  # fmt: skip
         super().check(ask, model, request)
-        for window in self._windows.values():
-            window.count(short)
+
+    def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
+        kind = f"UserByModelBy{name}"
+        words = f"Rate limit of {window.most} per {window.seconds:g}s exceeded for {kind}. "
+        return Refusal(429, "RateLimitReached", f"{words}Please wait {wait} seconds before retrying.",
+                       headers={"retry-after": str(wait), "x-ratelimit-type": kind})  # fmt: skip
 
     def error(self, refusal: Refusal) -> dict:
         body = super().error(refusal)

@@ -40,7 +40,7 @@ class Switches:
 class Window:
     """At most `most` requests in any stretch of `seconds`, for each model."""
 
-    def __init__(self, most: int, seconds: float, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, most: int | None, seconds: float, clock: Callable[[], float] = time.monotonic):
         self.most, self.seconds, self._clock = most, seconds, clock
         self._times: dict[str, deque[float]] = defaultdict(deque)
 

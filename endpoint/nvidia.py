@@ -24,11 +24,8 @@ class Nvidia(Profile):
     name = "nvidia"
     title = "NVIDIA NIM"
     metrics_path = "/v1/metrics"
+    per_minute = 40
     metrics_prefix = "vllm:"  # what runs inside a NIM container names them so
-
-    def __init__(self, queue, key=None, switches=None):
-        super().__init__(queue, key, switches)
-        self._minute = Window(self.switches.per_minute or 40, self.switches.minute_s)
 
     def models(self) -> list[str]:
         return [one.ids.nvidia for one in cards().values() if one.ids.nvidia]
@@ -48,10 +45,8 @@ class Nvidia(Profile):
         if self.is_wrong_key(request) or not any(one.startswith("nvapi-") for one in keys):
             raise Refusal(403, "forbidden", "Authorization failed")
 
-    def check(self, ask: Ask, model: str, request: Request) -> None:
-        if self._minute.wait(model) > 0:
-            raise Refusal(429, "too_many_requests", "")  # this service says no time
-        self._minute.count(model)
+    def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
+        return Refusal(429, "too_many_requests", "")  # this service says no time
 
     def error(self, refusal: Refusal) -> dict:
         body = {"status": refusal.status, "title": responses.get(refusal.status, "Error")}
@@ -63,10 +58,8 @@ class Nvidia(Profile):
         return await super().serve(request, replace(ask, messages=tuple(map(_with_inline_pictures, ask.messages))))
 
     def extra_routes(self) -> list[Route]:
-        return [Route("/v1/health/ready", self._ready), Route("/v1/health/live", self._ready)]
-
-    async def _ready(self, request: Request) -> Response:
-        return JSONResponse({"object": "health.response", "message": "Service is ready."})
+        ready = {"object": "health.response", "message": "Service is ready."}
+        return [Route(f"/v1/health/{name}", lambda request: JSONResponse(ready)) for name in ("ready", "live")]
 
 
 def _with_inline_pictures(message):

@@ -2,14 +2,12 @@
 
 import os
 import socket
-import threading
 from urllib.parse import urlsplit
 
 from endpoint.start import Server, serve
 from slmlab.connecting import Endpoint, Provider, is_loopback, key_of, placed, provider
 
 _practice_servers: dict[str, Server] = {}
-_starting = threading.Lock()
 
 
 def practise(name: str, *, practice: bool | None = None) -> Endpoint:
@@ -54,7 +52,6 @@ def _listens(url: str) -> bool:
 
 def _practice_server(profile: str) -> Server:
     """One server for each profile and process, started when it is first wanted."""
-    with _starting:
-        if profile not in _practice_servers or not _practice_servers[profile].is_running:
-            _practice_servers[profile] = serve(profile=profile, record=True)
-        return _practice_servers[profile]
+    if profile not in _practice_servers or not _practice_servers[profile].is_running:
+        _practice_servers[profile] = serve(profile=profile, record=True)
+    return _practice_servers[profile]

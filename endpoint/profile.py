@@ -5,6 +5,7 @@ how the model runs, or how the server is started.
 """
 
 import hmac
+import math
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from endpoint.limits import Switches
+from endpoint.limits import Switches, Window
 from endpoint.metrics import Telemetry
 from endpoint.openai_protocol import Ask, Refusal, Writer, in_words, line, model_list, read_chat, read_completion
 from endpoint.queue import Queue
@@ -34,11 +35,16 @@ class Profile:
     model_paths: tuple[str, ...] = ("/v1/models",)
     metrics_path = "/metrics"
     metrics_prefix = "slmlab:"
+    per_minute: int | None = None  # requests that one model takes, as the service's free tier has it
+    per_day: int | None = None
 
     def __init__(self, queue: Queue, key: str | None = None, switches: Switches | None = None):
         self.queue, self.key, self.switches = queue, key, switches or Switches()
         self.engine = queue.engine
         self.telemetry = Telemetry(self.metrics_prefix, self.engine.name)
+        minute = Window(self.switches.per_minute or self.per_minute, self.switches.minute_s)
+        day = Window(self.switches.per_day or self.per_day, 86_400)
+        self.windows = {name: one for name, one in (("Minute", minute), ("Day", day)) if one.most}
 
     # What a service words or decides in its own way
 
@@ -56,7 +62,11 @@ class Profile:
             raise Refusal(401, "invalid_api_key", "The API key is missing or wrong.")
 
     def check(self, ask: Ask, model: str, request: Request) -> None:
-        """Refuse by the service's own rules, before anything runs."""
+        """Refuse by the service's own rules, before anything runs. What they refuse costs nothing."""
+
+    def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
+        """What is said when the minute's or the day's requests are used up."""
+        return Refusal(429, "rate_limit_exceeded", f"Try again in {wait} s.", headers={"Retry-After": str(wait)})
 
     def error(self, refusal: Refusal) -> dict:
         kind = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}.get(refusal.status)
@@ -122,7 +132,10 @@ class Profile:
         model = self.find_model(request.path_params.get("deployment") or ask.model)
         if ask.has_pictures and not self.takes_pictures(model):
             raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture.")
+        self._check_limits(model)
         self.check(ask, model, request)
+        for window in self.windows.values():
+            window.count(model)
         writer = Writer(ask, model, f"slmlab-{self.engine.name}-{self.engine.precision}", self._text_of)
         events = self.events(request, ask)
         start = await anext(events)  # a refusal still gets its own status here
@@ -133,6 +146,11 @@ class Profile:
         *tokens, end = [event async for event in events]
         answer = writer.whole(tokens, end.reason, start.prompt_tokens or 0)
         return JSONResponse(self.decorated(answer, end.fault or ""), headers=headers)
+
+    def _check_limits(self, model: str) -> None:
+        for name, window in self.windows.items():
+            if (wait := math.ceil(window.wait(model))) > 0:
+                raise self.over_limit(name, window, wait)
 
     async def events(self, request: Request, ask: Ask) -> AsyncIterator[Start | Token | End]:
         """An answer's events, counted, and ended where the service's filter says so."""

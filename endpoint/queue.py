@@ -5,7 +5,6 @@ Turns an engine's answer, which a thread reads, into events that an event loop c
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
@@ -15,7 +14,7 @@ from slmlab.engines.base import Engine
 from slmlab.records import End, Reply, Start, Token
 
 WAITING = 32
-LONGEST_PATIENCE_S = 60  # what clients of this course wait at most; by then a slot is free
+RETRY_S = 2  # when one that is sent away may come back: a short answer takes so long
 LOOK_S = 0.5  # how often one that waits is looked after: has its client gone?
 
 
@@ -26,7 +25,6 @@ class Queue:
         self.engine, self.slots, self.waiting = engine, engine.seats, waiting
         self.inside = 0  # requests that run or wait
         self.running = 0
-        self._answer_s = 1.0  # how long an answer takes here, lately
         # Each slot is a thread that pushes its tokens. Pulled one by one through asyncio.to_thread, they would wait
         # for the event loop, and the batch would wait for them.
         self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="slmlab-answer")
@@ -40,9 +38,8 @@ class Queue:
         """The events of one answer. Leaving early, or being cancelled, stops the engine at its next token; so does a
         client that has gone."""
         if self.inside >= self.slots + self.waiting:
-            patience = min(max(1, round(self._answer_s * self.inside / self.slots)), LONGEST_PATIENCE_S)
             raise Refusal(429, "rate_limit_exceeded", f"{self.inside} requests are being answered or wait. "
-                          f"Try again in {patience} s.", headers={"Retry-After": str(patience)})  # fmt: skip
+                          f"Try again in {RETRY_S} s.", headers={"Retry-After": str(RETRY_S)})  # fmt: skip
         loop, events, cancelled = asyncio.get_running_loop(), asyncio.Queue(), threading.Event()
 
         def tell(event) -> None:
@@ -67,7 +64,7 @@ class Queue:
     def _run(self, ask: Callable[[], Reply], tell: Callable, cancelled: threading.Event) -> None:
         with self._count:
             self.running += 1
-        began, ending = time.perf_counter(), None
+        ending = None
         try:
             with self.engine.until(cancelled):
                 reply = ask()
@@ -78,7 +75,6 @@ class Queue:
                         return
                     tell(event)
             ending = reply.end
-            self._answer_s = 0.8 * self._answer_s + 0.2 * (time.perf_counter() - began)
         except Exception as fault:  # whatever fails in one answer must not end the server, and is told to its asker
             ending = fault
         finally:

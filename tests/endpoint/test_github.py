@@ -59,7 +59,7 @@ def test_the_minute_and_the_day_have_their_own_refusals():
         assert (minute.headers["retry-after"], minute.headers["x-ratelimit-type"]) == ("1", "UserByModelByMinute")
         assert github.chat(model="microsoft/Phi-3.5-MoE-instruct").status_code == 200, "each model has its own"
         for status in (200, 429):
-            github.profile._windows["UserByModelByMinute"]._times.clear()  # the minute is over
+            github.profile.windows["Minute"]._times.clear()  # the minute is over
             day = github.chat(**model)
             assert day.status_code == status
         assert "Rate limit of 3 per 86400s exceeded for UserByModelByDay" in error(day, 429)["message"]

@@ -181,25 +181,6 @@ def test_a_whole_answer_stops_when_its_client_goes():
     in_queue(work, engine)
 
 
-def test_the_time_to_wait_follows_what_answers_take():
-    async def patience(queue):
-        tasks = [asyncio.create_task(whole(ask(queue))) for _ in range(3)]
-        await happened(lambda: queue.inside == 3)
-        with pytest.raises(Refusal) as caught:
-            await anext(ask(queue))
-        for task in tasks:
-            task.cancel()
-        queue.engine.step.release()
-        queue.engine.step.release()
-        return int(caught.value.headers["Retry-After"])
-
-    async def slow(queue):
-        queue._answer_s = 20.0
-        return await patience(queue)
-
-    assert in_queue(patience, ScriptedEngine(stepwise=True)) < in_queue(slow, ScriptedEngine(stepwise=True)) == 60
-
-
 def test_an_engine_is_told_when_nobody_waits(monkeypatch):
     engine, told = ScriptedEngine("a", "b", stepwise=True), []
 
@@ -218,22 +199,5 @@ def test_an_engine_is_told_when_nobody_waits(monkeypatch):
         await events.aclose()
         assert told[0].is_set()
         engine.step.release()
-
-    in_queue(work, engine)
-
-
-def test_only_whole_answers_count_towards_the_time_to_come_back():
-    engine = ScriptedEngine("a", stepwise=True)
-
-    async def work(queue):
-        before = queue._answer_s
-        events = ask(queue)
-        started = asyncio.ensure_future(anext(events))
-        await happened(lambda: engine.open == 1)
-        started.cancel()
-        await asyncio.gather(started, return_exceptions=True)
-        engine.step.release()
-        await happened(lambda: queue.running == 0)
-        assert queue._answer_s == before
 
     in_queue(work, engine)
