@@ -153,34 +153,6 @@ def test_a_fault_of_the_engine_reaches_its_asker_and_nobody_else():
     in_queue(work)
 
 
-def test_a_fault_in_the_middle_comes_after_the_tokens_before_it():
-    engine = ScriptedEngine("a", "b", "c", fault=SlmLabError("The model failed."))
-
-    async def work(queue):
-        seen = []
-        with pytest.raises(Refusal):
-            async for event in ask(queue):
-                seen.append(event)
-        assert [one.text for one in seen[1:]] == ["a", "b"]
-
-    in_queue(work, engine)
-
-
-def test_a_whole_answer_stops_when_its_client_goes():
-    engine = ScriptedEngine(*["word"] * 400, pace_s=0.001)
-
-    async def gone():
-        return True
-
-    async def work(queue):
-        with pytest.raises(Refusal) as caught:
-            await whole(ask(queue, gone))
-        assert caught.value.status == 499
-        await happened(lambda: engine.left == 1)
-
-    in_queue(work, engine)
-
-
 def test_an_engine_is_told_when_nobody_waits(monkeypatch):
     engine, told = ScriptedEngine("a", "b", stepwise=True), []
 
