@@ -21,9 +21,8 @@ PHRASES = {
 
 @dataclass(frozen=True)
 class Switches:
-    """What a practice server does on purpose: `retired` answers as a service that is gone; `per_minute` and `per_day`
-    are the requests that one model takes (None: as the service's free tier did), `minute_s` how long a minute lasts;
-    `record` keeps the last exchange to be looked at."""
+    """`retired` answers as a service that is gone; `per_minute` and `per_day` are the requests that one model takes
+    (None: as the service's free tier did), `minute_s` how long a minute lasts; `record` keeps the last exchange."""
 
     retired: bool = False
     per_minute: int | None = None
@@ -34,14 +33,14 @@ class Switches:
     def __post_init__(self):
         for name in ("per_minute", "per_day", "minute_s"):
             value = getattr(self, name)
-            if value is not None and not 0 < value <= 1e6:
-                raise BadRequest(f"{name}={value!r} is out of range: above 0, and at most a million.")
+            if value is not None and not value > 0:  # 0 would be read as "not set", and the free tier's taken
+                raise BadRequest(f"{name}={value!r} is out of range: above 0.")
 
 
 class Window:
     """At most `most` requests in any stretch of `seconds`, for each model."""
 
-    def __init__(self, most: int, seconds: float, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, most: int | None, seconds: float, clock: Callable[[], float] = time.monotonic):
         self.most, self.seconds, self._clock = most, seconds, clock
         self._times: dict[str, deque[float]] = defaultdict(deque)
 

@@ -3,16 +3,7 @@
 Knows nothing about HTTP or engines: it is told.
 """
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
-
-SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
 
 class Telemetry:
@@ -20,36 +11,23 @@ class Telemetry:
 
     def __init__(self, prefix: str, model: str):
         disable_created_metrics()  # a second line for each counter, which no one here asks for
-        self.registry = CollectorRegistry()
-        self._model = model
+        self._model, self._registry = model, CollectorRegistry()
 
-        def made(kind, name, text, **options):
-            return kind(f"{prefix}{name}", text, ["model_name"], registry=self.registry, **options).labels(model)
+        def made(kind, name: str, text: str, *labels: str):
+            return kind(f"{prefix}{name}", text, ["model_name", *labels], registry=self._registry)
 
-        self.running = made(Gauge, "num_requests_running", "Requests that are being answered now.")
-        self.waiting = made(Gauge, "num_requests_waiting", "Requests that wait for a seat.")
-        self.prompt_tokens = made(Counter, "prompt_tokens", "Tokens that were read.")
-        self.new_tokens = made(Counter, "generation_tokens", "Tokens that were written.")
-        times = {"buckets": SECONDS}
-        self.first_token = made(Histogram, "time_to_first_token_seconds", "From request to first token.", **times)
-        self.duration = made(Histogram, "e2e_request_latency_seconds", "From request to last token.", **times)
-        self._answers = Counter(f"{prefix}request_success", "Answers, by how they ended.",
-                                ["model_name", "finished_reason"], registry=self.registry)  # fmt: skip
-        self._refusals = Counter(f"{prefix}request_refused", "Requests that were refused, by status.",
-                                 ["status"], registry=self.registry)  # fmt: skip
+        self._running = made(Gauge, "num_requests_running", "Requests that are being answered now.").labels(model)
+        self._waiting = made(Gauge, "num_requests_waiting", "Requests that wait for a seat.").labels(model)
+        self._prompt_tokens = made(Counter, "prompt_tokens", "Tokens that were read.").labels(model)
+        self._new_tokens = made(Counter, "generation_tokens", "Tokens that were written.").labels(model)
+        self._answers = made(Counter, "request_success", "Answers, by how they ended.", "finished_reason")
 
-    def answered(self, prompt_tokens: int, new_tokens: int, first_s: float | None, all_s: float, reason: str) -> None:
-        self.prompt_tokens.inc(prompt_tokens)
-        self.new_tokens.inc(new_tokens)
-        self.duration.observe(all_s)
-        if first_s is not None:
-            self.first_token.observe(first_s)
+    def answered(self, prompt_tokens: int, new_tokens: int, reason: str) -> None:
+        self._prompt_tokens.inc(prompt_tokens)
+        self._new_tokens.inc(new_tokens)
         self._answers.labels(self._model, reason).inc()
 
-    def refused(self, status: int) -> None:
-        self._refusals.labels(str(status)).inc()
-
     def text(self, running: int, waiting: int) -> bytes:
-        self.running.set(running)
-        self.waiting.set(waiting)
-        return generate_latest(self.registry)
+        self._running.set(running)
+        self._waiting.set(waiting)
+        return generate_latest(self._registry)

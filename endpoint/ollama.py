@@ -1,86 +1,86 @@
 """Practice profile of Ollama: its own paths, one JSON object a line, and models that are pulled before they answer."""
 
 import asyncio
-import hashlib
 import time
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
+from hashlib import file_digest, sha256
 from pathlib import Path
+from typing import Literal
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from endpoint.openai_protocol import ROLES, Ask, Refusal, one_line
-from endpoint.page import sentence
+from endpoint.openai_protocol import DEFAULT_TOKENS, Ask, Refusal, line, read_as
 from endpoint.profile import Profile
-from endpoint.queue import Accepted, whole
 from slmlab.catalog import cards
 from slmlab.errors import BadRequest
 from slmlab.pictures import as_picture
-from slmlab.records import End, Message, Sampling, Token
+from slmlab.records import End, Message, Sampling, Start, Token
 
-DONE = {"end": "stop", "stop": "stop", "length": "length"}
+# Options that set how the next token is chosen, to our names of them.
 OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "stop": "stop",
            "num_predict": "max_tokens", "repeat_penalty": "repetition_penalty"}  # fmt: skip
+UNSUPPORTED = {"tools": "tools", "think": "thinking", "format": "structured outputs"}
+
+
+class Turn(BaseModel):
+    role: Literal["system", "user", "assistant"]
+    content: str = ""
+    images: list[str] | None = None
+
+
+class Body(BaseModel, extra="allow"):
+    model: str | None = None
+    stream: bool | None = None
+    options: dict | None = None
+
+
+class ChatBody(Body):
+    messages: list[Turn] = []
+
+
+class GenerateBody(Body):
+    prompt: str = ""
+    system: str | None = None
 
 
 def tagged(name: str) -> str:
     return name if ":" in name else f"{name}:latest"
 
 
-def said_by_model(text: str) -> dict:
-    return {"role": "assistant", "content": text}
-
-
-def check_supported(body: dict, name: str) -> None:
-    for field, words in (("tools", "tools"), ("think", "thinking"), ("format", "structured outputs")):
-        if body.get(field):
-            raise Refusal(400, "unsupported", f'"{name}" does not support {words}')
-
-
-def read_message(one) -> Message:
-    role, content = (one.get("role"), one.get("content") or "") if isinstance(one, dict) else (None, None)
-    if role not in list(ROLES) or not isinstance(content, str):
-        raise Refusal(400, "invalid", "a message has a role (system, user, assistant) and a content")
+def read_message(turn: Turn) -> Message:
     try:
-        pictures = tuple(as_picture(b64decode(picture)) for picture in one.get("images") or [])
-    except (ValueError, TypeError, BadRequest) as fault:
+        return Message(turn.role, turn.content, tuple(as_picture(b64decode(one)) for one in turn.images or []))
+    except (ValueError, BadRequest) as fault:
         raise Refusal(400, "invalid_image", f"illegal base64 or image data: {fault}") from None
-    return Message(ROLES[role], content, pictures)
 
 
-def read_sampling(body: dict) -> Sampling:
-    options = body.get("options") or {}
-    if not isinstance(options, dict):
-        raise Refusal(400, "invalid", "options has to be an object")
+def read_sampling(options: dict) -> Sampling:
     settings = {ours: options[name] for name, ours in OPTIONS.items() if options.get(name) is not None}
-    if settings.get("max_tokens") in (-1, -2):
-        settings.pop("max_tokens")  # "no limit" there
-    if settings.get("top_k") == -1:
-        settings.pop("top_k")  # every token, there
-    if isinstance(settings.get("seed"), int | float) and settings["seed"] == settings["seed"] // 1:
+    for name in ("max_tokens", "top_k"):
+        if settings.get(name) in (-1, -2):
+            settings.pop(name)  # "no limit" and "every token" there
+    if "seed" in settings:
         settings["seed"] = int(settings["seed"]) % 2**31
     try:
-        return Sampling(**({"max_tokens": 512} | settings))
+        return Sampling(**({"max_tokens": DEFAULT_TOKENS} | settings))
     except BadRequest as fault:
-        theirs = {ours: name for name, ours in OPTIONS.items()}
-        name, equals, rest = str(fault).partition("=")
-        raise Refusal(400, "invalid", theirs.get(name, name) + equals + rest) from None
+        raise Refusal(400, "invalid", str(fault)) from None
 
 
-def figures(began: float, prompt_tokens: int, tokens: list[Token], end: End) -> dict:
+def figures(began: float, start: Start, tokens: list[Token], end: End) -> dict:
     """What the answer cost, in nanoseconds: reading the prompt until the first token, writing from there."""
     first_s = tokens[0].time_s if tokens else end.time_s
     times = {"total_duration": time.perf_counter() - began, "load_duration": 0,
              "prompt_eval_duration": first_s - began, "eval_duration": end.time_s - first_s}  # fmt: skip
-    return {"done": True, "done_reason": DONE.get(end.reason, end.reason), "prompt_eval_count": prompt_tokens,
-            "eval_count": len(tokens), **{name: int(1e9 * value) for name, value in times.items()}}  # fmt: skip
-
-
-BLOCK = 4 << 20
+    return {"done": True, "done_reason": "stop" if end.reason == "end" else end.reason,
+            "prompt_eval_count": start.prompt_tokens, "eval_count": len(tokens),
+            **{name: int(1e9 * value) for name, value in times.items()}}  # fmt: skip
 
 
 class Ollama(Profile):
@@ -89,17 +89,17 @@ class Ollama(Profile):
     name = "ollama"
     title = "Ollama"
 
-    def __init__(self, desk, key=None, switches=None):
-        super().__init__(desk, key, switches)
-        own = self.engine.card.ids.ollama or self.engine.name
-        self._known = {tagged(one.ids.ollama) for one in cards().values() if one.ids.ollama} | {tagged(own)}
-        self._pulled = {tagged(own)}
+    def __init__(self, queue, key=None, switches=None):
+        super().__init__(queue, key, switches)
+        own = tagged(self.engine.card.ids.ollama or self.engine.name)
+        self._known = {tagged(one.ids.ollama) for one in cards().values() if one.ids.ollama} | {own}
+        self._pulled = {own}
 
     def models(self) -> list[str]:
         return sorted(self._pulled)
 
     def find_model(self, asked: str | None) -> str:
-        if not isinstance(asked, str) or tagged(asked) not in self._pulled:
+        if asked is None or tagged(asked) not in self._pulled:
             raise Refusal(404, "not_found", f"model '{asked}' not found")
         return asked
 
@@ -108,167 +108,124 @@ class Ollama(Profile):
 
     def extra_routes(self) -> list[Route]:
         return [
-            Route("/", lambda request: PlainTextResponse(f"Ollama is running\n{sentence(self)}\n")),
-            Route("/api/version", self._version),
+            Route("/", lambda request: PlainTextResponse(f"Ollama is running\n{self.introduction}\n")),
+            Route("/api/version", lambda request: JSONResponse({"version": "0.0.0-practice"})),
             Route("/api/tags", self._tags),
-            Route("/api/ps", self._tags),
             Route("/api/show", self._show, methods=["POST"]),
             Route("/api/pull", self._pull, methods=["POST"]),
-            Route("/api/delete", self._delete, methods=["DELETE"]),
             Route("/api/chat", self._api_chat, methods=["POST"]),
             Route("/api/generate", self._generate, methods=["POST"]),
         ]
 
-    async def _version(self, request: Request) -> Response:
-        return JSONResponse({"version": "0.0.0-practice"})
-
     async def _tags(self, request: Request) -> Response:
         self.authorize(request)
-        size = sum(file.stat().st_size for file in self._files())
-        return JSONResponse({"models": [self._described(one) | {"size": size} for one in self.models()]})
-
-    def _described(self, name: str) -> dict:
-        digest = hashlib.sha256(name.encode()).hexdigest()
-        return {"name": name, "model": name, "modified_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "digest": digest,
-                "details": self._details()}  # fmt: skip
+        same = {"modified_at": _now(), "details": self._details(), "size": sum(map(_size, self._files()))}
+        names = [{"name": one, "model": one, "digest": sha256(one.encode()).hexdigest()} for one in self.models()]
+        return JSONResponse({"models": [one | same for one in names]})
 
     def _details(self) -> dict:
-        family = self.engine.card.family.lower()
-        size = f"{(self.engine.card.parameters or 0) / 1e6:.0f}M"
-        return {"format": "onnx", "family": family, "families": [family], "parameter_size": size,
+        card = self.engine.card
+        return {"format": "onnx", "family": card.family.lower(), "families": [card.family.lower()],
+                "parameter_size": f"{(card.parameters or 0) / 1e6:.0f}M",
                 "quantization_level": self.engine.precision or ""}  # fmt: skip
 
     async def _show(self, request: Request) -> Response:
-        body = await self.body(request)
-        name = self.find_model(body.get("model") or body.get("name"))
-        own = self.engine.card
-        info = {"general.architecture": own.family.lower(), "general.parameter_count": own.parameters,
-                "context_length": self.engine.context}  # fmt: skip
+        name = self.find_model(read_as(Body, await self.body(request)).model)
         text = f"# answered by {self.engine.name}\nFROM {name}\n"
-        shown = {"modelfile": text, "template": "", "parameters": "", "license": own.licence}
+        info = {"general.architecture": self.engine.card.family.lower(), "context_length": self.engine.context}
+        shown = {"modelfile": text, "template": "", "parameters": "", "license": self.engine.card.licence}
         return JSONResponse(shown | {"details": self._details(), "model_info": info, "capabilities": ["completion"]})
 
-    async def _delete(self, request: Request) -> Response:
-        body = await self.body(request)
-        self._pulled.discard(tagged(self.find_model(body.get("model") or body.get("name"))))
-        return Response()
-
     async def _pull(self, request: Request) -> Response:
-        body = await self.body(request)
-        name = body.get("model") or body.get("name")
-        if not isinstance(name, str) or tagged(name) not in self._known:
-            lines = [{"status": "pulling manifest"}, {"error": "pull model manifest: file does not exist"}]
-            return _answer(_each(lines), body.get("stream", True))
-        return _answer(self._pulling(tagged(name)), body.get("stream", True))
+        body = read_as(Body, await self.body(request))
+        return await _sent(self._pulling(tagged(body.model or "")), body.stream)
 
     async def _pulling(self, name: str) -> AsyncIterator[dict]:
-        """The lines of a pull. Nothing is downloaded: what is counted is the reading of the files that are here."""
+        """The lines of a pull. Nothing is downloaded: its layers are the files that are here."""
         yield {"status": "pulling manifest"}
+        if name not in self._known:
+            yield {"error": "pull model manifest: file does not exist"}
+            return
         for file in self._files():
-            digest = await asyncio.to_thread(_digest, file)
-            completed, total = 0, file.stat().st_size
-            status = {"status": f"pulling {digest[:12]}", "digest": f"sha256:{digest}", "total": total}
-            with file.open("rb") as stream:
-                while block := await asyncio.to_thread(stream.read, BLOCK):
-                    completed += len(block)
-                    yield status | {"completed": completed}
+            digest, size = await asyncio.to_thread(_digest, file), _size(file)
+            layer = {"status": f"pulling {digest[:12]}", "digest": f"sha256:{digest}", "total": size}
+            yield layer | {"completed": size}
         self._pulled.add(name)
         for status in ("verifying sha256 digest", "writing manifest", "success"):
             yield {"status": status}
 
     def _files(self) -> list[Path]:
-        folder = getattr(getattr(self.engine, "format", None), "folder", None)
+        folder = getattr(self.engine.format, "folder", None)
         return sorted(folder.glob("*.onnx*")) if folder else []
 
     async def _api_chat(self, request: Request) -> Response:
-        body = await self.body(request)
-        name = self.find_model(body.get("model"))
-        check_supported(body, name)
-        given = body.get("messages") or []
-        messages = tuple(read_message(one) for one in (given if isinstance(given, list) else [given]))
-        if not messages:  # as Ollama does: the model is loaded, nothing is asked
-            return self._loaded(name, {"message": said_by_model("")}, body)
-        ask = Ask(name, read_sampling(body), messages=messages)
-        return await self._reply(request, ask, body, lambda text: {"message": said_by_model(text)})
+        body = read_as(ChatBody, await self.body(request))
+        messages = tuple(read_message(one) for one in body.messages)
+        return await self._answer(request, body, messages, _as_message)
 
     async def _generate(self, request: Request) -> Response:
-        body = await self.body(request)
-        name = self.find_model(body.get("model"))
-        check_supported(body, name)
-        prompt = body.get("prompt") or ""
-        if not prompt:
-            return self._loaded(name, {"response": ""}, body)
-        system = [Message("system", body["system"])] if body.get("system") else []
-        user = read_message({"role": "user", "content": prompt, "images": body.get("images")})
-        raw = {"text": prompt} if body.get("raw") else {"messages": (*system, user)}
-        return await self._reply(request, Ask(name, read_sampling(body), **raw), body, lambda text: {"response": text})
+        body = read_as(GenerateBody, await self.body(request))
+        system = [Message("system", body.system)] if body.system else []
+        messages = (*system, Message("user", body.prompt))
+        return await self._answer(request, body, messages, lambda text: {"response": text})
 
-    def _loaded(self, name: str, said: dict, body: dict) -> Response:
-        """What a call without a question gets: the model is loaded, or with keep_alive 0 unloaded."""
-        reason = "unload" if body.get("keep_alive") in (0, "0", "0s") else "load"
-        return JSONResponse(self._line(name, said) | {"done": True, "done_reason": reason})
+    async def _answer(self, request: Request, body: Body, messages: tuple, said) -> Response:
+        name = self.find_model(body.model)
+        for field, words in UNSUPPORTED.items():
+            if body.model_extra.get(field):
+                raise Refusal(400, "unsupported", f'"{name}" does not support {words}')
+        ask = Ask(name, read_sampling(body.options or {}), messages, stream=body.stream is not False)
+        began, events = time.perf_counter(), self.events(request, ask)
+        start = await anext(events)  # a refusal still gets its own status here
+        return await _sent(self._lines(ask, start, events, said, began), body.stream)
 
-    async def _reply(self, request: Request, ask: Ask, body: dict, said) -> Response:
-        began = time.perf_counter()
-        events = self.timed(self.desk.answer(lambda: self.reply(ask), request.is_disconnected))
-        if body.get("stream", True) is False:
-            prompt_tokens, tokens, end = await whole(events, request.is_disconnected)
-            line = self._line(ask.model, said("".join(token.text for token in tokens)))
-            return JSONResponse(line | figures(began, prompt_tokens, tokens, end))
-        first = await anext(events)
-        return _answer(self._lines(ask.model, first, events, said, began), True)
-
-    async def _lines(self, name: str, first: Accepted, events, said, began: float) -> AsyncIterator[dict]:
+    async def _lines(self, ask: Ask, start: Start, events, said, began: float) -> AsyncIterator[dict]:
+        """A line for each token and one with the figures; of an answer that isn't streamed, that one has the text."""
         tokens = []
         try:
             async with aclosing(events):
                 async for event in events:
                     if isinstance(event, End):
-                        yield self._line(name, said("")) | figures(began, first.prompt_tokens, tokens, event)
+                        text = "" if ask.stream else "".join(token.text for token in tokens)
+                        yield _line(ask.model, said(text)) | figures(began, start, tokens, event)
                         return
                     tokens.append(event)
-                    if event.text:
-                        yield self._line(name, said(event.text))
+                    if event.text and ask.stream:
+                        yield _line(ask.model, said(event.text))
         except Refusal as refusal:  # the status is long sent
-            self.telemetry.refused(refusal.status)
             yield self.error(refusal)
 
-    def _line(self, name: str, said: dict) -> dict:
-        return {"model": name, "created_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", **said, "done": False}
+
+def _line(name: str, said: dict) -> dict:
+    return {"model": name, "created_at": _now(), **said, "done": False}
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size
+
+
+def _as_message(text: str) -> dict:
+    return {"message": {"role": "assistant", "content": text}}
 
 
 def _digest(file: Path) -> str:
     with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_digest(stream, "sha256").hexdigest()
 
 
-def _answer(lines: AsyncIterator[dict], stream) -> Response:
-    """Lines of JSON as they come; or, for a client that doesn't stream, when all is done, the last one."""
+async def _sent(lines: AsyncIterator[dict], stream: bool | None) -> Response:
+    """Lines of JSON as they come; for a client that doesn't stream, the last one when all is done."""
     if stream is False:
-        return LastLine(lines)
+        last = [one async for one in lines][-1]
+        return JSONResponse(last, 500 if "error" in last else 200)
 
     async def written() -> AsyncIterator[bytes]:
         async with aclosing(lines):
             async for one in lines:
-                yield one_line(one) + b"\n"
+                yield line(one) + b"\n"
 
     return StreamingResponse(written(), media_type="application/x-ndjson")
-
-
-class LastLine(Response):
-    """Sends the last of some lines."""
-
-    def __init__(self, lines: AsyncIterator[dict]):
-        super().__init__()
-        self._lines = lines
-
-    async def __call__(self, scope, receive, send) -> None:
-        last = {}
-        async for one in self._lines:
-            last = one
-        await JSONResponse(last, 500 if "error" in last else 200)(scope, receive, send)
-
-
-async def _each(lines: list[dict]) -> AsyncIterator[dict]:
-    for one in lines:
-        yield one

@@ -2,14 +2,12 @@
 
 import os
 import socket
-import threading
 from urllib.parse import urlsplit
 
-from endpoint.start import serve
+from endpoint.start import Server, serve
 from slmlab.connecting import Endpoint, Provider, is_loopback, key_of, placed, provider
 
-_practice_servers: dict[str, object] = {}
-_starting = threading.Lock()
+_practice_servers: dict[str, Server] = {}
 
 
 def practise(name: str, *, practice: bool | None = None) -> Endpoint:
@@ -24,8 +22,7 @@ def practise(name: str, *, practice: bool | None = None) -> Endpoint:
         print(f"{who.name}, live at {live.url}.")
         return live
     server = _practice_server(who.practice or "local")
-    protocol = f"the protocol of {who.name[0].lower() + who.name[1:] if who.name.startswith('A ') else who.name}"
-    protocol = protocol if who.practice else "OpenAI's protocol"
+    protocol = f"the protocol of {who.name.replace('A ', 'a ', 1)}" if who.practice else "OpenAI's protocol"
     print(f"{why}: a practice server at {server.url} speaks {protocol}; its answers come from {server.model}.")
     return Endpoint(who, server.url, server.key, live=False, server=server)
 
@@ -53,10 +50,8 @@ def _listens(url: str) -> bool:
         return False
 
 
-def _practice_server(profile: str):
+def _practice_server(profile: str) -> Server:
     """One server for each profile and process, started when it is first wanted."""
-    with _starting:
-        server = _practice_servers.get(profile)
-        if server is None or not server.is_running:
-            server = _practice_servers[profile] = serve(profile=profile, record=True)
-        return server
+    if profile not in _practice_servers or not _practice_servers[profile].is_running:
+        _practice_servers[profile] = serve(profile=profile, record=True)
+    return _practice_servers[profile]

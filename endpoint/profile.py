@@ -5,8 +5,7 @@ how the model runs, or how the server is started.
 """
 
 import hmac
-import json
-import time
+import math
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -14,17 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from endpoint.limits import Switches
+from endpoint.limits import Switches, Window
 from endpoint.metrics import Telemetry
 from endpoint.openai_protocol import Ask, Refusal, Writer, in_words, line, model_list, read_chat, read_completion
-from endpoint.page import page
-from endpoint.queue import Accepted, Desk, whole
-from endpoint.start import PROFILES
+from endpoint.queue import Queue
 from slmlab.catalog import card
 from slmlab.errors import UnknownName
-from slmlab.records import End, Token
+from slmlab.records import End, Start, Token
 
-MOST_BODY_BYTES = 10_000_000
 LOOKED_AT = 400  # the last characters of an answer, in which the filter looks for a phrase
 
 
@@ -39,11 +35,16 @@ class Profile:
     model_paths: tuple[str, ...] = ("/v1/models",)
     metrics_path = "/metrics"
     metrics_prefix = "slmlab:"
+    per_minute: int | None = None  # requests that one model takes, as the service's free tier has it
+    per_day: int | None = None
 
-    def __init__(self, desk: Desk, key: str | None = None, switches: Switches | None = None):
-        self.desk, self.key, self.switches = desk, key, switches or Switches()
-        self.engine = desk.engine
+    def __init__(self, queue: Queue, key: str | None = None, switches: Switches | None = None):
+        self.queue, self.key, self.switches = queue, key, switches or Switches()
+        self.engine = queue.engine
         self.telemetry = Telemetry(self.metrics_prefix, self.engine.name)
+        minute = Window(self.switches.per_minute or self.per_minute, self.switches.minute_s)
+        day = Window(self.switches.per_day or self.per_day, 86_400)
+        self.windows = {name: one for name, one in (("Minute", minute), ("Day", day)) if one.most}
 
     # What a service words or decides in its own way
 
@@ -52,38 +53,20 @@ class Profile:
 
     def find_model(self, asked: str | None) -> str:
         """The id that is answered under; a Refusal where the service has no such model."""
-        if asked is None or asked in self.models():
-            return asked or self.models()[0]
-        try:
-            if card(asked).id == self.engine.card.id:
-                return self.engine.name
-        except UnknownName:
-            pass
-        raise Refusal(404, "model_not_found", f"The model {asked!r} does not exist. Here is: {self.engine.name}.")
+        if asked is not None and asked != self.engine.name and _card(asked) != self.engine.card:
+            raise Refusal(404, "model_not_found", f"The model {asked!r} does not exist. Here is: {self.engine.name}.")
+        return self.engine.name
 
     def authorize(self, request: Request) -> None:
-        if self.key is not None and not self.has_key(request):
+        if self.is_wrong_key(request):
             raise Refusal(401, "invalid_api_key", "The API key is missing or wrong.")
 
-    @property
-    def wants_key(self) -> bool:
-        return bool(self.key or PROFILES[self.name])
-
-    def has_key(self, request: Request) -> bool:
-        """Whether the request carries this server's key, in either header that clients use."""
-        return any(hmac.compare_digest(one.encode(), (self.key or "").encode()) for one in given_keys(request))
-
     def check(self, ask: Ask, model: str, request: Request) -> None:
-        """Refuse by the service's own rules, before anything runs."""
+        """Refuse by the service's own rules, before anything runs. What they refuse costs nothing."""
 
-    def takes_pictures(self, model: str) -> bool:
-        """Whether the model of that id sees. To a model behind it that reads only text, a picture is told in words."""
-        if self.engine.sees and model == self.engine.name:
-            return True
-        try:
-            return card(model).sees
-        except UnknownName:
-            return False
+    def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
+        """What is said when the minute's or the day's requests are used up."""
+        return Refusal(429, "rate_limit_exceeded", f"Try again in {wait} s.", headers={"Retry-After": str(wait)})
 
     def error(self, refusal: Refusal) -> dict:
         kind = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}.get(refusal.status)
@@ -93,8 +76,7 @@ class Profile:
     def extra_routes(self) -> list[Route]:
         return []
 
-    def opening_chunks(self, model: str) -> list[dict]:
-        """Chunks that this service sends before the answer's own."""
+    def opening_chunks(self) -> list[dict]:
         return []
 
     def decorated(self, answer: dict, stopped: str = "") -> dict:
@@ -107,21 +89,37 @@ class Profile:
 
     # The same for all
 
+    @property
+    def introduction(self) -> str:
+        """Who answers, and what is only imitated: the first line of the page and of the log."""
+        whose = "is OpenAI's" if self.name == "local" else f"of {self.title} is imitated"
+        model = f"{self.engine.name} ({self.engine.precision or self.engine.engine})"
+        return f"Answers come from {model}, running on this machine; the protocol {whose}."
+
+    def is_wrong_key(self, request: Request) -> bool:
+        """Whether this server has a key, and the request carries it in neither header that clients use."""
+        keys = [one.encode() for one in given_keys(request)]
+        return self.key is not None and not any(hmac.compare_digest(one, self.key.encode()) for one in keys)
+
+    def takes_pictures(self, model: str) -> bool:
+        """Whether the model of that id sees. To a model behind it that reads only text, a picture is told in words."""
+        known = _card(model)
+        return (self.engine.sees and model == self.engine.name) or (known is not None and known.sees)
+
     def routes(self) -> list[Route]:
         chats = [Route(path, self._chat, methods=["POST"]) for path in self.chat_paths]
         texts = [Route(path, self._complete, methods=["POST"]) for path in self.completion_paths]
         lists = [Route(path, self._models) for path in self.model_paths]
-        lists += [Route(path + "/{model:path}", self._model) for path in self.model_paths]
-        own = [
-            Route("/", self._page),
-            Route("/health", self._health),
-            Route(self.metrics_path, self._metrics),
-        ]
+        own = [Route("/health", self._health), Route(self.metrics_path, self._metrics)]
         return [*self.extra_routes(), *chats, *texts, *lists, *own]
 
     def refuse(self, refusal: Refusal) -> Response:
-        self.telemetry.refused(refusal.status)
         return JSONResponse(self.error(refusal), refusal.status, headers=refusal.headers)
+
+    async def body(self, request: Request) -> bytes:
+        """What a client sent, once its key is right."""
+        self.authorize(request)
+        return await request.body()
 
     async def _chat(self, request: Request) -> Response:
         return await self.serve(request, read_chat(await self.body(request)))
@@ -129,113 +127,95 @@ class Profile:
     async def _complete(self, request: Request) -> Response:
         return await self.serve(request, read_completion(await self.body(request)))
 
-    async def body(self, request: Request) -> dict:
-        """The JSON object that a client sent, once its key is right."""
-        self.authorize(request)
-        data = bytearray()
-        async for piece in request.stream():
-            data += piece
-            if len(data) > MOST_BODY_BYTES:
-                raise Refusal(413, "request_too_large", f"A request has at most {MOST_BODY_BYTES:,} bytes.")
-        try:
-            body = json.loads(data)
-        except (ValueError, RecursionError):
-            raise Refusal(400, "invalid_json", "The body is no JSON.") from None
-        if not isinstance(body, dict):
-            raise Refusal(400, "invalid_json", "The body has to be a JSON object.")
-        return body
-
     async def serve(self, request: Request, ask: Ask) -> Response:
         """Check, ask the engine, answer as a whole or as a stream."""
         model = self.find_model(request.path_params.get("deployment") or ask.model)
         if ask.has_pictures and not self.takes_pictures(model):
             raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture.")
+        self._check_limits(model)
         self.check(ask, model, request)
-        writer = Writer(ask, model, f"slmlab-{self.engine.name}-{self.engine.precision}", self.show_token)
-        events = self.timed(self.desk.answer(lambda: self.reply(ask), request.is_disconnected))
-        headers = {"x-slmlab-answered-by": _in_header(self.engine.name)}
-        if ask.ignored:
-            headers["x-slmlab-ignored"] = _in_header(", ".join(ask.ignored))
-        if not ask.stream:
-            prompt_tokens, tokens, end = await whole(events, request.is_disconnected)
-            answer = writer.whole(tokens, end.reason, prompt_tokens)
-            return JSONResponse(self.decorated(answer, end.fault or ""), headers=headers)
-        first = await anext(events)  # a refusal still gets its own status here
-        headers["Cache-Control"] = "no-cache"
-        return StreamingResponse(self._stream(first, events, writer), media_type="text/event-stream", headers=headers)
+        for window in self.windows.values():
+            window.count(model)
+        writer = Writer(ask, model, f"slmlab-{self.engine.name}-{self.engine.precision}", self._text_of)
+        events = self.events(request, ask)
+        start = await anext(events)  # a refusal still gets its own status here
+        headers = {"x-slmlab-ignored": ascii(ask.ignored)[:500]} if ask.ignored else {}
+        if ask.stream:
+            lines = self._stream(start, events, writer)
+            return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+        *tokens, end = [event async for event in events]
+        answer = writer.whole(tokens, end.reason, start.prompt_tokens or 0)
+        return JSONResponse(self.decorated(answer, end.fault or ""), headers=headers)
 
-    def reply(self, ask: Ask):
+    def _check_limits(self, model: str) -> None:
+        for name, window in self.windows.items():
+            if (wait := math.ceil(window.wait(model))) > 0:
+                raise self.over_limit(name, window, wait)
+
+    async def events(self, request: Request, ask: Ask) -> AsyncIterator[Start | Token | End]:
+        """An answer's events, counted, and ended where the service's filter says so."""
+        start, count, text, reason = None, 0, "", "abort"
+        try:
+            async with aclosing(self.queue.answer(lambda: self._reply(ask), request.is_disconnected)) as events:
+                async for event in events:
+                    if isinstance(event, Start):
+                        start = event
+                    if isinstance(event, Token):
+                        count, text = count + 1, (text + event.text)[-LOOKED_AT:]
+                        if self.cut(text):
+                            event = End(event.time_s, "filtered", fault=text)
+                    if isinstance(event, End):
+                        reason = event.reason
+                    yield event
+                    if isinstance(event, End):
+                        return
+        finally:
+            if start:  # one that was refused is no answer
+                self.telemetry.answered(start.prompt_tokens or 0, count, reason)
+
+    def _reply(self, ask: Ask):
         """The engine's answer; a picture is put into words for a model that reads text only."""
         if ask.text is not None:
             return self.engine.complete(ask.text, **vars(ask.sampling))
         messages = ask.messages if self.engine.sees else [in_words(one) for one in ask.messages]
         return self.engine.ask(messages, **vars(ask.sampling))
 
-    def show_token(self, id: int) -> str:
+    def _text_of(self, id: int) -> str:
         return self.engine.format.piece(id).text
 
-    async def _stream(self, first: Accepted, events: AsyncIterator, writer: Writer) -> AsyncIterator[bytes]:
+    async def _stream(self, start: Start, events: AsyncIterator, writer: Writer) -> AsyncIterator[bytes]:
+        count = 0
         try:
             async with aclosing(events):
-                for chunk in (*self.opening_chunks(writer.model), *writer.first()):
-                    yield line(self.decorated(chunk))
-                count, stopped = 0, ""
+                for chunk in self.opening_chunks():
+                    yield _event(chunk)
+                if writer.is_chat:
+                    yield _event(writer.chunk({"role": "assistant", "content": ""}))
                 async for event in events:
                     if isinstance(event, Token):
                         count += 1
-                        chunks = writer.piece(event)
+                        chunk = writer.chunk({"content": event.text}, event)
+                        if event.text or event.logprob is not None:
+                            yield _event(self.decorated(chunk))
                     else:
-                        chunks, stopped = writer.last(event.reason, first.prompt_tokens, count), event.fault or ""
-                    for chunk in chunks:
-                        yield line(self.decorated(chunk, stopped))
+                        yield _event(self.decorated(writer.chunk({}, reason=event.reason), event.fault or ""))
+                for chunk in writer.counts(start.prompt_tokens or 0, count):
+                    yield _event(chunk)
         except Refusal as refusal:  # the status is long sent: what is left is to say it in the stream, without [DONE]
-            self.telemetry.refused(refusal.status)
-            yield line(self.error(refusal))
+            yield _event(self.error(refusal))
             return
         yield b"data: [DONE]\n\n"
-
-    async def timed(self, events: AsyncIterator) -> AsyncIterator:
-        """The same events, counted, and ended where the service's filter says so."""
-        began, first_s, prompt_tokens, count, text, reason = time.perf_counter(), None, 0, 0, "", "abort"
-        try:
-            async for event in events:
-                if isinstance(event, Accepted):
-                    prompt_tokens = event.prompt_tokens
-                elif isinstance(event, Token):
-                    first_s = first_s or time.perf_counter() - began
-                    count, text = count + 1, (text + event.text)[-LOOKED_AT:]
-                    if self.cut(text):
-                        event = End(time.perf_counter(), "filtered", fault=text)
-                if isinstance(event, End):
-                    reason = event.reason
-                yield event
-                if isinstance(event, End):
-                    return
-        finally:
-            await events.aclose()
-            if first_s is not None or reason != "abort":  # one that was refused is no answer
-                self.telemetry.answered(prompt_tokens, count, first_s, time.perf_counter() - began, reason)
 
     async def _models(self, request: Request) -> Response:
         self.authorize(request)
         return JSONResponse(model_list(self.models(), self.name))
 
-    async def _model(self, request: Request) -> Response:
-        self.authorize(request)
-        asked = request.path_params["model"]
-        if asked not in self.models():
-            raise Refusal(404, "model_not_found", f"The model {asked!r} does not exist.")
-        return JSONResponse(model_list([asked], self.name)["data"][0])
-
     async def _health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def _metrics(self, request: Request) -> Response:
-        text = self.telemetry.text(self.desk.running, self.desk.queued)
+        text = self.telemetry.text(self.queue.running, self.queue.queued)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    async def _page(self, request: Request) -> Response:
-        return Response(page(self, str(request.base_url).rstrip("/")), media_type="text/html")
 
 
 def given_keys(request: Request) -> list[str]:
@@ -245,6 +225,12 @@ def given_keys(request: Request) -> list[str]:
     return bearer + [one for one in [request.headers.get("api-key")] if one]
 
 
-def _in_header(text: str) -> str:
-    """A text as a header can carry it."""
-    return "".join(one if one.isascii() and one.isprintable() else "?" for one in text)[:500]
+def _card(name: str):
+    try:
+        return card(name)
+    except UnknownName:
+        return None
+
+
+def _event(chunk: dict) -> bytes:
+    return b"data: " + line(chunk) + b"\n\n"

@@ -1,38 +1,30 @@
-"""What went over the wire last: the request as it arrived, without its key, and the first lines of the answer.
+"""What went over the wire last: the request as it arrived, without its key, and the beginning of the answer.
 
-An ASGI layer that a practice server wears, so that a lesson can show what a client really sends.
+So a lesson can show what a client really sends. Knows nothing about profiles.
 """
 
-import json
+from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from slmlab.connecting import is_loopback_host
-
-PATH = "/practice/exchange"
-SECRET = ("authorization", "api-key", "cookie")
+PATH = "/practice/exchange"  # where a recording server tells it
 SHOWN = ("authorization", "api-key", "content-type", "accept", "user-agent", "extra-parameters")
 MOST_BYTES = 4000
 
 
 class Recorder:
-    """Keeps the last exchange of the application inside, and tells it to whoever asks for PATH on this machine."""
+    """Keeps the last exchange: `between` goes around an ASGI application's receive and send."""
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
-        self._last: dict | None = None
+    def __init__(self):
+        self.last: dict = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-        elif scope["path"] == PATH and _is_here(scope):
-            await self._tell(send)
-        else:
-            await self._record(scope, receive, send)
-
-    async def _record(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked, answered, exchange = bytearray(), bytearray(), _request(scope)
-        self._last = exchange
+    def between(self, scope, receive, send):
+        asked, answered = bytearray(), bytearray()
+        query = scope["query_string"].decode("latin-1")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        self.last = exchange = {
+            "method": scope["method"],
+            "path": scope["path"] + (f"?{query}" if query else ""),
+            "headers": {name: _shown(name, headers[name]) for name in SHOWN if name in headers},
+        }
 
         async def heard():
             message = await receive()
@@ -41,35 +33,39 @@ class Recorder:
             return message
 
         async def said(message):
-            if message["type"] == "http.response.start":
-                exchange["status"] = message["status"]
+            exchange["status"] = message.get("status", exchange.get("status"))
             answered.extend(message.get("body", b"")[: MOST_BYTES - len(answered)])
             exchange["answer"] = answered.decode("utf-8", "replace")
             await send(message)
 
-        await self.app(scope, heard, said)
-
-    async def _tell(self, send: Send) -> None:
-        body = json.dumps(self._last or {}).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-        await send({"type": "http.response.body", "body": body})
-
-
-def _is_here(scope: Scope) -> bool:
-    """Whether a client of this machine asks: an exchange holds what its asker wrote, and PATH wants no key."""
-    return bool(scope["client"]) and is_loopback_host(scope["client"][0])
-
-
-def _request(scope: Scope) -> dict:
-    query = scope["query_string"].decode("latin-1")
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    shown = {name: _shown(name, headers[name]) for name in SHOWN if name in headers}
-    return {"method": scope["method"], "path": scope["path"] + (f"?{query}" if query else ""), "headers": shown}
+        return heard, said
 
 
 def _shown(name: str, value: str) -> str:
     if name == "user-agent":
         return value.split(" ")[0]  # what follows tells whose machine it is
-    if name not in SECRET:
+    if name not in ("authorization", "api-key"):
         return value
     return "Bearer (your key)" if value.lower().startswith("bearer") else "(your key)"
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and the beginning of its answer, as text: of the answer, so many lines."""
+
+    parts: dict
+    lines: int
+
+    def __str__(self):
+        parts = self.parts
+        if not parts:
+            return "Nothing was asked yet."
+        headers = [f"{name}: {value}" for name, value in parts["headers"].items()]
+        answer = [line for line in parts.get("answer", "").split("\n") if line]
+        shown = [line if len(line) <= 160 else f"{line[:60]} ... {line[-95:]}" for line in answer[: self.lines]]
+        if self.lines and (left := len(answer) - self.lines) > 0:
+            shown.append(f"... and {left} more {'line' if left == 1 else 'lines'}")
+        request = [f"{parts['method']} {parts['path']}", *headers, "", parts.get("body", "")]
+        return "\n".join([*request, "", str(parts.get("status", "")), *shown])
+
+    __repr__ = __str__

@@ -1,11 +1,9 @@
 """serve(): a server in a process of its own, so that a notebook goes on, and a crash there is no crash here.
 
-The child lives as long as this process: it ends when its standard input does, or this process, however we end. Knows
-nothing about protocols.
+The child lives as long as this process: it ends when its standard input does. Knows nothing about protocols.
 """
 
 import argparse
-import atexit
 import json
 import os
 import subprocess
@@ -13,10 +11,22 @@ import sys
 import threading
 from collections import deque
 from pathlib import Path
-from queue import Empty, Queue
 
+from endpoint.recorder import PATH, Exchange
 from slmlab.connecting import as_key, read_at
-from slmlab.errors import BadRequest, NotHere, ProviderError, SlmLabError, nearest, quoted
+from slmlab.errors import BadRequest, NotHere, SlmLabError, nearest, quoted, whole
+
+# Whose protocol a server can speak, and a key to practise with, of the form that the service gives out.
+PRACTICE_KEYS = {
+    "local": None,
+    "github-models": "github_pat_practice",
+    "foundry": "foundry-practice",
+    "nvidia": "nvapi-practice",
+    "ollama": None,
+}
+LISTENING = "Listening at "  # the beginning of the line that the starter of a server waits for
+STOP_S = 7  # the server itself lets answers finish for 5
+ROOT = Path(__file__).resolve().parents[1]  # the folder that holds the packages
 
 
 def register(commands) -> None:
@@ -28,7 +38,7 @@ def register(commands) -> None:
     serve.add_argument("--api-key", metavar="KEY", help="ask clients for this key; better kept in SLMLAB_SERVER_KEY")
     serve.add_argument("--model", default="smollm2-135m", help="a name from `models`, or a folder")
     serve.add_argument("--precision", choices=("q4", "int8", "int4", "fp32", "bf16"))
-    serve.add_argument("--profile", choices=PROFILES, default="local", help="whose protocol to speak")
+    serve.add_argument("--profile", choices=PRACTICE_KEYS, default="local", help="whose protocol to speak")
     serve.add_argument("--seats", type=int, default=16, help="answers written at the same time (%(default)s)")
     serve.add_argument("--waiting", type=int, default=32, help="requests that may wait: one more gets a 429")
     practice = serve.add_argument_group("practice, for a provider's profile")
@@ -37,13 +47,11 @@ def register(commands) -> None:
     practice.add_argument("--per-day", type=int, metavar="N", help="requests that a model takes in a day")
     practice.add_argument("--minute-s", type=float, default=60, metavar="S", help="how long that minute lasts")
     practice.add_argument("--record", action="store_true", help="show the last exchange, its key hidden, on a page")
-    serve.add_argument("--until-ends", type=int, metavar="PID", help=argparse.SUPPRESS)
+    serve.add_argument("--until-input-ends", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(parsed) -> int:
     """Load the model and serve it until a signal comes."""
-    from slmlab.loading import load
-
     try:
         from endpoint import app
         from endpoint.limits import Switches
@@ -51,99 +59,64 @@ def run(parsed) -> int:
         raise NotHere(f"{fault.name} isn't installed: python -m pip install {fault.name}") from fault
 
     given = parsed.api_key if parsed.api_key is not None else os.environ.get("SLMLAB_SERVER_KEY") or None
-    key = server_key(given)
-    listening = app.listen(parsed.host, parsed.port, key)  # before the model is loaded: what can't be, is said at once
+    key = None if given is None else server_key(given).get_secret_value()
+    whole("seats", parsed.seats, 1, 64, "1 to 64 answers that are written at the same time")
+    listening = app.listen(parsed.host, parsed.port, key is not None)  # what can't be is said before a model is loaded
     switches = Switches(parsed.retired, parsed.per_minute, parsed.per_day, parsed.minute_s, parsed.record)
-    model = load(parsed.model, precision=parsed.precision, seats=parsed.seats)
     app.run(
-        model, listening, key=key and key.get_secret_value(), profile=parsed.profile, switches=switches,
-        waiting=parsed.waiting, until_ends=parsed.until_ends,
+        _model(parsed.model, parsed.precision, parsed.seats), listening, key=key, profile=parsed.profile,
+        switches=switches, waiting=parsed.waiting, until_input_ends=parsed.until_input_ends,
     )  # fmt: skip
     return 0
 
 
-# Whose protocol a server can speak, and a key to practise with, of the form that the service gives out.
-PROFILES = {
-    "local": None,
-    "github-models": "github_pat_practice",
-    "foundry": "foundry-practice",
-    "nvidia": "nvapi-practice",
-    "ollama": None,
-}
-LISTENING = "Listening at "  # the beginning of the line that the starter of a server waits for
-STOP_S = 7  # the server itself lets answers finish for 5
-START_S = 300  # the first time on a machine, the model is fetched and converted
-_running: list["Server"] = []
+def _model(name: str, precision: str | None, seats: int):
+    """The model to serve: in a batch where its form can be read in one."""
+    from endpoint.batch.engine import BatchedEngine
+    from endpoint.batch.model import can_batch
+    from slmlab import loading
+
+    plan = loading.plan(name, precision=precision)
+    if plan.engine == "onnx" and seats > 1 and can_batch(plan.folder):
+        return BatchedEngine(plan.card, plan.folder, plan.precision, seats=seats)
+    return loading.opened(plan)
 
 
-def server_key(given: str | None):
-    """The key that a server asks for, as its clients will send it; None for one that only this machine may ask."""
-    if given is None:
-        return None
+def server_key(given: str):
+    """The key that a server asks for, as its clients will send it."""
     key = as_key(given, "The server's key")
     if not key:
         raise BadRequest("A server's key is not empty. A server without one is asked by this machine alone.")
     return key
 
 
-class Exchange:
-    """One request and the beginning of its answer, as text."""
-
-    def __init__(self, parts: dict, lines: int):
-        self.parts = parts
-        self._lines = lines
-
-    def __str__(self):
-        given = self.parts
-        if not given:
-            return "Nothing was asked yet."
-        headers = [f"{name}: {value}" for name, value in given["headers"].items()]
-        answer = [line for line in given.get("answer", "").split("\n") if line]
-        shown = [line if len(line) <= 160 else f"{line[:60]} ... {line[-95:]}" for line in answer[: self._lines]]
-        left = len(answer) - self._lines
-        more = [f"... and {left} more {'line' if left == 1 else 'lines'}"] if left > 0 and self._lines else []
-        request = [f"{given['method']} {given['path']}", *headers, "", given.get("body", "")]
-        return "\n".join([*request, "", f"{given.get('status', '')}", *shown, *more])
-
-    __repr__ = __str__
-
-
 class Server:
     """A server that runs: a client's base URL is `url`, and `key` a key that it takes. `.log()` shows it at work,
     `.stop()` ends it."""
 
-    def __init__(self, process: subprocess.Popen, profile: str, model: str, key: str | None):
-        self.profile, self.model = profile, model
-        given = key or PROFILES[profile]
-        self.key = as_key(given) if given else None
+    def __init__(self, process: subprocess.Popen, profile: str, model: str, key):
+        practice = PRACTICE_KEYS[profile]
+        self.profile, self.model, self.key = profile, model, key or (as_key(practice) if practice else None)
         self._process = process
         self._lines: deque[str] = deque(maxlen=1000)
-        self._news: Queue[str | None] | None = Queue()  # lines for the wait until it listens
-        threading.Thread(target=self._listen, daemon=True).start()
-        self.url, self._news = self._await_start(), None
-        self.root = self.url.split("/", 3)[0] + "//" + self.url.split("/", 3)[2]
-
-    def _listen(self) -> None:
-        for line in self._process.stdout:
-            self._lines.append(line.rstrip("\n"))
-            if self._news is not None:
-                self._news.put(line.rstrip("\n"))
-        if self._news is not None:
-            self._news.put(None)
-
-    def _await_start(self) -> str:
         try:
-            while (line := self._news.get(timeout=START_S)) is not None:
-                if line.startswith(f"{LISTENING}http"):
-                    return line.removeprefix(LISTENING).strip()
-        except Empty:
-            self.stop()
-            raise SlmLabError(f"The server didn't start within {START_S} s:\n{self.log()}") from None
+            self.url = self._await_start()
         except BaseException:  # an interrupt must leave no process behind
             self.stop()
             raise
-        self.stop()
+        self.root = "/".join(self.url.split("/")[:3])
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _await_start(self) -> str:
+        for line in self._process.stdout:
+            self._lines.append(line.rstrip())
+            if line.startswith(f"{LISTENING}http"):  # and not with what may be wrong with the place
+                return line.removeprefix(LISTENING).rstrip()
         raise SlmLabError(f"The server didn't start. {self.log() or 'It said nothing.'}")
+
+    def _listen(self) -> None:
+        for line in self._process.stdout:
+            self._lines.append(line.rstrip())
 
     @property
     def is_running(self) -> bool:
@@ -160,23 +133,18 @@ class Server:
     def exchange(self, lines: int = 8) -> Exchange:
         """The last request as it arrived here, and the first lines of its answer (for a server made with record)."""
         try:
-            return Exchange(json.loads(read_at(self.root, "/practice/exchange")), lines)
-        except (ProviderError, ValueError) as fault:
+            return Exchange(json.loads(self.read(PATH)), lines)
+        except SlmLabError as fault:
             raise SlmLabError(f"Nothing was recorded: serve(record=True) keeps the last exchange. ({fault})") from fault
 
     def stop(self) -> None:
         """End the server: what it is answering may finish, for some seconds."""
-        if self._process.stdin and not self._process.stdin.closed:
-            self._process.stdin.close()
-        for further in (self._process.terminate, self._process.kill, None):
-            try:
-                self._process.wait(timeout=STOP_S)
-                break
-            except subprocess.TimeoutExpired:  # a copy of this process holds the input open, or it hangs
-                if further:
-                    further()
-        if self in _running:
-            _running.remove(self)
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:  # it hangs, or a copy of this process holds its input open
+            self._process.kill()
+            self._process.wait()
 
     def __enter__(self):
         return self
@@ -212,40 +180,27 @@ def serve(
     `record`, `.exchange()` shows what went over the wire last. It stops with `.stop()`, at the end of a `with` block,
     or with this process.
     """
-    if profile not in PROFILES:
-        raise BadRequest(f"Unknown profile {quoted(profile)}. {nearest(str(profile), list(PROFILES))}")
-    key = server_key(key)
-    options = {"--model": model, "--profile": profile, "--host": host, "--port": port, "--precision": precision,
-               "--seats": seats, "--waiting": waiting, "--per-minute": per_minute, "--per-day": per_day,
-               "--minute-s": minute_s}  # fmt: skip
-    flags = [f"--{name}" for name, wanted in (("retired", retired), ("record", record)) if wanted]
-    command = [sys.executable, "-m", "slmlab", "serve", f"--until-ends={os.getpid()}", *flags]
-    command += [f"{name}={value}" for name, value in options.items() if value is not None]
-    environment = dict(os.environ)
-    environment.pop("SLMLAB_SERVER_KEY", None)
+    options = {name: value for name, value in locals().items() if name != "key"}
+    if profile not in PRACTICE_KEYS:
+        raise BadRequest(f"Unknown profile {quoted(profile)}. {nearest(str(profile), list(PRACTICE_KEYS))}")
+    key = None if key is None else server_key(key)
+    command = [sys.executable, "-m", "slmlab", "serve", "--until-input-ends"]
+    for name, value in options.items():
+        if value is not None and value is not False:  # a 0 is told, and refused
+            command.append(f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}"))
+    environment = {name: value for name, value in os.environ.items() if name != "SLMLAB_SERVER_KEY"}
     if key is not None:
-        environment["SLMLAB_SERVER_KEY"] = key.get_secret_value()  # no argument: all may read those
-    # Where this package isn't installed but stands beside the notebook, the child finds it as we did.
-    environment["PYTHONPATH"] = os.pathsep.join(
-        filter(None, (str(Path(__file__).resolve().parents[2]), environment.get("PYTHONPATH")))
-    )
-    own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {
-        "start_new_session": True}  # an interrupt of the cell is not for the server  # fmt: skip
+        environment["SLMLAB_SERVER_KEY"] = (
+            key.get_secret_value()
+        )  # not among the arguments: those are there for all to read
+    # Where these packages aren't installed but stand beside the notebook, the child finds them as we did.
+    paths = filter(None, (str(ROOT), environment.get("PYTHONPATH")))
+    environment |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8"}
+    own_group = {"start_new_session": True}  # an interrupt of the cell is not for the server
+    if sys.platform == "win32":
+        own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        encoding="utf-8", errors="replace", env=environment | {"PYTHONIOENCODING": "utf-8"}, **own_group,
+        encoding="utf-8", errors="replace", env=environment, **own_group,
     )  # fmt: skip
-    server = Server(process, profile, model, key)
-    _running.append(server)
-    return server
-
-
-def running() -> list[Server]:
-    """The servers that this process has started and that still run, the newest last."""
-    return [one for one in _running if one.is_running]
-
-
-@atexit.register
-def _stop_all() -> None:
-    for server in list(_running):
-        server.stop()
+    return Server(process, profile, model, key)

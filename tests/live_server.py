@@ -13,12 +13,11 @@ import pytest
 import requests
 import uvicorn
 
-from endpoint import start as process
-from endpoint.app import build, listen
+from endpoint.app import PROFILES, build, listen
 from endpoint.limits import Switches
-from endpoint.practice import PROFILES
 from endpoint.profile import Profile
-from endpoint.queue import Desk
+from endpoint.queue import Queue
+from endpoint.start import PRACTICE_KEYS
 from slmlab.catalog import card
 from slmlab.chat import TokenPiece, as_messages
 from slmlab.engines.base import Engine, as_sampling
@@ -27,7 +26,7 @@ from slmlab.records import End, Reply, Start, Token
 
 # A test of a protocol needs a model, and no second family of it.
 ONE_FAMILY = pytest.mark.parametrize("tiny_folder", ["llama"], indirect=True, scope="session")
-KEYS = {name: key or "any" for name, key in process.PROFILES.items()}
+KEYS = {name: key or "any" for name, key in PRACTICE_KEYS.items()}
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
@@ -47,8 +46,8 @@ class Live:
         return int(self.root.rsplit(":", 1)[1])
 
     @property
-    def desk(self) -> Desk:
-        return self.profile.desk
+    def queue(self) -> Queue:
+        return self.profile.queue
 
     @property
     def model(self) -> str:
@@ -77,10 +76,10 @@ class Live:
 
 
 @contextmanager
-def live(engine, profile="local", *, key=None, waiting=32, log=None, **switches) -> Iterator[Live]:
+def live(engine, profile="local", *, key=None, waiting=32, log=False, **switches) -> Iterator[Live]:
     """Serve an engine for as long as the block lasts."""
-    served = PROFILES[profile](Desk(engine, waiting), key, Switches(**switches))
-    listening = listen("127.0.0.1", 0, key)
+    served = PROFILES[profile](Queue(engine, waiting), key, Switches(**switches))
+    listening = listen("127.0.0.1", 0, key is not None)
     config = uvicorn.Config(build(served, log), log_config=None, access_log=False, lifespan="off",
                             timeout_graceful_shutdown=2)  # fmt: skip
     server = uvicorn.Server(config)
@@ -92,8 +91,8 @@ def live(engine, profile="local", *, key=None, waiting=32, log=None, **switches)
     finally:
         server.should_exit = True  # its thread sees it within a tenth of a second
         if log:
-            thread.join(10)  # what it still has to write is there when the test looks; no other test has to wait
-        served.desk._pool.shutdown(wait=False, cancel_futures=True)  # the engine is the test's
+            thread.join(10)  # what it still has to write is there when the test looks
+        served.queue._threads.shutdown(wait=False, cancel_futures=True)  # the engine is the test's
 
 
 def until(happened, most_s: float = 10, step_s: float = 0.01):
@@ -123,9 +122,6 @@ class ScriptedEngine(Engine):
     def ids(self, text: str) -> list[int]:
         return list(range(len(text)))
 
-    def tokens(self, text: str) -> list[TokenPiece]:
-        return [TokenPiece(0, one) for one in text]
-
     def piece(self, id: int) -> TokenPiece:
         return TokenPiece(id, self.words[id])
 
@@ -137,9 +133,7 @@ class ScriptedEngine(Engine):
 
     def _reply(self, text: str, sampling) -> Reply:
         if len(text) > self.context:
-            raise BadRequest(f"The prompt has {len(text)} tokens.")
-        if not text:
-            raise BadRequest("The prompt is empty.")
+            raise BadRequest(f"The prompt has {len(text)} tokens and {self.name} holds {self.context}.")
         self.asked.append(text)
         return Reply(lambda: self._events(text, sampling), self.name)
 

@@ -1,1 +1,1 @@
-"""Many askers at once: rows of one batch share each reading of the weights."""
+"""Many askers at once: the slots of one batch share each reading of the weights."""

@@ -1,15 +1,14 @@
-"""engines/batching: many texts in one run of a model, each read as if it were alone."""
+"""Many texts in one run of a model, each read as if it were alone."""
 
 import threading
 import time
-from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
-from endpoint.batch import scheduler as batching
-from endpoint.batch.scheduler import BLOCK, Batcher
-from slmlab.errors import BadRequest, SlmLabError
+from endpoint.batch import scheduler as scheduling
+from endpoint.batch.scheduler import BLOCK, Scheduler, _next_reader, _Request
+from slmlab.errors import SlmLabError
 from tests.live_server import until
 
 TEXTS = [[int(one) for one in np.random.default_rng(seed).integers(0, 256, size)] for seed, size in
@@ -17,23 +16,43 @@ TEXTS = [[int(one) for one in np.random.default_rng(seed).integers(0, 256, size)
 
 
 @pytest.fixture
-def batcher(tiny_onnx_folder):
-    made = Batcher(tiny_onnx_folder, rows=5, threads=1)
-    yield made
-    made.close()
+def make(tiny_onnx_folder, monkeypatch):
+    """Makes schedulers with so many slots; with constants of the module set to other values."""
+    made = []
+
+    def new(slots: int, **constants) -> Scheduler:
+        for name, value in constants.items():
+            monkeypatch.setattr(scheduling, name, value)
+        made.append(Scheduler(tiny_onnx_folder, slots=slots, threads=1))
+        return made[-1]
+
+    yield new
+    for one in made:
+        one.close()
 
 
-def walk(batcher: Batcher, ids: list[int], steps: int, between=lambda step: None) -> list[np.ndarray]:
+@pytest.fixture
+def scheduler(make):
+    return make(5)
+
+
+def before_runs(scheduler: Scheduler, monkeypatch, act) -> None:
+    """Do something before each run of the model: act(cache, first row, ids)."""
+    forward = scheduler._model.forward
+    monkeypatch.setattr(scheduler._model, "forward", lambda *given: (act(*given), forward(*given))[1])
+
+
+def walk(scheduler: Scheduler, ids: list[int], steps: int, between=lambda step: None) -> list[np.ndarray]:
     """The logits after a prompt, and after each of the likeliest ids that follow."""
-    place = batcher.sit(len(ids) + steps)
+    slot = scheduler.acquire(len(ids) + steps)
     try:
-        found = [batcher.read(place, ids)]
+        found = [scheduler.read(slot, ids)]
         for step in range(steps):
             between(step)
-            found.append(batcher.read(place, [int(found[-1].argmax())]))
+            found.append(scheduler.read(slot, [int(found[-1].argmax())]))
         return found
     finally:
-        batcher.leave(place)
+        scheduler.release(slot)
 
 
 def in_threads(*works) -> list:
@@ -58,24 +77,24 @@ def same(first, second) -> bool:
     return all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-def test_logits_are_the_same_to_the_bit_alone_and_beside_others(batcher):
-    alone = [walk(batcher, ids, 20) for ids in TEXTS]
+def test_logits_are_the_same_to_the_bit_alone_and_beside_others(scheduler):
+    alone = [walk(scheduler, ids, 20) for ids in TEXTS]
     for _ in range(3):
-        together = in_threads(*[lambda ids=ids: walk(batcher, ids, 20) for ids in TEXTS])
+        together = in_threads(*[lambda ids=ids: walk(scheduler, ids, 20) for ids in TEXTS])
         assert all(same(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_they_are_those_of_the_other_runtime(batcher, tiny_onnx):
+def test_they_are_those_of_the_other_runtime(scheduler, tiny_onnx):
     for ids in TEXTS:
         session = tiny_onnx._session(256)
         session.append(ids)
-        assert np.allclose(walk(batcher, ids, 0)[0], session.logits(), atol=1e-4)
+        assert np.allclose(walk(scheduler, ids, 0)[0], session.logits(), atol=1e-4)
 
 
-def test_a_newcomer_joins_in_the_middle_and_changes_nothing(batcher):
-    alone = [walk(batcher, ids, 30) for ids in (TEXTS[1], TEXTS[3])]
+def test_a_newcomer_joins_in_the_middle_and_changes_nothing(scheduler):
+    alone = [walk(scheduler, ids, 30) for ids in (TEXTS[1], TEXTS[3])]
     joined, found = threading.Event(), []
-    newcomer = threading.Thread(target=lambda: found.append(walk(batcher, TEXTS[3], 30, lambda _: joined.set())))
+    newcomer = threading.Thread(target=lambda: found.append(walk(scheduler, TEXTS[3], 30, lambda _: joined.set())))
 
     def between(step):
         if step == 10:
@@ -83,286 +102,177 @@ def test_a_newcomer_joins_in_the_middle_and_changes_nothing(batcher):
         if step == 20:
             assert joined.wait(10), "it writes before the first one has ended"
 
-    first = walk(batcher, TEXTS[1], 30, between)
+    first = walk(scheduler, TEXTS[1], 30, between)
     newcomer.join(10)
     assert same(first, alone[0]) and same(found[0], alone[1])
 
 
-def test_those_who_write_at_the_same_time_share_a_run(batcher, monkeypatch):
-    runs = []
-    forward = batcher._model.forward
-    monkeypatch.setattr(batcher._model, "forward", lambda *given: runs.append(given[2].shape) or forward(*given))
-    monkeypatch.setattr(batching, "GATHER_S", 0.1)  # a slow machine gathers them all the same
+def test_those_who_write_at_the_same_time_share_a_run(make, monkeypatch):
+    scheduler, runs = make(5, GATHER_S=0.1), []  # a slow machine gathers them all the same
+    before_runs(scheduler, monkeypatch, lambda cache, first, ids: runs.append(ids.shape))
     gate = threading.Barrier(5)
-    in_threads(*[lambda: walk(batcher, TEXTS[2], 10, lambda _: gate.wait(10)) for _ in range(5)])
+    in_threads(*[lambda: walk(scheduler, TEXTS[2], 10, lambda _: gate.wait(10)) for _ in range(5)])
     steps = [shape for shape in runs if shape[1] == 1]
     assert len(steps) <= 25 and (5, 1) in steps, f"50 ids were written in {len(steps)} runs"
 
 
-def test_a_long_prompt_is_read_in_blocks_and_others_write_between_them(batcher, monkeypatch):
+def test_a_lone_row_has_a_neighbour_where_the_kernel_wants_one(make, monkeypatch):
+    for slots, width in ((3, 2), (1, 1)):
+        scheduler, runs = make(slots), []
+        alone = walk(scheduler, TEXTS[2], 5)
+        scheduler._model.fewest_rows = 2
+        before_runs(scheduler, monkeypatch, lambda cache, first, ids, runs=runs: runs.append(ids.shape))
+        held = [scheduler.acquire(10) for _ in range(slots - 1)]  # the last row has its neighbour before it
+        assert same(walk(scheduler, TEXTS[2], 5), alone) and runs[1:] == [(width, 1)] * 5
+        for slot in held:
+            scheduler.release(slot)
+
+
+def test_a_long_prompt_is_read_in_blocks_and_others_write_between_them(scheduler, monkeypatch):
     runs = []
-    forward = batcher._model.forward
-    monkeypatch.setattr(batcher._model, "forward", lambda *given: runs.append(given[2].shape) or forward(*given))
-    walk(batcher, TEXTS[4], 0)
+    before_runs(scheduler, monkeypatch, lambda cache, first, ids: runs.append(ids.shape))
+    walk(scheduler, TEXTS[4], 0)
     assert runs == [(1, BLOCK), (1, 200 - BLOCK)]
 
 
-def test_a_place_is_free_again_when_its_text_leaves(tiny_onnx_folder):
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    first = batcher.sit(10)
-    found = []
-    second = threading.Thread(target=lambda: found.append(batcher.sit(10)))
-    second.start()
+def test_a_row_remembers_nothing_of_the_text_before(make):
+    scheduler = make(1)
+    alone = walk(scheduler, TEXTS[1], 5)
+    walk(scheduler, TEXTS[4], 20)
+    assert same(walk(scheduler, TEXTS[1], 5), alone)
+
+
+def test_a_full_row_is_read_to_its_last_id(scheduler):
+    alone = walk(scheduler, TEXTS[4], 56)
+    assert len(alone) == 57, "256 ids in all, which is the context"
+    assert same(in_threads(lambda: walk(scheduler, TEXTS[4], 56), lambda: walk(scheduler, TEXTS[1], 99))[0], alone)
+
+
+def test_a_long_text_has_memory_of_its_own_and_reads_the_same(make):
+    alone = walk(make(2), TEXTS[4], 10)
+    scheduler = make(2, LONGEST_SHARED=64)
+    long, short = scheduler.acquire(210), scheduler.acquire(64)
+    assert long.cache is not scheduler._table and short.cache is scheduler._table
+    scheduler.release(long), scheduler.release(short)
+    works = [lambda: walk(scheduler, TEXTS[4], 10), lambda: walk(scheduler, TEXTS[2], 20)]
+    first, _, third = in_threads(*works, works[0])
+    assert same(first, alone) and same(third, alone)
+
+
+def test_a_text_that_outgrows_the_table_moves_and_goes_on_the_same(make):
+    alone = walk(make(2), TEXTS[2], 60)
+    scheduler = make(1, LONGEST_SHARED=64)
+    slot = scheduler.acquire(len(TEXTS[2]), 200)
+    found = [scheduler.read(slot, TEXTS[2])]
+    for length in range(len(TEXTS[2]) + 1, len(TEXTS[2]) + 61):
+        if length > slot.cache.capacity:
+            slot = scheduler.grow(slot, 200)
+        found.append(scheduler.read(slot, [int(found[-1].argmax())]))
+    assert slot.cache is not scheduler._table and same(found, alone)
+    assert len(walk(scheduler, TEXTS[1], 3)) == 4, "its row is free for others"
+
+
+@pytest.mark.parametrize(("ids", "slots"), [(10, 1), (200, scheduling.LONG_SLOTS)], ids=["short", "long"])
+def test_one_more_than_there_are_slots_waits_until_one_is_released(make, ids, slots):
+    scheduler = make(1, LONGEST_SHARED=64)
+    held, found = [scheduler.acquire(ids) for _ in range(slots)], []
+    waiting = threading.Thread(target=lambda: found.append(scheduler.acquire(ids)))
+    waiting.start()
     time.sleep(0.05)
-    assert not found, "the only row is taken"
-    batcher.leave(first)
-    second.join(5)
-    assert found[0].row == first.row
-    batcher.close()
-
-
-def test_a_row_remembers_nothing_of_the_text_before(tiny_onnx_folder):
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    alone = walk(batcher, TEXTS[1], 5)
-    walk(batcher, TEXTS[4], 20)
-    assert same(walk(batcher, TEXTS[1], 5), alone)
-    batcher.close()
-
-
-def test_a_long_text_has_memory_of_its_own_and_reads_the_same(tiny_onnx_folder, monkeypatch):
-    whole = Batcher(tiny_onnx_folder, rows=2, threads=1)
-    alone = walk(whole, TEXTS[4], 10)
-    whole.close()
-    monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
-    batcher = Batcher(tiny_onnx_folder, rows=2, threads=1)
-    assert batcher._table.capacity == 64
-    long, short = batcher.sit(210), batcher.sit(64)
-    assert long.cache is not batcher._table and short.cache is batcher._table
-    batcher.leave(long), batcher.leave(short)
-    beside = in_threads(lambda: walk(batcher, TEXTS[4], 10), lambda: walk(batcher, TEXTS[2], 20),
-                        lambda: walk(batcher, TEXTS[4], 10))  # fmt: skip
-    assert same(beside[0], alone) and same(beside[2], alone)
-    batcher.close()
-
-
-def test_long_texts_wait_for_each_other_and_not_for_short_ones(tiny_onnx_folder, monkeypatch):
-    monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    held = [batcher.sit(200) for _ in range(batching.LONG_PLACES)]
-    assert len(walk(batcher, TEXTS[1], 3)) == 4, "a short text finds its row"
-    found = []
-    third = threading.Thread(target=lambda: found.append(batcher.sit(200)))
-    third.start()
-    time.sleep(0.05)
-    assert not found
-    batcher.leave(held[0])
-    third.join(5)
+    assert not found, "all are taken"
+    if ids == 200:
+        assert len(walk(scheduler, TEXTS[1], 3)) == 4, "a short text doesn't wait for long ones"
+    scheduler.release(held[0])
+    waiting.join(5)
     assert found
-    batcher.close()
 
 
-def test_more_than_the_place_holds_is_refused(batcher, monkeypatch):
-    place = batcher.sit(256)
-    batcher.read(place, TEXTS[4])
-    with pytest.raises(BadRequest, match="room for 256"):
-        batcher.read(place, TEXTS[4])
-    batcher.leave(place)
+def test_a_long_slot_is_not_lost_when_memory_is(make, monkeypatch):
+    scheduler = make(1, LONGEST_SHARED=64)
+    with monkeypatch.context() as patch:
+        patch.setattr(scheduler._model, "memory", lambda *_: np.zeros(1 << 50))
+        for _ in range(scheduling.LONG_SLOTS + 1):
+            with pytest.raises(MemoryError):
+                scheduler.acquire(200)
+    scheduler.release(scheduler.acquire(200))
 
 
-def test_a_full_row_is_read_to_its_last_id(batcher):
-    assert len(walk(batcher, TEXTS[4], 56)) == 57, "256 ids in all, which is the context"
-    beside = in_threads(lambda: walk(batcher, TEXTS[4], 56), lambda: walk(batcher, TEXTS[1], 100))
-    assert same(beside[0], walk(batcher, TEXTS[4], 56))
-
-
-def test_a_run_that_fails_reaches_only_its_askers(batcher, monkeypatch):
-    alone = walk(batcher, TEXTS[1], 20)
-    forward = batcher._model.forward
+def test_a_run_that_fails_reaches_only_its_askers(scheduler, monkeypatch):
+    alone = walk(scheduler, TEXTS[1], 20)
 
     def fail_on_the_long_one(cache, first, ids):
         if ids.shape[1] == BLOCK:
             raise RuntimeError("no memory")
-        return forward(cache, first, ids)
 
-    monkeypatch.setattr(batcher._model, "forward", fail_on_the_long_one)
-    fault, found = in_threads(lambda: walk(batcher, TEXTS[4], 5), lambda: walk(batcher, TEXTS[1], 20))
+    with monkeypatch.context() as patch:
+        before_runs(scheduler, patch, fail_on_the_long_one)
+        fault, found = in_threads(lambda: walk(scheduler, TEXTS[4], 5), lambda: walk(scheduler, TEXTS[1], 20))
     assert isinstance(fault, SlmLabError) and "no memory" in str(fault)
     assert same(found, alone)
-    monkeypatch.undo()
-    assert len(walk(batcher, TEXTS[4], 5)) == 6, "and its row is free again"
+    assert len(walk(scheduler, TEXTS[4], 5)) == 6, "and its row is free again"
 
 
-def test_closing_tells_all_who_wait(tiny_onnx_folder, monkeypatch):
-    batcher = Batcher(tiny_onnx_folder, rows=2, threads=1)
-    running, go = threading.Event(), threading.Event()
-    forward = batcher._model.forward
+def test_a_fault_of_the_scheduler_itself_reaches_who_waits_and_the_next_is_answered(scheduler, monkeypatch):
+    """Once it ended the thread that runs the model, and all askers waited for ever."""
+    with monkeypatch.context() as patch:
+        patch.setattr(scheduling, "_next_reader", lambda readers: 1 / 0)
+        found = in_threads(*[lambda: walk(scheduler, TEXTS[2], 1)] * 3)
+        assert ["by zero" in str(one) for one in found] == [True] * 3
+    assert len(walk(scheduler, TEXTS[2], 3)) == 4
 
-    def slow(*given):
-        running.set()
-        go.wait(10)
-        return forward(*given)
 
-    monkeypatch.setattr(batcher._model, "forward", slow)
+def test_closing_tells_all_who_wait(make, monkeypatch):
+    scheduler, running, go = make(2), threading.Event(), threading.Event()
+    before_runs(scheduler, monkeypatch, lambda *_: (running.set(), go.wait(10)))
 
     def close():
         assert running.wait(10)
-        until(lambda: len(batcher._waiting) == 2)
+        until(lambda: len(scheduler._waiting) == 2)
         threading.Timer(0.05, go.set).start()
-        batcher.close()
+        scheduler.close()
 
-    *found, _ = in_threads(*[lambda: walk(batcher, TEXTS[4], 50)] * 3, close)
-    assert [str(one) for one in found] == ["This model was closed."] * 3, "two read, one waits for a row"
+    *found, _ = in_threads(*[lambda: walk(scheduler, TEXTS[4], 50)] * 3, close)
+    assert [str(one) for one in found] == ["This model was closed."] * 3, "two read, one waits for a slot"
     with pytest.raises(SlmLabError, match="closed"):
-        walk(batcher, TEXTS[1], 1)
+        walk(scheduler, TEXTS[1], 1)
 
 
-def test_a_slow_chooser_holds_nobody_up(batcher):
-    slow = batcher.sit(20)
-    batcher.read(slow, TEXTS[1])  # its thread now chooses, and takes its time
-    began = time.perf_counter()
-    assert len(walk(batcher, TEXTS[1], 10)) == 11
-    assert time.perf_counter() - began < 5
-    batcher.leave(slow)
+def test_a_slow_chooser_holds_nobody_up(scheduler):
+    slow = scheduler.acquire(20)
+    scheduler.read(slow, TEXTS[1])  # its thread now chooses, and takes its time
+    (found,) = in_threads(lambda: walk(scheduler, TEXTS[1], 10))
+    assert len(found) == 11
+    scheduler.release(slow)
 
 
-def test_a_prompt_that_nobody_waits_for_is_left_at_its_next_block(tiny_onnx_folder, monkeypatch):
-    batcher = Batcher(tiny_onnx_folder, rows=2, threads=1)
-    monkeypatch.setattr(batching, "BLOCK", 4)
-    gone, blocks = threading.Event(), []
-    forward = batcher._model.forward
-
-    def counted(*given):
-        blocks.append(given[2].shape)
-        if len(blocks) == 3:
-            gone.set()
-        return forward(*given)
-
-    monkeypatch.setattr(batcher._model, "forward", counted)
-    place = batcher.sit(210)
+def test_a_prompt_that_nobody_waits_for_is_left_at_its_next_block(make, monkeypatch):
+    scheduler, cancelled, blocks = make(1, BLOCK=4), threading.Event(), []
+    before_runs(scheduler, monkeypatch, lambda *_: (blocks.append(1), len(blocks) == 3 and cancelled.set()))
+    slot = scheduler.acquire(210)
     with pytest.raises(SlmLabError, match="Nobody waits"):
-        batcher.read(place, TEXTS[4], gone)
+        scheduler.read(slot, TEXTS[4], cancelled)
     assert len(blocks) == 3, "50 blocks are in it"
-    batcher.leave(place)
-    assert len(walk(batcher, TEXTS[1], 3)) == 4
-    batcher.close()
-
-
-def test_who_waits_for_a_place_in_vain_is_told(tiny_onnx_folder):
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    held, gone = batcher.sit(10), threading.Event()
-    threading.Timer(0.05, gone.set).start()
     with pytest.raises(SlmLabError, match="Nobody waits"):
-        batcher.sit(10, gone=gone)
-    batcher.leave(held)
-    batcher.leave(batcher.sit(10))
-    batcher.close()
+        scheduler.acquire(10, cancelled=cancelled)  # nor for a slot
+    scheduler.release(slot)
+    assert len(walk(scheduler, TEXTS[1], 3)) == 4
 
 
-def test_a_short_prompt_overtakes_a_long_one_and_the_long_one_is_still_read(tiny_onnx_folder, monkeypatch):
-    batcher = Batcher(tiny_onnx_folder, rows=4, threads=1)
-    monkeypatch.setattr(batching, "BLOCK", 4)
-    order, forward, begun = [], batcher._model.forward, threading.Event()
-
-    def noted(cache, first, ids):
-        order.append(first)
-        begun.set()
-        time.sleep(0.002)
-        return forward(cache, first, ids)
-
-    monkeypatch.setattr(batcher._model, "forward", noted)
-    long = batcher.sit(210)
-    reader = threading.Thread(target=lambda: batcher.read(long, TEXTS[4]))
+def test_a_short_prompt_overtakes_a_long_one_and_the_long_one_is_still_read(make, monkeypatch):
+    scheduler, order, begun = make(4, BLOCK=4), [], threading.Event()
+    before_runs(scheduler, monkeypatch, lambda cache, first, ids: (order.append(first), begun.set(), time.sleep(0.002)))
+    long = scheduler.acquire(210)
+    reader = threading.Thread(target=lambda: scheduler.read(long, TEXTS[4]))
     reader.start()
     begun.wait(10)
     for _ in range(5):  # one short prompt after the other
-        place = batcher.sit(8)
-        batcher.read(place, TEXTS[2][:8])
-        batcher.leave(place)
-    behind = len([row for row in order if row == long.row])
-    assert 0 < behind < 50, "it is neither starved nor first"
+        walk(scheduler, TEXTS[2][:8], 0)
+    assert 0 < order.count(long.row) < 50, "it is neither starved nor first"
     reader.join(20)
-    assert not reader.is_alive() and len([row for row in order if row == long.row]) == 50
-    batcher.leave(long)
-    batcher.close()
+    assert order.count(long.row) == 50
 
 
 def test_the_shortest_goes_first_until_others_have_let_enough_pass():
-    from endpoint.batch.scheduler import _next_reader, _Work
-
-    long, short = _Work(None, [0] * BLOCK * 3), _Work(None, [0] * BLOCK)
+    long, short = _Request(None, [0] * BLOCK * 3), _Request(None, [0] * BLOCK)
     chosen = [_next_reader([long, short]) for _ in range(5)]
     assert chosen[:2] == [short, short] and long in chosen and long.passed >= 2
-
-
-def test_a_text_that_outgrows_the_table_moves_and_goes_on_the_same(tiny_onnx_folder, monkeypatch):
-    whole = Batcher(tiny_onnx_folder, rows=2, threads=1)
-    alone = walk(whole, TEXTS[2], 60)
-    whole.close()
-    monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    place = batcher.sit(len(TEXTS[2]), 200)
-    found, length = [batcher.read(place, TEXTS[2])], len(TEXTS[2])
-    for _ in range(60):
-        length += 1
-        if length > place.cache.capacity:
-            place = batcher.grow(place, 200)
-        found.append(batcher.read(place, [int(found[-1].argmax())]))
-    assert place.cache is not batcher._table and same(found, alone)
-    assert len(walk(batcher, TEXTS[1], 3)) == 4, "its row is free for others"
-    batcher.leave(place)
-    batcher.close()
-
-
-def test_an_interrupted_reader_leaves_its_row_clean(tiny_onnx_folder, monkeypatch):
-    """As Ctrl-C in a cell: the row goes to the next text only when nobody writes to it any more."""
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    alone = walk(batcher, TEXTS[2], 5)
-    monkeypatch.setattr(batching, "BLOCK", 4)
-    forward, running = batcher._model.forward, threading.Event()
-
-    def slow(*given):
-        running.set()
-        time.sleep(0.01)
-        return forward(*given)
-
-    class Interrupted(Future):
-        def result(self, timeout=None):
-            running.wait(10)
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(batcher._model, "forward", slow)
-    place = batcher.sit(210)
-    work = batching._Work
-    monkeypatch.setattr(batching, "_Work", lambda *given: work(*given, done=Interrupted()))
-    with pytest.raises(KeyboardInterrupt):
-        batcher.read(place, TEXTS[4])
-    monkeypatch.setattr(batching, "_Work", work)
-    assert not batcher._waiting
-    batcher.leave(place)
-    assert same(walk(batcher, TEXTS[2], 5), alone)
-    batcher.close()
-
-
-def test_a_long_place_is_not_lost_when_memory_is(tiny_onnx_folder, monkeypatch):
-    monkeypatch.setattr(batching, "LONGEST_SHARED", 64)
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    memory = batcher._model.memory
-
-    def none_left(*_):
-        raise MemoryError
-
-    monkeypatch.setattr(batcher._model, "memory", none_left)
-    for _ in range(batching.LONG_PLACES + 1):
-        with pytest.raises(MemoryError):
-            batcher.sit(200)
-    monkeypatch.setattr(batcher._model, "memory", memory)
-    batcher.leave(batcher.sit(200))
-    batcher.close()
-
-
-def test_closing_tells_one_who_waits_for_a_place(tiny_onnx_folder):
-    batcher = Batcher(tiny_onnx_folder, rows=1, threads=1)
-    batcher.sit(10)
-    threading.Timer(0.05, batcher.close).start()
-    with pytest.raises(SlmLabError, match="closed"):
-        batcher.sit(10)

@@ -1,4 +1,4 @@
-"""serving/practice_nvidia: pictures inside the text, errors with title and detail, health and metrics."""
+"""NVIDIA's API: pictures inside the text, errors with title and detail, health and metrics."""
 
 import base64
 
@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from endpoint.nvidia import MOST_CHARACTERS
-from tests.live_server import HELLO, ScriptedEngine, live, png, png_url
+from tests.live_server import ScriptedEngine, live, png, png_url
 
 SEES = "microsoft/phi-3.5-vision-instruct"
 READS = "microsoft/phi-4-mini-instruct"
@@ -22,18 +22,12 @@ def user(text: str) -> list[dict]:
     return [{"role": "user", "content": text}]
 
 
-@pytest.mark.parametrize("tag", ['<img src="{}" />', "<img src='{}'>", '<img  src = "{}"/>'])
-def test_a_picture_comes_inside_the_text(server, tag):
-    answer = server.chat(user("Describe " + tag.format(png_url())), model=SEES)
-    assert answer.status_code == 200
-    assert server.profile.engine.asked == ["(A PNG picture of 8 x 6 pixels is here.)\nDescribe"]
-
-
-def test_two_pictures_keep_their_order(server):
-    text = f'<img src="{png_url()}" /> or <img src="{png_url(png(3, 4))}" />?'
-    server.chat(user(text), model=SEES)
-    first, second, rest = server.profile.engine.asked[0].split("\n")
-    assert "8 x 6" in first and "3 x 4" in second and rest.split() == ["or", "?"]
+def test_pictures_come_inside_the_text_and_keep_their_order(server):
+    for tag in ('<img src="{}" />', "<img src='{}'>", '<img  src = "{}"/>'):
+        text = f"{tag.format(png_url())} or {tag.format(png_url(png(3, 4)))}?"
+        assert server.chat(user(text), model=SEES).status_code == 200
+        first, second, rest = server.profile.engine.asked.pop().split("\n")
+        assert "8 x 6" in first and "3 x 4" in second and rest.split() == ["or", "?"], tag
 
 
 def test_a_picture_for_a_model_that_reads_text_is_refused(server):
@@ -51,23 +45,13 @@ def test_180000_characters_of_a_picture_are_too_many(server):
     assert answer.status_code == 413 and "under 180,000 characters" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("url", ["data:image/png;base64,AAA", "data:image/png;base64,!!!!", png_url(png()[:30]),
-                                 "data:image/jpeg;asset_id,123"])  # fmt: skip
-def test_a_damaged_picture_is_refused(server, url):
-    answer = server.chat(user(f'<img src="{url}" />'), model=SEES)
-    assert answer.status_code == 400 and answer.json()["title"] == "Bad Request"
-
-
-def test_a_tag_that_is_no_picture_stays_text(server):
+def test_a_damaged_picture_is_refused_and_a_tag_that_is_no_picture_stays_text(server):
+    for url in ("data:image/png;base64,AAA", png_url(png()[:30]), "data:image/jpeg;asset_id,123"):
+        answer = server.chat(user(f'<img src="{url}" />'), model=SEES)
+        assert answer.status_code == 400 and answer.json()["title"] == "Bad Request"
     text = 'What does <img src="a.png"> mean?'
     assert server.chat(user(text), model=READS).status_code == 200
     assert server.profile.engine.asked == [text]
-
-
-def test_the_older_path_names_the_model(server):
-    answer = server.post(f"/v1/vlm/{SEES}", messages=user(f'Describe <img src="{png_url()}" />'))
-    assert answer.json()["model"] == SEES
-    assert server.post("/v1/vlm/microsoft/none", messages=HELLO).status_code == 404
 
 
 def test_errors_have_a_title_and_a_detail_and_no_error(server):
@@ -93,9 +77,8 @@ def test_the_end_of_a_model_has_a_type_and_a_day():
     with live(ScriptedEngine(), "nvidia", retired=True) as server:
         answer = server.chat(model=SEES)
         body = answer.json()
-        assert answer.status_code == 410 and body.pop("detail").startswith(
-            f"The model '{SEES}' has reached its end of life on 2"
-        )
+        assert answer.status_code == 410
+        assert body.pop("detail").startswith(f"The model '{SEES}' has reached its end of life on 2")
         assert body == {"type": "about:blank", "title": "Gone", "status": 410}
 
 

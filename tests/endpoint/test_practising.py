@@ -1,71 +1,69 @@
-"""practise(): the live service where its key is set, else a practice server, and one line that says which."""
+"""practise(): the live service where it can be asked, else a practice server, and one line that says which and why."""
 
-import re
 from types import SimpleNamespace
 
 import pytest
 
 from endpoint import practising
 from endpoint.practising import practise
-from slmlab.connecting import connect, providers
-from slmlab.errors import NotHere
-from tests.scripted_server import ScriptedServer, stream
-
-SECRET = "nvapi-PLANTED-22"
+from slmlab.connecting import providers
+from slmlab.errors import UnknownName
 
 
-@pytest.fixture
-def practice(monkeypatch):
-    """serve() that starts nothing: it gives a running server of ours, and notes the profiles."""
+@pytest.fixture(autouse=True)
+def started(monkeypatch):
+    """No variable of any provider is set, and a practice server is one that starts no process; gives their profiles."""
     for one in providers().values():
         for variable in (*one.key_variables, *one.url_variables):
             monkeypatch.delenv(variable, raising=False)
-    server = ScriptedServer(stream("Hello"))
-    server.started = []
+    made = []
 
-    def start(profile, **_):
-        server.started.append(profile)
-        return SimpleNamespace(url=server.url, key=None, profile=profile, model="smollm2-135m", is_running=True)
+    def serve(profile, record):
+        made.append(profile)
+        url = f"http://127.0.0.1:{len(made)}/v1"
+        return SimpleNamespace(url=url, key=None, model="smollm2-135m", is_running=True, record=record)
 
-    monkeypatch.setattr(practising, "serve", start)
+    monkeypatch.setattr(practising, "serve", serve)
     monkeypatch.setattr(practising, "_practice_servers", {})
-    yield server
-    server.close()
+    return made
 
 
-def test_without_a_key_there_is_a_practice_server_and_a_line_that_says_so(practice, capsys):
-    reasons = {
-        "nvidia": "NVIDIA_API_KEY isn't set",
-        "github-models": "GitHub Models was retired on 2026-07-30",
-        "foundry": "FOUNDRY_API_KEY or .* isn't set",
-        "nim": "NIM_BASE_URL isn't set",
-    }
-    for who, why in reasons.items():
-        place = practise(who)
-        said = capsys.readouterr().out
-        assert not place.live and re.match(why, said)
-        assert said.count("\n") == 1 and "its answers come from smollm2-135m" in said
-        model = connect(place, "phi-4-mini")
-        assert model.ask("Hi").text == "Hello" and "(practice) at http://127" in repr(model)
-    assert practice.started == ["nvidia", "github-models", "foundry"], "one server for each protocol"
+def test_it_practises_where_the_service_is_gone_or_wants_what_is_not_set(started, capsys):
+    for name, why, protocol in (
+        ("github-models", "GitHub Models was retired on 2026-07-30", "the protocol of GitHub Models"),
+        ("nvidia", "NVIDIA_API_KEY isn't set", "the protocol of NVIDIA's hosted API"),
+        ("nim", "NIM_BASE_URL isn't set", "the protocol of a NIM container of your own"),
+        ("openai", "OPENAI_API_KEY isn't set", "OpenAI's protocol"),
+    ):
+        place = practise(name)
+        assert not place.live and place.server.record, "a lesson shows what went over the wire"
+        answers = "its answers come from smollm2-135m."
+        assert capsys.readouterr().out == f"{why}: a practice server at {place.url} speaks {protocol}; {answers}\n"
+    assert started == ["github-models", "nvidia", "local"], "one server for each protocol"
 
 
-def test_with_a_key_the_same_line_reaches_the_live_service(practice, monkeypatch, capsys):
-    monkeypatch.setenv("NVIDIA_API_KEY", SECRET)
-    place = practise("nvidia")
-    assert place.live and place.url.startswith("https://") and practice.started == []
-    assert SECRET not in repr(place) + str(place) + capsys.readouterr().out
+def test_a_server_that_was_stopped_is_started_anew(started):
+    practise("nvidia").server.is_running = False
+    assert practise("nvidia").url.endswith(":2/v1") and len(started) == 2
 
 
-def test_practice_by_hand_never_uses_the_real_key_and_live_by_hand_wants_one(practice, monkeypatch):
-    with pytest.raises(NotHere):
-        practise("nvidia", practice=False)
-    monkeypatch.setenv("NVIDIA_API_KEY", SECRET)
-    assert connect(practise("nvidia", practice=True), "phi-4-mini").ask("Hi").text == "Hello"
-    assert SECRET not in str(practice.requests)
+def test_a_key_or_an_address_leads_to_the_live_service(monkeypatch, started, capsys):
+    monkeypatch.setenv("NVIDIA_API_KEY", "nvapi-planted")
+    assert practise("nvidia").live
+    assert capsys.readouterr().out == "NVIDIA's hosted API, live at https://integrate.api.nvidia.com/v1.\n"
+    monkeypatch.setenv("NIM_BASE_URL", "http://10.0.0.7:8000")
+    assert practise("nim").url == "http://10.0.0.7:8000/v1" and not started
+    assert not practise("nvidia", practice=True).live, "and by hand it practises all the same"
+    assert "practice=True: a practice server" in capsys.readouterr().out
 
 
-def test_ollama_is_live_when_it_listens(practice, monkeypatch):
-    for listens in (True, False):
-        monkeypatch.setattr(practising, "_listens", lambda url, listens=listens: listens)
-        assert practise("ollama").live is listens
+def test_a_place_of_this_machine_is_live_only_where_somebody_listens(monkeypatch, capsys):
+    monkeypatch.setattr(practising, "_listens", lambda url: False)
+    assert not practise("ollama").live and "Nothing listens at http://" in capsys.readouterr().out
+    monkeypatch.setattr(practising, "_listens", lambda url: True)
+    assert practise("ollama").live
+
+
+def test_an_unknown_service_is_refused():
+    with pytest.raises(UnknownName, match="nvidia"):
+        practise("nvidea")

@@ -1,29 +1,14 @@
-"""serving/exchange: the last request and its answer, as they were on the wire, and without a key."""
+"""The last request and its answer, as they were on the wire, and without a key."""
 
 import asyncio
-import json
 
-from endpoint.recorder import MOST_BYTES, PATH, Recorder
-
-
-async def echo(scope, receive, send):
-    body = (await receive())["body"]
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": body[:3], "more_body": True})
-    await send({"type": "http.response.body", "body": body[3:]})
+from endpoint.recorder import MOST_BYTES, Exchange, Recorder
 
 
-def asked(app, path="/v1", body=b"", headers=(), client=("127.0.0.1", 5), query=b"") -> bytes:
-    """What an application sends for one request."""
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": path,
-        "query_string": query,
-        "headers": headers,
-        "client": client,
-    }
-    sent = []
+def recorded(body=b"", headers=(), query=b"") -> dict:
+    """What is kept of one request to an application that answers with its body, in two parts."""
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat", "query_string": query, "headers": headers}
+    sent, kept = [], Recorder()
 
     async def receive():
         return {"type": "http.request", "body": body}
@@ -31,43 +16,38 @@ def asked(app, path="/v1", body=b"", headers=(), client=("127.0.0.1", 5), query=
     async def send(message):
         sent.append(message.get("body", b""))
 
-    asyncio.run(app(scope, receive, send))
-    return b"".join(sent)
+    async def exchange():
+        heard, said = kept.between(scope, receive, send)
+        data = (await heard())["body"]
+        await said({"type": "http.response.start", "status": 200, "headers": []})
+        await said({"type": "http.response.body", "body": data[:3], "more_body": True})
+        await said({"type": "http.response.body", "body": data[3:]})
+
+    asyncio.run(exchange())
+    assert b"".join(sent) == body, "it passes unchanged"
+    return kept.last
 
 
 def test_an_exchange_is_kept_as_it_was():
-    app = Recorder(echo)
-    headers = [(b"content-type", b"application/json"), (b"x-other", b"unshown")]
-    assert asked(app, "/v1/chat", b"Hello", headers, query=b"api-version=1") == b"Hello", "it passes unchanged"
-    assert json.loads(asked(app, PATH)) == {
-        "method": "POST", "path": "/v1/chat?api-version=1", "headers": {"content-type": "application/json"},
-        "body": "Hello", "status": 200, "answer": "Hello",
+    headers = [(b"content-type", b"application/json"), (b"x-other", b"unshown"), (b"user-agent", b"SDK/1 of a machine")]
+    assert recorded(b"Hello", headers, query=b"api-version=1") == {
+        "method": "POST", "path": "/v1/chat?api-version=1", "body": "Hello", "status": 200, "answer": "Hello",
+        "headers": {"content-type": "application/json", "user-agent": "SDK/1"},
     }  # fmt: skip
 
 
-def test_only_the_last_one_is_kept():
-    app = Recorder(echo)
-    asked(app, body=b"first")
-    asked(app, body=b"second")
-    assert json.loads(asked(app, PATH))["body"] == "second"
-
-
-def test_a_key_is_hidden():
-    app = Recorder(echo)
-    asked(app, headers=[(b"authorization", b"Bearer planted"), (b"api-key", b"planted"), (b"cookie", b"planted")])
-    told = asked(app, PATH)
-    assert b"planted" not in told and json.loads(told)["headers"]["authorization"] == "Bearer (your key)"
-
-
-def test_a_long_one_is_cut():
-    app = Recorder(echo)
-    asked(app, body=b"a" * 3 * MOST_BYTES)
-    found = json.loads(asked(app, PATH))
+def test_a_key_is_hidden_and_a_long_one_is_cut():
+    found = recorded(
+        b"a" * 3 * MOST_BYTES,
+        [(b"authorization", b"Bearer planted"), (b"api-key", b"planted"), (b"cookie", b"planted")],
+    )
+    assert found["headers"] == {"authorization": "Bearer (your key)", "api-key": "(your key)"}
     assert len(found["body"]) == len(found["answer"]) == MOST_BYTES
 
 
-def test_another_machine_is_not_told():
-    app = Recorder(echo)
-    asked(app, body=b"mine", client=("192.168.1.5", 5))
-    assert b"mine" not in asked(app, PATH, client=("192.168.1.5", 5))
-    assert json.loads(asked(app, PATH))["path"] == PATH, "that was a request like any other"
+def test_it_is_shown_as_text_with_so_many_lines_of_the_answer():
+    assert str(Exchange({}, 8)) == "Nothing was asked yet."
+    parts = recorded(b"one\n\ntwo\nthree\nfour", [(b"accept", b"text")])
+    head = "POST /v1/chat\naccept: text\n\none\n\ntwo\nthree\nfour\n\n200"
+    assert str(Exchange(parts, 2)) == f"{head}\none\ntwo\n... and 2 more lines"
+    assert str(Exchange(parts, 0)) == head
