@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Empty, Queue
 
 from slmlab.connecting import Key, as_key, read_at, text_at
-from slmlab.errors import BadRequest, NotHere, SlmLabError, nearest, quoted
+from slmlab.errors import BadRequest, NotHere, SlmLabError, nearest, quoted, whole
 
 
 def register(commands) -> None:
@@ -42,7 +42,9 @@ def register(commands) -> None:
 
 def run(parsed) -> int:
     """Load the model and serve it until a signal comes."""
-    from slmlab.loading import load
+    from endpoint.batch.engine import BatchedEngine
+    from endpoint.batch.model import can_batch
+    from slmlab import loading
 
     try:
         from endpoint import app
@@ -54,7 +56,12 @@ def run(parsed) -> int:
     key = server_key(given)
     listening = app.listen(parsed.host, parsed.port, key)  # before the model is loaded: what can't be, is said at once
     switches = Switches(parsed.retired, parsed.per_minute, parsed.per_day, parsed.minute_s, parsed.record)
-    model = load(parsed.model, precision=parsed.precision, seats=parsed.seats)
+    seats = whole("seats", parsed.seats, 1, 64, "1 to 64 answers written at the same time")
+    plan = loading.plan(parsed.model, precision=parsed.precision)
+    if plan.engine == "onnx" and seats > 1 and can_batch(plan.folder):
+        model = BatchedEngine(plan.card, plan.folder, plan.precision, seats=seats)
+    else:
+        model = loading.opened(plan)
     app.run(
         model, listening, key=key, profile=parsed.profile, switches=switches, waiting=parsed.waiting,
         until_ends=parsed.until_ends,

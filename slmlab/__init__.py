@@ -17,7 +17,7 @@ _HOMES = {
     "cards": "catalog",
     "benchmarks": "catalog",
     "DATA": "catalog",
-    "will_it_fit": "hardware",
+    "will_it_fit": "machine",
     "folder": "weights",
     "Message": "records",
     "Sampling": "records",
