@@ -22,7 +22,7 @@ from slmlab.show import Shown, Table, in_bytes
 
 PYTHONS = ((3, 11), (3, 13))
 REQUIREMENTS = DATA.parent / "requirements.txt"  # in a clone
-BUNDLED = card("smollm2-135m")
+BUNDLED = "smollm2-135m"
 FORM, COMPARED = "onnx-q4", ("onnx-int8", "onnx-int4", "onnx-fp32")  # what answers; what lessons put beside it
 # The bundled model answers in about 0.35 GB, and is made ready in 0.4. The forms that lessons compare take about 2 GB
 # to be made, once, and all of them 1.6 GB of disk.
@@ -202,7 +202,7 @@ def _disk(here: Machine) -> tuple[str, ...]:
 
 
 def _all_made() -> bool:
-    return all(weights.is_ready(BUNDLED, form) for form in (FORM, *COMPARED))
+    return all(weights.is_ready(card(BUNDLED), form) for form in (FORM, *COMPARED))
 
 
 def _gpu(here: Machine) -> tuple[str, ...]:
@@ -237,12 +237,12 @@ def _move_cache() -> str:
 
 
 def _model() -> tuple[str, ...]:
-    fault = weights.fault_of(weights.place(BUNDLED, FORM))
+    fault = weights.fault_of(weights.place(card(BUNDLED), FORM))
     if fault is None:
-        return "ok", "smollm2-135m is here and whole, ready to answer without a network"
+        return "ok", f"{BUNDLED} is here and whole, ready to answer without a network"
     mend = f"{_this_python()} -m slmlab fetch"
     mend += " --from FILE  (offline: bring the file from another machine)" if weights.offline() else ""
-    return "fail", f"smollm2-135m {fault}", mend
+    return "fail", f"{BUNDLED} {fault}", mend
 
 
 def key_variables() -> list[str]:
