@@ -59,7 +59,7 @@ def fault_of(target: Path, *, thorough: bool = False) -> str | None:
     """What is wrong with a folder of the cache, or None. `thorough` reads every file and compares its hash."""
     try:
         files = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "is not there"
     except ValueError:
         return "has a damaged manifest"
