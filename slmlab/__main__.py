@@ -81,7 +81,13 @@ def _add_sampling(options) -> None:
     special = {
         "temperature": {"help": "0 is greedy (default)"},
         "seed": {"type": int},
-        "stop": {"type": str, "action": "append", "metavar": "TEXT", "help": "end the answer at this text"},
+        "stop": {
+            "default": [],
+            "type": str,
+            "action": "append",
+            "metavar": "TEXT",
+            "help": "end the answer at this text",
+        },
     }
     for field in _SETTINGS:
         kind = {"type": type(field.default), "default": field.default} | special.get(field.name, {})
