@@ -1,7 +1,6 @@
-"""What this machine has, and whether a model fits it: weights, KV cache and runtime against RAM, GPU memory and disk.
+"""What this machine has, and whether a model fits it: weights, KV cache and runtime against memory and disk.
 
-Gives a verdict before anything is downloaded. Knows nothing about models' code, and imports torch only to ask it about
-a GPU.
+Gives a verdict before anything is downloaded. Imports torch only to ask it about a GPU.
 """
 
 import os
@@ -34,8 +33,6 @@ class Machine:
     disk_free_bytes: int | None = None
     usable_cores: int = 1
     threads: int = 1
-    cpu: str = "unknown"
-    system: str = "unknown"
     name: str = "this machine"
 
     def __post_init__(self):
@@ -71,8 +68,6 @@ def machine() -> Machine:
         disk_free_bytes=disk_free(cache_folder()),
         usable_cores=cores()[1],
         threads=best_threads(),
-        cpu=_cpu_name(),
-        system=platform.system(),
     )
 
 
@@ -121,18 +116,8 @@ def _cgroup(root: Path, name: str) -> list[str]:
 
 
 def best_threads(root: Path = Path("/")) -> int:
-    """Threads for a model: one per physical core that this process may use.
-
-    Two threads on one core share its arithmetic and wait for each other at every layer.
-    """
+    """One per physical core: two threads on one core share its arithmetic and wait for each other at every layer."""
     return min(cores(root))
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def cuda_gpu() -> tuple[str, int, int] | None:
@@ -174,7 +159,6 @@ def disk_free(folder: Path) -> int:
 # for any of them, and a margin of a twentieth of the weights for what grows with a model.
 RUNTIME_BYTES, MARGIN = 400_000_000, 0.05
 EASE = 0.9  # a model that takes more than this share of what is free runs, and leaves nothing for the rest
-USUAL_CONTEXT = 4096
 
 
 @dataclass(frozen=True)
@@ -233,9 +217,9 @@ class FitReport(Shown):
         return Table(heads, rows, f"{caption} ({here}{gpu})")
 
     def _text(self) -> Table:
-        whole_table = self._table()
+        page = self._table()
         sentences = "\n".join(f"{fit.precision}: {fit.sentence}" for fit in self.fits)
-        return Table(whole_table.heads[:-1], [row[:-1] for row in whole_table.rows], whole_table.caption, sentences)
+        return Table(page.heads[:-1], [row[:-1] for row in page.rows], page.caption, sentences)
 
 
 def will_it_fit(
@@ -248,8 +232,8 @@ def will_it_fit(
 ) -> FitReport:
     """Whether a model fits a machine (this one, unless 'phone' or 'laptop' is named), in one precision or in each.
 
-    `context` is how many tokens a conversation may have: if not given, 4,096 or the model's own limit if that is less.
-    `on_disk` leaves the disk out: the weights are already here.
+    `context` is how many tokens a conversation may have: 4,096, or the model's own limit, if not given. `on_disk`
+    leaves the disk out: the weights are already here.
     """
     chosen = card(name)
     each = [one for one in PRECISIONS if one != "q4"]  # the bundled model's own blocks, no published form
@@ -261,7 +245,7 @@ def will_it_fit(
             raise UnknownName(f"Unknown machine {quoted(machine)}. {nearest(machine, list(NAMED))}")
         machine = NAMED[machine]
     here, most = machine or _this_machine(), chosen.context or 10**9
-    tokens = min(most, USUAL_CONTEXT) if context is None else context
+    tokens = min(most, 4096) if context is None else context
     tokens = whole("context", tokens, 1, most, f"{chosen.name} takes 1 to {most:,} tokens")
     wanted = [precision] if precision else each
     return FitReport(chosen, here, tuple(_fit(chosen, one, tokens, here, on_disk) for one in wanted))

@@ -146,9 +146,11 @@ def test_this_machine_is_described_and_torch_is_not_imported():
     )
     assert done.stdout.splitlines()[-1] == "False", "importing torch takes seconds, and here is no GPU to ask about"
     here = machine()
-    assert here.ram_total_bytes >= here.ram_available_bytes > 0 and here.disk_free_bytes > 0 and here.cpu
+    assert here.ram_total_bytes >= here.ram_available_bytes > 0 and here.disk_free_bytes > 0
     assert here.usable_cores >= here.threads >= 1
-    assert will_it_fit("smollm2-135m").machine.cpu == here.cpu, "without a machine it is this one"
+    assert will_it_fit("smollm2-135m").machine.ram_total_bytes == here.ram_total_bytes, (
+        "without a machine it is this one"
+    )
 
 
 def test_a_variable_moves_the_cache_and_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
