@@ -86,13 +86,14 @@ def plan(
     """What load() would open, its files on this machine: the model that is named, or the one that answers instead."""
     _check_choice(engine, precision)
     path, wanted = _path_or_card(name)
+    its_engine = engine
     if quantization is not None:  # it decides for its engine
         _check_quantization(quantization, engine, precision, wanted)
-        engine = "transformers"
+        its_engine = "transformers"
     if path:
-        return _own(path, engine, precision, quantization)
+        return _own(path, its_engine, precision, quantization)
     try:
-        return _of_catalog(wanted, engine, precision, download, quantization)
+        return _of_catalog(wanted, its_engine, precision, download, quantization)
     except NotHere as fault:
         if not fallback or wanted.wheel or wanted.shipped:
             raise
@@ -183,7 +184,8 @@ def _best_way(wanted: Card, engine: str | None, precision: str | None, quantizat
 
         in_memory = in_memory_as(quantization)
     insisted = bool(engine or precision)
-    ways = [way for way in _ways(wanted, here) if engine in (None, way[0]) and precision in (None, way[1])]
+    ways = _ways(wanted, here, quantized=bool(in_memory))
+    ways = [way for way in ways if engine in (None, way[0]) and precision in (None, way[1])]
     for way in ways:
         if _fits(wanted, in_memory or way[1], way[2], here, insisted):
             return way
@@ -199,7 +201,7 @@ def _best_way(wanted: Card, engine: str | None, precision: str | None, quantizat
     raise NotHere(f"{fit.sentence} See slmlab.will_it_fit({wanted.id!r}).")
 
 
-def _ways(wanted: Card, here: Machine) -> list[tuple[str, str, str]]:
+def _ways(wanted: Card, here: Machine, quantized: bool) -> list[tuple[str, str, str]]:
     """The published forms of a model that run here, the best first."""
     gpu = "cuda" if here.vram_bytes else None
     if here.unified_memory:  # machine() has asked torch about CUDA; about Apple's GPU it is asked now
@@ -207,11 +209,11 @@ def _ways(wanted: Card, here: Machine) -> list[tuple[str, str, str]]:
 
         gpu = "mps" if torch.backends.mps.is_available() else None
     alone = [("transformers", "bf16", gpu)] if wanted.native and gpu else []
-    quantized = [("onnx", "int4", "cpu")] if wanted.onnx else []
+    published = [("onnx", "int4", "cpu")] if wanted.onnx else []
     # What is not on the card crosses the bus for every token: int4 on the CPU is a third of that to read.
-    shared = [("transformers", "bf16", "auto")] if wanted.native and gpu == "cuda" else []
+    shared = [("transformers", "bf16", "auto")] if wanted.native and gpu == "cuda" and not quantized else []
     slow = [("transformers", "bf16", "cpu"), ("transformers", "fp32", "cpu")] if wanted.native else []
-    return alone + quantized + shared + slow
+    return alone + published + shared + slow
 
 
 def _fits(wanted: Card, size: str, device: str, here: Machine, insisted: bool) -> bool:

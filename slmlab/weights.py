@@ -101,7 +101,7 @@ def of_gguf(file: Path) -> Path:
         raise NotHere(f"{file} can't be read: there is no such file. Give the path of a GGUF file.")
     target = cache_folder() / "models" / f"{file.stem}-{sha256_of(file)[:12]}" / "onnx-q4"
     with _locked(target.parent, file.name):
-        if fault_of(target) is not None:
+        if fault_of(target):
             with _new(target) as new:
                 _convert(file.stem, "onnx-q4", file, new)
     return target
@@ -111,13 +111,10 @@ def _shipped(card: Card, form: str, given: Path | None) -> Path:
     """The folder of a model that comes with the course, its files as they were made."""
     if form != "transformers" or given:
         raise NotHere(f"{card.id} comes with the course, as transformers: there is nothing to fetch or hand over.")
-    target, fault = DATA / card.shipped.folder, ""
-    try:
-        if shipped_hash(target) != card.shipped.sha256:
-            fault = "has a damaged file: its hash differs"
-    except FileNotFoundError as missing:
-        fault = f"lacks {Path(missing.filename).name}"
-    if fault:
+    target = DATA / card.shipped.folder
+    missing = [name for name in SHIPPED if not (target / name).is_file()]
+    if missing or shipped_hash(target) != card.shipped.sha256:
+        fault = f"lacks {missing[0]}" if missing else "has a damaged file: its hash differs"
         mend = f"git checkout -- data/{card.shipped.folder} brings it back."
         raise NotHere(f"data/{card.shipped.folder} {fault}. It is a part of the course: in a clone, {mend}")
     return target
@@ -210,13 +207,13 @@ def _convert(name: str, form: str, source: Path, new: Path) -> None:
     print(f"{time.monotonic() - began:.0f} s", flush=True)
     if child.returncode == 0:
         return
-    from slmlab.gguf.convert import REFUSED  # here: it brings numpy along, which the doctor does without
-
     tail = "\n".join([line for line in log.splitlines() if line.strip()][-3:])
+    from slmlab.gguf.convert import REFUSED  # here: it brings numpy along
+
     if child.returncode == REFUSED:
         raise NotHere(tail)
     if "No space left" in log:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise OSError(errno.ENOSPC, "No space left on device")
     why = f"The conversion to {form} failed."
     if child.returncode < 0:
         why += " It was killed, most likely for want of memory (it takes about 2 GB): close other programs."
