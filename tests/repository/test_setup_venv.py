@@ -92,7 +92,8 @@ def test_a_first_run_makes_a_venv_and_a_second_one_none(tmp_path, quick, capsys)
     folder = tmp_path / ".venv"
     python, version = ready_venv(folder, tmp_path)
     assert python.exists() and version == "3.12.1" and len(quick) == 1
-    assert "none here yet" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "none here yet" in said and said.startswith("[1/6] Making .venv"), "lab.py counts its steps to 6"
     assert ready_venv(folder, tmp_path) == (python, version) and len(quick) == 1
 
 
