@@ -18,7 +18,11 @@ SEATS = 16
 
 def batched():
     """slmlab's own: one step for all who write, newcomers join at any step."""
-    return slmlab.load(seats=SEATS)
+    from endpoint.batch.engine import BatchedEngine
+    from slmlab import loading
+
+    plan = loading.plan()
+    return BatchedEngine(plan.card, plan.folder, plan.precision, seats=SEATS)
 
 
 def lock():
