@@ -23,7 +23,8 @@ from slmlab.show import Shown, Table, in_bytes
 PYTHONS = ((3, 11), (3, 13))
 REQUIREMENTS = DATA.parent / "requirements.txt"  # in a clone
 BUNDLED = "smollm2-135m"
-FORM, COMPARED = "onnx-q4", ("onnx-int8", "onnx-int4", "onnx-fp32")  # what answers; what lessons put beside it
+FORM = "onnx-q4"  # what answers
+COMPARED = (FORM, "onnx-int8", "onnx-int4", "onnx-fp32")  # what lessons put side by side
 # The bundled model answers in about 0.35 GB, and is made ready in 0.4. The forms that lessons compare take about 2 GB
 # to be made, once, and all of them 1.6 GB of disk.
 RAM_TO_ANSWER, RAM_TO_CONVERT, DISK_TO_CONVERT = 0.5e9, 2.2e9, 1.7e9
@@ -163,23 +164,20 @@ def _version(package: str) -> str | None:
 
 
 def _this_python() -> str:
-    """What to type for the interpreter that runs now: relative to the clone, or by the name it most likely has."""
+    """What to type for the interpreter that runs now: no path outside the clone."""
     program, clone = Path(sys.executable), DATA.parent
-    if program.is_relative_to(clone):
-        return str(program.relative_to(clone))
-    return "python" if shutil.which("python") else "py" if sys.platform == "win32" else "python3"
+    return str(program.relative_to(clone)) if program.is_relative_to(clone) else "python"
 
 
 def _install() -> str:
     """In a clone, the set-up itself: it chooses the right build of torch. Elsewhere pip."""
-    return "python lab.py setup" if REQUIREMENTS.is_file() else f"{_this_python()} -m pip install ipykernel"
+    return "python lab.py setup" if REQUIREMENTS.is_file() else "python -m pip install ipykernel"
 
 
 def _cores(here: Machine) -> tuple[str, ...]:
     detail = f"{here.usable_cores} to use, {here.threads} threads for a model"
-    if here.usable_cores == 1:
-        return "warn", f"{detail}: lessons run, at about half their speed"
-    return "ok", detail
+    slow = ("warn", f"{detail}: lessons run, at about half their speed")
+    return slow if here.usable_cores == 1 else ("ok", detail)
 
 
 def _memory(here: Machine) -> tuple[str, ...]:
@@ -202,7 +200,7 @@ def _disk(here: Machine) -> tuple[str, ...]:
 
 
 def _all_made() -> bool:
-    return all(weights.is_ready(card(BUNDLED), form) for form in (FORM, *COMPARED))
+    return all(weights.is_ready(card(BUNDLED), form) for form in COMPARED)
 
 
 def _gpu(here: Machine) -> tuple[str, ...]:

@@ -86,14 +86,13 @@ def plan(
     """What load() would open, its files on this machine: the model that is named, or the one that answers instead."""
     _check_choice(engine, precision)
     path, wanted = _path_or_card(name)
-    its_engine = engine
+    its_engine, size = engine, None
     if quantization is not None:  # it decides for its engine
-        _check_quantization(quantization, engine, precision, wanted)
-        its_engine = "transformers"
+        its_engine, size = "transformers", _size_of(quantization, engine, precision, wanted)
     if path:
-        return _own(path, its_engine, precision, quantization)
+        return replace(_own(path, its_engine, precision), quantization=quantization)
     try:
-        return _of_catalog(wanted, its_engine, precision, download, quantization)
+        return replace(_of_catalog(wanted, its_engine, precision, download, size), quantization=quantization)
     except NotHere as fault:
         if not fallback or wanted.wheel or wanted.shipped:
             raise
@@ -112,14 +111,16 @@ def _check_choice(engine: str | None, precision: str | None) -> None:
         raise BadRequest(f"{asked} Available: {', '.join(known)}.")
 
 
-def _check_quantization(quantization, engine: str | None, precision: str | None, wanted: Card | None) -> None:
-    from slmlab.engines.transformers import as_dict, refuse_skipped_experts
+def _size_of(quantization, engine: str | None, precision: str | None, wanted: Card | None) -> str:
+    """The precision whose size comes nearest to what a quantization of Transformers' own takes."""
+    from slmlab.engines.transformers import as_dict, in_memory_as, refuse_skipped_experts
 
     found = as_dict(quantization)
     if engine == "onnx" or precision not in (None, *ENGINES["transformers"]):
         raise BadRequest("quantization is for engine='transformers', in place of precision='int8' or 'int4'.")
     if wanted and wanted.kind == "moe":
         refuse_skipped_experts(found, wanted.architecture)
+    return in_memory_as(quantization)
 
 
 def _path_or_card(name: str | Path) -> tuple[Path | None, Card | None]:
@@ -139,7 +140,7 @@ def _asked(engine: str | None, precision: str | None) -> str:
     return " ".join(filter(None, (engine, precision)))
 
 
-def _own(path: Path, engine: str | None, precision: str | None, quantization) -> Plan:
+def _own(path: Path, engine: str | None, precision: str | None) -> Plan:
     """A GGUF file that the reader has, or a model folder, whose files say which engine it is for."""
     if path.suffix.lower() == ".gguf":
         if engine not in (None, "onnx") or precision not in (None, "q4"):
@@ -152,14 +153,14 @@ def _own(path: Path, engine: str | None, precision: str | None, quantization) ->
         raise NotHere(f"There is no folder {path}. {wanted}")
     engine = engine or ("onnx" if (path / "genai_config.json").is_file() else "transformers")
     precision = precision or ("int4" if engine == "onnx" else "fp32")
-    return Plan(card_of_folder(path), path, engine, precision, quantization=quantization)
+    return Plan(card_of_folder(path), path, engine, precision)
 
 
-def _of_catalog(wanted: Card, engine: str | None, precision: str | None, download: bool, quantization) -> Plan:
+def _of_catalog(wanted: Card, engine: str | None, precision: str | None, download: bool, size: str | None) -> Plan:
     """How a model of the catalog runs here, its files fetched or converted where they are missing."""
     device, published = "cpu", not (wanted.wheel or wanted.shipped)
     if published:
-        engine, precision, device = _best_way(wanted, engine, precision, quantization)
+        engine, precision, device = _best_way(wanted, engine, precision, size)
     elif wanted.wheel:
         engine = engine or ("transformers" if precision == "bf16" else "onnx")
     elif engine == "onnx" or precision not in (None, *ENGINES["transformers"]):
@@ -173,25 +174,21 @@ def _of_catalog(wanted: Card, engine: str | None, precision: str | None, downloa
     folder = weights.folder(wanted, form, download=download)
     if device == "auto":
         print(f"{wanted.id} is larger than the GPU's free memory: the rest of it runs on the CPU, which is slower.")
-    return Plan(wanted, folder, engine, precision, device, quantization)
+    return Plan(wanted, folder, engine, precision, device)
 
 
-def _best_way(wanted: Card, engine: str | None, precision: str | None, quantization) -> tuple[str, str, str]:
-    """Engine, precision and device of a published model: the first that fits this machine and the reader's choice."""
-    here, in_memory = machine(), None
-    if quantization is not None:
-        from slmlab.engines.transformers import in_memory_as
+def _best_way(wanted: Card, engine: str | None, precision: str | None, size: str | None) -> tuple[str, str, str]:
+    """Engine, precision and device of a published model: the first that fits this machine and the reader's choice.
 
-        in_memory = in_memory_as(quantization)
-    insisted = bool(engine or precision)
-    ways = _ways(wanted, here, quantized=bool(in_memory))
-    ways = [way for way in ways if engine in (None, way[0]) and precision in (None, way[1])]
+    `size` is the precision that it has in memory, where that is not the one of its files."""
+    here, insisted = machine(), bool(engine or precision)
+    ways = [one for one in _ways(wanted, here) if engine in (None, one[0]) and precision in (None, one[1])]
     for way in ways:
-        if _fits(wanted, in_memory or way[1], way[2], here, insisted):
+        if _fits(wanted, size or way[1], way[2], here, insisted) and not (size and way[2] == "auto"):
             return way
     if not ways:
         raise NotHere(_not_published(wanted, engine, precision))
-    size = precision or in_memory or ("int4" if wanted.onnx else "bf16")
+    size = precision or size or ("int4" if wanted.onnx else "bf16")
     fit = will_it_fit(wanted, size, machine=here)[0]
     if fit.fits_ram and not here.unified_memory:
         raise NotHere(
@@ -201,7 +198,7 @@ def _best_way(wanted: Card, engine: str | None, precision: str | None, quantizat
     raise NotHere(f"{fit.sentence} See slmlab.will_it_fit({wanted.id!r}).")
 
 
-def _ways(wanted: Card, here: Machine, quantized: bool) -> list[tuple[str, str, str]]:
+def _ways(wanted: Card, here: Machine) -> list[tuple[str, str, str]]:
     """The published forms of a model that run here, the best first."""
     gpu = "cuda" if here.vram_bytes else None
     if here.unified_memory:  # machine() has asked torch about CUDA; about Apple's GPU it is asked now
@@ -211,7 +208,7 @@ def _ways(wanted: Card, here: Machine, quantized: bool) -> list[tuple[str, str, 
     alone = [("transformers", "bf16", gpu)] if wanted.native and gpu else []
     published = [("onnx", "int4", "cpu")] if wanted.onnx else []
     # What is not on the card crosses the bus for every token: int4 on the CPU is a third of that to read.
-    shared = [("transformers", "bf16", "auto")] if wanted.native and gpu == "cuda" and not quantized else []
+    shared = [("transformers", "bf16", "auto")] if wanted.native and gpu == "cuda" else []
     slow = [("transformers", "bf16", "cpu"), ("transformers", "fp32", "cpu")] if wanted.native else []
     return alone + published + shared + slow
 

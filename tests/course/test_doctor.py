@@ -39,7 +39,7 @@ def on(monkeypatch, own_cache):
 @pytest.fixture
 def with_model():
     """A cache that looks as if the model were in it in all its forms; gives the folder of the one that runs."""
-    for form in (doctor.FORM, *doctor.COMPARED):
+    for form in doctor.COMPARED:
         folder = place(card(doctor.BUNDLED), form)
         folder.mkdir(parents=True)
         (folder / "model.onnx").write_bytes(b"x" * 10)
