@@ -124,8 +124,7 @@ def cuda_gpu() -> tuple[str, int, int] | None:
     """Name, bytes and free bytes of the GPU that torch would use; None where torch itself can use none.
 
     What nvidia-smi lists is no answer: the torch here may be a CPU build, or the card hidden from it. But importing
-    torch takes seconds, so it is asked only where there is a card at all.
-    """
+    torch takes seconds, so it is asked only where there is a card at all."""
     if "torch" not in sys.modules and not nvidia_cards():
         return None
     import torch
@@ -233,8 +232,7 @@ def will_it_fit(
     """Whether a model fits a machine (this one, unless 'phone' or 'laptop' is named), in one precision or in each.
 
     `context` is how many tokens a conversation may have: 4,096, or the model's own limit, if not given. `on_disk`
-    leaves the disk out: the weights are already here.
-    """
+    leaves the disk out: the weights are already here."""
     chosen = card(name)
     each = [one for one in PRECISIONS if one != "q4"]  # the bundled model's own blocks, no published form
     known = [*each, "q4"] if chosen.wheel else each

@@ -85,7 +85,7 @@ def test_without_a_download_the_line_says_how_to_get_it(on, capsys):
     )
 
 
-def test_a_card_that_torch_cannot_use_is_not_planned_for(own_cache, monkeypatch, capsys, tmp_path):
+def test_a_card_that_torch_cannot_use_is_not_planned_for(own_cache, monkeypatch, tmp_path):
     """A CPU build of torch beside an NVIDIA card: nothing is fetched for the card, and a line says what answers."""
     script = tmp_path / "nvidia-smi"
     script.write_text("#!/bin/sh\necho 'Fake GPU, 81920 MiB'\n")
@@ -93,6 +93,8 @@ def test_a_card_that_torch_cannot_use_is_not_planned_for(own_cache, monkeypatch,
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("SLMLAB_OFFLINE", "1")
+    roomy = replace(machine(), ram_total_bytes=64 * GB, ram_available_bytes=60 * GB, disk_free_bytes=500 * GB)
+    monkeypatch.setattr(loading, "machine", lambda: roomy)
     with pytest.raises(NotHere, match="published for a GPU, and none here has room"):
         plan("phi-4-multimodal", fallback=False)
     with pytest.raises(NotHere, match="phi-3.5-mini is not in the cache and SLMLAB_OFFLINE is set"):
