@@ -44,19 +44,16 @@ class Machine:
 # Machines to compare with. What is free on them is an assumption: a system and a browser take some 3 GB of a laptop,
 # a phone of 8 GB gives one app about half of them, and no more.
 NAMED = {
-    "phone": Machine(4 * GB, 4 * GB, disk_free_bytes=16 * GB, usable_cores=6, threads=6, name="a phone"),
-    "laptop": Machine(8 * GB, 5 * GB, disk_free_bytes=50 * GB, usable_cores=2, threads=2, name="a laptop"),
-    "gpu server": Machine(
-        256 * GB, 240 * GB, 80 * GB, gpu="a GPU of 80 GB", disk_free_bytes=1000 * GB, usable_cores=64, threads=32,
-        name="a GPU server",
-    ),
-}  # fmt: skip
+    "phone": Machine(4 * GB, disk_free_bytes=16 * GB, name="a phone"),
+    "laptop": Machine(8 * GB, 5 * GB, disk_free_bytes=50 * GB, name="a laptop"),
+    "gpu server": Machine(256 * GB, 240 * GB, 80 * GB, disk_free_bytes=1000 * GB, name="a GPU server"),
+}
 
 
 def machine() -> Machine:
     """This machine as it is now, within the limits of a container if there is one."""
     total, available = memory()
-    name, vram, free = cuda_gpu() or (None, None, None)
+    name, vram, free = cuda_gpu()
     apple = platform.system() == "Darwin" and platform.machine() == "arm64"
     return Machine(
         ram_total_bytes=total,
@@ -76,7 +73,7 @@ _this_machine = machine  # will_it_fit has an argument of that name
 
 def cache_folder() -> Path:
     """Where models live: SLMLAB_CACHE, or .cache/slmlab in the home folder."""
-    return Path(os.environ.get("SLMLAB_CACHE") or Path.home() / ".cache" / "slmlab").expanduser().absolute()
+    return Path(os.environ.get("SLMLAB_CACHE") or "~/.cache/slmlab").expanduser().absolute()
 
 
 def memory(root: Path = Path("/")) -> tuple[int, int]:
@@ -84,8 +81,8 @@ def memory(root: Path = Path("/")) -> tuple[int, int]:
     import psutil
 
     now = psutil.virtual_memory()
-    limit = _cgroup(root, "memory.max")
-    if not limit or limit == ["max"]:
+    limit = _cgroup(root, "memory.max") or ["max"]
+    if limit == ["max"]:
         return now.total, now.available
     words = _cgroup(root, "memory.stat")
     stat = dict(zip(words[::2], words[1::2], strict=False))
@@ -109,10 +106,8 @@ def cores(root: Path = Path("/")) -> tuple[int, int]:
 
 def _cgroup(root: Path, name: str) -> list[str]:
     """The words of a file in the container's own cgroup, as in JupyterHub's; none outside a container."""
-    try:
-        return (root / "sys/fs/cgroup" / name).read_text(encoding="utf-8").split()
-    except OSError:
-        return []
+    file = root / "sys/fs/cgroup" / name
+    return file.read_text(encoding="utf-8").split() if file.exists() else []
 
 
 def best_threads(root: Path = Path("/")) -> int:
@@ -120,22 +115,21 @@ def best_threads(root: Path = Path("/")) -> int:
     return min(cores(root))
 
 
-def cuda_gpu() -> tuple[str, int, int] | None:
-    """Name, bytes and free bytes of the GPU that torch would use; None where torch itself can use none.
+def cuda_gpu() -> tuple[str, int, int] | tuple[None, None, None]:
+    """Name, bytes and free bytes of the GPU that torch would use; Nones where torch itself can use none.
 
     What nvidia-smi lists is no answer: the torch here may be a CPU build, or the card hidden from it. But importing
     torch takes seconds, so it is asked only where there is a card at all."""
-    if "torch" not in sys.modules and not nvidia_cards():
-        return None
-    import torch
+    if "torch" in sys.modules or nvidia_cards():
+        import torch
 
-    if not torch.cuda.is_available():
-        return None
-    try:
-        free, total = torch.cuda.mem_get_info(0)  # .to("cuda") is card 0
-    except RuntimeError:  # the card is there, and taken or out of order
-        return None
-    return torch.cuda.get_device_name(0), total, free
+        try:
+            if torch.cuda.is_available():
+                free, total = torch.cuda.mem_get_info(0)  # .to("cuda") is card 0
+                return torch.cuda.get_device_name(0), total, free
+        except RuntimeError:  # the card is there, and taken or out of order
+            pass
+    return None, None, None
 
 
 def nvidia_cards() -> list[str]:
@@ -166,18 +160,16 @@ class Fit:
 
     model: str
     precision: str
-    context: int
+    parameters: int | None
+    active_parameters: int | None
     verdict: str
     sentence: str
     weights_bytes: int | None = None
     kv_bytes: int | None = None
     overhead_bytes: int | None = None
     total_bytes: int | None = None  # in memory, while it answers
-    disk_bytes: int | None = None
     fits_ram: bool | None = None
     fits_vram: bool | None = None
-    parameters: int | None = None
-    active_parameters: int | None = None
 
     @property
     def flops_per_token(self) -> int | None:
@@ -190,6 +182,7 @@ class FitReport(Shown):
     """The fits of one model, a row per precision. Iterate it, or show it."""
 
     card: Card
+    context: int
     machine: Machine
     fits: tuple[Fit, ...]
 
@@ -199,21 +192,18 @@ class FitReport(Shown):
     def __getitem__(self, precision: str | int) -> Fit:
         if isinstance(precision, int):
             return self.fits[precision]
-        found = {fit.precision: fit for fit in self.fits}
-        if precision not in found:
-            raise BadRequest(f"No {precision!r} here. There is: {', '.join(found)}.")
-        return found[precision]
+        return {fit.precision: fit for fit in self.fits}[precision]
 
     def _table(self) -> Table:
         rows = []
         for fit in self.fits:
             sizes = map(in_bytes, (fit.weights_bytes, fit.kv_bytes, fit.overhead_bytes, fit.total_bytes))
             rows.append((fit.precision, *sizes, fit.verdict, fit.sentence))
-        here = f"{in_bytes(self.machine.ram_available_bytes)} of {in_bytes(self.machine.ram_total_bytes)} RAM free"
-        gpu = f", GPU {in_bytes(self.machine.vram_free_bytes)} free" if self.machine.vram_bytes else ""
-        caption = f"{self.card.name} with {self.fits[0].context:,} tokens of context on {self.machine.name}"
-        heads = ("precision", "weights", "KV cache", "runtime", "in memory", "verdict", "")
-        return Table(heads, rows, f"{caption} ({here}{gpu})")
+        here = self.machine
+        free = f"{in_bytes(here.ram_available_bytes)} of {in_bytes(here.ram_total_bytes)} RAM free"
+        gpu = f", GPU {in_bytes(here.vram_free_bytes)} free" if here.vram_bytes else ""
+        caption = f"{self.card.name} with {self.context:,} tokens of context on {here.name} ({free}{gpu})"
+        return Table(("precision", "weights", "KV cache", "runtime", "in memory", "verdict", ""), rows, caption)
 
     def _text(self) -> Table:
         page = self._table()
@@ -238,23 +228,21 @@ def will_it_fit(
     known = [*each, "q4"] if chosen.wheel else each
     if precision not in (None, *known):
         raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(known)}.")
-    if isinstance(machine, str):
-        if machine not in NAMED:
-            raise UnknownName(f"Unknown machine {quoted(machine)}. {nearest(machine, list(NAMED))}")
-        machine = NAMED[machine]
-    here, most = machine or _this_machine(), chosen.context or 10**9
+    if isinstance(machine, str) and machine not in NAMED:
+        raise UnknownName(f"Unknown machine {quoted(machine)}. {nearest(machine, list(NAMED))}")
+    here, most = NAMED.get(machine, machine) or _this_machine(), chosen.context or 10**9
     tokens = min(most, 4096) if context is None else context
     tokens = whole("context", tokens, 1, most, f"{chosen.name} takes 1 to {most:,} tokens")
     wanted = [precision] if precision else each
-    return FitReport(chosen, here, tuple(_fit(chosen, one, tokens, here, on_disk) for one in wanted))
+    return FitReport(chosen, tokens, here, tuple(_fit(chosen, one, tokens, here, on_disk) for one in wanted))
 
 
 def _fit(chosen: Card, precision: str, tokens: int, here: Machine, on_disk: bool) -> Fit:
-    known = {"parameters": chosen.parameters, "active_parameters": chosen.active_parameters}
+    known = (chosen.id, precision, chosen.parameters, chosen.active_parameters)
     size = chosen.read_bytes("q4") if precision == "q4" else chosen.weight_bytes(precision)
     if size is None:
         words = f"Nobody outside {chosen.maker} knows: the size of {chosen.name} was never published."
-        return Fit(chosen.id, precision, tokens, "unknown", words, **known)
+        return Fit(*known, "unknown", words)
     # ONNX Runtime on a CPU keeps the cache in fp32 whatever the weights are, Transformers in the type of the weights.
     # A sliding window is not taken off: not every runtime drops what has left it.
     kv = tokens * chosen.kv_bytes_per_token("bf16" if precision == "bf16" else "fp32")
@@ -273,10 +261,8 @@ def _fit(chosen: Card, precision: str, tokens: int, here: Machine, on_disk: bool
         )
     if precision != "q4" and chosen.weight_size(precision).published:
         sentence += f" The size of the weights is {chosen.weight_size(precision).how}."
-    return Fit(
-        chosen.id, precision, tokens, verdict, sentence, size, kv, overhead, total, disk,
-        fits_ram=total <= (here.ram_available_bytes or 0), fits_vram=total <= (here.vram_free_bytes or 0), **known,
-    )  # fmt: skip
+    fits_ram, fits_vram = (total <= (free or 0) for free in (here.ram_available_bytes, here.vram_free_bytes))
+    return Fit(*known, verdict, sentence, size, kv, overhead, total, fits_ram, fits_vram)
 
 
 def _judged(total: int, disk: int, here: Machine) -> tuple[str, str]:
@@ -285,16 +271,15 @@ def _judged(total: int, disk: int, here: Machine) -> tuple[str, str]:
         return "too big", f"Its files take {in_bytes(disk)} and the disk has {in_bytes(here.disk_free_bytes)} free."
     ram, all_ram, vram = here.ram_available_bytes, here.ram_total_bytes, here.vram_free_bytes
     takes = f"It takes {in_bytes(total)} of memory"
-    little = f"{takes}, and leaves almost nothing of"
-    for free, share, verdict, sentence in (
-        (ram, EASE, "fits", f"{takes}; {in_bytes(ram)} RAM are free."),
-        (vram, EASE, "fits", f"{takes}; {in_bytes(vram)} are free on the GPU."),
-        (ram, 1, "tight", f"{little} {in_bytes(ram)} free RAM."),
-        (vram, 1, "tight", f"{little} {in_bytes(vram)} free on the GPU."),
-        (all_ram, EASE, "tight", f"{takes}, more than the {in_bytes(ram)} free now: close other programs first."),
+    for free, share, verdict, reason in (
+        (ram, EASE, "fits", f"; {in_bytes(ram)} RAM are free."),
+        (vram, EASE, "fits", f"; {in_bytes(vram)} are free on the GPU."),
+        (ram, 1, "tight", f", and leaves almost nothing of {in_bytes(ram)} free RAM."),
+        (vram, 1, "tight", f", and leaves almost nothing of {in_bytes(vram)} free on the GPU."),
+        (all_ram, EASE, "tight", f", more than the {in_bytes(ram)} free now: close other programs first."),
     ):
         if free and total <= free * share:
-            return verdict, sentence
+            return verdict, takes + reason
     gpu = f" and a GPU with {in_bytes(here.vram_bytes)}" if here.vram_bytes else ""
     system = ", and its system needs a part of that" if total <= (all_ram or 0) else ""
     return "too big", f"{takes}; {here.name} has {in_bytes(all_ram)} RAM{gpu}{system}."
