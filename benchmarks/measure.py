@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import platform
 import statistics
 from pathlib import Path
 
@@ -34,8 +35,11 @@ def machine_in_words() -> str:
     """Cores and type only: nothing that tells whose machine it is."""
     from slmlab.machine import machine
 
-    here = machine()
-    return f"{here.usable_cores} cores, {here.cpu}, {here.system}, {'GPU' if here.gpu else 'no GPU'}"
+    here, info = machine(), Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    cpu = names[0] if names else platform.processor() or platform.machine()
+    return f"{here.usable_cores} cores, {cpu}, {platform.system()}, {'GPU' if here.gpu else 'no GPU'}"
 
 
 def used_by_others() -> float:

@@ -10,17 +10,19 @@ import threading
 from time import perf_counter
 
 import slmlab
-from slmlab.engines.local import LocalEngine, write
-from slmlab.records import Start
+from slmlab.engines.local import LocalEngine
+from slmlab.records import End, Start
 
 SEATS = 16
 
 
 def batched():
     """slmlab's own: one step for all who write, newcomers join at any step."""
-    from endpoint.start import _model
+    from endpoint.batch.engine import BatchedEngine
+    from slmlab import loading
 
-    return _model("smollm2-135m", None, SEATS)
+    plan = loading.plan()
+    return BatchedEngine(plan.card, plan.folder, plan.precision, seats=SEATS)
 
 
 def lock():
@@ -68,12 +70,12 @@ class RuntimeEngine(LocalEngine):
         self._asked: queue.Queue = queue.Queue()
         threading.Thread(target=self._run, daemon=True).start()
 
-    def stream(self, ids, sampling, *_):
+    def stream(self, ids, sampling, scorer=None):
         given: queue.Queue = queue.Queue()
         yield Start(perf_counter(), len(ids))
         self._asked.put((ids, sampling.max_tokens, given))
-        chosen = ((id, None) for id in iter(given.get, None))
-        yield from write(self.format, chosen, sampling.max_tokens, sampling)
+        yield from self._write(((id, None) for id in iter(given.get, None)), sampling.max_tokens, sampling)
+        yield End(perf_counter(), "end")
 
     def _run(self) -> None:
         engine, answers = self._og.Engine(self._loaded), {}  # it may be used by the thread alone that made it

@@ -71,7 +71,7 @@ def ready_venv(venv, root):
     state, version = read_state(venv), version_of(python)
     fault = venv_fault(venv, root, state, version)
     if fault:
-        print(f"[1/5] Making .venv with Python {platform.python_version()}: {fault}")
+        print(f"[1/6] Making .venv with Python {platform.python_version()}: {fault}")
         make_venv(venv, python, root)
         version = version_of(python)
     elif state is None:

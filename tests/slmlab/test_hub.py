@@ -4,25 +4,31 @@ import hashlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from slmlab import weights
+from slmlab import hub, weights
 from slmlab.catalog import card
 from slmlab.errors import NotHere
+from slmlab.weights import folder, is_ready
+
+PHI = card("phi-3.5-mini")
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-CARD = card("phi-3.5-mini")
-INSIDE = CARD.onnx.folder
+INSIDE = PHI.onnx.folder
 FILES = {
     "README.md": b"not wanted",
     "modeling_phi3.py": b"raise SystemExit('code of the hub was run')",
     "pytorch_model.bin": b"a pickle",
+    "consolidated.safetensors": b"the same weights a second time",
     "model.safetensors": b"s" * 70_000,
     "config.json": b"{}",
+    "vision-lora/adapter_model.safetensors": b"an adapter",
     f"{INSIDE}/model.onnx": b"graph",
     f"{INSIDE}/model.onnx.data": b"w" * 300_000,
     f"{INSIDE}/genai_config.json": b'{"model": {}}',
+    f"{INSIDE}/configuration_phi3.py": b"raise SystemExit('code of the hub was run')",
     "cuda/model.onnx.data": b"another build",
 }
 
@@ -32,7 +38,7 @@ def sha256(content: bytes) -> str:
 
 
 class Hub(BaseHTTPRequestHandler):
-    """The two paths of a model hub that a download uses, with ranges and the hub's headers."""
+    """The paths of a model hub that a download uses, with ranges and the hub's headers."""
 
     protocol_version = "HTTP/1.1"
 
@@ -42,42 +48,26 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked.append(self.path)
         if "/tree/" in self.path:
-            return self._json(
-                [{**one, "type": "file", "path": one["rfilename"], "oid": one["blobId"]} for one in self._listing()]
-            )
+            return self._send(200, json.dumps([self._entry(name) for name in FILES]).encode(), {})
         if self.path.startswith("/api/models/"):
-            return self._json(
-                {"id": "x/y", "sha": COMMIT, "private": False, "gated": False, "siblings": self._listing()}
-            )
-        name = self.path.split(f"/{COMMIT}/")[-1].split("/main/")[-1]
-        if name not in FILES:
-            return self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
+            return self._send(200, json.dumps({"id": "x/y", "sha": COMMIT, "siblings": []}).encode(), {})
+        name = self.path.split(f"/{COMMIT}/")[-1]
         content = self.server.contents.get(name, FILES[name])
         headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{sha256(FILES[name])}"'}
-        wanted = self.headers.get("Range")
-        if wanted:
-            start = int(wanted.removeprefix("bytes=").split("-")[0])
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
+        if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-            return self._send(206, content[start:], headers)
-        return self._send(200, content, headers)
+        return self._send(206 if start else 200, content[start:], headers)
 
     do_HEAD = do_GET
 
-    def _listing(self):
-        return [
-            {
-                "rfilename": name, "size": len(content), "blobId": "0" * 40,
-                "lfs": {"oid": sha256(content), "sha256": sha256(content), "size": len(content), "pointerSize": 130},
-            }
-            for name, content in FILES.items()
-        ]  # fmt: skip
-
-    def _json(self, record):
-        self._send(200, json.dumps(record).encode(), {"Content-Type": "application/json"})
+    def _entry(self, name):
+        lfs = {"oid": sha256(FILES[name]), "size": len(FILES[name]), "pointerSize": 130}
+        return {"type": "file", "path": name, "size": len(FILES[name]), "oid": "0" * 40, "lfs": lfs}
 
     def _send(self, status, content, headers):
         self.send_response(status)
-        for name, value in {"Content-Length": len(content), **headers}.items():
+        for name, value in {"Content-Length": len(content), "Content-Type": "application/json", **headers}.items():
             self.send_header(name, str(value))
         self.end_headers()
         if self.command != "HEAD":
@@ -88,12 +78,12 @@ class Hub(BaseHTTPRequestHandler):
 def model_hub(own_cache, monkeypatch):
     from huggingface_hub import constants
 
+    for name in (*weights.SWITCHES, "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     server.asked, server.contents = [], {}
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
-    for name in ("SLMLAB_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", address)
@@ -103,56 +93,54 @@ def model_hub(own_cache, monkeypatch):
     server.server_close()
 
 
+def names_in(found: Path) -> set[str]:
+    return {path.relative_to(found).as_posix() for path in found.rglob("*") if path.is_file()} - {"manifest.json"}
+
+
 def test_the_size_is_said_and_only_the_wanted_folder_comes(model_hub, capsys):
-    found = weights.folder(CARD, "onnx-int4")
-    names = {path.name for path in found.iterdir()}
-    assert names == {"model.onnx", "model.onnx.data", "genai_config.json", "manifest.json"}
+    found = folder(PHI, "onnx-int4")
+    assert names_in(found) == {"model.onnx", "model.onnx.data", "genai_config.json"}
     assert (found / "model.onnx.data").read_bytes() == FILES[f"{INSIDE}/model.onnx.data"]
-    assert "0.00 GB in 3 files" in capsys.readouterr().out
-    assert not list(found.parent.glob("*.partial"))
-
-
-def test_no_code_and_no_pickle_is_ever_taken(model_hub):
-    found = weights.folder(CARD, "transformers")
-    assert {path.name for path in found.iterdir()} == {"model.safetensors", "config.json", "manifest.json"}
-    assert not any(name.endswith((".py", ".bin")) for name in model_hub.asked)
-
-
-def test_a_second_call_asks_the_hub_nothing(model_hub):
-    weights.folder(CARD, "onnx-int4")
+    assert "0.00 GB in 3 files" in capsys.readouterr().out and not list(found.parent.glob("*.partial"))
     model_hub.asked.clear()
-    weights.folder(CARD, "onnx-int4")
-    assert model_hub.asked == []
+    assert folder(PHI, "onnx-int4") == found and model_hub.asked == [], "a second call asks the hub nothing"
+    with pytest.raises(NotHere, match="not published as onnx-int8. Available: transformers, onnx-int4"):
+        folder(PHI, "onnx-int8")
+
+
+def test_no_code_no_pickle_and_no_second_copy_of_the_weights_is_taken(model_hub):
+    found = folder(PHI, "transformers")
+    assert names_in(found) == {"model.safetensors", "config.json", "vision-lora/adapter_model.safetensors"}
+    assert not any(name.endswith((".py", ".bin")) or "consolidated" in name for name in model_hub.asked)
 
 
 def test_a_file_that_arrives_damaged_is_not_kept(model_hub):
     name = f"{INSIDE}/model.onnx.data"
     model_hub.contents[name] = b"x" * len(FILES[name])
     with pytest.raises(NotHere, match="arrived damaged"):
-        weights.folder(CARD, "onnx-int4")
-    assert not weights.is_ready(CARD, "onnx-int4")
+        folder(PHI, "onnx-int4")
+    assert not is_ready(PHI, "onnx-int4")
     model_hub.contents.clear()
-    assert weights.folder(CARD, "onnx-int4")
+    model_hub.asked.clear()
+    assert (folder(PHI, "onnx-int4") / "model.onnx.data").read_bytes() == FILES[name]
+    assert not any("genai_config" in asked for asked in model_hub.asked), "what had arrived whole is not fetched again"
 
 
-def test_a_form_that_is_not_published_lists_those_that_are(model_hub):
-    with pytest.raises(NotHere, match="not published as onnx-int8. Available: transformers, onnx-int4"):
-        weights.folder(CARD, "onnx-int8")
-
-
-def test_no_hub_names_both_ways(model_hub, monkeypatch):
+def test_no_hub_names_both_ways_and_so_does_a_disk_without_room(model_hub, monkeypatch):
     from huggingface_hub import constants
 
+    monkeypatch.setattr(hub, "disk_free", lambda target: 100_000)
+    with pytest.raises(NotHere, match="takes 300 kB and the disk has 100 kB free.*SLMLAB_CACHE"):
+        folder(PHI, "onnx-int4")
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(NotHere, match=r"can't be reached.*slmlab fetch phi-3.5-mini.*--from FOLDER"):
-        weights.folder(CARD, "onnx-int4")
+        folder(PHI, "onnx-int4")
 
 
 def test_a_folder_that_is_handed_over_is_taken_without_a_network(own_cache, tmp_path, monkeypatch):
     monkeypatch.setenv("SLMLAB_OFFLINE", "1")
     (tmp_path / "mine").mkdir()
     with pytest.raises(NotHere, match="no folder with genai_config.json"):
-        weights.folder(CARD, "onnx-int4", given=tmp_path / "mine")
-    (tmp_path / "mine" / "model.onnx").write_bytes(b"graph")
+        folder(PHI, "onnx-int4", given=tmp_path / "mine")
     (tmp_path / "mine" / "genai_config.json").write_text("{}")
-    assert (weights.folder(CARD, "onnx-int4", given=tmp_path / "mine") / "model.onnx").read_bytes() == b"graph"
+    assert names_in(folder(PHI, "onnx-int4", given=tmp_path / "mine")) == {"genai_config.json"}

@@ -1,185 +1,165 @@
 """loading: which model answers, and what is said about it."""
 
+from dataclasses import replace
+
 import pytest
 
 import slmlab
 from slmlab import loading, weights
-from slmlab.catalog import card
-from slmlab.engines.base import Engine
 from slmlab.errors import BadRequest, NotHere, UnknownName
+from slmlab.loading import plan
 from slmlab.machine import machine
 from tests.tiny_gguf import write_tiny_gguf
 
+GB = 10**9
+
 
 @pytest.fixture
-def opened(monkeypatch):
-    """The choices of load without the loading: what would have been opened."""
-    found = []
+def on(own_cache, monkeypatch):
+    """Puts the planning on another machine, where every folder is there and none is fetched."""
 
-    def open_nothing(chosen, folder, engine, precision, device, threads):
-        found.append((chosen.id, engine, precision, device))
-        return Engine(chosen)
+    def put(ram_gb=16, vram_gb=None, **changes):
+        sizes = {"ram_total_bytes": ram_gb * GB, "ram_available_bytes": int(ram_gb * 0.8e9)}
+        gpu = {"vram_bytes": vram_gb and vram_gb * GB, "vram_free_bytes": vram_gb and vram_gb * GB}
+        here = replace(machine(), unified_memory=False, disk_free_bytes=500 * GB, **sizes, **gpu, **changes)
+        monkeypatch.setattr(loading, "machine", lambda: here)
 
-    monkeypatch.setattr(loading, "_open", open_nothing)
     monkeypatch.setattr(weights, "folder", lambda chosen, form, **_: weights.place(chosen, form))
-    monkeypatch.setattr(weights, "is_ready", lambda chosen, form: False)
-    return found
+    put()
+    return put
 
 
-def laptop(monkeypatch, ram_gb=16, vram_gb=None, **changes):
-    from dataclasses import replace
-
-    here = replace(
-        machine(), ram_total_bytes=ram_gb * 10**9, ram_available_bytes=int(ram_gb * 0.8e9), unified_memory=False,
-        vram_bytes=vram_gb and vram_gb * 10**9, disk_free_bytes=500 * 10**9, **changes,
-    )  # fmt: skip
-    monkeypatch.setattr(loading, "machine", lambda: here)
+def way(*arguments, **options):
+    found = plan(*arguments, **options)
+    return found.card.id, found.engine, found.precision, found.device
 
 
-def test_no_name_means_the_bundled_model_in_its_own_4_bits(opened):
-    slmlab.load()
-    assert opened == [("smollm2-135m", "onnx", "q4", "cpu")]
+BUNDLED = ("smollm2-135m", "onnx", "q4", "cpu")
 
 
-def test_a_laptop_runs_phi_in_its_published_int4(opened, monkeypatch):
-    laptop(monkeypatch)
-    slmlab.load("phi-3.5-mini")
-    assert opened == [("phi-3.5-mini", "onnx", "int4", "cpu")]
+def test_a_model_runs_in_the_best_way_that_fits(on):
+    assert way() == BUNDLED, "no name means the bundled model in its own 4 bits"
+    assert way(precision="bf16")[1:3] == ("transformers", "bf16") and way(engine="transformers")[2] == "fp32"
+    assert way("phi-3.5-mini") == ("phi-3.5-mini", "onnx", "int4", "cpu")
+    assert way("phi-3.5-mini", engine="transformers") == ("phi-3.5-mini", "transformers", "bf16", "cpu")
+    on(vram_gb=24)
+    assert way("phi-3.5-mini") == ("phi-3.5-mini", "transformers", "bf16", "cuda")
+    assert way("phi-3.5-mini", engine="onnx")[3] == "cpu"
 
 
-def test_a_gpu_that_fits_runs_phi_in_bf16(opened, monkeypatch):
-    laptop(monkeypatch, vram_gb=24)
-    slmlab.load("phi-3.5-mini")
-    assert opened == [("phi-3.5-mini", "transformers", "bf16", "cuda")]
+def test_what_is_larger_than_the_gpu_is_shared_with_the_cpu_and_one_line_says_so(on, capsys):
+    on(ram_gb=32, vram_gb=8)
+    assert way("phi-3.5-mini") == ("phi-3.5-mini", "onnx", "int4", "cpu"), "int4 on the CPU reads less for a token"
+    assert capsys.readouterr().out == ""
+    assert way("phi-3.5-mini", engine="transformers")[1:] == ("transformers", "bf16", "auto")
+    assert way("phi-4-multimodal") == ("phi-4-multimodal", "transformers", "bf16", "auto"), "it has no other form"
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 2 and "the rest of it runs on the CPU" in said[0]
+    on(ram_gb=64, vram_gb=4)
+    assert way("phi-4-multimodal")[0] == "tiny-vlm", "with most of it on the CPU each word would take long"
+    assert way("phi-4-multimodal", precision="bf16")[3] == "auto", "unless the reader insists"
 
 
-def test_a_small_machine_falls_back_with_one_line(opened, monkeypatch, capsys):
-    laptop(monkeypatch, ram_gb=2)
-    slmlab.load("phi-3.5-mini")
-    said = capsys.readouterr().out
-    assert opened == [("smollm2-135m", "onnx", "q4", "cpu")]
-    assert said.count("\n") == 1 and "instead of phi-3.5-mini" in said and "fallback=False" in said
-
-
-def test_insisting_raises_instead(opened, monkeypatch):
-    laptop(monkeypatch, ram_gb=2)
+def test_a_machine_without_room_falls_back_with_one_line(on, capsys):
+    for ram_gb, name, other, why in (
+        (2, "phi-3.5-mini", "smollm2-135m", "It takes 6.11 GB of memory; this machine has 2.00 GB RAM."),
+        (16, "gpt-4", "smollm2-135m", "GPT-4 has no weights to download: it is a service, not a file."),
+        (2, "phi-3.5-vision", "tiny-vlm", "It takes"),
+        (64, "phi-4-multimodal", "tiny-vlm", "Phi-4-multimodal-instruct is published for a GPU"),
+    ):
+        on(ram_gb=ram_gb)
+        assert plan(name).card.id == other
+        said = capsys.readouterr().out
+        assert said.startswith(f"{other} answers instead of {name}: {why}"), said
+        assert said.endswith(" To insist: fallback=False.\n") and said.count("\n") == 1
+    on(ram_gb=2)
     with pytest.raises(NotHere, match="will_it_fit"):
-        slmlab.load("phi-3.5-mini", fallback=False)
-    assert opened == []
+        plan("phi-3.5-mini", fallback=False)
 
 
-def test_without_a_download_the_line_says_how_to_get_it(opened, monkeypatch, capsys):
-    laptop(monkeypatch)
-    slmlab.load("phi-4-mini", download=False)
-    assert "slmlab fetch phi-4-mini" in capsys.readouterr().out and opened[0][0] == "smollm2-135m"
+def test_without_a_download_the_line_says_how_to_get_it(on, capsys):
+    assert way("phi-4-mini", download=False) == BUNDLED
+    assert capsys.readouterr().out == (
+        "smollm2-135m answers instead of phi-4-mini: it isn't on this machine "
+        "(to get it: python -m slmlab fetch phi-4-mini). To insist: fallback=False.\n"
+    )
 
 
-def test_a_service_falls_back_because_it_is_no_file(opened, capsys):
-    slmlab.load("gpt-4")
-    assert "no weights to download" in capsys.readouterr().out and opened[0][0] == "smollm2-135m"
-
-
-def test_no_network_falls_back_too(monkeypatch, own_cache, capsys):
-    laptop(monkeypatch)
+def test_a_card_that_torch_cannot_use_is_not_planned_for(own_cache, monkeypatch, tmp_path):
+    """A CPU build of torch beside an NVIDIA card: nothing is fetched for the card, and a line says what answers."""
+    script = tmp_path / "nvidia-smi"
+    script.write_text("#!/bin/sh\necho 'Fake GPU, 81920 MiB'\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("SLMLAB_OFFLINE", "1")
-    with pytest.raises(NotHere, match="SLMLAB_OFFLINE"):
-        slmlab.load("phi-3.5-mini", fallback=False)
+    roomy = replace(machine(), ram_total_bytes=64 * GB, ram_available_bytes=60 * GB, disk_free_bytes=500 * GB)
+    monkeypatch.setattr(loading, "machine", lambda: roomy)
+    with pytest.raises(NotHere, match="published for a GPU, and none here has room"):
+        plan("phi-4-multimodal", fallback=False)
+    with pytest.raises(NotHere, match="phi-3.5-mini is not in the cache and SLMLAB_OFFLINE is set"):
+        plan("phi-3.5-mini", fallback=False)
+    assert not (own_cache / "models" / "phi-3.5-mini" / "transformers").exists()
 
 
-def test_an_unknown_name_lists_the_near_ones():
-    with pytest.raises(UnknownName, match="'phi'. Available: phi-"):
-        slmlab.load("phi")
+def test_a_choice_that_does_not_exist_lists_the_ones_that_do(on):
+    for choice in ({"engine": "tensorrt"}, {"precision": "int3"}, {"engine": "onnx", "precision": "bf16"}):
+        with pytest.raises(BadRequest, match="Available"):
+            plan(**choice)
+    for threads in (0, 1.5, 10**6):
+        with pytest.raises(BadRequest, match=f"threads={threads} is out of range"):
+            slmlab.load("tiny-moe", threads=threads)
+    for choice in ({"engine": "onnx"}, {"precision": "int8"}):
+        with pytest.raises(BadRequest, match="comes as Transformers in fp32 or bf16, not as"):
+            plan("tiny-moe", **choice)
 
 
-@pytest.mark.parametrize(
-    "choice", [{"engine": "tensorrt"}, {"precision": "int3"}, {"engine": "onnx", "precision": "bf16"}]
-)
-def test_a_choice_that_does_not_exist_lists_the_ones_that_do(choice):
-    with pytest.raises(BadRequest, match="Available"):
-        slmlab.load(**choice)
+def test_what_is_not_published_in_a_form_says_what_to_do(on):
+    for name, choice, words in (
+        ("phi-3.5-vision", {"engine": "transformers"}, "data/environments/phi-3.5-vision.txt. engine='onnx' runs it"),
+        ("phi-3.5-moe", {"precision": "int4"}, "its experts must be named"),
+        ("phi-3.5-mini", {"precision": "int8"}, "is not published for int8. Leave the choice to load"),
+    ):
+        with pytest.raises(NotHere, match=words):
+            plan(name, fallback=False, **choice)
 
 
-@pytest.mark.parametrize("name", ["", None, 3])
-def test_a_name_is_text(name):
+def test_a_quantization_decides_for_transformers_and_may_not_pass_over_experts(on):
+    four = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    on(ram_gb=2, vram_gb=8)
+    found = plan("phi-3.5-mini", quantization=four)
+    assert (found.engine, found.device, found.quantization) == ("transformers", "cuda", four), "7.6 GB are 2 in 4 bits"
+    with pytest.raises(BadRequest, match="in place of precision"):
+        plan("phi-3.5-mini", precision="int4", quantization=four)
+    with pytest.raises(BadRequest, match="would leave the experts, 96% of the parameters"):
+        plan("phi-3.5-moe", quantization=four)
+
+
+def test_an_unknown_name_lists_the_near_ones_and_a_folder_hides_no_model(on, tmp_path, monkeypatch):
+    (tmp_path / "smollm2-135m").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert way("smollm2-135m") == BUNDLED
+    for wrong in ("phi", "x" * 10_000):
+        with pytest.raises(UnknownName, match="Available: "):
+            plan(wrong)
     with pytest.raises(BadRequest, match="name is text"):
-        slmlab.load(name)
+        plan(3)
+    with pytest.raises(NotHere, match="There is no folder"):
+        plan(tmp_path / "nowhere")
 
 
 def test_a_folder_is_loaded_as_it_is(tiny_folder, tiny_onnx_folder):
     with slmlab.load(tiny_folder) as model:
         assert model.engine == "transformers" and model.complete("a", max_tokens=1).tokens is not None
-    with slmlab.load(str(tiny_onnx_folder)) as model:
-        assert model.engine == "onnx"
-
-
-def test_a_folder_of_a_models_name_does_not_hide_the_model(opened, tmp_path, monkeypatch):
-    (tmp_path / "smollm2-135m").mkdir()
-    monkeypatch.chdir(tmp_path)
-    slmlab.load("smollm2-135m")
-    assert opened[0][0] == "smollm2-135m"
-    with pytest.raises(UnknownName):
-        slmlab.load("x" * 10_000)
-
-
-def test_a_model_for_a_gpu_says_so_where_only_the_cpu_has_room(opened, monkeypatch, capsys):
-    laptop(monkeypatch, ram_gb=64)
-    slmlab.load("phi-4-multimodal")
-    said = capsys.readouterr().out
-    assert "published for a GPU" in said and "answers instead of phi-4-multimodal" in said
-
-
-def test_phi_vision_under_transformers_names_its_own_environment(opened, monkeypatch):
-    laptop(monkeypatch, ram_gb=64)
-    with pytest.raises(NotHere, match=r"engine='onnx'.*python -m slmlab.pinned phi-3.5-vision"):
-        slmlab.load("phi-3.5-vision", engine="transformers", fallback=False)
-
-
-@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", 10**6, True])
-def test_absurd_threads_are_refused(threads):
-    with pytest.raises(BadRequest, match="threads="):
-        slmlab.load(threads=threads)
-
-
-def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(NotHere, match="There is no folder"):
-        slmlab.load(tmp_path / "nowhere")
-
-
-def test_the_bundled_card_is_the_one_that_load_names():
-    assert card(loading.BUNDLED).wheel is not None
+    with slmlab.load(str(tiny_onnx_folder), threads=1) as model:
+        assert model.engine == "onnx" and model.threads == 1
 
 
 def test_the_courses_own_mixture_runs_with_transformers_and_completes():
     with slmlab.load("tiny-moe", download=False) as model:
-        assert model.engine == "transformers" and model.precision == "fp32" and model.card.kind == "moe"
+        assert (model.engine, model.precision, model.card.kind) == ("transformers", "fp32", "moe")
         assert model.complete("def ", max_tokens=8).metrics.new_tokens == 8
-        with pytest.raises(BadRequest, match="Use .complete"):
-            model.ask("Hello?")
-
-
-@pytest.mark.parametrize("choice", [{"engine": "onnx"}, {"precision": "int8"}, {"precision": "int4"}])
-def test_it_comes_in_no_other_form(choice):
-    with pytest.raises(BadRequest, match="fp32 or bf16, not as"):
-        slmlab.load("tiny-moe", **choice)
-
-
-def test_it_runs_in_bf16_as_well():
-    with slmlab.load("tiny-moe", precision="bf16") as model:
-        assert model.card.kind == "moe" and len(model.logprobs("abc")) == 4
-
-
-@pytest.mark.parametrize("name", ["phi-3-vision", "phi-3.5-vision", "phi-4-multimodal"])
-def test_in_the_place_of_a_model_that_sees_answers_one_that_sees(opened, monkeypatch, capsys, name):
-    laptop(monkeypatch, ram_gb=4)
-    slmlab.load(name, download=False)
-    assert opened[-1][:2] == ("tiny-vlm", "transformers")
-    assert f"tiny-vlm answers instead of {name}: " in capsys.readouterr().out
-
-
-def test_in_the_place_of_a_model_of_text_answers_the_bundled_one(opened, monkeypatch, capsys):
-    laptop(monkeypatch, ram_gb=4)
-    slmlab.load("phi-4-mini", download=False)
-    assert opened[-1][0] == "smollm2-135m" and "smollm2-135m answers instead of phi-4-mini" in capsys.readouterr().out
+    assert plan("tiny-moe", precision="bf16").precision == "bf16"
 
 
 def test_a_gguf_file_of_ones_own_answers_with_its_own_blocks(own_cache, tmp_path):
@@ -198,14 +178,13 @@ def test_a_gguf_file_of_ones_own_answers_with_its_own_blocks(own_cache, tmp_path
 def test_a_gguf_file_that_cannot_be_carried_over_says_what_can(own_cache, tmp_path):
     from gguf import GGMLQuantizationType as Kind
 
-    other = write_tiny_gguf(tmp_path / "other.gguf", architecture="qwen2")
-    with pytest.raises(NotHere, match="qwen2 model.*Llama-shaped.*llama.cpp runs many others"):
-        slmlab.load(other)
-    with pytest.raises(NotHere, match="quantized as Q5_0.*Q4_0, Q4_1, Q8_0"):
-        slmlab.load(write_tiny_gguf(tmp_path / "five.gguf", matrices=Kind.Q5_0))
     whole = write_tiny_gguf(tmp_path / "whole.gguf").read_bytes()
     (tmp_path / "half.gguf").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(NotHere, match="half.gguf is damaged, cut short"):
-        slmlab.load(tmp_path / "half.gguf")
-    with pytest.raises(NotHere, match="can't be read"):
-        slmlab.load("nowhere.gguf")
+    for file, words in (
+        (write_tiny_gguf(tmp_path / "o.gguf", architecture="qwen2"), "qwen2 model.*Llama-shaped.*llama.cpp runs many"),
+        (write_tiny_gguf(tmp_path / "five.gguf", matrices=Kind.Q5_0), "quantized as Q5_0.*Q4_0, Q4_1, Q8_0"),
+        (tmp_path / "half.gguf", "half.gguf is damaged, cut short"),
+        ("nowhere.gguf", "can't be read"),
+    ):
+        with pytest.raises(NotHere, match=words):
+            slmlab.load(file)

