@@ -9,8 +9,10 @@ import pytest
 from slmlab.errors import BadRequest
 from slmlab.records import End, Message, Metrics, Reply, Sampling, Start, Token
 
+BEGAN = Start(0.5, prompt_tokens=10)
 
-def stream(times=(1.0, 1.5, 2.0), closed=None, start=Start(0.5, prompt_tokens=10)):
+
+def stream(times=(1.0, 1.5, 2.0), closed=None, start=BEGAN):
     """A stream with known times, that notes when it is closed."""
     try:
         yield start
