@@ -86,8 +86,6 @@ def caption(ax) -> str:
 def name_rows(ax, names: Sequence[str]) -> None:
     """Rows from the top down, one name each."""
     ax.set_yticks(range(len(names)), [drawable(name) for name in names])
-    for label in ax.get_yticklabels():
-        label.set_parse_math(False)
     ax.set_ylim(len(names) - 0.45, -0.55)
 
 
