@@ -1,8 +1,6 @@
 """catalog: the facts file and its names, and the arithmetic against published figures and against the real classes."""
 
 import json
-import subprocess
-import sys
 import tomllib
 from dataclasses import asdict, replace
 from datetime import date
@@ -133,13 +131,6 @@ def test_the_readme_of_the_data_gives_the_hashes_that_the_card_demands():
     assert len(wheel.sha256) == len(wheel.file_sha256) == 64
 
 
-def test_a_missing_data_folder_says_where_it_was_looked_for(tmp_path):
-    code = f"import shutil; shutil.copytree({str(DATA.parent / 'slmlab')!r}, {str(tmp_path / 'slmlab')!r})"
-    code += f"; import sys; sys.path.insert(0, {str(tmp_path)!r}); import slmlab.catalog"
-    told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env={})
-    assert f"The data folder is missing: no models.toml in {tmp_path / 'slmlab' / 'data'}" in told.stderr
-
-
 # Published figures
 
 
@@ -178,11 +169,6 @@ def test_the_same_model_is_published_with_two_scores_and_both_are_kept():
     assert [row.better for row in benchmarks(benchmark="ASR word error rate")] == ["lower"]
     keys = [(row.model, row.benchmark, row.publisher) for row in benchmarks()]
     assert len(keys) == len(set(keys)), "once from each publisher"
-
-
-def test_a_model_of_the_catalog_goes_by_its_id_in_the_benchmarks():
-    others = {row.model.lower() for row in benchmarks()} - set(cards())
-    assert not others & {one.name.lower() for one in EVERY}
 
 
 # Sizes
@@ -237,8 +223,6 @@ def test_an_unknown_precision_is_refused_with_the_known_ones():
     ):
         with pytest.raises(BadRequest, match="Available: fp32, bf16, int8, int4"):
             call()
-    with pytest.raises(BadRequest, match="fp16"):
-        SMALL.kv_bytes_per_token("q4")
 
 
 def test_a_token_reads_all_weights_of_a_tied_dense_model_once():
