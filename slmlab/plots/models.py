@@ -56,9 +56,8 @@ def _sizes_sentence(known, hidden: list[str]) -> str:
     words = f"{small.id} has {drawing.count(small.parameters)} parameters"
     if len(known) > 1:
         ratio = large.parameters / small.parameters
-        words = f"{large.id} is {ratio:,.0f} times as large as {small.id}"
-        if ratio < 10:
-            words = f"{large.id} is {ratio:.2g} times as large as {small.id}"
+        times = f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+        words = f"{large.id} is {times} times as large as {small.id}"
     sparse = next((card for card in known if card.kind == "moe"), None)
     if sparse:
         share = sparse.active_parameters / sparse.parameters
