@@ -60,7 +60,6 @@ class ChatFormat:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             self._settings = _read(folder / "tokenizer_config.json")
             self.end_ids = self._find_end_ids()
-            self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
         except Exception as fault:  # the tokenizer's Rust code raises bare Exception, and damaged JSON fails in any way
             raise NotHere(f"The tokenizer in {folder} can't be read: {fault}. Fetch the model again.") from fault
         beside = folder / "chat_template.jinja"
