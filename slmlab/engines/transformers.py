@@ -332,7 +332,7 @@ class TransformersEngine(LocalEngine):
             raise BadRequest(f"seed={seed!r}: a seed is a whole number, 0 or more.")
         self._check_open()
         if self.card.architecture:
-            fit = will_it_fit(self.card, "fp32", on_disk=True)[0]
+            fit = will_it_fit(self.card, "fp32")[0]
             if fit.fits_ram is False:
                 raise NotHere(f"A twin of {self.name} begins in fp32. {fit.sentence}")
         kind = next(name for name, dtype in DTYPES.items() if getattr(self._torch, dtype) == self._dtype)
