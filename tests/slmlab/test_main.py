@@ -100,7 +100,7 @@ def test_every_command_explains_itself():
     for command in ("doctor", "models", "fetch", "chat", "serve", "progress"):
         done = run(command, "--help")
         assert done.returncode == 0 and f"usage: python -m slmlab {command}" in done.stdout
-    for option in ("--max-tokens", "--temperature", "--repetition-penalty", "--seed SEED", "--stop TEXT"):
+    for option in ("--max-tokens", "--temperature", "--repetition-penalty", "--seed SEED", "--stop STOP"):
         assert option in run("chat", "--help").stdout
 
 
