@@ -168,7 +168,7 @@ def _best_way(wanted: Card, engine: str | None, precision: str | None, quantizat
             why = "runs under Transformers only with code of its own, which this course never executes."
             why += " engine='onnx' runs it without." if wanted.onnx else ""
         raise NotHere(f"{wanted.name} {why}")
-    fit = will_it_fit(wanted, size or ways[0][1], machine=here)[0]
+    fit = will_it_fit(wanted, size or precision or ("int4" if wanted.onnx else "bf16"), machine=here)[0]
     if fit.fits_ram and not here.unified_memory:
         slow = "precision='bf16' insists on this CPU, where each word takes long."
         raise NotHere(f"{wanted.name} is published for a GPU, and none here has room for it. {slow}")
