@@ -16,8 +16,7 @@ from pathlib import Path
 from slmlab import weights
 from slmlab.catalog import DATA, card
 from slmlab.connecting import providers
-from slmlab.errors import BadRequest
-from slmlab.machine import Machine, cache_folder, machine, nvidia_cards
+from slmlab.machine import Machine, cache_folder, machine
 from slmlab.show import Shown, Table, in_bytes
 
 PYTHONS = ((3, 11), (3, 13))
@@ -28,6 +27,9 @@ COMPARED = (FORM, "onnx-int8", "onnx-int4", "onnx-fp32")  # what lessons put sid
 # The bundled model answers in about 0.35 GB, and is made ready in 0.4. The forms that lessons compare take about 2 GB
 # to be made, once, and all of them 1.6 GB of disk.
 RAM_TO_ANSWER, RAM_TO_CONVERT, DISK_TO_CONVERT = 0.5e9, 2.2e9, 1.7e9
+
+SETUP = "python lab.py setup"  # it chooses the right build of torch
+MOVE_CACHE = "set SLMLAB_CACHE to a folder with room that you may write to, then start again from a new terminal"
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,7 @@ class Report(Shown):
         return iter(self.findings)
 
     def __getitem__(self, name: str) -> Finding:
-        found = {finding.name: finding for finding in self.findings}
-        if name not in found:
-            raise BadRequest(f"No finding {name!r}. There is: {', '.join(found)}.")
-        return found[name]
-
-    def to_dict(self) -> dict:
-        return {"ok": self.ok, "findings": [asdict(finding) for finding in self.findings]}
+        return {finding.name: finding for finding in self.findings}[name]
 
     def _table(self) -> Table:
         rows = [(one.status, one.name, one.detail, one.mend) for one in self.findings]
@@ -75,9 +71,9 @@ class Report(Shown):
 
     def _summary(self) -> str:
         faults, warnings = (sum(one.status == status for one in self.findings) for status in ("fail", "warn"))
-        if faults:
-            return f"{faults} to mend first{f', {warnings} to know about' if warnings else ''}."
-        return f"Nothing fails; {warnings} to know about." if warnings else "All is well."
+        if faults or warnings:
+            return f"{faults} to mend first, {warnings} to know about."
+        return "All is well."
 
 
 def examine() -> Report:
@@ -87,7 +83,7 @@ def examine() -> Report:
         "Python": _python,
         "notebook kernel": _kernel,
         "packages": _packages,
-        "cores": lambda: _cores(here),
+        "cores": lambda: ("ok", f"{here.usable_cores} to use, {here.threads} threads for a model"),
         "memory": lambda: _memory(here),
         "disk": lambda: _disk(here),
         "GPU": lambda: _gpu(here),
@@ -107,17 +103,14 @@ def examine() -> Report:
 
 def _python() -> tuple[str, ...]:
     now, (low, high) = sys.version_info[:2], PYTHONS
-    detail = f"Python {now[0]}.{now[1]}"
     if low <= now <= high:
-        return "ok", detail
-    wants = f"the course is for {low[0]}.{low[1]} to {high[0]}.{high[1]}"
+        return "ok", f"Python {now[0]}.{now[1]}"
+    detail = f"Python {now[0]}.{now[1]}; the course is for {low[0]}.{low[1]} to {high[0]}.{high[1]}"
     mend = "install Python 3.12 from python.org, then: python3.12 lab.py (Windows: py -3.12 lab.py)"
-    return "fail" if now < low else "warn", f"{detail}; {wants}", mend
+    return "fail" if now < low else "warn", detail, mend
 
 
 def _kernel() -> tuple[str, ...]:
-    if _version("ipykernel") is None:
-        return "fail", "ipykernel isn't installed, so no notebook can start here", _install()
     if "ipykernel.kernelapp" in sys.modules:
         return "ok", "this notebook runs on the interpreter that has slmlab"
     from jupyter_client.kernelspec import KernelSpecManager
@@ -125,8 +118,8 @@ def _kernel() -> tuple[str, ...]:
     program = KernelSpecManager().get_kernel_spec("python3").argv[0]
     # Jupyter puts its own Python in place of a bare "python". Links are not followed: the pythons of two environments
     # are often links to one file.
-    own = program in ("python", "python3", f"python3.{sys.version_info[1]}")
-    if own or os.path.normcase(Path(program).parent) == os.path.normcase(Path(sys.executable).parent):
+    bare = program in ("python", "python3", f"python3.{sys.version_info[1]}")
+    if bare or os.path.normcase(Path(program).parent) == os.path.normcase(Path(sys.executable).parent):
         return "ok", "the kernel named python3 starts this interpreter"
     again = f"{_this_python()} -m ipykernel install --sys-prefix --name python3"
     return "warn", "the kernel named python3 starts another interpreter than this one", again
@@ -135,25 +128,17 @@ def _kernel() -> tuple[str, ...]:
 def _packages() -> tuple[str, ...]:
     if not REQUIREMENTS.is_file():
         return "ok", "as pip has installed them"
-    pins = _pins()
+    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split()[0].split("==") for line in lines if line[:1].isalpha())
     found = {name: _version(name) for name in pins}
     missing = [name for name, here in found.items() if here is None]
     if missing:
-        return "fail", f"missing: {', '.join(missing)}", _install()
+        return "fail", f"missing: {', '.join(missing)}", SETUP
     other = [name for name, pin in pins.items() if found[name].partition("+")[0] != pin]  # 2.13.0+cpu is a build
     if other:
         told = ", ".join(f"{name} {found[name]} (pinned: {pins[name]})" for name in other)
-        return "warn", f"not the tested version: {told}", _install()
+        return "warn", f"not the tested version: {told}", SETUP
     return "ok", f"all {len(pins)} are here, in the tested versions"
-
-
-def _pins() -> dict[str, str]:
-    """Package to version, from requirements.txt."""
-    from packaging.requirements import Requirement
-
-    lines = (line.partition("#")[0].strip() for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines())
-    asked = [Requirement(line) for line in lines if line and not line.startswith("-")]
-    return {one.name: next(iter(one.specifier)).version for one in asked}
 
 
 def _version(package: str) -> str | None:
@@ -169,34 +154,21 @@ def _this_python() -> str:
     return str(program.relative_to(clone)) if program.is_relative_to(clone) else "python"
 
 
-def _install() -> str:
-    """In a clone, the set-up itself: it chooses the right build of torch. Elsewhere pip."""
-    return "python lab.py setup" if REQUIREMENTS.is_file() else "python -m pip install ipykernel"
-
-
-def _cores(here: Machine) -> tuple[str, ...]:
-    detail = f"{here.usable_cores} to use, {here.threads} threads for a model"
-    slow = ("warn", f"{detail}: lessons run, at about half their speed")
-    return slow if here.usable_cores == 1 else ("ok", detail)
-
-
 def _memory(here: Machine) -> tuple[str, ...]:
     free = here.ram_available_bytes
     detail = f"{in_bytes(here.ram_total_bytes)}, {in_bytes(free)} free"
-    if free < RAM_TO_ANSWER:
-        detail += f"; the bundled model takes about {in_bytes(RAM_TO_ANSWER)} to answer"
-    elif free < RAM_TO_CONVERT and not _all_made():
-        detail += f"; the forms of the model that lessons compare take {in_bytes(RAM_TO_CONVERT)} to be made, once"
-    else:
+    if free >= RAM_TO_CONVERT or (free >= RAM_TO_ANSWER and _all_made()):
         return "ok", detail
-    return "warn", detail, "close other programs and notebooks (in JupyterLab: Kernel > Shut Down All Kernels)"
+    needs = f"an answer takes about {in_bytes(RAM_TO_ANSWER)}, making the forms of the model {in_bytes(RAM_TO_CONVERT)}"
+    mend = "close other programs and notebooks (in JupyterLab: Kernel > Shut Down All Kernels)"
+    return "warn", f"{detail}; {needs}, once", mend
 
 
 def _disk(here: Machine) -> tuple[str, ...]:
     detail = f"{in_bytes(here.disk_free_bytes)} free at the cache"
-    if here.disk_free_bytes < DISK_TO_CONVERT and not _all_made():
-        return "fail", f"{detail}; the bundled model and its forms take {in_bytes(DISK_TO_CONVERT)}", _move_cache()
-    return "ok", detail
+    if here.disk_free_bytes >= DISK_TO_CONVERT or _all_made():
+        return "ok", detail
+    return "fail", f"{detail}; the bundled model and its forms take {in_bytes(DISK_TO_CONVERT)}", MOVE_CACHE
 
 
 def _all_made() -> bool:
@@ -208,13 +180,12 @@ def _gpu(here: Machine) -> tuple[str, ...]:
         return "ok", f"{here.gpu}: shares the RAM"
     if here.gpu:
         return "ok", f"{here.gpu}, {in_bytes(here.vram_free_bytes)} of {in_bytes(here.vram_bytes)} free"
-    idle = nvidia_cards()
-    if idle and (_version("torch") or "").endswith("+cpu"):
-        return "ok", f"{idle[0]}; the torch installed here is the CPU build and leaves it idle"
-    if shutil.which("nvidia-smi"):
-        what = f"{idle[0]} is here and torch can't use it" if idle else "nvidia-smi gives no sensible answer"
-        return "warn", f"{what}; all runs on the CPU", "nvidia-smi (what it says names the fault, mostly the driver)"
-    return "ok", "no NVIDIA GPU, and none needed: all runs on the CPU"
+    if not shutil.which("nvidia-smi"):
+        return "ok", "no NVIDIA GPU, and none needed: all runs on the CPU"
+    if (_version("torch") or "").endswith("+cpu"):
+        return "ok", "NVIDIA's driver is here; the torch installed here is the CPU build and leaves the card idle"
+    what = "NVIDIA's driver is here and torch can't use its card; all runs on the CPU"
+    return "warn", what, "nvidia-smi (what it says names the fault, mostly the driver)"
 
 
 def _cache() -> tuple[str, ...]:
@@ -225,13 +196,7 @@ def _cache() -> tuple[str, ...]:
         with tempfile.TemporaryFile(dir=next(one for one in (folder, *folder.parents) if os.path.exists(one))):
             return "ok", f"{shown} can be written"
     except OSError as fault:
-        return "fail", f"{shown} can't be written: {fault.strerror}", _move_cache()
-
-
-def _move_cache() -> str:
-    if sys.platform == "win32":
-        return "setx SLMLAB_CACHE D:\\slmlab  (a folder with room that you may write to), then open a new terminal"
-    return "export SLMLAB_CACHE=/path/with/room  (a folder that you may write to), then start again from this terminal"
+        return "fail", f"{shown} can't be written: {fault.strerror}", MOVE_CACHE
 
 
 def _model() -> tuple[str, ...]:
@@ -251,7 +216,7 @@ def key_variables() -> list[str]:
 def _keys() -> tuple[str, ...]:
     """Which keys are set, by name. Their values are looked at only for spaces, and never leave this function."""
     present = [name for name in key_variables() if os.environ.get(name)]
-    odd = [name for name in present if os.environ[name] != os.environ[name].strip() or " " in os.environ[name]]
+    odd = [name for name in present if [os.environ[name]] != os.environ[name].split()]
     if odd:
         detail = f"{', '.join(odd)}: there is a space or a line end in it, and the service will refuse it"
         return "warn", detail, f"set {odd[0]} again, without spaces or quotes"
@@ -272,5 +237,5 @@ def register(commands) -> None:
 
 def _run(parsed) -> int:
     report = examine()
-    print(json.dumps(report.to_dict(), indent=1) if parsed.json else report)
+    print(json.dumps({"ok": report.ok} | asdict(report), indent=1) if parsed.json else report)
     return 0 if report.ok else 1

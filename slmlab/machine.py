@@ -6,7 +6,6 @@ Gives a verdict before anything is downloaded. Imports torch only to ask it abou
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from slmlab.errors import BadRequest, UnknownName, nearest, quoted, whole
 from slmlab.show import Shown, Table, in_bytes, in_count
 
 GB = 10**9
-NVIDIA_SMI_S = 2.0  # it hangs where the driver does
 
 
 @dataclass(frozen=True)
@@ -47,26 +45,17 @@ class Machine:
 NAMED = {
     "phone": Machine(4 * GB, disk_free_bytes=16 * GB, name="a phone"),
     "laptop": Machine(8 * GB, 5 * GB, disk_free_bytes=50 * GB, name="a laptop"),
-    "gpu server": Machine(256 * GB, 240 * GB, 80 * GB, disk_free_bytes=1000 * GB, name="a GPU server"),
 }
 
 
 def machine() -> Machine:
     """This machine as it is now, within the limits of a container if there is one."""
     total, available = memory()
-    name, vram, free = cuda_gpu()
+    gpu, vram, free = cuda_gpu()
     apple = platform.system() == "Darwin" and platform.machine() == "arm64"
-    return Machine(
-        ram_total_bytes=total,
-        ram_available_bytes=available,
-        vram_bytes=vram,
-        vram_free_bytes=free,
-        gpu="Apple silicon" if apple else name,
-        unified_memory=apple,
-        disk_free_bytes=disk_free(cache_folder()),
-        usable_cores=cores()[1],
-        threads=best_threads(),
-    )
+    gpu = "Apple silicon" if apple else gpu
+    disk, usable = disk_free(cache_folder()), cores()[1]
+    return Machine(total, available, vram, free, gpu, apple, disk, usable, best_threads())
 
 
 _this_machine = machine  # will_it_fit has an argument of that name
@@ -120,8 +109,8 @@ def cuda_gpu() -> tuple[str, int, int] | tuple[None, None, None]:
     """Name, bytes and free bytes of the GPU that torch would use; Nones where torch itself can use none.
 
     What nvidia-smi lists is no answer: the torch here may be a CPU build, or the card hidden from it. But importing
-    torch takes seconds, so it is asked only where there is a card at all."""
-    if "torch" in sys.modules or nvidia_cards():
+    torch takes seconds, so it is asked only where a driver is."""
+    if "torch" in sys.modules or shutil.which("nvidia-smi"):
         import torch
 
         try:
@@ -131,16 +120,6 @@ def cuda_gpu() -> tuple[str, int, int] | tuple[None, None, None]:
         except RuntimeError:  # the card is there, and taken or out of order
             pass
     return None, None, None
-
-
-def nvidia_cards() -> list[str]:
-    """The names of the NVIDIA cards that the driver knows, whether torch can use them or not."""
-    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    try:
-        said = subprocess.run(command, check=True, capture_output=True, timeout=NVIDIA_SMI_S).stdout
-    except (OSError, subprocess.SubprocessError):  # it isn't there, fails or hangs
-        return []
-    return [line.partition(", ")[0] for line in said.decode(errors="replace").splitlines() if ", " in line]
 
 
 def disk_free(folder: Path) -> int:
@@ -191,16 +170,14 @@ class FitReport(Shown):
         return iter(self.fits)
 
     def __getitem__(self, precision: str | int) -> Fit:
-        if isinstance(precision, int):
-            return self.fits[precision]
-        return {fit.precision: fit for fit in self.fits}[precision]
+        named = {fit.precision: fit for fit in self.fits}
+        return named[precision] if isinstance(precision, str) else self.fits[precision]
 
     def _table(self) -> Table:
-        rows = []
+        here, rows = self.machine, []
         for fit in self.fits:
             sizes = map(in_bytes, (fit.weights_bytes, fit.kv_bytes, fit.overhead_bytes, fit.total_bytes))
             rows.append((fit.precision, *sizes, fit.verdict, fit.sentence))
-        here = self.machine
         free = f"{in_bytes(here.ram_available_bytes)} of {in_bytes(here.ram_total_bytes)} RAM free"
         gpu = f", GPU {in_bytes(here.vram_free_bytes)} free" if here.vram_bytes else ""
         caption = f"{self.card.name} with {self.context:,} tokens of context on {here.name} ({free}{gpu})"
@@ -213,20 +190,13 @@ class FitReport(Shown):
 
 
 def will_it_fit(
-    name: str | Card,
-    precision: str | None = None,
-    context: int | None = None,
-    machine: Machine | str | None = None,
-    *,
-    on_disk: bool = False,
+    name: str | Card, precision: str | None = None, context: int | None = None, machine: Machine | str | None = None
 ) -> FitReport:
     """Whether a model fits a machine (this one, unless 'phone' or 'laptop' is named), in one precision or in each.
 
-    `context` is how many tokens a conversation may have: 4,096, or the model's own limit, if not given. `on_disk`
-    leaves the disk out: the weights are already here."""
+    `context` is how many tokens a conversation may have: 4,096, or the model's own limit, if not given."""
     chosen = card(name)
-    each = [one for one in PRECISIONS if one != "q4"]  # the bundled model's own blocks, no published form
-    known = [*each, "q4"] if chosen.wheel else each
+    known = (*PRECISIONS, "q4") if chosen.wheel else PRECISIONS  # q4: the bundled model's own blocks
     if precision not in (None, *known):
         raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(known)}.")
     if isinstance(machine, str) and machine not in NAMED:
@@ -234,24 +204,21 @@ def will_it_fit(
     here, most = NAMED.get(machine, machine) or _this_machine(), chosen.context or 10**9
     tokens = min(most, 4096) if context is None else context
     tokens = whole("context", tokens, 1, most, f"{chosen.name} takes 1 to {most:,} tokens")
-    wanted = [precision] if precision else each
-    return FitReport(chosen, tokens, here, tuple(_fit(chosen, one, tokens, here, on_disk) for one in wanted))
+    wanted = [precision] if precision else PRECISIONS
+    return FitReport(chosen, tokens, here, tuple(_fit(chosen, one, tokens, here) for one in wanted))
 
 
-def _fit(chosen: Card, precision: str, tokens: int, here: Machine, on_disk: bool) -> Fit:
+def _fit(chosen: Card, precision: str, tokens: int, here: Machine) -> Fit:
     known = (chosen.id, precision, chosen.parameters, chosen.active_parameters)
     size = chosen.read_bytes("q4") if precision == "q4" else chosen.weight_bytes(precision)
     if size is None:
-        words = f"Nobody outside {chosen.maker} knows: the size of {chosen.name} was never published."
-        return Fit(*known, "unknown", words)
+        return Fit(*known, "unknown", f"{chosen.maker} never published the size of {chosen.name}.")
     # ONNX Runtime on a CPU keeps the cache in fp32 whatever the weights are, Transformers in the type of the weights.
     # A sliding window is not taken off: not every runtime drops what has left it.
     kv = tokens * chosen.kv_bytes_per_token("bf16" if precision == "bf16" else "fp32")
     overhead = RUNTIME_BYTES + int(size * MARGIN)
-    total, disk = size + kv + overhead, size
-    if chosen.wheel:  # its file is unpacked, turned into fp32 once, and that into the form that runs
-        disk += chosen.wheel.file_bytes + (0 if precision == "q4" else chosen.weight_bytes("fp32"))
-    verdict, sentence = _judged(total, 0 if on_disk else disk, here)
+    total = size + kv + overhead
+    verdict, sentence = _judged(total, size, here)
     if kv > size and verdict != "fits":
         sentence += f" Most of it is the KV cache of {tokens:,} tokens: a smaller context helps."
     if chosen.architecture.experts > 1:
@@ -260,8 +227,6 @@ def _fit(chosen: Card, precision: str, tokens: int, here: Machine, on_disk: bool
             f"{chosen.architecture.experts} experts of a layer; each token computes with "
             f"{in_count(chosen.active_parameters)}, as in a dense model of that size."
         )
-    if precision != "q4" and chosen.weight_size(precision).published:
-        sentence += f" The size of the weights is {chosen.weight_size(precision).how}."
     fits_ram, fits_vram = (total <= (free or 0) for free in (here.ram_available_bytes, here.vram_free_bytes))
     return Fit(*known, verdict, sentence, size, kv, overhead, total, fits_ram, fits_vram)
 

@@ -1,6 +1,6 @@
-"""An answer that arrives while it is read, and its figures.
+"""What travels the road: Message and Sampling in, Start, Token and End out; a Reply that arrives while it is read.
 
-Built on the events that an engine yields; knows nothing about which engine, networks or notebooks.
+Knows nothing about which engine, networks or notebooks.
 """
 
 import threading
@@ -39,6 +39,9 @@ _LIMITS = (
     ("top_logprobs", 0, 20, "how many of the likeliest tokens to tell at each step, at most 20"),
     ("seed", 0, 2**31 - 1, "a whole number, or None for a new one each time"),
 )
+
+
+MEANINGS = {name: meaning for name, _, _, meaning in _LIMITS}
 
 
 @dataclass(frozen=True)
@@ -189,9 +192,8 @@ class Reply:
                     if isinstance(event, Token):
                         self._tokens.append(event)
                         yield event
-                        self._reader = (
-                            threading.get_ident()
-                        )  # a server may take each token in another thread of its pool
+                        # a server may take each token in another thread of its pool
+                        self._reader = threading.get_ident()
                     elif isinstance(event, Start):
                         self.start = event
                     else:

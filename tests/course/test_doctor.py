@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
 from course import doctor
 from course.doctor import Finding, Report, examine
 from slmlab.catalog import card
-from slmlab.errors import BadRequest
 from slmlab.machine import Machine
 from slmlab.weights import SWITCHES, place
 
@@ -53,24 +53,20 @@ def with_model():
 def test_only_a_failure_makes_a_report_not_ok_and_the_last_line_sums_up():
     for findings, ok, summary in (
         ((OK,), True, "All is well."),
-        ((OK, WARN), True, "Nothing fails; 1 to know about."),
+        ((OK, WARN), True, "0 to mend first, 1 to know about."),
         ((WARN, FAIL), False, "1 to mend first, 1 to know about."),
-        ((FAIL, FAIL), False, "2 to mend first."),
+        ((FAIL, FAIL), False, "2 to mend first, 0 to know about."),
     ):
         report = Report(findings)
         assert report.ok == ok and str(report).splitlines()[-1] == summary and summary in report._repr_html_()
 
 
-def test_a_report_is_a_table_a_list_a_lookup_and_json():
+def test_a_report_is_a_table_a_list_and_a_lookup():
     report = Report((OK, FAIL))
     lines = str(report).splitlines()
     assert lines[1].startswith("FAIL  model") and lines[2].strip() == "-> python -m slmlab fetch"
     assert "<b>" not in report._repr_html_() and "the line that mends it" in report._repr_html_()
     assert [one.name for one in report] == ["cores", "model"] and report["model"] is FAIL
-    told = json.loads(json.dumps(report.to_dict()))
-    assert told["ok"] is False and told["findings"][1]["mend"] == "python -m slmlab fetch"
-    with pytest.raises(BadRequest, match="cores, model"):
-        report["modle"]
 
 
 # The whole look
@@ -105,7 +101,8 @@ def test_the_command_prints_it_and_its_exit_code_tells():
         said = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HF_TOKEN": SECRET})
         assert said.returncode == 1 and "smollm2-135m is not there" in said.stdout
         assert SECRET not in said.stdout + said.stderr
-    assert json.loads(said.stdout)["ok"] is False
+    found = json.loads(said.stdout)
+    assert found["ok"] is False and any(one["mend"].endswith("slmlab fetch") for one in found["findings"])
 
 
 def test_it_imports_no_runtime():
@@ -141,21 +138,17 @@ def test_a_kernel_that_starts_another_interpreter_is_found(monkeypatch, tmp_path
     assert str(tmp_path) not in found[1] + found[2], "a line to type holds no machine's path"
 
 
-def test_a_notebook_needs_ipykernel_and_inside_one_the_kernel_is_right(monkeypatch):
+def test_inside_a_notebook_the_kernel_is_right(monkeypatch):
     monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", sys)
-    assert "this notebook" in doctor._kernel()[1]
-    monkeypatch.setattr(doctor, "_version", lambda package: None)
-    status, _, mend = doctor._kernel()
-    assert (status, mend) == ("fail", "python lab.py setup")
+    assert doctor._kernel() == ("ok", "this notebook runs on the interpreter that has slmlab")
 
 
 def test_packages_are_held_against_the_pins_of_the_requirements_file(monkeypatch, tmp_path):
-    pins = doctor._pins()
-    text = doctor.REQUIREMENTS.read_text()
-    assert pins["torch"] and all(f"\n{name}=={version}" in text for name, version in pins.items())
+    count = doctor.REQUIREMENTS.read_text().count("==")
+    assert doctor._packages() == ("ok", f"all {count} are here, in the tested versions")
     monkeypatch.setattr(doctor, "REQUIREMENTS", tmp_path / "requirements.txt")
     assert doctor._packages()[0] == "ok", "without a clone pip has seen to it"
-    doctor.REQUIREMENTS.write_text("-e .\ntorch==2.13.0  # runs\nnumpy==2.4.6\n")
+    doctor.REQUIREMENTS.write_text("# pins\n-e .\ntorch==2.13.0  # runs\nnumpy==2.4.6\n")
     for numpy, found in (
         ("2.4.6", ("ok", "all 2 are here, in the tested versions")),
         ("2.5.0", ("warn", "not the tested version: numpy 2.5.0 (pinned: 2.4.6)", "python lab.py setup")),
@@ -166,19 +159,14 @@ def test_packages_are_held_against_the_pins_of_the_requirements_file(monkeypatch
 
 
 def test_little_memory_warns_by_what_is_still_to_be_done(on, with_model):
-    on(ram_available_bytes=GB * 3 // 2)
-    assert examine()["memory"].status == "ok", "enough to answer"
+    on(ram_available_bytes=GB * 3 // 2, disk_free_bytes=1)
+    report = examine()
+    assert report["memory"].status == report["disk"].status == "ok", "enough to answer, and all is made"
     (with_model / "manifest.json").unlink()
     found = examine()["memory"]
-    assert found.status == "warn" and "2.20 GB to be made" in found.detail and found.mend
-    on(ram_available_bytes=GB // 3, usable_cores=1)
-    report = examine()
-    assert "500 MB to answer" in report["memory"].detail and report["cores"].status == "warn"
-
-
-def test_a_full_disk_is_no_fault_once_the_model_is_made(on, with_model):
-    on(disk_free_bytes=1)
-    assert examine()["disk"].status == "ok"
+    assert found.status == "warn" and "the forms of the model 2.20 GB, once" in found.detail and found.mend
+    on(ram_available_bytes=GB // 3)
+    assert "an answer takes about 500 MB" in examine()["memory"].detail
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the fake nvidia-smi is a shell script")
@@ -189,14 +177,12 @@ def test_a_gpu_that_torch_leaves_idle_and_a_broken_driver_are_said(on, monkeypat
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     assert examine()["GPU"] == Finding("GPU", "ok", "no NVIDIA GPU, and none needed: all runs on the CPU")
     script = tmp_path / "nvidia-smi"
-    script.write_text("#!/bin/sh\necho 'NVIDIA T4, 16384 MiB'\n")
+    script.write_text("#!/bin/sh\nexit 9\n")
     script.chmod(0o755)
     monkeypatch.setattr(doctor, "_version", lambda name: "2.13.0+cpu")
-    assert examine()["GPU"].detail == "NVIDIA T4; the torch installed here is the CPU build and leaves it idle"
+    assert examine()["GPU"].status == "ok" and "is the CPU build and leaves the card idle" in examine()["GPU"].detail
     monkeypatch.setattr(doctor, "_version", lambda name: "2.13.0+cu130")
-    assert "NVIDIA T4 is here and torch can't use it" in examine()["GPU"].detail
-    script.write_text("#!/bin/sh\nexit 9\n")
-    assert examine()["GPU"].status == "warn" and "no sensible answer" in examine()["GPU"].detail
+    assert examine()["GPU"].status == "warn" and "torch can't use its card" in examine()["GPU"].detail
 
 
 def test_a_cache_that_cannot_be_written_fails_and_no_path_outside_the_home_is_shown(tmp_path, monkeypatch):
@@ -238,6 +224,6 @@ def test_keys_are_shown_by_name_and_never_by_value(monkeypatch):
         monkeypatch.setenv(name, f"{SECRET}-{name.lower()} ")
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:{SECRET}@proxy")
     report = examine()
-    told = str(report) + repr(report) + report._repr_html_() + json.dumps(report.to_dict())
+    told = str(report) + repr(report) + report._repr_html_() + json.dumps(asdict(report))
     assert "NVIDIA_API_KEY" in told and SECRET not in told
     assert report["keys"].status == "warn" and "space" in report["keys"].detail

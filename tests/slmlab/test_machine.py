@@ -4,13 +4,11 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from slmlab import machine as module
 from slmlab.catalog import card
 from slmlab.errors import BadRequest, UnknownName
 from slmlab.machine import Machine, best_threads, cache_folder, cores, disk_free, machine, memory, will_it_fit
@@ -29,8 +27,8 @@ def with_ram(free, total=None):
 def test_a_report_has_a_row_for_each_precision_in_order():
     report = will_it_fit("phi-3.5-mini", machine="laptop")
     assert [fit.precision for fit in report] == ["fp32", "bf16", "int8", "int4"] and report[3] is report["int4"]
-    with pytest.raises(BadRequest, match="There is: int4"):
-        will_it_fit("phi-4-mini", "int4", machine="laptop")["bf16"]
+    assert report["int4"].kv_bytes == 2 * report["bf16"].kv_bytes, "ONNX on a CPU keeps its cache in fp32"
+    assert "a smaller context helps" in will_it_fit("phi-3.5-mini", "int4", 131_072, "phone")[0].sentence
 
 
 def test_the_total_is_weights_and_cache_and_runtime():
@@ -50,19 +48,12 @@ def test_the_estimate_is_above_what_the_bundled_model_was_measured_to_take():
 def test_the_default_precision_of_the_bundled_model_has_a_verdict():
     fit = will_it_fit("smollm2-135m", "q4", machine="phone")["q4"]
     assert fit.verdict == "fits" and fit.weights_bytes == card("smollm2-135m").wheel.file_bytes
-    assert fit.disk_bytes == 2 * fit.weights_bytes, "its blocks are computed with as they are: no fp32 on the way"
     with pytest.raises(BadRequest, match="Unknown precision 'q4'. Available: fp32"):
         will_it_fit("phi-4-mini", "q4", machine=ROOMY)
 
 
-def test_onnx_on_a_cpu_keeps_its_cache_in_fp32():
-    report = will_it_fit("phi-3.5-mini", machine=ROOMY)
-    assert report["int4"].kv_bytes == report["fp32"].kv_bytes == 2 * report["bf16"].kv_bytes
-
-
 def test_the_context_is_a_sensible_one_unless_asked():
-    assert will_it_fit("phi-3.5-mini", machine=ROOMY)[0].context == 4096
-    assert will_it_fit("phi-3.5-mini", context=131_072, machine=ROOMY)[0].context == 131_072
+    assert "with 4,096 tokens" in str(will_it_fit("phi-3.5-mini", machine=ROOMY))
     for context in (0, 4097, 2.5):
         with pytest.raises(BadRequest, match="Phi-3-mini-4k-instruct takes 1 to 4,096 tokens"):
             will_it_fit("phi-3-mini", context=context, machine=ROOMY)
@@ -96,7 +87,6 @@ def test_the_mixture_needs_memory_for_all_and_computes_with_some():
     assert "Memory holds all 41.9 billion parameters" in fit.sentence
     assert "each token computes with 6.64 billion, as in a dense model of that size" in fit.sentence
     assert fit.parameters == 41_873_153_344 and fit.flops_per_token == 2 * 6_640_999_744
-    assert will_it_fit("phi-3.5-moe", "bf16", machine="gpu server")[0].fits_vram is False, "80 GB are too few"
 
 
 def test_a_gpu_counts_with_what_is_free_of_it():
@@ -106,25 +96,16 @@ def test_a_gpu_counts_with_what_is_free_of_it():
     assert will_it_fit("mistral-7b", "bf16", machine=replace(gpu, vram_free_bytes=2 * GB))[0].fits_vram is False
 
 
-def test_a_full_disk_decides_unless_the_weights_are_already_there():
+def test_a_full_disk_decides():
     full = replace(ROOMY, disk_free_bytes=GB)
     fit = will_it_fit("phi-4-mini", "int4", machine=full)[0]
     assert fit.verdict == "too big" and "the disk has 1.00 GB free" in fit.sentence
-    assert will_it_fit("phi-4-mini", "int4", machine=full, on_disk=True)[0].verdict == "fits"
-    bundled = will_it_fit("smollm2-135m", "int8", machine=full)[0]
-    assert bundled.disk_bytes == 98_362_432 + 134_515_008 * 4 + bundled.weights_bytes, "wheel, fp32 and int8"
 
 
 def test_a_model_of_unknown_size_is_unknown_and_never_zero():
-    for fit in will_it_fit("gpt-4", machine="gpu server"):
+    for fit in will_it_fit("gpt-4", machine="laptop"):
         assert fit.verdict == "unknown" and "OpenAI" in fit.sentence
-        assert fit.weights_bytes is fit.kv_bytes is fit.total_bytes is fit.fits_ram is fit.disk_bytes is None
-
-
-def test_a_long_context_is_named_as_what_does_not_fit_a_phone():
-    assert will_it_fit("phi-3.5-mini", "int4", context=1024, machine="phone")[0].verdict in ("fits", "tight")
-    long = will_it_fit("phi-3.5-mini", "int4", context=131_072, machine="phone")[0]
-    assert long.verdict == "too big" and "a smaller context helps" in long.sentence
+        assert fit.weights_bytes is fit.kv_bytes is fit.total_bytes is fit.fits_ram is None
 
 
 def test_a_report_reads_as_text_and_as_a_table():
@@ -132,8 +113,6 @@ def test_a_report_reads_as_text_and_as_a_table():
         report = will_it_fit(name, machine="laptop")
         assert all(f"\n{fit.precision}: {fit.sentence}" in str(report) for fit in report)
         assert "on a laptop" in repr(report) and report._repr_html_().count("<tr>") == 5
-    published = will_it_fit("phi-3.5-vision", "int4", machine=ROOMY)[0]
-    assert "The size of the weights is published" in published.sentence
 
 
 # What this machine has
@@ -203,35 +182,15 @@ def test_apple_silicon_shares_its_memory(monkeypatch):
 # A GPU counts where torch can use it
 
 
-@pytest.fixture
-def fake_smi(tmp_path, monkeypatch):
-    """Puts a script named nvidia-smi first on the path."""
-    if os.name == "nt":
-        pytest.skip("the fake nvidia-smi is a shell script")
-
-    def put(body: str) -> None:
-        script = tmp_path / "nvidia-smi"
-        script.write_text(f"#!/bin/sh\n{body}\n")
-        script.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-
-    return put
-
-
-@pytest.mark.parametrize("hidden", [False, True])
-def test_a_card_that_torch_cannot_use_is_no_gpu(fake_smi, monkeypatch, hidden):
-    import torch
-
-    if hidden:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    elif torch.cuda.is_available():
-        pytest.skip("this torch can use a GPU")
-    fake_smi("echo 'Fake GPU, 81920 MiB'")
-    code = (
-        "from slmlab.machine import machine, nvidia_cards; print(nvidia_cards(), machine().gpu, machine().vram_bytes)"
-    )
+@pytest.mark.skipif(os.name == "nt", reason="the fake nvidia-smi is a shell script")
+def test_a_card_that_torch_cannot_use_is_no_gpu(tmp_path, monkeypatch):
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'Fake GPU, 81920 MiB'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    code = "import sys; from slmlab.machine import machine; print(machine().gpu, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.strip() == "['Fake GPU'] None None", "the driver's word is not torch's"
+    assert done.stdout.strip() == "None True", "the driver's word is not torch's, which was asked"
 
 
 def test_the_first_card_that_torch_sees_is_the_one_that_is_measured(monkeypatch):
@@ -248,15 +207,3 @@ def test_the_first_card_that_torch_sees_is_the_one_that_is_measured(monkeypatch)
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", busy)
     assert machine().gpu is None
-
-
-def test_an_nvidia_smi_without_a_sensible_answer_lists_no_card(fake_smi, tmp_path, monkeypatch):
-    for body in ("exit 9", "echo 'No devices were found'", "echo", "printf '\\377\\376'", "kill -9 $$"):
-        fake_smi(body)
-        assert module.nvidia_cards() == [], body
-    (tmp_path / "nvidia-smi").write_bytes(b"\x7fELF rubbish")
-    assert module.nvidia_cards() == []
-    monkeypatch.setattr(module, "NVIDIA_SMI_S", 0.2)
-    fake_smi("exec sleep 60")
-    began = time.monotonic()
-    assert module.nvidia_cards() == [] and time.monotonic() - began < 10, "it waited for the end of the sleep"
