@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from slmlab.catalog import Card, Facts
 from slmlab.engines.remote import RemoteEngine
-from slmlab.errors import BadRequest, IncompleteAnswer, ProviderError, SlmLabError
+from slmlab.errors import BadRequest, IncompleteAnswer, ProviderError
 from slmlab.pictures import Picture
 from slmlab.providers import provider
 from slmlab.records import Message
@@ -102,8 +102,7 @@ def test_an_answer_streams_and_the_server_counts_it(ask):
     assert reply.finish_reason == "end"
     assert (reply.metrics.prompt_tokens, reply.metrics.new_tokens) == (7, 3), "pieces are not tokens"
     assert reply.metrics.ttft_s > 0 and reply.tokens[0].id is None
-    uncounted = ask(stream("Hel", "lo", usage=None)).ask("Hi").metrics
-    assert uncounted.new_tokens is None and uncounted.prompt_tokens is None, "unknown is None"
+    assert ask(stream("Hel", usage=None)).ask("Hi").metrics.new_tokens is None, "unknown is None"
 
 
 def test_leaving_the_loop_closes_the_connection(ask):
@@ -123,30 +122,25 @@ def test_the_reason_of_an_end_is_told_in_our_words(ask):
 
 
 def test_log_probabilities_come_with_each_token(ask):
-    told = [{"token": a, "logprob": b, "top_logprobs": [{"token": a, "logprob": 0.0}]} for a, b in
-            (("He", -0.5), ("y", -1.5))]  # fmt: skip
+    likeliest = [{"token": "Ho", "logprob": 0.0}]
+    told = [{"token": text, "logprob": p, "top_logprobs": likeliest} for text, p in (("He", -0.5), ("y", -1.5))]
     reply = ask(Answer(blocks=(event("Hey", logprobs={"content": told}), END))).ask("Hi", logprobs=True)
     assert [(token.text, token.logprob) for token in reply.tokens] == [("He", -0.5), ("y", -1.5)]
     assert reply.tokens[0].top[0].probability == 1.0
 
 
 def test_streams_of_the_named_services_are_read(ask):
-    forms = {
-        "Azure's first chunk without choices": (FIRST, event("Hel"), event("lo!"), END),
-        "no [DONE]": (event("Hello!"), END),
-        "a content of null": (event(delta={"role": "assistant", "content": None}), event("Hello!"), END),
-    }
-    for form, blocks in forms.items():
-        reply = ask(Answer(blocks=blocks)).ask("Hi")
-        assert (reply.text, reply.finish_reason) == ("Hello!", "end"), form
+    null = event(delta={"role": "assistant", "content": None})
+    reply = ask(Answer(blocks=(FIRST, null, event("Hel"), event("lo!"), END))).ask("Hi")
+    assert (reply.text, reply.finish_reason) == ("Hello!", "end"), "no choices, a content of null, and no [DONE]"
 
 
 def test_what_arrived_before_a_break_is_kept_and_marked(ask):
     breaks = {
-        "the connection broke": Answer(blocks=(event("Half an"),), then="drop"),
-        "the stream stopped before its end": Answer(blocks=(event("Half an"),)),
+        "peer closed connection": Answer(blocks=(event("Half an"),), then="drop"),
+        "stream stopped before its end": Answer(blocks=(event("Half an"),)),
         "out of memory": Answer(blocks=(event("Half an"), b'data: {"error": {"message": "out of memory"}}\n\n')),
-        "isn't OpenAI's protocol": Answer(blocks=(event("Half an"), b"data: {oops\n\n")),
+        "Expecting property name": Answer(blocks=(event("Half an"), b"data: {oops\n\n")),
     }
     for words, answer in breaks.items():
         model = ask(answer)
@@ -157,21 +151,20 @@ def test_what_arrived_before_a_break_is_kept_and_marked(ask):
         assert len(model.server.requests) == 1, "an answer that has begun is never asked for again"
 
 
-def test_each_cut_answer_is_warned_about_at_the_readers_own_line(ask):
+def test_each_cut_answer_is_warned_about_again(ask):
     model = ask(Answer(blocks=(event("Half"),), then="drop"))
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("default")
         for _ in range(3):
             model.ask("Hi").text  # noqa: B018
-    assert [one.filename for one in warned] == [__file__] * 3
+    assert len(warned) == 3, "the same cell may be run again"
 
 
 def test_an_answer_of_thoughts_alone_says_so(ask):
     thought = event(delta={"reasoning_content": "Let me think"})
     reply = ask(Answer(blocks=(thought, event(finish_reason="length")))).ask("Hi")
-    with pytest.warns(IncompleteAnswer, match="reasoning_content and no text. Raise max_tokens"):
-        assert reply.text == ""
-    assert reply.finish_reason == "length"
+    with pytest.warns(IncompleteAnswer, match="no text within max_tokens: raise it"):
+        assert (reply.text, reply.finish_reason) == ("", "length")
 
 
 # Tries
@@ -182,21 +175,15 @@ def test_a_connection_that_breaks_before_any_piece_is_tried_once_more(ask):
     assert model.ask("Hi").text == "Hello!"
     assert len(model.server.requests) == 2
     model = ask(Answer(blocks=(FIRST,), then="drop"))
-    assert "the connection broke" in str(fault_of(model)) and len(model.server.requests) == 2
+    assert "peer closed" in str(fault_of(model)) and len(model.server.requests) == 2
 
 
-def test_what_may_pass_is_tried_three_times(ask):
-    for status in (408, 429, 503):
-        model = ask(answer_json(status, {"error": {"message": "busy", "code": "busy"}}))
+def test_what_may_pass_is_tried_three_times_and_what_cannot_once(ask, pauses):
+    for status, tries in {429: 3, 503: 3, 400: 1, 401: 1, 404: 1, 410: 1}.items():
+        model = ask(answer_json(status, {"error": {"message": "no", "code": "why"}}))
         fault = fault_of(model)
-        assert (len(model.server.requests), fault.status, fault.code) == (3, status, "busy")
-        assert "Tried 3 times" in fault.advice
-
-
-def test_what_cannot_pass_is_asked_once(ask, pauses):
-    for status in (400, 401, 403, 404, 410, 413, 422):
-        model = ask(answer_json(status, {"error": {"message": "no"}}, **{"retry-after": "1"}))
-        assert (fault_of(model).status, len(model.server.requests), pauses) == (status, 1, [])
+        assert (len(model.server.requests), fault.status, fault.code) == (tries, status, "why")
+        assert ("Tried 3 times" in fault.advice) == (tries == 3)
 
 
 def test_a_retry_after_is_honoured_and_said(ask, pauses, capsys):
@@ -209,7 +196,7 @@ def test_a_wait_of_a_day_fails_at_once_and_says_when_it_ends(ask, pauses, capsys
     model = ask(answer_json(429, {"error": {"message": "x"}}, **{"retry-after": "52220"}))
     fault = fault_of(model)
     assert "resets at" in fault.advice and "in 14 h 30 min" in fault.advice
-    assert (len(model.server.requests), pauses, fault.retry_after_s) == (1, [], 52220.0)
+    assert (len(model.server.requests), pauses) == (1, [])
     assert capsys.readouterr().out == "", "no try is promised that won't be made"
 
 
@@ -240,21 +227,12 @@ def test_a_refusal_says_what_to_do_next(ask):
         ("local", 404, {"error": "model 'x' not found"}, "'the-model' at http://127.0.0.1"),
         ("local", 413, {"error": {"message": "Max size: 8000 tokens."}}, "Shorten the prompt"),
         ("local", 400, filtered, "word it differently"),
-        ("local", 422, {"detail": [{"msg": "no"}]}, "The request is at fault"),
-        ("local", 302, {}, "The address has moved"),
+        ("local", 422, {"detail": [{"msg": "no"}]}, "trying again won't help"),
     ]
     for who, status, body, words in cases:
-        fault = fault_of(ask(answer_json(status, body, location="http://127.0.0.1:9/elsewhere"), who=who))
+        fault = fault_of(ask(answer_json(status, body), who=who))
         assert words in fault.advice, f"{who} {status}: {fault}"
         assert str(fault).startswith(f"{provider(who).name} ({status}): "), str(fault)
-
-
-def test_an_address_without_a_path_is_told_of_one_and_a_missing_key_is_asked_for(ask):
-    model = ask(answer_json(404, {"detail": "Not Found"}), who="local")
-    bare = model.server.url.removesuffix("/v1")
-    at_root = RemoteEngine(model.card, model.provider, bare, "m")
-    assert f"as in {bare}/v1" in fault_of(at_root).advice
-    assert "No key was sent: give key='...'." in fault_of(ask(answer_json(401, {}), who="local", key=None)).advice
 
 
 def test_what_is_no_stream_and_no_list_is_said_to_be_none(ask):
@@ -264,37 +242,25 @@ def test_what_is_no_stream_and_no_list_is_said_to_be_none(ask):
         assert "no stream came from http://127" in str(fault_of(ask(answer)))
     with pytest.raises(ProviderError, match="no list of models came from http://127.*A proxy, or a wrong URL"):
         ask(Answer(200, (page,), html)).models()
-    assert "a page of HTML came" in str(fault_of(ask(Answer(403, (page,), html))))
-
-
-def test_an_error_event_before_any_piece_is_an_error(ask):
     fault = fault_of(ask(Answer(blocks=(FIRST, b'data: {"error": {"message": "out of memory", "code": "oom"}}\n\n'))))
     assert (fault.code, "out of memory" in str(fault)) == ("oom", True)
 
 
 def test_a_connection_that_fails_says_how_and_what_to_look_at(ask):
     here = fault_of(ask(OK, who="ollama", url="http://127.0.0.1:1/v1"))
-    assert "nothing listens at http://127.0.0.1:1/v1" in str(here)
-    assert "Start the server" in here.advice and "ollama.com/download" in here.advice
+    assert "refused" in str(here) and "ollama.com/download" in here.advice
     far = fault_of(ask(OK, url="https://no-such-host.invalid/v1"))
-    assert "no-such-host.invalid can't be found" in str(far) and "HTTPS_PROXY" in far.advice
-    assert "no answer came in time" in str(fault_of(ask(Answer(then="hold"), timeout_s=0.2)))
-    assert "the connection broke" in str(fault_of(ask(Answer(then="drop"))))
+    assert "no-such-host.invalid/v1: does a server run there, and is there a network?" in far.advice
+    assert "timed out" in str(fault_of(ask(Answer(then="hold"), timeout_s=0.2)))
+    late = ask(OK)
+    late.close()
+    assert "client has been closed" in str(fault_of(late))
 
 
 def test_models_are_listed_and_asked_for_again_when_it_may_help(ask):
     model = ask(answer_json(503, {}), answer_json(200, {"object": "list", "data": [{"id": "a"}, {"id": "b"}]}))
     assert model.models() == ["a", "b"]
     assert model.server.requests[1]["path"] == "/v1/models"
-
-
-def test_a_closed_connection_is_refused(ask):
-    model = ask(OK)
-    late = model.ask("Hi")
-    model.close()
-    for use in (model.models, lambda: late.text):
-        with pytest.raises(SlmLabError, match="was closed"):
-            use()
 
 
 # Keys
@@ -321,7 +287,7 @@ def test_a_proxy_of_the_environment_is_passed_by_on_loopback(ask, monkeypatch):
 
 def test_no_key_follows_a_redirect(ask):
     other = ScriptedServer(OK)
-    assert "moved" in fault_of(ask(answer_json(307, {}, location=f"{other.url}/chat/completions"))).advice
+    assert fault_of(ask(answer_json(307, {}, location=f"{other.url}/chat/completions"))).status == 307
     assert other.requests == []
     other.close()
 
