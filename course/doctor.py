@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from slmlab.catalog import DATA, card
-from slmlab.connecting import providers
+from slmlab.connecting import services
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.machine import Machine, machine
 from slmlab.show import html_table, in_bytes, text_table
@@ -321,7 +321,7 @@ def _fetch() -> str:
 
 def key_variables() -> list[str]:
     """Every variable that a service of the course takes its key from."""
-    return ["HF_TOKEN", "NGC_API_KEY", *(name for one in providers().values() for name in one.key_variables)]
+    return ["HF_TOKEN", "NGC_API_KEY", *(name for one in services().values() for name in one.key_variables)]
 
 
 def _keys() -> Finding:

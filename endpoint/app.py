@@ -28,7 +28,7 @@ from endpoint.profile import Profile
 from endpoint.queue import WAITING, Desk
 from endpoint.recorder import Recorder
 from endpoint.start import LISTENING, server_key
-from slmlab.connecting import is_loopback_host
+from slmlab.connecting import is_loopback
 from slmlab.engines.base import Engine
 from slmlab.errors import BadRequest, SlmLabError
 
@@ -56,7 +56,7 @@ def run(
         for ended in (_input_ended, lambda: _process_ended(until_ends)):
             threading.Thread(target=_stop_when, args=(ended, server), daemon=True).start()
     print(sentence(served), flush=True)
-    if not is_loopback_host(listening.getsockname()[0]):
+    if not is_loopback(listening.getsockname()[0]):
         print(f"The whole network may ask, with the key, at port {listening.getsockname()[1]} of this machine.")
     print(f"{LISTENING}{_root(listening)}{served.base}", flush=True)
     try:
@@ -112,7 +112,7 @@ def listen(host: str, port: int, key: str | None) -> socket.socket:
     """A socket that listens. Beyond this machine only with a key."""
     if not 0 <= port <= 65535:
         raise BadRequest(f"port={port} is out of range: 1 to 65535, or 0 for any that is free.")
-    if server_key(key) is None and not is_loopback_host(host):
+    if server_key(key) is None and not is_loopback(host):
         raise BadRequest(
             f"Listening at {host} lets the whole network ask this model. Give a key (SLMLAB_SERVER_KEY=... or "
             "--api-key), or stay at 127.0.0.1."
@@ -177,7 +177,7 @@ class SameOrigin:
 
 def _is_from_here(headers: dict[bytes, bytes]) -> bool:
     origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
-    return all(is_loopback_host(_hostname(url)) for url in (origin, host and f"//{host}") if url)
+    return all(is_loopback(_hostname(url)) for url in (origin, host and f"//{host}") if url)
 
 
 def _hostname(url: str) -> str:

@@ -7,7 +7,7 @@ import json
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from slmlab.connecting import is_loopback_host
+from slmlab.connecting import is_loopback
 
 PATH = "/practice/exchange"
 SECRET = ("authorization", "api-key", "cookie")
@@ -57,7 +57,7 @@ class Recorder:
 
 def _is_here(scope: Scope) -> bool:
     """Whether a client of this machine asks: an exchange holds what its asker wrote, and PATH wants no key."""
-    return bool(scope["client"]) and is_loopback_host(scope["client"][0])
+    return bool(scope["client"]) and is_loopback(scope["client"][0])
 
 
 def _request(scope: Scope) -> dict:

@@ -56,9 +56,9 @@ class RemoteEngine(Engine):
     def models(self) -> list[str]:
         """The names of the models that the server offers."""
         listed = self._try(self._client.get, path="/models", cast_to=object)  # models.list() fails on a page of HTML
-        if isinstance(listed, dict) and "data" in listed:
+        if isinstance(listed, dict) and listed.get("data"):
             return [one["id"] for one in listed["data"]]
-        raise self._none_came("list of models")
+        raise self._none_came("name of a model")
 
     def close(self) -> None:
         self._client.close()

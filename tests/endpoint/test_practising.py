@@ -7,7 +7,7 @@ import pytest
 
 from endpoint import practising
 from endpoint.practising import practise
-from slmlab.connecting import connect, providers
+from slmlab.connecting import connect, services
 from slmlab.errors import NotHere
 from tests.scripted_server import ScriptedServer, stream
 
@@ -17,7 +17,7 @@ SECRET = "nvapi-PLANTED-22"
 @pytest.fixture
 def practice(monkeypatch):
     """serve() that starts nothing: it gives a running server of ours, and notes the profiles."""
-    for one in providers().values():
+    for one in services().values():
         for variable in (*one.key_variables, *one.url_variables):
             monkeypatch.delenv(variable, raising=False)
     server = ScriptedServer(stream("Hello"))

@@ -20,9 +20,9 @@ def test_the_table_of_lessons_says_what_the_lesson_says(path):
 
 
 def test_the_table_of_services_says_what_the_data_says():
-    from slmlab.connecting import providers
+    from slmlab.connecting import services
 
-    for one in providers().values():
+    for one in services().values():
         row = next((line for line in TEXT.splitlines() if line.startswith("|") and f"| `{one.id}` |" in line), "")
         wanted = [*one.url_variables[:1], *one.key_variables[:1]] if one.id != "local" else []
         assert one.id == "local" or all(f"`{word}`" in row for word in wanted) and row, one.id

@@ -76,9 +76,9 @@ def test_the_machine_that_runs_these_tests_can_run_the_course():
 
 
 def test_tests_and_notebooks_ask_no_service_that_the_reader_has_set():
-    from slmlab.connecting import providers
+    from slmlab.connecting import services
 
-    variables = {name: "http://127.0.0.1:9" for one in providers().values() for name in one.url_variables}
+    variables = {name: "http://127.0.0.1:9" for one in services().values() for name in one.url_variables}
     assert variables and not set(variables) & set(offline_environment(variables, HERE))
 
 

@@ -11,7 +11,7 @@ from slmlab.catalog import Card, Facts
 from slmlab.engines.remote import RemoteEngine
 from slmlab.errors import BadRequest, IncompleteAnswer, ProviderError
 from slmlab.pictures import Picture
-from slmlab.providers import provider
+from slmlab.providers import services
 from slmlab.records import Message
 from tests.scripted_server import Answer, ScriptedServer, answer_json, event, stream
 
@@ -38,7 +38,7 @@ def ask(pauses):
         server = ScriptedServer(*answers)
         card = Card("m", "m", "unknown", "f", "text", "x", Facts(as_stated="not stated"))
         key = SecretStr(key) if key else None
-        model = RemoteEngine(card, provider(who), url or server.url, "the-model", key, timeout_s)
+        model = RemoteEngine(card, services()[who], url or server.url, "the-model", key, timeout_s)
         model.server = server
         opened.append(model)
         return model
@@ -232,7 +232,7 @@ def test_a_refusal_says_what_to_do_next(ask):
     for who, status, body, words in cases:
         fault = fault_of(ask(answer_json(status, body), who=who))
         assert words in fault.advice, f"{who} {status}: {fault}"
-        assert str(fault).startswith(f"{provider(who).name} ({status}): "), str(fault)
+        assert str(fault).startswith(f"{services()[who].name} ({status}): "), str(fault)
 
 
 def test_what_is_no_stream_and_no_list_is_said_to_be_none(ask):
@@ -240,7 +240,7 @@ def test_what_is_no_stream_and_no_list_is_said_to_be_none(ask):
     html = {"content-type": "text/html", "content-length": str(len(page))}
     for answer in (Answer(200, (page,), html), answer_json(200, {"choices": [{"message": {"content": "Hi"}}]})):
         assert "no stream came from http://127" in str(fault_of(ask(answer)))
-    with pytest.raises(ProviderError, match="no list of models came from http://127.*A proxy, or a wrong URL"):
+    with pytest.raises(ProviderError, match="no name of a model came from http://127.*A proxy, or a wrong URL"):
         ask(Answer(200, (page,), html)).models()
     fault = fault_of(ask(Answer(blocks=(FIRST, b'data: {"error": {"message": "out of memory", "code": "oom"}}\n\n'))))
     assert (fault.code, "out of memory" in str(fault)) == ("oom", True)
