@@ -93,7 +93,7 @@ def as_key(text: str, place: str = "key"):
     """A SecretStr without the blanks around it, refused when it can't go into a header; the message doesn't show it."""
     from pydantic import SecretStr  # here: pydantic costs a lesson's first cell 0.2 s
 
-    key = text.strip()
+    key = (text.get_secret_value() if isinstance(text, SecretStr) else text).strip()
     if not all("!" <= letter <= "~" for letter in key):
         raise BadRequest(f"{place} holds a blank or a letter that no key has. Copy the key again; it isn't shown here.")
     return SecretStr(key)

@@ -5,7 +5,6 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-JSON = {"content-type": "application/json"}
 EVENTS = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
 
 
@@ -22,7 +21,7 @@ class Answer:
 
 def answer_json(status: int, body, **headers) -> Answer:
     data = json.dumps(body).encode()
-    return Answer(status, (data,), {**JSON, "content-length": str(len(data)), **headers})
+    return Answer(status, (data,), {"content-type": "application/json", "content-length": str(len(data)), **headers})
 
 
 def event(text: str | None = None, **extra) -> bytes:
@@ -47,8 +46,7 @@ class ScriptedServer:
         self.answers = list(answers)
         self.requests: list[dict] = []
         self.left = threading.Event()  # a client closed a connection that was held
-        handler = type("Handler", (_Handler,), {"script": self})
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"script": self}))
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
 

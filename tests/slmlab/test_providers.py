@@ -11,21 +11,18 @@ from slmlab.providers import as_key, key_of, services
 
 
 def test_every_service_says_what_it_is_and_can_be_shown():
+    assert services()[" NVIDIA "] is services()["nvidia"]
+    with pytest.raises(UnknownName, match="Available: nvidia.*Or give a URL"):
+        services()["nvida"]
     assert list(services()) == ["local", "github-models", "foundry", "nvidia", "nim", "ollama", "openai"]
     for one in services().values():
-        assert one.what.endswith(".") and one.source and one.go_to and one.status in ("live", "retired", "self-hosted")
+        assert one.what.endswith(".") and one.go_to and one.status in ("live", "retired", "self-hosted")
         assert one.base_url or one.url_variables, f"nobody could find {one.id}"
         assert one.key_variables and one.key_from if one.key_needed else True, f"where does a key of {one.id} stand?"
         dates = [event["date"] for event in one.events]
         assert dates == sorted(dates) and {event["grade"] for event in one.events} <= set(GRADES)
         assert one.name in str(one) and escape(one.source) in one._repr_html_()
         assert str(one.status_date) in str(services()) and escape(one.status_text) in services()._repr_html_()
-
-
-def test_a_service_is_found_by_its_id_in_any_case_and_a_wrong_one_lists_the_near_ones():
-    assert services()[" NVIDIA "] is services()["nvidia"]
-    with pytest.raises(UnknownName, match="Available: nvidia.*Or give a URL"):
-        services()["nvida"]
 
 
 def test_a_model_is_called_what_the_service_calls_it():
@@ -56,7 +53,7 @@ def test_a_key_is_taken_from_the_first_variable_of_its_own_service_that_is_set(m
 def test_a_key_shows_itself_nowhere_and_one_that_no_header_can_carry_is_refused_unseen():
     """An f-string and JSON once gave the whole key."""
     key = as_key("nvapi-PLANTED")
-    assert "nvapi" not in f"{key} {key!s} {key!r} {[key]}"
+    assert "nvapi" not in f"{key} {key!s} {key!r} {[key]}" and as_key(key) == key
     with pytest.raises(TypeError, match="not JSON serializable"):
         json.dumps({"key": key})
     for bad in ("nvapi-1 2", "nvapi-\n1", "nvapi-é"):
