@@ -15,8 +15,8 @@ from pathlib import Path
 
 from slmlab import weights
 from slmlab.catalog import DATA, card
-from slmlab.connecting import providers
 from slmlab.machine import Machine, cache_folder, machine
+from slmlab.providers import services
 from slmlab.show import Shown, Table, in_bytes
 
 PYTHONS = ((3, 11), (3, 13))
@@ -210,7 +210,7 @@ def _model() -> tuple[str, ...]:
 
 def key_variables() -> list[str]:
     """Every variable that a service of the course takes its key from."""
-    return ["HF_TOKEN", "NGC_API_KEY", *(name for one in providers().values() for name in one.key_variables)]
+    return ["HF_TOKEN", "NGC_API_KEY", *(name for one in services().values() for name in one.key_variables)]
 
 
 def _keys() -> tuple[str, ...]:

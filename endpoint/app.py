@@ -30,7 +30,7 @@ from endpoint.openai_protocol import Refusal
 from endpoint.profile import Profile
 from endpoint.queue import WAITING, Queue
 from endpoint.start import LISTENING
-from slmlab.connecting import is_loopback_host
+from slmlab.connecting import is_loopback
 from slmlab.engines.base import Engine
 from slmlab.errors import BadRequest, SlmLabError
 
@@ -56,7 +56,7 @@ def run(
         threading.Thread(target=_stop_when_input_ends, args=(server,), daemon=True).start()
     print(served.introduction, flush=True)
     host, port = listening.getsockname()[:2]
-    if not is_loopback_host(host):
+    if not is_loopback(host):
         print(f"The whole network may ask, with the key, at port {port} of this machine.")
         host = "::1" if ":" in host else "127.0.0.1"
     print(f"{LISTENING}http://{f'[{host}]' if ':' in host else host}:{port}{served.base}", flush=True)
@@ -75,7 +75,7 @@ def _stop_when_input_ends(server: uvicorn.Server) -> None:
 
 def listen(host: str, port: int, has_key: bool) -> socket.socket:
     """A socket that listens. Beyond this machine only with a key."""
-    if not has_key and not is_loopback_host(host):
+    if not has_key and not is_loopback(host):
         raise BadRequest(
             f"Listening at {host} lets the whole network ask this model. Give a key (SLMLAB_SERVER_KEY=... or "
             "--api-key), or stay at 127.0.0.1."
@@ -121,7 +121,7 @@ class Door:
 
         if self._profile.key is None and not _is_from_here(dict(scope["headers"])):
             answer = self._profile.refuse(Refusal(403, "forbidden", "Pages of other sites may not ask this server."))
-        elif self._recorder and scope["path"] == recorder.PATH and is_loopback_host(scope["client"][0]):
+        elif self._recorder and scope["path"] == recorder.PATH and is_loopback(scope["client"][0]):
             answer = JSONResponse(self._recorder.last)  # asked from this machine: it needs no key
         elif self._recorder:
             receive, watched = self._recorder.between(scope, receive, watched)
@@ -139,7 +139,7 @@ def _is_from_here(headers: dict[bytes, bytes]) -> bool:
     it has pointed at this machine (which then is the Host)."""
     origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
     try:
-        return all(is_loopback_host(urlsplit(url).hostname or "") for url in (origin, host and f"//{host}") if url)
+        return all(is_loopback(urlsplit(url).hostname or "") for url in (origin, host and f"//{host}") if url)
     except ValueError:  # no address at all
         return False
 

@@ -5,7 +5,8 @@ import socket
 from urllib.parse import urlsplit
 
 from endpoint.start import Server, serve
-from slmlab.connecting import Endpoint, Provider, is_loopback, key_of, placed, provider
+from slmlab.connecting import Endpoint, is_loopback, placed
+from slmlab.providers import Provider, key_of, services
 
 _practice_servers: dict[str, Server] = {}
 
@@ -15,7 +16,7 @@ def practise(name: str, *, practice: bool | None = None) -> Endpoint:
 
     One line says which and why. `practice` True or False decides it by hand.
     """
-    who = provider(name)
+    who = services()[name]
     why = "practice=True" if practice else _why_practice(who) if practice is None else None
     if why is None:
         live = placed(who.id, None, None)

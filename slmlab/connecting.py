@@ -3,72 +3,51 @@
 Decides which address is asked and which key may go there: a service's own key to its own host, over https or loopback.
 """
 
-from __future__ import annotations
-
 import os
 import urllib.request
 from dataclasses import dataclass, replace
-from http.client import HTTPException
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from slmlab.catalog import Card, Facts, card
 from slmlab.errors import BadRequest, NotHere, ProviderError, UnknownName
-from slmlab.providers import Provider, as_key, key_of, provider, providers
-
-if TYPE_CHECKING:
-    from pydantic import SecretStr
-
-    from slmlab.engines.remote import RemoteEngine
+from slmlab.providers import Provider, as_key, key_of, services
 
 
-def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this very machine; a name that only begins like an address does not."""
-    return is_loopback_host(urlsplit(url).hostname or "")
-
-
-def is_loopback_host(host: str) -> bool:
-    """The same for a host alone: a name, or an address with or without its brackets."""
+def is_loopback(place: str) -> bool:
+    """Whether a URL or a host is this very machine; a name that only begins like an address is not."""
+    host = urlsplit(place).hostname or "" if "://" in place else place.strip("[]")
     try:
-        return ip_address(host.strip("[]")).is_loopback
+        return ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
 
 
-def checked_url(text: str, key: SecretStr | None = None) -> str:
-    """A URL that may be asked, and that this key may be sent to. A refusal doesn't repeat what may hold a password."""
+def checked_url(text: str, who: Provider, key=None) -> str:
+    """A URL that this key may be sent to, with its provider's path. A refusal repeats none: it may hold a password."""
     url = text.strip().rstrip("/")
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        whole = False
-    if not whole or any(one in url for one in " \n@?#"):
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(one in url for one in " @?#"):
         raise BadRequest("This is no base URL: http:// or https:// and a host, without a blank, a password, ? or #.")
-    if url.endswith("/completions"):
-        base = url.removesuffix("/completions").removesuffix("/chat")
-        raise BadRequest(f"The base URL of a service ends before /chat/completions: {base}")
     if key and parts.scheme == "http" and not is_loopback(url):
         raise BadRequest(f"http to {parts.hostname} would show the key to every machine on the way: use https.")
-    return url
+    if who.id == "foundry" and parts.path == "/models":
+        instead = url.removesuffix("/models") + who.path
+        raise BadRequest(f"The path /models was retired on 2026-08-26: use {instead} instead.")
+    return url if parts.path else url + who.path
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_):
-        return None  # a key is for the address that was named
-
-
-def read_at(base: str, path: str, key: SecretStr | None = None) -> str:
+def read_at(base: str, path: str, key=None) -> str:
     """The text at a path under an address. No proxy stands between us and this machine."""
     url = f"{base}/{path.lstrip('/')}"
-    straight = [urllib.request.ProxyHandler({})] if is_loopback(url) else []
-    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    request = urllib.request.Request(url)
+    if key:  # it is for the address that was named, and follows no redirect
+        request.add_unredirected_header("Authorization", f"Bearer {key.get_secret_value()}")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({} if is_loopback(url) else None))
     try:
-        request = urllib.request.Request(url, headers=headers)
-        with urllib.request.build_opener(_NoRedirect, *straight).open(request, timeout=10) as answer:
+        with opener.open(request, timeout=10) as answer:
             return answer.read().decode("utf-8", "replace")
-    except (OSError, HTTPException) as fault:
+    except OSError as fault:
         raise ProviderError(f"{url} can't be read: {fault}") from None
 
 
@@ -78,7 +57,7 @@ class Endpoint:
 
     provider: Provider
     url: str
-    key: SecretStr | None = None
+    key: object = None  # a SecretStr
     live: bool = True
     server: object = None
 
@@ -96,106 +75,61 @@ class Endpoint:
         return f"Endpoint({self.provider.name} at {self.url}, {'live' if self.live else 'practice'})"
 
 
-def placed(where, url: str | None, key: SecretStr | None) -> Endpoint:
+def placed(where, url: str | None = None, key=None) -> Endpoint:
     """The provider, address and key that `where` names: a provider, a URL, an Endpoint or what serve() gives."""
-    is_url = isinstance(where, str) and "://" in where
-    if not is_url and not hasattr(where, "url"):
-        return _of_provider(provider(where), url, key)
+    if isinstance(where, str) and "://" not in where:
+        return _of_provider(services()[where], url, key)
     if url is not None:
         raise BadRequest("url=... goes with a provider's name; this place has an address already.")
-    if is_url:
-        address = checked_url(where, key)
-        return Endpoint(replace(provider("local"), name=urlsplit(address).netloc, go_to=""), address, key)
+    who = services()["local"]
+    if isinstance(where, str):
+        where = Endpoint(Provider(**vars(who) | {"name": urlsplit(where).netloc, "go_to": ""}), where)
+    elif not isinstance(where, Endpoint):
+        who = services().get(where.profile, who)
+        where = Endpoint(who, where.url, where.key, live=who.practice is None)
     key = key or where.key
-    if not isinstance(where, Endpoint):
-        who = providers().get(where.profile, provider("local"))
-        where = Endpoint(who, where.url, live=who.practice is None)
-    return replace(where, url=checked_url(where.url, key), key=key)
+    return replace(where, url=checked_url(where.url, where.provider, key), key=key)
 
 
-def _of_provider(who: Provider, url: str | None, key: SecretStr | None) -> Endpoint:
+def _of_provider(who: Provider, url: str | None, key) -> Endpoint:
     if who.status == "retired" and url is None:
-        raise ProviderError(
-            f"{who.name} was retired on {who.status_date}: {who.status_text}",
-            f"{who.go_to} An address of your own that speaks its protocol: connect({who.id!r}, ..., url='http://...').",
-            status=410,
-        )
-    address = _with_path(url or _address(who), who)
+        raise ProviderError(f"{who.name} was retired on {who.status_date}: {who.status_text}", who.go_to, status=410)
+    given = [os.environ[name].strip() for name in who.url_variables if os.environ.get(name, "").strip()]
+    address = url or (given[0] if given else who.base_url)
+    if address is None:
+        raise BadRequest(f"{who.name} has an address of your own: set {who.url_names}, or give url='...'.")
+    if "://" not in address:  # Ollama's own variable holds a host, and a port where it isn't the usual one
+        address = f"http://{address}" if ":" in address else f"http://{address}:11434"
     # a key of the environment goes to its own service, never to an address that a line of code happens to name
     key = key or (key_of(who) if url is None else None)
+    address = checked_url(address, who, key)
     if key is None and who.key_needed and not is_loopback(address):
-        why = f"{who.key_names} isn't set"
-        if key_of(who):
-            why = f"what is in {who.key_names} goes to no other address than its own: give key=... for this one"
         raise NotHere(
-            f"{who.name} wants a key and {why}. Get one: {who.key_from}. "
-            f"Without one: slmlab.connect(endpoint.practise({who.id!r}), ...) practises on this machine."
+            f"{who.name} wants a key: set {who.key_names}, which goes to its own address alone, or give key='...'. "
+            f"Get one: {who.key_from}. Without one: slmlab.connect(endpoint.practise({who.id!r}), ...) practises here."
         )
-    return Endpoint(who, checked_url(address, key), key)
+    return Endpoint(who, address, key)
 
 
-def _address(who: Provider) -> str:
-    for variable in who.url_variables:
-        if text := os.environ.get(variable, "").strip():
-            return _ollama_url(text) if variable == "OLLAMA_HOST" else text
-    if who.base_url is None:
-        example = f", such as {who.url_example}" if who.url_example else ""
-        raise BadRequest(
-            f"{who.name} has an address of your own: set {who.url_names}, or give url=...{example}. "
-            f"Without one: endpoint.practise({who.id!r}) practises on this machine."
-        )
-    return who.base_url
+def connect(where, model: str | None = None, *, url: str | None = None, key: str | None = None, timeout_s: float = 120):
+    """A model that a service runs. `where` is a provider's name ('nvidia'), a URL, an Endpoint or what serve() gives.
 
-
-def _ollama_url(text: str) -> str:
-    """The URL in Ollama's own variable, which holds a host, a port or both; at 0.0.0.0 a server listens everywhere."""
-    scheme, found, rest = text.rpartition("://")
-    parts = urlsplit(f"{scheme or 'http'}://{rest}")
-    host = rest.removesuffix(parts.path).removesuffix(f":{parts.port}").replace("0.0.0.0", "") or "127.0.0.1"
-    usual = {"http": 80, "https": 443}[parts.scheme] if found else 11434
-    root = f"{parts.scheme}://{host}:{parts.port or usual}{parts.path}".rstrip("/")
-    return root.removesuffix("/v1") + "/v1"
-
-
-def _with_path(url: str, who: Provider) -> str:
-    """The address with the path that its provider's protocol stands under, where it names none."""
-    parts = urlsplit(checked_url(url))
-    instead = f"use {parts.scheme}://{parts.netloc}{who.path} instead."
-    if who.id == "foundry" and parts.path == "/models":
-        raise BadRequest(f"The path /models was retired on 2026-08-26: {instead}")
-    if who.id == "foundry" and parts.path.startswith("/api/projects/"):
-        raise BadRequest(f"This is a project's address, which answers no chat: {instead}")
-    return url if parts.path.strip("/") else url.rstrip("/") + who.path
-
-
-def connect(
-    where, model: str | None = None, *, url: str | None = None, key: str | None = None, timeout_s: float = 120
-) -> RemoteEngine:
-    """A model that a service runs, used as what load() gives is used.
-
-    `where` is a provider's name ('nvidia'), a URL, an Endpoint or what serve() gives. `model` is a name of the catalog,
-    or what the service calls it; None takes the first that it lists.
-    """
+    `model` is a name of the catalog, or what the service calls it; None takes the first that it lists."""
     from slmlab.engines.remote import RemoteEngine
 
     place = placed(where, url, None if key is None else as_key(key))
     if not model:
         with RemoteEngine(_card("models"), place.provider, place.url, "", place.key, timeout_s) as asking:
-            names = asking.models()
-        if not names:
-            raise ProviderError(f"{place.url} lists no model: name one, connect(..., 'phi-4-mini').")
-        model = names[0]
-    who = place.provider if place.live else replace(place.provider, name=f"{place.provider.name} (practice)")
-    model_id = who.model_id(model)
-    return RemoteEngine(_card(model, model_id), who, place.url, model_id, place.key, timeout_s)
+            model = asking.models()[0]
+    who = place.provider
+    if not place.live:
+        who = Provider(**vars(who) | {"name": f"{who.name} (practice)"})
+    return RemoteEngine(_card(model), who, place.url, who.model_id(model), place.key, timeout_s)
 
 
-def _card(*names: str | Card) -> Card:
+def _card(model: str | Card) -> Card:
     """The catalog's card of a model, or a bare one for a name that only the service knows."""
-    for name in names:
-        try:
-            return card(name)
-        except UnknownName:
-            continue
-    facts = {"maker": "unknown", "family": "unknown", "kind": "text", "licence": "ask the service"}
-    return Card(names[-1], names[-1], **facts, published=Facts(as_stated="not stated"))
+    try:
+        return card(model)
+    except UnknownName:
+        return Card(model, model, "unknown", "unknown", "text", "ask the service", Facts(as_stated="not stated"))

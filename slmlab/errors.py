@@ -38,13 +38,13 @@ class NotHere(SlmLabError):
 
 
 class ProviderError(SlmLabError):
-    """A service refused, failed or can't be reached. `status` and `code` are its own, `retry_after_s` what it asks;
+    """A service refused, failed or can't be reached. `status` and `code` are its own,
     `advice` is the part of the message that says what to do."""
 
-    def __init__(self, message: str, advice: str = "", *, status=None, code=None, retry_after_s=None):
+    def __init__(self, message: str, advice: str = "", *, status=None, code=None):
         super().__init__(f"{message} {advice}".strip())
         self.advice = advice.strip()
-        self.status, self.code, self.retry_after_s = status, code, retry_after_s
+        self.status, self.code = status, code
 
 
 class IncompleteAnswer(UserWarning):

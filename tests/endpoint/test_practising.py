@@ -6,14 +6,14 @@ import pytest
 
 from endpoint import practising
 from endpoint.practising import practise
-from slmlab.connecting import providers
 from slmlab.errors import UnknownName
+from slmlab.providers import services
 
 
 @pytest.fixture(autouse=True)
 def started(monkeypatch):
     """No variable of any provider is set, and a practice server is one that starts no process; gives their profiles."""
-    for one in providers().values():
+    for one in services().values():
         for variable in (*one.key_variables, *one.url_variables):
             monkeypatch.delenv(variable, raising=False)
     made = []

@@ -153,9 +153,9 @@ def test_the_table_of_lessons_says_what_the_lesson_says():
 
 
 def test_the_table_of_services_says_what_the_data_says():
-    from slmlab.connecting import providers
+    from slmlab.providers import services
 
-    for one in providers().values():
+    for one in services().values():
         row = next((line for line in README.splitlines() if line.startswith("|") and f"| `{one.id}` |" in line), "")
         names = [*one.url_variables[:1], *one.key_variables[:1]]
         assert one.id == "local" or (row and all(f"`{name}`" in row for name in names)), one.id

@@ -45,9 +45,9 @@ def test_a_machine_that_can_not_is_told_why_and_what_to_run():
 
 
 def test_tests_and_notebooks_see_no_key_and_ask_no_service_of_the_readers():
-    from slmlab.connecting import providers
+    from slmlab.providers import services
 
-    names = {name for one in providers().values() for name in (*one.url_variables, *one.key_variables)}
+    names = {name for one in services().values() for name in (*one.url_variables, *one.key_variables)}
     names |= {"HF_TOKEN", "AWS_PROFILE", "AZURE_CLIENT_SECRET", "NGC_APIKEY", "my_password"}
     assert not names & set(offline_environment(dict.fromkeys(names, "x"), HERE))
 

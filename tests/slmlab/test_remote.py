@@ -2,16 +2,15 @@
 
 import time
 import traceback
-import warnings
 
 import pytest
 from pydantic import SecretStr
 
 from slmlab.catalog import Card, Facts
 from slmlab.engines.remote import RemoteEngine
-from slmlab.errors import BadRequest, IncompleteAnswer, ProviderError, SlmLabError
+from slmlab.errors import BadRequest, IncompleteAnswer, ProviderError
 from slmlab.pictures import Picture
-from slmlab.providers import provider
+from slmlab.providers import services
 from slmlab.records import Message
 from tests.scripted_server import Answer, ScriptedServer, answer_json, event, stream
 
@@ -22,30 +21,22 @@ FIRST = b'data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt
 
 
 @pytest.fixture
-def pauses(monkeypatch) -> list[float]:
-    """The pauses that the SDK asked for, none of them taken."""
-    taken: list[float] = []
-    monkeypatch.setattr(time, "sleep", taken.append)
-    return taken
-
-
-@pytest.fixture
-def ask(pauses):
+def ask(monkeypatch):
     """A function that puts a server behind a script and gives a model on it; the server is its `.server`."""
-    opened = []
+    opened, pauses = [], []  # the pauses that the SDK asked for, none of them taken
+    monkeypatch.setattr(time, "sleep", pauses.append)
 
     def make(*answers, who="nvidia", url=None, key=SECRET, timeout_s=5):
         server = ScriptedServer(*answers)
         card = Card("m", "m", "unknown", "f", "text", "x", Facts(as_stated="not stated"))
         key = SecretStr(key) if key else None
-        model = RemoteEngine(card, provider(who), url or server.url, "the-model", key, timeout_s)
-        model.server = server
+        model = RemoteEngine(card, services()[who], url or server.url, "the-model", key, timeout_s)
+        model.server, model.pauses = server, pauses
         opened.append(model)
         return model
 
     yield make
     for model in opened:
-        model.close()
         model.server.close()
 
 
@@ -53,9 +44,6 @@ def fault_of(model) -> ProviderError:
     with pytest.raises(ProviderError) as caught:
         model.ask("Hi").text  # noqa: B018 - reading it asks the service
     return caught.value
-
-
-# What is sent
 
 
 def test_settings_are_sent_as_the_protocol_writes_them(ask):
@@ -69,41 +57,33 @@ def test_settings_are_sent_as_the_protocol_writes_them(ask):
     assert model.ask("Hi").text and not {"seed", "stop", "logprobs"} & set(model.server.bodies[1])
 
 
-def test_what_the_protocol_has_no_word_for_is_refused_before_anything_is_sent(ask):
-    model = ask(OK)
+def test_what_the_protocol_has_no_word_for_is_refused(ask):
     for settings in ({"beams": 2}, {"top_k": 5}, {"repetition_penalty": 1.1}, {"scorer": lambda ids, logits: logits}):
         with pytest.raises(BadRequest, match=f"{next(iter(settings))} isn't part of OpenAI's protocol.*slmlab.load"):
-            model.ask("Hi", **settings)
-    assert model.server.requests == []
+            ask(OK).ask("Hi", **settings)
 
 
 def test_pictures_go_as_parts_or_as_nvidias_tag_and_none_too_large(ask):
     picture = Picture(b"\x89PNG", "png", 2, 2)
-    question = Message("user", "What is it?", (picture,))
-    for who in ("local", "nvidia"):
+    image = {"type": "image_url", "image_url": {"url": picture.data_url}}
+    contents = {"local": [{"type": "text", "text": "?"}, image], "nvidia": f'? <img src="{picture.data_url}" />'}
+    for who, content in contents.items():
         model = ask(OK, who=who)
-        assert model.ask(question).text
-        content = model.server.bodies[0]["messages"][0]["content"]
-        if who == "local":
-            image = {"type": "image_url", "image_url": {"url": picture.data_url}}
-            assert content == [{"type": "text", "text": "What is it?"}, image]
-        else:
-            assert content == f'What is it? <img src="{picture.data_url}" />'
+        assert model.ask(Message("user", "?", (picture,))).text
+        assert model.server.bodies[0]["messages"][0]["content"] == content
     with pytest.raises(BadRequest, match=r"200,000 characters.*within\(180_000\)"):
-        model.ask(Message("user", "What is it?", (Picture(b"x" * 150_000, "jpeg", 9, 9),)))
-
-
-# What a stream brings
+        model.ask(Message("user", "?", (Picture(b"x" * 150_000, "jpeg", 9, 9),)))
 
 
 def test_an_answer_streams_and_the_server_counts_it(ask):
-    reply = ask(stream("Hel", "lo", usage=(7, 3))).ask("Hi")
-    assert [token.text for token in reply] == ["Hel", "lo"]
-    assert reply.finish_reason == "end"
+    null = event(delta={"role": "assistant", "content": None})
+    model = ask(stream("Hel", "lo", usage=(7, 3)), Answer(blocks=(FIRST, null, event("Hello!"), END)))
+    reply = model.ask("Hi")
+    assert [token.text for token in reply] == ["Hel", "lo"] and reply.finish_reason == "end"
     assert (reply.metrics.prompt_tokens, reply.metrics.new_tokens) == (7, 3), "pieces are not tokens"
-    assert reply.metrics.ttft_s > 0 and reply.tokens[0].id is None
-    uncounted = ask(stream("Hel", "lo", usage=None)).ask("Hi").metrics
-    assert uncounted.new_tokens is None and uncounted.prompt_tokens is None, "unknown is None"
+    reply = model.ask("Hi")
+    assert (reply.text, reply.finish_reason) == ("Hello!", "end"), "no choices, a content of null, and no [DONE]"
+    assert reply.metrics.new_tokens is None, "unknown is None"
 
 
 def test_leaving_the_loop_closes_the_connection(ask):
@@ -120,208 +100,122 @@ def test_the_reason_of_an_end_is_told_in_our_words(ask):
     for reason, ours in (("stop", "end"), ("length", "length"), ("content_filter", "filtered")):
         reply = ask(stream("Hi", reason=reason)).ask("Hi")
         assert (reply.text, reply.finish_reason) == ("Hi", ours)
+    with pytest.warns(IncompleteAnswer, match="no text within max_tokens: raise it"):
+        assert ask(stream(reason="length")).ask("Hi").text == "", "a model that thinks may get no further"
 
 
 def test_log_probabilities_come_with_each_token(ask):
-    told = [{"token": a, "logprob": b, "top_logprobs": [{"token": a, "logprob": 0.0}]} for a, b in
-            (("He", -0.5), ("y", -1.5))]  # fmt: skip
+    likeliest = [{"token": "Ho", "logprob": 0.0}]
+    told = [{"token": text, "logprob": p, "top_logprobs": likeliest} for text, p in (("He", -0.5), ("y", -1.5))]
     reply = ask(Answer(blocks=(event("Hey", logprobs={"content": told}), END))).ask("Hi", logprobs=True)
     assert [(token.text, token.logprob) for token in reply.tokens] == [("He", -0.5), ("y", -1.5)]
     assert reply.tokens[0].top[0].probability == 1.0
 
 
-def test_streams_of_the_named_services_are_read(ask):
-    forms = {
-        "Azure's first chunk without choices": (FIRST, event("Hel"), event("lo!"), END),
-        "no [DONE]": (event("Hello!"), END),
-        "a content of null": (event(delta={"role": "assistant", "content": None}), event("Hello!"), END),
-    }
-    for form, blocks in forms.items():
-        reply = ask(Answer(blocks=blocks)).ask("Hi")
-        assert (reply.text, reply.finish_reason) == ("Hello!", "end"), form
-
-
-def test_what_arrived_before_a_break_is_kept_and_marked(ask):
+def test_what_arrived_before_a_break_is_kept_and_marked_each_time(ask):
+    half = event("Half an")
     breaks = {
-        "the connection broke": Answer(blocks=(event("Half an"),), then="drop"),
-        "the stream stopped before its end": Answer(blocks=(event("Half an"),)),
-        "out of memory": Answer(blocks=(event("Half an"), b'data: {"error": {"message": "out of memory"}}\n\n')),
-        "isn't OpenAI's protocol": Answer(blocks=(event("Half an"), b"data: {oops\n\n")),
+        "peer closed connection": Answer(blocks=(half,), then="drop"),
+        "stream stopped before its end": Answer(blocks=(half,)),
+        "out of memory": Answer(blocks=(half, b'data: {"error": {"message": "out of memory"}}\n\n')),
+        "Expecting property name": Answer(blocks=(half, b"data: {oops\n\n")),
     }
     for words, answer in breaks.items():
         model = ask(answer)
-        reply = model.ask("Hi")
-        with pytest.warns(IncompleteAnswer, match=f"{words}.*What had arrived is kept"):
-            assert reply.text == "Half an"
-        assert reply.finish_reason == "incomplete" and words in reply.end.fault
-        assert len(model.server.requests) == 1, "an answer that has begun is never asked for again"
-
-
-def test_each_cut_answer_is_warned_about_at_the_readers_own_line(ask):
-    model = ask(Answer(blocks=(event("Half"),), then="drop"))
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("default")
-        for _ in range(3):
-            model.ask("Hi").text  # noqa: B018
-    assert [one.filename for one in warned] == [__file__] * 3
-
-
-def test_an_answer_of_thoughts_alone_says_so(ask):
-    thought = event(delta={"reasoning_content": "Let me think"})
-    reply = ask(Answer(blocks=(thought, event(finish_reason="length")))).ask("Hi")
-    with pytest.warns(IncompleteAnswer, match="reasoning_content and no text. Raise max_tokens"):
-        assert reply.text == ""
-    assert reply.finish_reason == "length"
-
-
-# Tries
+        for asked in (1, 2):  # the same cell may be run again
+            reply = model.ask("Hi")
+            with pytest.warns(IncompleteAnswer, match=f"{words}.*What had arrived is kept"):
+                assert reply.text == "Half an"
+            assert reply.finish_reason == "incomplete" and words in reply.end.fault
+            assert len(model.server.requests) == asked, "an answer that has begun is never asked for again"
 
 
 def test_a_connection_that_breaks_before_any_piece_is_tried_once_more(ask):
-    model = ask(Answer(blocks=(FIRST,), then="drop"), OK)
-    assert model.ask("Hi").text == "Hello!"
-    assert len(model.server.requests) == 2
-    model = ask(Answer(blocks=(FIRST,), then="drop"))
-    assert "the connection broke" in str(fault_of(model)) and len(model.server.requests) == 2
+    broken = Answer(blocks=(FIRST,), then="drop")
+    model = ask(broken, OK)
+    assert model.ask("Hi").text == "Hello!" and len(model.server.requests) == 2
+    model = ask(broken)
+    assert "peer closed" in str(fault_of(model)) and len(model.server.requests) == 2
 
 
-def test_what_may_pass_is_tried_three_times(ask):
-    for status in (408, 429, 503):
-        model = ask(answer_json(status, {"error": {"message": "busy", "code": "busy"}}))
+def test_what_may_pass_is_tried_three_times_and_what_cannot_once(ask):
+    for status, tries in {429: 3, 503: 3, 400: 1, 401: 1, 404: 1, 410: 1}.items():
+        model = ask(answer_json(status, {"error": {"message": "no", "code": "why"}}))
         fault = fault_of(model)
-        assert (len(model.server.requests), fault.status, fault.code) == (3, status, "busy")
-        assert "Tried 3 times" in fault.advice
+        assert (len(model.server.requests), fault.status, fault.code) == (tries, status, "why")
+        assert ("Tried 3 times" in fault.advice) == (tries == 3)
 
 
-def test_what_cannot_pass_is_asked_once(ask, pauses):
-    for status in (400, 401, 403, 404, 410, 413, 422):
-        model = ask(answer_json(status, {"error": {"message": "no"}}, **{"retry-after": "1"}))
-        assert (fault_of(model).status, len(model.server.requests), pauses) == (status, 1, [])
-
-
-def test_a_retry_after_is_honoured_and_said(ask, pauses, capsys):
-    reply = ask(answer_json(429, {"title": "Too Many Requests"}, **{"retry-after": "7"}), OK).ask("Hi")
-    assert (reply.text, pauses) == ("Hello!", [7.0])
+def test_a_retry_after_is_honoured_and_said_and_one_of_a_day_fails_at_once(ask, capsys):
+    model = ask(answer_json(429, {"title": "Too Many"}, **{"retry-after": "7"}), OK)
+    asked_s, reply = time.perf_counter(), model.ask("Hi")
+    assert (reply.text, model.pauses) == ("Hello!", [7.0])
     assert capsys.readouterr().out == "NVIDIA's hosted API asks to wait 7 s; then try 2 of 3.\n"
-
-
-def test_a_wait_of_a_day_fails_at_once_and_says_when_it_ends(ask, pauses, capsys):
+    assert asked_s < reply.start.time_s <= reply.tokens[0].time_s <= reply.end.time_s
     model = ask(answer_json(429, {"error": {"message": "x"}}, **{"retry-after": "52220"}))
-    fault = fault_of(model)
-    assert "resets at" in fault.advice and "in 14 h 30 min" in fault.advice
-    assert (len(model.server.requests), pauses, fault.retry_after_s) == (1, [], 52220.0)
+    advice = fault_of(model).advice
+    assert "resets at" in advice and "in 14 h 30 min" in advice
+    assert (len(model.server.requests), model.pauses) == (1, [7.0])
     assert capsys.readouterr().out == "", "no try is promised that won't be made"
 
 
-def test_the_time_to_the_first_piece_begins_at_the_try_that_was_answered(ask, monkeypatch):
-    waited = []
-    monkeypatch.setattr(time, "sleep", lambda _: waited.append(time.perf_counter()))
-    reply = ask(answer_json(503, {}), OK).ask("Hi")
-    assert reply.text and waited[0] <= reply.start.time_s <= reply.tokens[0].time_s <= reply.end.time_s
-
-
-# What a fault says
-
-
 def test_a_refusal_says_what_to_do_next(ask):
-    gone = {"title": "Gone", "status": 410, "detail": "The model 'x' has reached its end of life."}
     brownout = {"error": {"code": "github_models_retirement_brownout", "message": "temporarily unavailable"}}
     filtered = {"error": {"code": "content_filter", "message": "The response was filtered"}}
     cases = [
         ("nvidia", 403, {"detail": "Authorization failed"}, "refused for this. It lacks the scope 'Public API"),
-        ("nvidia", 401, {"title": "Unauthorized"}, "NVIDIA_API_KEY; a new one: https://build.nvidia.com"),
         ("nvidia", 404, {"detail": "Not found for account 'a'"}, "not enabled for your account"),
-        ("nvidia", 410, gone, "Gone for good. What is offered today"),
+        ("nvidia", 410, {"detail": "end of life"}, "Gone for good. What is offered today"),
         ("github-models", 401, {"error": {"message": "x"}}, "models:read. GitHub sends users to Microsoft Foundry"),
         ("github-models", 410, brownout, "whatever the message says. GitHub Models was retired on 2026-07-30."),
-        ("foundry", 404, {"error": {"code": "DeploymentNotFound", "message": "x"}}, "gave your deployment"),
-        ("foundry", 401, {"statusCode": 401, "message": "Access token is missing"}, "FOUNDRY_API_KEY"),
         ("ollama", 404, {"error": "model 'phi3.5' not found"}, "ollama pull the-model"),
-        ("local", 404, {"error": "model 'x' not found"}, "'the-model' at http://127.0.0.1"),
         ("local", 413, {"error": {"message": "Max size: 8000 tokens."}}, "Shorten the prompt"),
         ("local", 400, filtered, "word it differently"),
-        ("local", 422, {"detail": [{"msg": "no"}]}, "The request is at fault"),
-        ("local", 302, {}, "The address has moved"),
+        ("local", 422, {"detail": [{"msg": "no"}]}, "trying again won't help"),
     ]
     for who, status, body, words in cases:
-        fault = fault_of(ask(answer_json(status, body, location="http://127.0.0.1:9/elsewhere"), who=who))
+        fault = fault_of(ask(answer_json(status, body), who=who))
         assert words in fault.advice, f"{who} {status}: {fault}"
-        assert str(fault).startswith(f"{provider(who).name} ({status}): "), str(fault)
-
-
-def test_an_address_without_a_path_is_told_of_one_and_a_missing_key_is_asked_for(ask):
-    model = ask(answer_json(404, {"detail": "Not Found"}), who="local")
-    bare = model.server.url.removesuffix("/v1")
-    at_root = RemoteEngine(model.card, model.provider, bare, "m")
-    assert f"as in {bare}/v1" in fault_of(at_root).advice
-    assert "No key was sent: give key='...'." in fault_of(ask(answer_json(401, {}), who="local", key=None)).advice
+        assert str(fault).startswith(f"{services()[who].name} ({status}): "), str(fault)
+    assert fault_of(ask(answer_json(401, {}), who="local", key=None)).advice == "No key was sent."
 
 
 def test_what_is_no_stream_and_no_list_is_said_to_be_none(ask):
     page = b"<!DOCTYPE html><html><body>Sign in to the guest network</body></html>"
     html = {"content-type": "text/html", "content-length": str(len(page))}
-    for answer in (Answer(200, (page,), html), answer_json(200, {"choices": [{"message": {"content": "Hi"}}]})):
-        assert "no stream came from http://127" in str(fault_of(ask(answer)))
-    with pytest.raises(ProviderError, match="no list of models came from http://127.*A proxy, or a wrong URL"):
+    assert "no stream came from http://127" in str(fault_of(ask(Answer(200, (page,), html))))
+    assert ask(answer_json(503, {}), answer_json(200, {"data": [{"id": "a"}, {"id": "b"}]})).models() == ["a", "b"]
+    with pytest.raises(ProviderError, match="no name of a model came from http://127.*A proxy, or a wrong URL"):
         ask(Answer(200, (page,), html)).models()
-    assert "a page of HTML came" in str(fault_of(ask(Answer(403, (page,), html))))
-
-
-def test_an_error_event_before_any_piece_is_an_error(ask):
-    fault = fault_of(ask(Answer(blocks=(FIRST, b'data: {"error": {"message": "out of memory", "code": "oom"}}\n\n'))))
-    assert (fault.code, "out of memory" in str(fault)) == ("oom", True)
 
 
 def test_a_connection_that_fails_says_how_and_what_to_look_at(ask):
     here = fault_of(ask(OK, who="ollama", url="http://127.0.0.1:1/v1"))
-    assert "nothing listens at http://127.0.0.1:1/v1" in str(here)
-    assert "Start the server" in here.advice and "ollama.com/download" in here.advice
+    assert "refused" in str(here) and "ollama.com/download" in here.advice
     far = fault_of(ask(OK, url="https://no-such-host.invalid/v1"))
-    assert "no-such-host.invalid can't be found" in str(far) and "HTTPS_PROXY" in far.advice
-    assert "no answer came in time" in str(fault_of(ask(Answer(then="hold"), timeout_s=0.2)))
-    assert "the connection broke" in str(fault_of(ask(Answer(then="drop"))))
-
-
-def test_models_are_listed_and_asked_for_again_when_it_may_help(ask):
-    model = ask(answer_json(503, {}), answer_json(200, {"object": "list", "data": [{"id": "a"}, {"id": "b"}]}))
-    assert model.models() == ["a", "b"]
-    assert model.server.requests[1]["path"] == "/v1/models"
-
-
-def test_a_closed_connection_is_refused(ask):
-    model = ask(OK)
-    late = model.ask("Hi")
-    model.close()
-    for use in (model.models, lambda: late.text):
-        with pytest.raises(SlmLabError, match="was closed"):
-            use()
-
-
-# Keys
+    assert far.advice.endswith("no-such-host.invalid/v1: does a server run there, and is there a network?")
+    assert "timed out" in str(fault_of(ask(Answer(then="hold"), timeout_s=0.2)))
+    late = ask(OK)
+    late.close()
+    assert "client has been closed" in str(fault_of(late))
 
 
 def test_the_key_reaches_the_server_and_nothing_of_the_environment_does(ask, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
     model = ask(OK)
-    assert model.ask("Hi").text == "Hello!"
+    assert model.ask("Hi").text == "Hello!", "a proxy can't reach this machine's own servers"
     headers = model.server.requests[0]["headers"]
-    assert headers["authorization"] == f"Bearer {SECRET}"
-    assert "sk-of" not in str(headers) and "org-1" not in str(headers)
-
-
-def test_a_proxy_of_the_environment_is_passed_by_on_loopback(ask, monkeypatch):
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    assert ask(OK).ask("Hi").text == "Hello!"
+    assert headers["authorization"] == f"Bearer {SECRET}" and "sk-1" not in str(headers) and "org-1" not in str(headers)
 
 
 def test_no_key_follows_a_redirect(ask):
     other = ScriptedServer(OK)
-    assert "moved" in fault_of(ask(answer_json(307, {}, location=f"{other.url}/chat/completions"))).advice
+    assert fault_of(ask(answer_json(307, {}, location=f"{other.url}/chat/completions"))).status == 307
     assert other.requests == []
     other.close()
 
