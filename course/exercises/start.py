@@ -9,8 +9,6 @@ finished = exercise("start-1", source='question = "Why do cats purr?"\nreply = m
 
 @finished.judged
 def _(answer):
-    text = isinstance(answer, str)
-    need(not text, "that is a text; hand over the reply itself, the thing that `model.ask(...)` gives")
     need(isinstance(answer, Reply), f"hand over what `model.ask(...)` gives, not {shown(answer)}")
     need(answer.finish_reason is not None, "the reply is not read yet; `.show()` lets the model write it")
     whole = answer.finish_reason != "interrupted"
@@ -41,21 +39,21 @@ def tokens_per_second(reply):
     return (len(tokens) - 1) / (tokens[-1].time_s - tokens[0].time_s)
 
 
-def _mistake(words, wrong):
-    """A mistake told by the number of tokens, the wait for the first one and the time from it to the last."""
+def _spent(reply) -> float:
+    return reply.tokens[-1].time_s - reply.tokens[0].time_s
 
-    def answer(reply):
-        first_s, last_s = reply.tokens[0].time_s, reply.tokens[-1].time_s
-        return wrong(len(reply.tokens), first_s - reply.start.time_s, last_s - first_s)
 
-    tokens_per_second.mistake(words, answer)
+def _in_all(reply) -> float:
+    return reply.tokens[-1].time_s - reply.start.time_s
 
 
 _READING = "the wait for the first token is reading the prompt, so leave it out"
-_mistake("between 5 tokens there are only 4 steps", lambda count, wait, spent: count / spent)
-_mistake(_READING, lambda count, wait, spent: (count - 1) / (wait + spent))
-_mistake(_READING, lambda count, wait, spent: count / (wait + spent))
-_mistake("that is seconds per token, the other way round", lambda count, wait, spent: spent / (count - 1))
+tokens_per_second.mistake("between 5 tokens there are only 4 steps", lambda reply: len(reply.tokens) / _spent(reply))
+tokens_per_second.mistake(_READING, lambda reply: (len(reply.tokens) - 1) / _in_all(reply))
+tokens_per_second.mistake(_READING, lambda reply: len(reply.tokens) / _in_all(reply))
+tokens_per_second.mistake(
+    "that is seconds per token, the other way round", lambda reply: _spent(reply) / (len(reply.tokens) - 1)
+)
 
 
 @tokens_per_second.judged
