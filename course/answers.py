@@ -91,8 +91,6 @@ def _end(worker: threading.Thread) -> bool:
 
 def _raised(fault: Exception) -> str:
     """The fault, and the last line of the learner's own that led to it."""
-    if isinstance(fault, RecursionError):
-        return "your function calls itself without end"
     name = type(fault).__name__
     words = f"it stopped with {code(f'{name}: {fault}' if str(fault) else name)}"
     ours = ("<frozen", str(Path(__file__).parent), sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))

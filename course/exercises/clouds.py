@@ -57,14 +57,10 @@ def cost(read, written, price_in, price_out):
     return (read * price_in + written * price_out) / 1_000_000
 
 
-cost.mistake(
-    "prices are for a million tokens",
-    lambda read, written, price_in, price_out: read * price_in + written * price_out,
-)
-cost.mistake(
-    "tokens that are written have a price of their own",
-    lambda read, written, price_in, price_out: (read + written) * price_in / 1e6,
-)
+cost.mistake("prices are for a million tokens",
+             lambda read, written, price_in, price_out: read * price_in + written * price_out)  # fmt: skip
+cost.mistake("tokens that are written have a price of their own",
+             lambda read, written, price_in, price_out: (read + written) * price_in / 1e6)  # fmt: skip
 
 
 @exercise("foundry-1", reads=returned, told="for {old!r} it gave {shown}", otherwise="; wanted: {right!r}", cases=[
@@ -74,15 +70,12 @@ def new_address(old):
     return old.rstrip("/").removesuffix("/models") + "/openai/v1"
 
 
-def _categories(value) -> list:
-    return sorted(returned(value))
-
-
 _CALM, _BAD = {"filtered": False, "severity": "safe"}, {"filtered": True, "severity": "medium"}
 _CAUGHT = {"filtered": True, "detected": True}
 
 
-@exercise("foundry-2", reads=_categories, told="for {why} it gave {shown}", otherwise=", and {right} is right", cases=[
+@exercise("foundry-2", reads=lambda value: sorted(returned(value)), told="for {why} it gave {shown}",
+          otherwise=", and {right} is right", cases=[
     ({"hate": _CALM, "violence": _BAD}, "hate, violence"),
     ({"hate": _CALM, "violence": _CALM}, "hate, violence"),
     ({"hate": _BAD, "jailbreak": _CAUGHT, "violence": _BAD}, "hate, jailbreak, violence"),

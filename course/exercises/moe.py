@@ -21,18 +21,12 @@ def active(total, layers, experts, used, expert_size):
     return total - layers * (experts - used) * expert_size
 
 
-active.mistake(
-    "that takes a part of everything, and attention, embeddings and norms work on every token",
-    lambda total, layers, experts, used, expert_size: total * used / experts,
-)
-active.mistake(
-    "experts are left out in every layer, not in one",
-    lambda total, layers, experts, used, expert_size: total - (experts - used) * expert_size,
-)
-active.mistake(
-    "that counts the experts alone, and the rest of the model works too",
-    lambda total, layers, experts, used, expert_size: layers * used * expert_size,
-)
+active.mistake("that takes a part of everything, and attention, embeddings and norms work on every token",
+               lambda total, layers, experts, used, expert_size: total * used / experts)  # fmt: skip
+active.mistake("experts are left out in every layer, not in one",
+               lambda total, layers, experts, used, expert_size: total - (experts - used) * expert_size)  # fmt: skip
+active.mistake("that counts the experts alone, and the rest of the model works too",
+               lambda total, layers, experts, used, expert_size: layers * used * expert_size)  # fmt: skip
 
 
 @exercise("moe-2")

@@ -23,9 +23,8 @@ _VALUES = "those are the logits themselves, and their ids are wanted"
 pick_top_k.mistake(_VALUES, lambda logits, k: np.sort(logits)[:k])
 pick_top_k.mistake(_VALUES, lambda logits, k: np.sort(logits)[::-1][:k])
 pick_top_k.mistake("those are the lowest", lambda logits, k: np.argsort(logits)[:k])
-pick_top_k.mistake(
-    "the right ids, in another order than from the highest logit down", lambda logits, k: np.argsort(logits)[-k:]
-)
+pick_top_k.mistake("the right ids, in another order than from the highest logit down",
+                   lambda logits, k: np.argsort(logits)[-k:])  # fmt: skip
 
 
 @exercise("onnx-2")

@@ -41,17 +41,11 @@ def _spent(reply) -> float:
     return reply.tokens[-1].time_s - reply.tokens[0].time_s
 
 
-def _in_all(reply) -> float:
-    return reply.tokens[-1].time_s - reply.start.time_s
-
-
-_READING = "the wait for the first token is reading the prompt, so leave it out"
 tokens_per_second.mistake("between 5 tokens there are only 4 steps", lambda reply: len(reply.tokens) / _spent(reply))
-tokens_per_second.mistake(_READING, lambda reply: (len(reply.tokens) - 1) / _in_all(reply))
-tokens_per_second.mistake(_READING, lambda reply: len(reply.tokens) / _in_all(reply))
-tokens_per_second.mistake(
-    "that is seconds per token, the other way round", lambda reply: _spent(reply) / (len(reply.tokens) - 1)
-)
+tokens_per_second.mistake("the wait for the first token is reading the prompt, so leave it out",
+                          lambda reply: len(reply.tokens) / (reply.tokens[-1].time_s - reply.start.time_s))  # fmt: skip
+tokens_per_second.mistake("that is seconds per token, the other way round",
+                          lambda reply: _spent(reply) / (len(reply.tokens) - 1))  # fmt: skip
 
 
 @tokens_per_second.judged

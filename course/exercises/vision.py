@@ -12,17 +12,12 @@ def tokens(width, height, patch):
     return math.ceil(width / patch) * math.ceil(height / patch)
 
 
-tokens.mistake(
-    "a patch is a square, so it takes up {patch} x {patch} pixels", lambda width, height, patch: width * height / patch
-)
-tokens.mistake(
-    "a part of a patch is padded to a whole one. Round up each side on its own: {right:g}",
-    lambda width, height, patch: width * height / patch**2,
-)
-tokens.mistake(
-    "what is left over at the border is padded, not dropped; there are {right:g}",
-    lambda width, height, patch: (width // patch) * (height // patch),
-)
+tokens.mistake("a patch is a square, so it takes up {patch} x {patch} pixels",
+               lambda width, height, patch: width * height / patch)  # fmt: skip
+tokens.mistake("a part of a patch is padded to a whole one. Round up each side on its own: {right:g}",
+               lambda width, height, patch: width * height / patch**2)  # fmt: skip
+tokens.mistake("what is left over at the border is padded, not dropped; there are {right:g}",
+               lambda width, height, patch: (width // patch) * (height // patch))  # fmt: skip
 
 
 @exercise("vision-2")
@@ -53,18 +48,15 @@ def price_of(rows, name):
     return ""
 
 
-price_of.mistake(
-    "the price is the last text of its row",
-    lambda rows, name: next((row[1] for row in rows if len(row) > 1 and row[0].lower() == name.lower()), ""),
-)
-price_of.mistake(
-    "capitals should make no difference",
-    lambda rows, name: next((row[-1] for row in rows if len(row) > 1 and row[0] == name), ""),
-)
-price_of.mistake(
-    "the first text of the row must be the whole name",
-    lambda rows, name: next((row[-1] for row in rows if row[0].lower().startswith(name.lower())), ""),
-)
+def _row(rows, good):
+    return next((row for row in rows if len(row) > 1 and good(row[0])), ["", ""])
+
+
+price_of.mistake("the price is the last text of its row",
+                 lambda rows, name: _row(rows, lambda one: one.lower() == name.lower())[1])  # fmt: skip
+price_of.mistake("capitals should make no difference", lambda rows, name: _row(rows, lambda one: one == name)[-1])
+price_of.mistake("the first text of the row must be the whole name",
+                 lambda rows, name: _row(rows, lambda one: one.lower().startswith(name.lower()))[-1])  # fmt: skip
 
 
 @exercise("vision-4", cases=[(131_072, 757, 500), (4096, 757, 96), (300, 757, 500)],
@@ -73,11 +65,8 @@ def frames(context, cost, text):
     return max(0, (context - text) // cost)
 
 
-_ROUND = "half a frame is none, so round down"
 frames.mistake("where nothing fits, that is 0", lambda context, cost, text: (context - text) // cost)
-frames.mistake(_ROUND, lambda context, cost, text: max(0, (context - text) / cost))
-frames.mistake(_ROUND, lambda context, cost, text: context / cost)
-frames.mistake(
-    "{text} tokens are kept for the question and the answer, so take them off first",
-    lambda context, cost, text: context // cost,
-)
+frames.mistake("half a frame is none, so round down",
+               lambda context, cost, text: max(0, (context - text) / cost))  # fmt: skip
+frames.mistake("{text} tokens are kept for the question and the answer, so take them off first",
+               lambda context, cost, text: context // cost)  # fmt: skip

@@ -17,10 +17,7 @@ _ANSWER = '<div style="font-size: 16px; line-height: 1.5; white-space: pre-wrap;
 
 
 class AskBox(Live):
-    """A live box to ask the model in; `sampling` (temperature, max_tokens, ...) is used for every question.
-
-    `.ask()` and `.stop()` do by code what the buttons do.
-    """
+    """A live box to ask the model in; `sampling` (temperature, max_tokens, ...) is used for every question."""
 
     def __init__(self, model, question: str = "", **sampling):
         w = ipywidgets()

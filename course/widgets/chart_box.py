@@ -18,10 +18,7 @@ _CHOOSE = "what it was taught"
 
 
 class ChartBox(Live):
-    """Change a bar chart with sliders and ask about it: what the model reads and answers, beside the truth.
-
-    `.scene` is the chart with its truth, `.reply` what the model wrote.
-    """
+    """Change a bar chart with sliders and ask about it: what the model reads and answers, beside the truth."""
 
     def __init__(self, model, rows):
         w = ipywidgets()
@@ -76,9 +73,7 @@ class ChartBox(Live):
             return "(Not taught, or without a single answer here: nobody marks it.)"
         if said == known.answer:
             return "✓ right"
-        near = not self.printed.value and said.isdecimal() and known.answer.isdecimal()
-        away = f", {abs(int(said) - int(known.answer))} away" if near else ""
-        return f"✗ it is {known.answer}{away}"
+        return f"✗ it is {known.answer}"
 
     def static_text(self) -> str:
         return f"{self.question.value}\n{self._words()}\n(run the notebook to move the sliders)"

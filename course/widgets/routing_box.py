@@ -12,10 +12,7 @@ from slmlab.plots.style import visible
 
 
 class RoutingBox(Live):
-    """Type a text and see which experts wake; with two models, such as a trained and an untrained one, both.
-
-    `.routings` holds the latest, a routing for each model.
-    """
+    """Type a text and see which experts wake; with two models, such as a trained and an untrained one, both."""
 
     def __init__(self, *models, text: str):
         w = ipywidgets()

@@ -15,10 +15,7 @@ _HEADS = ("model", "tokens read", "tokens written", "first after", "tokens per s
 
 
 class SideBySide(Live):
-    """The answers of several models to one prompt, with tokens and speed, and a box to ask them something else.
-
-    `.ask(prompt)` asks again; `.replies` are the last answers.
-    """
+    """The answers of several models to one prompt, with tokens and speed, and a box to ask them something else."""
 
     def __init__(self, models: Sequence, prompt: str, names: Sequence[str] | None = None, **sampling):
         w = ipywidgets()

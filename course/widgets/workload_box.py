@@ -59,11 +59,8 @@ def who_wins(times: list[JobTime]) -> str:
 
 
 class WorkloadBox(Live):
-    """Choose how much is read and written, and see which runtime is done first.
-
-    Each result has a `name`, `reads_tokens_per_s` and `writes_tokens_per_s`, None where it isn't known.
-    `.times` holds what is shown, the fastest first.
-    """
+    """Choose how much is read and written, and see which runtime is done first. Each result has a `name`,
+    `reads_tokens_per_s` and `writes_tokens_per_s`, None where it isn't known."""
 
     def __init__(self, results):
         w = ipywidgets()

@@ -97,11 +97,6 @@ def test_whatever_is_raised_becomes_a_sentence():
         assert "stopped with" in judge(calls, raises(fault))
     assert "`exit`" in judge(calls, raises(SystemExit))
 
-    def again():
-        return again()
-
-    assert judge(calls, again) == "your function calls itself without end"
-
 
 def refused(read, *arguments, **options) -> str:
     with pytest.raises(NotYet) as caught:
