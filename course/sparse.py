@@ -78,8 +78,8 @@ def new_model(recipe: Recipe):
         return Phi3ForCausalLM(Phi3Config(intermediate_size=USED * recipe.width, **shape))
     config = PhimoeConfig(
         intermediate_size=recipe.width, num_local_experts=recipe.experts, num_experts_per_tok=USED,
-        router_jitter_noise=recipe.jitter, input_jitter_noise=0.0,
-        router_aux_loss_coef=float(recipe.balance),  # the config takes no whole number in its place
+        router_jitter_noise=float(recipe.jitter), input_jitter_noise=0.0,
+        router_aux_loss_coef=float(recipe.balance),  # the config takes no whole numbers here
         **shape,
     )  # fmt: skip
     model = PhimoeForCausalLM(config)

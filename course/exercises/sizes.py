@@ -27,7 +27,7 @@ def kv_cache_gb(layers, kv_heads, head_size, tokens, bytes_per_number):
 
 
 kv_cache_gb.mistake("half of it is missing, for each token keeps a key and a value",
-                    lambda layers, heads, size, tokens, width: layers * heads * size * tokens * width / 1e9)  # fmt: skip
+                    lambda layers, heads, size, tokens, each: layers * heads * size * tokens * each / 1e9)  # fmt: skip
 kv_cache_gb.mistake("those are bytes, and GB are wanted",
                     lambda layers, heads, size, tokens, width: 2 * layers * heads * size * tokens * width)  # fmt: skip
 

@@ -66,7 +66,6 @@ def frames(context, cost, text):
 
 
 frames.mistake("where nothing fits, that is 0", lambda context, cost, text: (context - text) // cost)
-frames.mistake("half a frame is none, so round down",
-               lambda context, cost, text: max(0, (context - text) / cost))  # fmt: skip
+frames.mistake("half a frame is none, so round down", lambda context, cost, text: context / cost)
 frames.mistake("{text} tokens are kept for the question and the answer, so take them off first",
                lambda context, cost, text: context // cost)  # fmt: skip

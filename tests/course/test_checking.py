@@ -34,17 +34,13 @@ def wrong(n):
     return n
 
 
-def test_a_right_answer_passes_and_is_kept(doubling):
+def test_a_right_answer_is_kept_and_a_wrong_one_gets_what_is_wrong_and_the_first_hint(doubling):
+    verdict = check("start-99", wrong)
+    assert verdict.passed is False and record.read()[0]["exercises"] == {}
+    assert str(verdict) == '○ Not yet — 4 gave 4.\nHint 1 of 3: 2 (`check("start-99", hint=2)` for more)'
     verdict = check("start-99", double)
     assert verdict and str(verdict).startswith("✓ Right — twice as much.") and not verdict.hints
     assert set(record.read()[0]["exercises"]) == {"start-99"}
-
-
-def test_a_wrong_answer_gets_what_is_wrong_and_the_first_hint(doubling):
-    verdict = check("start-99", wrong)
-    assert not verdict and verdict.passed is False
-    assert str(verdict) == '○ Not yet — 4 gave 4.\nHint 1 of 3: 2 (`check("start-99", hint=2)` for more)'
-    assert record.read()[0]["exercises"] == {}
 
 
 def test_hints_come_in_stages_with_an_answer_or_without(doubling):

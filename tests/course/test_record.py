@@ -23,12 +23,6 @@ def test_what_is_noted_is_read_back_and_reading_alone_makes_no_file(file):
     assert record.read() == (kept, "") and json.loads(file.read_text()) == kept
 
 
-def test_the_best_score_stays(file):
-    for right in (1, 3, 2):
-        record.note_quiz("start", right, 3)
-    assert record.read()[0]["quizzes"]["start"]["best"] == 3
-
-
 def test_a_damaged_file_is_set_aside_and_said_so(file):
     file.parent.mkdir()
     for damage in (b"", b"{", b"\xff\xfe\x00", b"[]", b'{"exercises": 3}'):
