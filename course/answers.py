@@ -32,8 +32,7 @@ class _TooLong(SystemExit):
 
 
 def judge(verdict: Callable[[object], None], answer: object) -> str | None:
-    """What the answer lacks, in a sentence without its full stop; None when it is right: then the verdict function
-    raises nothing. Never raises because of the answer."""
+    """What the answer lacks, in a sentence without its full stop; None when the verdict raises nothing."""
     if answer is None:
         return "nothing is handed over yet"
     if answer is Ellipsis:
@@ -71,16 +70,14 @@ def _in_time(verdict: Callable, answer: object) -> None:
     finally:
         ended = _end(worker)
     end = "was stopped" if ended else "can't be stopped, so restart the kernel"
-    need(
-        not late,
-        f"your code was still running after {LIMIT_S:g} seconds and {end}; is there a loop that never ends?",
-    )
+    running = f"your code was still running after {LIMIT_S:g} seconds and {end}"
+    need(not late, f"{running}; is there a loop that never ends?")
     if raised:
         raise raised[0]
 
 
 def _end(worker: threading.Thread) -> bool:
-    """Whether the thread has ended: _TooLong is raised in it again and again, for a bare `except:` swallows one.
+    """Whether the thread has ended. _TooLong is raised in it again and again, for a bare `except:` swallows one.
     A call that never comes back to Python can't be ended."""
     import ctypes
 
@@ -93,15 +90,15 @@ def _end(worker: threading.Thread) -> bool:
 
 
 def _raised(fault: Exception) -> str:
-    if isinstance(fault, RecursionError):
-        return "your function calls itself without end"
-    words = f"it stopped with {code(': '.join(filter(None, (type(fault).__name__, str(fault)))))}"
+    """The fault, and the last line of the learner's own that led to it."""
+    name = type(fault).__name__
+    words = f"it stopped with {code(f'{name}: {fault}' if str(fault) else name)}"
     ours = ("<frozen", str(Path(__file__).parent), sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
     for frame, number in reversed(list(traceback.walk_tb(fault.__traceback__))):
-        name = frame.f_code.co_filename
-        if not name.startswith(ours):
-            line = linecache.getline(name, number, frame.f_globals).strip()
-            return f"{words} in its line {code(line) if line else number}"
+        file = frame.f_code.co_filename
+        line = linecache.getline(file, number, frame.f_globals).strip()
+        if line and not file.startswith(ours):
+            return f"{words} in its line {code(line)}"
     return words
 
 
@@ -117,11 +114,8 @@ _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 8
 
 
 def shown(value: object) -> str:
-    """A value as the learner would see it, however large, odd or broken its repr is."""
-    try:
-        return code(_SHORT.repr(value), 60)
-    except Exception:  # a learner's __repr__ may do anything
-        return f"an odd {type(value).__name__}"
+    """A value as the learner would see it, however large it is."""
+    return code(_SHORT.repr(value), 60)
 
 
 def function_in(answer: object, name: str) -> Callable:
@@ -139,11 +133,17 @@ def returned(value: object) -> object:
     return value
 
 
+def pair_from(value: object, wanted: str) -> tuple:
+    """The two things that the learner's function gave."""
+    need(isinstance(returned(value), tuple | list) and len(value) == 2, f"give {wanted}, not {shown(value)}")
+    return tuple(value)
+
+
 def number_from(value: object) -> float:
     """What the learner's function gave, as a float; text, lists and nan are named."""
     try:
-        number = None if isinstance(returned(value), (str, bytes, bool)) else float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):  # lists and dicts, huge numbers, whole tensors
+        number = None if isinstance(returned(value), str | bool) else float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # a list, a huge number, a whole tensor
         number = None
     need(number is not None, f"your function gave {shown(value)}, and a number is wanted")
     need(math.isfinite(number), f"your function gave {shown(number)}, which is no number to work with")
@@ -154,8 +154,8 @@ def numbers_from(value: object, size: int | None = None) -> list[float]:
     """What the learner's function gave, as a list of floats: from a list, tuple, numpy array or tensor."""
     values = value.tolist() if hasattr(returned(value), "tolist") else value
     try:
-        numbers = [float(one) for one in values] if isinstance(values, (list, tuple)) else None
-    except (TypeError, ValueError, OverflowError):
+        numbers = [float(one) for one in values] if isinstance(values, list | tuple) else None
+    except (TypeError, ValueError):
         numbers = None
     need(numbers is not None, f"your function gave {shown(values)}, and a list of numbers is wanted")
     need(size in (None, len(numbers)), f"your function gave {len(numbers)} numbers where {size} are wanted")

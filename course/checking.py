@@ -35,9 +35,9 @@ class Verdict:
         return "\n\n".join(style.get(kind, "{}").format(text) for kind, text in self._parts())
 
     def _parts(self) -> list[tuple[str, str]]:
-        sign = {True: "✓ Right", False: "○ Not yet", None: ""}[self.passed]
+        sign = {True: "✓ Right — ", False: "○ Not yet — ", None: ""}[self.passed]
         count, call = len(self.exercise.hints), f'check("{self.exercise.id}"'
-        parts = [("message", " — ".join(part for part in (sign, self.message) if part))]
+        parts = [("message", sign + self.message)]
         parts += [("hint", f"Hint {number} of {count}: {hint}") for number, hint in enumerate(self.hints, 1)]
         if 0 < len(self.hints) < count:
             parts[-1] = ("hint", f"{parts[-1][1]} (`{call}, hint={len(self.hints) + 1})` for more)")

@@ -9,7 +9,6 @@ import random
 from collections.abc import Callable
 
 from slmlab.catalog import DATA
-from slmlab.errors import whole
 
 DOMAINS = ("English", "Python", "Spanish", "arithmetic", "JSON")
 _SEED = 7
@@ -18,15 +17,15 @@ _SEED = 7
 def domain_texts(size: int = 3300) -> dict[str, str]:
     """A text of each domain, cut to this many characters. The stories end after 3,300 and the programs after 40,000;
     sums and records go on."""
-    whole("size", size, 1, 10_000_000, "a number of characters, from 1 to 10,000,000")
-    texts = {name: _text(name.lower()) for name in DOMAINS[:3]}
+    files = {name: DATA / "texts" / f"{name.lower()}.txt" for name in DOMAINS[:3]}
+    texts = {name: file.read_text(encoding="utf-8") for name, file in files.items()}
     made = {"arithmetic": arithmetic(size, _SEED), "JSON": json_records(size, _SEED)}
     return {name: text[:size] for name, text in (texts | made).items()}
 
 
 def samples(text: str, size_bytes: int = 256) -> list[str]:
     """A text in pieces of at most this many bytes, cut between characters; a last, shorter piece is dropped."""
-    whole("size_bytes", size_bytes, 4, 10_000_000, "4 or more, for a character may have as many")
+    assert size_bytes >= 4, f"a character may have 4 bytes, got {size_bytes}"
     coded, pieces, start = text.encode(), [], 0
     while start + size_bytes <= len(coded):
         end = start + size_bytes
@@ -35,10 +34,6 @@ def samples(text: str, size_bytes: int = 256) -> list[str]:
         pieces.append(coded[start:end].decode())
         start = end
     return pieces or [text]
-
-
-def _text(name: str) -> str:
-    return (DATA / "texts" / f"{name}.txt").read_text(encoding="utf-8")
 
 
 def _made(line: Callable, size: int, seed: int) -> str:

@@ -49,11 +49,10 @@ class Score:
 
     def by_topic(self) -> dict[str, tuple[int, int]]:
         """Right answers and questions, topic by topic."""
-        counted: dict[str, tuple[int, int]] = {}
+        verdicts: dict[str, list[bool]] = {}
         for one in self.verdicts:
-            right, asked = counted.get(one.question.topic, (0, 0))
-            counted[one.question.topic] = right + one.right, asked + 1
-        return counted
+            verdicts.setdefault(one.question.topic, []).append(one.right)
+        return {topic: (sum(right), len(right)) for topic, right in verdicts.items()}
 
     def __str__(self):
         lines = [f"{self.model}: {self.right} of {len(self.verdicts)}"]
@@ -100,13 +99,7 @@ class Lean:
     word: str
     first: str
     second: str
-    first_probability: float
-    second_probability: float
-
-    @property
-    def share(self) -> float:
-        """The first word's share of the two: 0.5 is even."""
-        return self.first_probability / (self.first_probability + self.second_probability)
+    share: float  # the first word's part of the two: 0.5 is even
 
     def __str__(self):
         mark = round(20 * self.share)
@@ -120,5 +113,6 @@ def leans(model, template: str, words: Sequence[str], first: str, second: str) -
     for word in words:
         following = model.next_token_probabilities(template.format(word), top=10**9)
         chance = {one.text: one.probability for one in reversed(following)}  # of two tokens alike, the likelier
-        found.append(Lean(word, first, second, chance.get(f" {first}", 0.0), chance.get(f" {second}", 0.0)))
+        one, other = chance.get(f" {first}", 0.0), chance.get(f" {second}", 0.0)
+        found.append(Lean(word, first, second, one / (one + other)))
     return sorted(found, key=lambda one: -one.share)

@@ -3,16 +3,41 @@
 Knows nothing about models. ipywidgets is imported when the first control is made.
 """
 
+from collections.abc import Iterable
 from html import escape
 
-from slmlab.errors import NotHere
+from slmlab.errors import NotHere, SlmLabError
 from slmlab.show import marked
+
+FULL = {"width": "98%"}
 
 
 class Live:
-    """A control: `.box` is its widget; a page without a kernel gets `static_html` and `static_text` in its place."""
+    """A control: `.box` is its widget, `.status` its last line; without a kernel a page has `static_html` and
+    `static_text` in their place."""
 
-    box = None
+    def lay_out(self, *rows, **layout) -> None:
+        """The control's rows, from top to bottom, and the status under them."""
+        w = ipywidgets()
+        self.status = w.HTML()
+        self.box = w.VBox([*rows, self.status], layout=layout)
+
+    def say(self, text: str) -> None:
+        """Show a text as the status; a screen reader says it."""
+        self.status.value = paragraph(text, role="status")
+
+    def on_enter(self, text_box, act) -> None:
+        """Call `act` at Enter, not when the box merely loses the cursor; what it refuses is said, and nothing else
+        changes."""
+
+        def pressed(_, message, __):
+            try:
+                if message.get("event") == "submit":
+                    act()
+            except SlmLabError as fault:
+                self.say(str(fault))
+
+        text_box.on_msg(pressed)
 
     def static_text(self) -> str:
         raise NotImplementedError
@@ -40,6 +65,11 @@ def ipywidgets():
     return ipywidgets
 
 
+def wide(label_px: int, width_px: int) -> dict:
+    """The size of a control and of the label before it."""
+    return {"style": {"description_width": f"{label_px}px"}, "layout": {"width": f"{width_px}px"}}
+
+
 def paragraph(text: str, *, role: str = "") -> str:
     """Plain text as HTML that any theme can show; with role='status' a screen reader says it when it changes."""
     if not text:
@@ -48,6 +78,12 @@ def paragraph(text: str, *, role: str = "") -> str:
     return f'<div{live} style="font-size: 15px; line-height: 1.5; white-space: pre-wrap">{marked(text)}</div>'
 
 
-def on_enter(text_box, act) -> None:
-    """Call `act` when the reader presses Enter in a text box (and not when the box merely loses the cursor)."""
-    text_box.on_msg(lambda _, message, __: act() if message.get("event") == "submit" else None)
+def bar_table(rows: Iterable[tuple[str, str, str]]) -> str:
+    """A row for each name, its bars and what they say, all three as HTML."""
+    cell = 'style="text-align: left; padding: 2px 12px 2px 0; white-space: nowrap; font-weight: normal'
+    lines = (
+        f'<tr><th scope="row" {cell}">{name}</th>'
+        f'<td {cell}; width: 390px" aria-hidden="true">{bars}</td><td {cell}">{words}</td></tr>'
+        for name, bars, words in rows
+    )
+    return f'<table style="font-size: 15px; border-collapse: collapse">{"".join(lines)}</table>'

@@ -1,5 +1,6 @@
 """A quiz as radio buttons with a Check button, a score and explanations; as text, with its answers folded away."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -17,7 +18,7 @@ class QuizQuestion:
     """A question, its options, the place of the right one, and why it is right."""
 
     ask: str
-    options: tuple[str, ...]
+    options: Sequence[str]
     answer: int
     why: str
 
@@ -52,12 +53,10 @@ def quizzes() -> dict[str, Quiz]:
     from slmlab.catalog import DATA
 
     rows = tomllib.loads((DATA / "quizzes.toml").read_text(encoding="utf-8"))
-    return {name: _quiz(name, **row) for name, row in rows.items()}
-
-
-def _quiz(name: str, lesson: str, title: str, questions: list[dict]) -> Quiz:
-    asked = (QuizQuestion(**one | {"options": tuple(one["options"])}) for one in questions)
-    return Quiz(name, lesson, title, tuple(asked))
+    return {
+        name: Quiz(name, row["lesson"], row["title"], tuple(QuizQuestion(**one) for one in row["questions"]))
+        for name, row in rows.items()
+    }
 
 
 # long options wrap, and are read from the back row
@@ -68,26 +67,22 @@ height: auto; white-space: normal; font-size: 15px; line-height: 1.4}
 
 
 class QuizBox(Live):
-    """One quiz on the page. `.choose(question, option)` and `.check()` do by code what a reader does by hand."""
+    """One quiz on the page. `.choices` and `.check()` do by code what a reader does by hand."""
 
     def __init__(self, quiz: Quiz):
         w = ipywidgets()
-        self.quiz = quiz
-        self.choices = [_radio(w, number, one) for number, one in enumerate(quiz.questions, 1)]
-        self.remarks = [w.HTML() for _ in quiz.questions]
+        self.quiz, self.choices, self.remarks = quiz, [], []
+        title = f"<h4 style='margin: 0'>Quiz: {escape(quiz.title)}</h4>"
+        rows = [w.HTML(_STYLE, layout={"display": "none"}), w.HTML(title)]
+        for number, one in enumerate(quiz.questions, 1):
+            ask = f'<div style="font-size: 16px; margin-top: 8px"><b>{number}. {marked(one.ask)}</b></div>'
+            self.choices.append(_radio(number, one))
+            self.remarks.append(w.HTML())
+            rows += [w.HTML(ask), self.choices[-1], self.remarks[-1]]
         self.button = w.Button(description="Check", button_style="primary", tooltip="Check the answers")
         self.button.on_click(lambda _: self.check())
-        self.result = w.HTML()
-        style, title = w.HTML(_STYLE, layout={"display": "none"}), f"Quiz: {escape(quiz.title)}"
-        rows = [style, w.HTML(f"<h4 style='margin: 0'>{title}</h4>")]
-        for number, (one, choice, remark) in enumerate(zip(quiz.questions, self.choices, self.remarks, strict=True), 1):
-            ask = f'<div style="font-size: 16px; margin-top: 8px"><b>{number}. {marked(one.ask)}</b></div>'
-            rows += [w.HTML(ask), choice, remark]
-        self.box = w.VBox([*rows, self.button, self.result], layout={"max_width": "860px"})
+        self.lay_out(*rows, self.button, max_width="860px")
         self.box.add_class("slmlab-quiz")
-
-    def choose(self, question: int, option: int | None) -> None:
-        self.choices[question].index = option
 
     def check(self) -> int:
         """Score the choices, explain each one, keep the best score. Returns how many are right."""
@@ -97,8 +92,7 @@ class QuizBox(Live):
             right += choice.index == one.answer
         note = record.note_quiz(self.quiz.id, right, of)
         best = record.read()[0]["quizzes"].get(self.quiz.id, {}).get("best", right)
-        said = f"Score: {right} of {of}. Best so far: {best} of {of}. {note}"
-        self.result.value = paragraph(said.strip(), role="status")
+        self.say(f"Score: {right} of {of}. Best so far: {best} of {of}. {note}".strip())
         return right
 
     def static_text(self) -> str:
@@ -128,9 +122,8 @@ def quiz(quiz_id: str) -> QuizBox:
     return QuizBox(known[quiz_id])
 
 
-def _radio(w, number: int, one: QuizQuestion):
-    plain = [option.replace("`", "") for option in (one.ask, *one.options)]  # a radio button shows no code
-    options = [(f"{LETTERS[index]}. {option}", index) for index, option in enumerate(plain[1:])]
-    return w.RadioButtons(
-        options=options, index=None, layout={"width": "auto"}, tooltip=f"Question {number}: {plain[0]}"
-    )
+def _radio(number: int, one: QuizQuestion):
+    ask, *plain = [text.replace("`", "") for text in (one.ask, *one.options)]  # a radio button shows no code
+    options = [(f"{LETTERS[index]}. {option}", index) for index, option in enumerate(plain)]
+    told = f"Question {number}: {ask}"
+    return ipywidgets().RadioButtons(options=options, index=None, layout={"width": "auto"}, tooltip=told)

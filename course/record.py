@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def progress_file() -> Path:
-    return Path(os.path.expanduser(os.environ.get("SLMLAB_PROGRESS") or "~/.slmlab/progress.json"))
+    return Path(os.environ.get("SLMLAB_PROGRESS") or "~/.slmlab/progress.json").expanduser()
 
 
 def read() -> tuple[dict, str]:
@@ -27,12 +27,14 @@ def update(change: Callable[[dict], None]) -> str:
     from filelock import FileLock
 
     path = progress_file()
+    beside = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock", timeout=5):  # its Timeout is an OSError
             record, note = _read(path)
             change(record)
-            _write(path, record)
+            beside.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
+            os.replace(beside, path)  # all of it or nothing
             return note
     except OSError as fault:
         why = fault.strerror or "another notebook is writing it"
@@ -60,7 +62,7 @@ def _fresh() -> dict:
 def _read(path: Path) -> tuple[dict, str]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if _is_sound(record):
+        if isinstance(record, dict) and all(isinstance(record.get(key), dict) for key in ("exercises", "quizzes")):
             return record, ""
     except FileNotFoundError:
         return _fresh(), ""
@@ -69,16 +71,3 @@ def _read(path: Path) -> tuple[dict, str]:
     damaged = path.with_name(path.name + ".damaged")
     os.replace(path, damaged)
     return _fresh(), f"Your progress file was damaged: it is kept as {damaged.name}, and a new one begins."
-
-
-def _is_sound(record: object) -> bool:
-    if not isinstance(record, dict) or not all(isinstance(record.get(key), dict) for key in ("exercises", "quizzes")):
-        return False
-    return all(isinstance(one, dict) and isinstance(one.get("best"), int) for one in record["quizzes"].values())
-
-
-def _write(path: Path, record: dict) -> None:
-    """All of it or nothing: into a file beside it, then over the old one in one step. The lock keeps it ours."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
-    os.replace(beside, path)

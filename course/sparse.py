@@ -37,13 +37,9 @@ class Recipe:
     def __post_init__(self):
         for name in ("steps", "batch", "length", "layers", "experts", "warm_up"):
             whole(name, getattr(self, name), 1, 1_000_000, "a whole number, 1 or more")
-        for name in ("learning_rate", "weight_decay", "balance", "jitter"):
-            value = float(getattr(self, name))  # the model's config takes no whole number in their place
-            if not 0 <= value <= 1000:
-                raise BadRequest(f"{name}={value:g}: a number from 0 to 1000.")
-            object.__setattr__(self, name, value)
-        if self.width % 64:
-            raise BadRequest(f"width={self.width}: a multiple of 64, the width of an attention head.")
+        if not 0 <= self.balance <= 1000:
+            raise BadRequest(f"balance={self.balance:g}: a number from 0 to 1000.")
+        assert self.width % 64 == 0, f"an attention head is 64 wide, got {self.width}"
 
     @property
     def tokens(self) -> int:
@@ -56,8 +52,8 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """How a training stands after a step. `load` is each expert's share of that step's tokens, (layers, experts), by
-    score alone, as in use: while it trains, Phi's router draws among the experts that score nearly best."""
+    """How a training stands after a step. `load` is each expert's share of its tokens, (layers, experts), by score
+    alone, as in use: while it trains, Phi's router draws among the experts that score nearly best."""
 
     step: int
     bits_per_byte: float
@@ -82,7 +78,9 @@ def new_model(recipe: Recipe):
         return Phi3ForCausalLM(Phi3Config(intermediate_size=USED * recipe.width, **shape))
     config = PhimoeConfig(
         intermediate_size=recipe.width, num_local_experts=recipe.experts, num_experts_per_tok=USED,
-        router_jitter_noise=recipe.jitter, input_jitter_noise=0.0, router_aux_loss_coef=recipe.balance, **shape,
+        router_jitter_noise=float(recipe.jitter), input_jitter_noise=0.0,
+        router_aux_loss_coef=float(recipe.balance),  # the config takes no whole numbers here
+        **shape,
     )  # fmt: skip
     model = PhimoeForCausalLM(config)
     model.set_experts_implementation("grouped_mm")  # on a CPU batched_mm takes some eighty times as long
@@ -132,8 +130,7 @@ class Training:
 
         self.recipe, self.texts, self.device, self.step = recipe, texts, device, 0
         self.model = new_model(recipe).to(device).train()
-        flat = [one for one in self.model.parameters() if one.dim() < 2]
-        deep = [one for one in self.model.parameters() if one.dim() >= 2]
+        flat, deep = ([one for one in self.model.parameters() if (one.dim() > 1) is kind] for kind in (False, True))
         groups = [{"params": deep, "weight_decay": recipe.weight_decay}, {"params": flat, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.95))
 
@@ -165,8 +162,5 @@ class Training:
 
 def _load(router_logits) -> np.ndarray:
     """Each expert's share of the two best of every token, (layers, experts)."""
-    rows = []
-    for logits in router_logits:
-        chosen = logits.topk(USED, -1).indices.flatten().bincount(minlength=logits.shape[-1])
-        rows.append((chosen / chosen.sum()).tolist())
-    return np.array(rows)
+    chosen = [logits.topk(USED, -1).indices.flatten().bincount(minlength=logits.shape[-1]) for logits in router_logits]
+    return np.array([(counts / counts.sum()).tolist() for counts in chosen])

@@ -1,8 +1,6 @@
 """The exercises of lessons 06 to 08: streams, retries, pictures and prices, addresses, filters."""
 
-from collections.abc import KeysView
-
-from course.answers import need, returned, shown
+from course.answers import returned
 from course.exercises.registry import exercise
 
 
@@ -31,16 +29,10 @@ def text_of(chunks):
 @exercise("github-2", reads=lambda value: value, otherwise=", and {right} is right: {why}",
           told="`seconds_to_wait({status}, {retry_after})` gave {shown}", cases=[
     (429, 2, "the service said when to come back"),
-    (429, 60, "a minute can be waited"),
     (503, None, "a server that fails may work again in a second"),
-    (500, None, "a server that fails may work again in a second"),
     (429, 52_220, "nobody waits half a day in a notebook: give None, so that the reader is told at once"),
     (401, None, "a wrong key is wrong the next time as well"),
-    (404, None, "a model that isn't there won't come by asking again"),
-    (410, 5, "410 means gone for good, whatever else the answer says"),
     (400, 1, "the request itself is wrong, so it is wrong the next time as well"),
-    (403, 1, "what the key may not do now it may not do in a second"),
-    (413, None, "a prompt that is too long is too long the next time as well"),
 ])  # fmt: skip
 def seconds_to_wait(status, retry_after):
     if status != 429 and status < 500:
@@ -49,9 +41,7 @@ def seconds_to_wait(status, retry_after):
     return wait if wait <= 60 else None
 
 
-@exercise(
-    "nim-1", cases=[(3,), (300,), (1,), (2,), (100_000,), (134_998,)], told="`base64_length({size})` gave {value:g}"
-)
+@exercise("nim-1", cases=[(3,), (300,), (1,), (2,)], told="`base64_length({size})` gave {value:g}")
 def base64_length(size):
     return 4 * ((size + 2) // 3)
 
@@ -67,39 +57,25 @@ def cost(read, written, price_in, price_out):
     return (read * price_in + written * price_out) / 1_000_000
 
 
-_BOTH = "tokens that are written have a price of their own"
-cost.mistake(
-    "prices are for a million tokens",
-    lambda read, written, price_in, price_out: read * price_in + written * price_out,
-)
-cost.mistake(_BOTH, lambda read, written, price_in, price_out: (read + written) * price_in / 1e6)
-cost.mistake(_BOTH, lambda read, written, price_in, price_out: (read + written) * price_out / 1e6)
+cost.mistake("prices are for a million tokens",
+             lambda read, written, price_in, price_out: read * price_in + written * price_out)  # fmt: skip
+cost.mistake("tokens that are written have a price of their own",
+             lambda read, written, price_in, price_out: (read + written) * price_in / 1e6)  # fmt: skip
 
 
-def _address(value) -> str:
-    need(isinstance(returned(value), str), f"it gave {shown(value)}, and an address is wanted")
-    need("api-version" not in value, "the new address needs no api-version")
-    return value.rstrip("/")
-
-
-@exercise("foundry-1", reads=_address, told="for {old!r} it gave {shown}", otherwise="; wanted: {right!r}", cases=[
+@exercise("foundry-1", reads=returned, told="for {old!r} it gave {shown}", otherwise="; wanted: {right!r}", cases=[
     ("https://contoso.services.ai.azure.com/models",), ("https://lab-7.services.ai.azure.com/models/",)
 ])  # fmt: skip
 def new_address(old):
     return old.rstrip("/").removesuffix("/models") + "/openai/v1"
 
 
-def _categories(value) -> list:
-    several = isinstance(returned(value), list | tuple | set | KeysView)
-    need(several, f"it gave {shown(value)}, and a list of categories is wanted")
-    return sorted(value)
-
-
 _CALM, _BAD = {"filtered": False, "severity": "safe"}, {"filtered": True, "severity": "medium"}
 _CAUGHT = {"filtered": True, "detected": True}
 
 
-@exercise("foundry-2", reads=_categories, told="for {why} it gave {shown}", otherwise=", and {right} is right", cases=[
+@exercise("foundry-2", reads=lambda value: sorted(returned(value)), told="for {why} it gave {shown}",
+          otherwise=", and {right} is right", cases=[
     ({"hate": _CALM, "violence": _BAD}, "hate, violence"),
     ({"hate": _CALM, "violence": _CALM}, "hate, violence"),
     ({"hate": _BAD, "jailbreak": _CAUGHT, "violence": _BAD}, "hate, jailbreak, violence"),

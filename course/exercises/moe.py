@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from course.answers import NotYet, code, function_in, near, need, numbers_from, returned, shown
+from course.answers import NotYet, code, function_in, near, need, numbers_from, pair_from, shown
 from course.exercises.registry import exercise
 from slmlab.catalog import card
 
@@ -15,24 +15,18 @@ def _sizes(name: str) -> tuple:
 
 
 @exercise("moe-1", told="for {why} it gave {value:,.0f}", otherwise=", and {right:,.0f} is right", cases=[
-    _sizes("phi-3.5-moe"), _sizes("tiny-moe"), (1000, 3, 4, 1, 50, "3 layers of 4 experts, 1 used, of 50 each,")
+    _sizes("phi-3.5-moe"), _sizes("tiny-moe")
 ])  # fmt: skip
 def active(total, layers, experts, used, expert_size):
     return total - layers * (experts - used) * expert_size
 
 
-active.mistake(
-    "that takes a part of everything, and attention, embeddings and norms work on every token",
-    lambda total, layers, experts, used, expert_size: total * used / experts,
-)
-active.mistake(
-    "experts are left out in every layer, not in one",
-    lambda total, layers, experts, used, expert_size: total - (experts - used) * expert_size,
-)
-active.mistake(
-    "that counts the experts alone, and the rest of the model works too",
-    lambda total, layers, experts, used, expert_size: layers * used * expert_size,
-)
+active.mistake("that takes a part of everything, and attention, embeddings and norms work on every token",
+               lambda total, layers, experts, used, expert_size: total * used / experts)  # fmt: skip
+active.mistake("experts are left out in every layer, not in one",
+               lambda total, layers, experts, used, expert_size: total - (experts - used) * expert_size)  # fmt: skip
+active.mistake("that counts the experts alone, and the rest of the model works too",
+               lambda total, layers, experts, used, expert_size: layers * used * expert_size)  # fmt: skip
 
 
 @exercise("moe-2")
@@ -46,17 +40,14 @@ def route(scores, k):
 def _(answer):
     function = function_in(answer, "route")
     for scores, k in (([1.0, 3.0, 2.0, -1.0], 2), ([0.5, -2.0, 0.1, 4.0, 3.0], 3), ([70.0, 71.0], 2)):
-        found = returned(function(np.array(scores), k))
-        pair = isinstance(found, tuple) and len(found) == 2
-        need(pair, f"give two things, the experts and their weights, not {shown(found)}")
-        chosen, weights = (numbers_from(part, k) for part in found)
+        pair = pair_from(function(np.array(scores), k), "two things, the experts and their weights")
+        chosen, weights = (numbers_from(part, k) for part in pair)
         best, shares = (part.tolist() for part in route(np.array(scores), k))
-        told, mine = f"of the scores {scores} with k={k}", [float(f"{one:g}") for one in chosen]
-        need(chosen == best, f"{told} it chose {mine}, and {best} have the highest")
-        total, rounded = sum(weights), [round(one, 3) for one in weights]
+        told, total = f"of the scores {scores} with k={k}", sum(weights)
+        need(chosen == best, f"{told} it chose {shown(chosen)}, and {best} have the highest")
         need(near(total, 1.0), f"{told} its weights add up to {total:.3g}; a softmax makes that 1")
         right = all(map(near, weights, shares))
-        need(right, f"{told} its weights are {rounded}; take the softmax of these {k} scores")
+        need(right, f"{told} its weights are {shown(weights)}; take the softmax of these {k} scores")
 
 
 _TURNS, _CROWD = np.array([[0, 1], [1, 2], [2, 3], [3, 0]]), np.array([[0, 1]] * 4)
@@ -66,7 +57,6 @@ _LEANING = np.array([[0.4, 0.3, 0.2, 0.1], [0.7, 0.1, 0.1, 0.1], [0.1, 0.5, 0.2,
 @exercise("moe-3", told="{why} it gave {value:.3g}", cases=[
     (_TURNS, np.full((4, 4), 0.25), "with the work spread evenly over 4 experts"),
     (_CROWD, np.array([[0.5, 0.5, 0.0, 0.0]] * 4), "with two of 4 experts doing all the work"),
-    (_TURNS, _LEANING, "with all equally busy and a router that leans"),
     (np.array([[0, 1], [0, 2], [1, 0], [0, 1]]), _LEANING, "with four tokens of which all choose expert 0"),
     (np.array([[0, 1], [0, 2]]), np.array([[0.8, 0.1, 0.1]] * 2), "with two tokens and three experts"),
 ])  # fmt: skip
@@ -89,18 +79,14 @@ def tool_call(answer, tools):
     return (name, given) if known else (None, answer)
 
 
-_CALL = '{"tool_name": "calculator", "input": "17 * 23"}'
 _ANSWERS = {
-    _CALL: "that is a call",
+    '{"tool_name": "calculator", "input": "17 * 23"}': "that is a call",
     "The capital of France is Paris.": "that is no JSON, so it is an answer in words",
     '{"tool_name": "delete_files", "input": "all"}': "there is no such tool, and it must not be called",
     '["calculator", "17 * 23"]': "that is a list, no object",
     "391": "that is a number, no object",
-    "null": "that is nothing, no object",
     '{"tool_name": "calculator"}': "its input is missing",
     '{"tool_name": "translate", "input": 7}': "its input is no text",
-    '{"tool_name": ["calculator"], "input": "1"}': "its name is no text",
-    _CALL + " Done!": "there are words after the object, so the whole is no JSON",
     '{"tool_name": "translate", "input": "sol", "why": "x"}': "it has a key that nobody asked for",
 }
 
@@ -110,10 +96,8 @@ def _(answer):
     function, tools = function_in(answer, "tool_call"), ("calculator", "translate")
     for text, why in _ANSWERS.items():
         try:
-            found = returned(function(text, tools))
+            found = pair_from(function(text, tools), "a pair, a name or None and a text")
         except (ValueError, KeyError, TypeError) as fault:
             stopped = code(f"{type(fault).__name__}: {fault}")
             raise NotYet(f"for `{text}` it stopped with {stopped}, and {why}") from None
-        pair = isinstance(found, tuple) and len(found) == 2
-        need(pair, f"give a pair, a name or None and a text, not {shown(found)}")
         need(found == tool_call(text, tools), f"for `{text}` it gave {shown(found)}: {why}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course.answers import function_in, need, number_from, numbers_from, returned, shown
+from course.answers import function_in, need, numbers_from, pair_from, returned, shown
 from course.exercises.registry import exercise
 
 
@@ -23,9 +23,8 @@ _VALUES = "those are the logits themselves, and their ids are wanted"
 pick_top_k.mistake(_VALUES, lambda logits, k: np.sort(logits)[:k])
 pick_top_k.mistake(_VALUES, lambda logits, k: np.sort(logits)[::-1][:k])
 pick_top_k.mistake("those are the lowest", lambda logits, k: np.argsort(logits)[:k])
-_ORDER = "the right ids, in another order than from the highest logit down"
-pick_top_k.mistake(_ORDER, lambda logits, k: np.argsort(logits)[-k:])
-pick_top_k.mistake(_ORDER, lambda logits, k: np.sort(np.argsort(logits)[-k:]))
+pick_top_k.mistake("the right ids, in another order than from the highest logit down",
+                   lambda logits, k: np.argsort(logits)[-k:])  # fmt: skip
 
 
 @exercise("onnx-2")
@@ -42,19 +41,16 @@ def ban(ids):
 def _(answer):
     make, before = function_in(answer, "ban"), np.array([0.5, -1.0, 4.0, 2.0], dtype=np.float32)
     for banned in ([2], [0, 3]):
-        scorer = returned(make(list(banned)))
-        wanted = "a function of `(ids_so_far, logits)` is wanted"
-        need(callable(scorer), f"`ban({banned})` gave {shown(scorer)}, and {wanted}")
-        logits = before.copy()
-        scored = returned(scorer([7, 8, 9], logits))
+        scorer, logits = returned(make(list(banned))), before.copy()
+        need(callable(scorer), f"`ban({banned})` gave {shown(scorer)}, and a function of two arguments is wanted")
+        scored = np.array(numbers_from(scorer([7, 8, 9], logits), size=4))
         untouched = np.array_equal(logits, before)
         need(untouched, "the logits handed to your scorer were changed; work on a copy of them (`logits.copy()`)")
-        scored = np.array(numbers_from(scored, size=4))
-        gone, kept = scored[banned], [id for id in range(4) if id not in banned]
+        gone, kept = scored[banned], np.delete(scored, banned)
         told = f"with {banned} banned,"
         need(np.isneginf(gone).all(), f"{told} their logits came out as {shown(gone.tolist())}, not -inf")
-        same = np.allclose(scored[kept], before[kept])
-        need(same, f"{told} the other logits changed too: {shown(scored[kept].tolist())}")
+        same = np.allclose(kept, np.delete(before, banned))
+        need(same, f"{told} the other logits changed too: {shown(kept.tolist())}")
 
 
 @exercise("onnx-3")
@@ -74,14 +70,11 @@ def _(answer):
     need(both, 'hand over both functions: `check("onnx-3", (quantize_int8, dequantize))`')
     quantize, back = (function_in(*pair) for pair in zip(answer, ("quantize_int8", "dequantize"), strict=True))
     ramp = np.linspace(-1.3, 2.6, 101, dtype=np.float32)
-    for values in (ramp, -ramp, np.float32([0.004, -0.001, 0.0025]), np.zeros(4, dtype=np.float32)):
-        pair = returned(quantize(values.copy()))
-        wanted = "a pair is wanted: the small integers and their scale"
-        need(isinstance(pair, tuple) and len(pair) == 2, f"`quantize_int8` gave {shown(pair)}, and {wanted}")
-        number_from(pair[1])
-        kind = np.asarray(pair[0]).dtype
+    for values in (ramp, -ramp, np.zeros(4, dtype=np.float32)):
+        small, scale = pair_from(quantize(values.copy()), "a pair, the small integers and their scale")
+        kind = np.asarray(small).dtype
         need(kind == np.int8, f"the quantized values are {kind}, and int8 is wanted (`.astype(np.int8)`)")
-        error = np.abs(np.array(numbers_from(back(*pair), size=len(values))) - values).max()
+        error = np.abs(np.array(numbers_from(back(small, scale), size=len(values))) - values).max()
         need(np.isfinite(error), "from a list of zeros came nan; a scale of 0 can't divide, so choose another for it")
         step = float(np.abs(values).max()) / 127 or 1.0
         away = f"a value came back {error / step:.0f} steps away from where it was"

@@ -6,7 +6,7 @@ the words of that mistake. Knows nothing about hints, progress or how a verdict 
 
 import inspect
 from collections.abc import Callable
-from copy import deepcopy
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -14,18 +14,15 @@ from importlib import import_module
 from course.answers import NotYet, function_in, near, number_from, shown
 from slmlab.errors import UnknownName, nearest, quoted
 
-# where the exercises stand, by the id without its number: a lesson's file is read when one of them is checked
-_FILES = {
-    "start": "start", "size": "sizes", "speed": "sizes", "instruct": "instruct", "onnx": "onnx", "vision": "vision",
-    "moe": "moe", "github": "clouds", "nim": "clouds", "foundry": "clouds", "runtimes": "runtimes",
-}  # fmt: skip
+# where exercises stand whose file has another name than their id: it is read when one of them is checked
+_FILES = {"size": "sizes", "speed": "sizes", "github": "clouds", "nim": "clouds", "foundry": "clouds"}
 _IMPORTS = ("import json", "import math", "import numpy as np")
 _SOLUTIONS: dict[str, "Solution"] = {}
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """The texts of one exercise: the starter runs and is not right; `right` is said to who gets there."""
+    """The texts of one exercise; `right` is said to who gets there."""
 
     id: str
     lesson: str
@@ -38,7 +35,8 @@ class Exercise:
     @property
     def answer(self) -> "Solution":
         """What its lesson's file says of it."""
-        import_module(f"course.exercises.{_FILES[self.id.rpartition('-')[0]]}")
+        subject = self.id.rpartition("-")[0]
+        import_module(f"course.exercises.{_FILES.get(subject, subject)}")
         return _SOLUTIONS[self.id]
 
     @property
@@ -108,7 +106,7 @@ class Solution:
         function = function_in(answer, self.functions[0].__name__)
         for case in self.cases:
             arguments = case[: len(self.names)]
-            value, right = self.reads(function(*deepcopy(arguments))), self.reads(self(*arguments))
+            value, right = self.reads(function(*map(copy, arguments))), self.reads(self(*arguments))
             if not _same(value, right):
                 known = (words for words, wrong in self.mistakes if _same(value, self.reads(wrong(*arguments))))
                 words = next((f": {words}" for words in known), self.otherwise)
@@ -119,7 +117,7 @@ class Solution:
 def _same(value: object, right: object) -> bool:
     if isinstance(value, float) and isinstance(right, float):
         return near(value, right)
-    return value == right and isinstance(value, bool) is isinstance(right, bool)
+    return value == right
 
 
 def exercise(exercise_id: str, **options) -> Callable[[Callable | None], Solution]:

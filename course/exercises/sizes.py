@@ -1,6 +1,6 @@
 """The exercises of lesson 01: size, memory, speed."""
 
-from course.answers import need, returned, shown
+from course.answers import returned
 from course.exercises.registry import exercise
 from slmlab.catalog import card
 
@@ -13,13 +13,10 @@ def weights_gb(parameters, bits):
 
 
 weights_gb.mistake("those are gigabits, and a byte has 8 bits", lambda parameters, bits: parameters * bits / 1e9)
-weights_gb.mistake(
-    "those are bytes, and a GB is a thousand million of them", lambda parameters, bits: parameters * bits / 8
-)
-weights_gb.mistake(
-    "that counts in GiB (1024³); take a GB as 10⁹ bytes, as file sizes are published",
-    lambda parameters, bits: parameters * bits / 8 / 2**30,
-)
+weights_gb.mistake("those are bytes, and a GB is a thousand million of them",
+                   lambda parameters, bits: parameters * bits / 8)  # fmt: skip
+weights_gb.mistake("that counts in GiB (1024³); take a GB as 10⁹ bytes, as file sizes are published",
+                   lambda parameters, bits: parameters * bits / 8 / 2**30)  # fmt: skip
 
 
 @exercise("size-2", cases=[(32, 32, 96, 4096, 2), (32, 8, 128, 131_072, 2), (30, 3, 64, 1000, 4)],
@@ -29,19 +26,10 @@ def kv_cache_gb(layers, kv_heads, head_size, tokens, bytes_per_number):
     return 2 * layers * kv_heads * head_size * tokens * bytes_per_number / 1e9
 
 
-kv_cache_gb.mistake(
-    "half of it is missing, for each token keeps a key and a value",
-    lambda layers, heads, size, tokens, width: layers * heads * size * tokens * width / 1e9,
-)
-kv_cache_gb.mistake(
-    "those are bytes, and GB are wanted",
-    lambda layers, heads, size, tokens, width: 2 * layers * heads * size * tokens * width,
-)
-
-
-def _yes_or_no(value):
-    need(returned(value) in (True, False), f"`fits` gave {shown(value)}, and True or False is wanted")
-    return bool(value)
+kv_cache_gb.mistake("half of it is missing, for each token keeps a key and a value",
+                    lambda layers, heads, size, tokens, each: layers * heads * size * tokens * each / 1e9)  # fmt: skip
+kv_cache_gb.mistake("those are bytes, and GB are wanted",
+                    lambda layers, heads, size, tokens, width: 2 * layers * heads * size * tokens * width)  # fmt: skip
 
 
 def _why(one) -> str:
@@ -55,8 +43,8 @@ def _why(one) -> str:
 _MACHINES = (("phi-3.5-mini", 8), ("phi-3.5-mini", 1.5), ("phi-3-medium", 12), ("phi-3.5-moe", 8), ("gpt-4", 8))
 
 
-@exercise("size-3", cases=[(card(name), ram_gb, _why(card(name))) for name, ram_gb in _MACHINES], reads=_yes_or_no,
-          told="for {card.name} and {ram_gb:g} GB it gave {value}", otherwise=": {why}")  # fmt: skip
+@exercise("size-3", cases=[(card(name), ram_gb, _why(card(name))) for name, ram_gb in _MACHINES], reads=returned,
+          told="for {card.name} and {ram_gb:g} GB it gave {shown}", otherwise=": {why}")  # fmt: skip
 def fits(card, ram_gb):
     if card.parameters is None:
         return False

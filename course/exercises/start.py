@@ -9,12 +9,8 @@ finished = exercise("start-1", source='question = "Why do cats purr?"\nreply = m
 
 @finished.judged
 def _(answer):
-    text = isinstance(answer, str)
-    need(not text, "that is a text; hand over the reply itself, the thing that `model.ask(...)` gives")
     need(isinstance(answer, Reply), f"hand over what `model.ask(...)` gives, not {shown(answer)}")
     need(answer.finish_reason is not None, "the reply is not read yet; `.show()` lets the model write it")
-    whole = answer.finish_reason != "interrupted"
-    need(whole, "the reply was left before its end; ask again and read all of it")
     need(answer.tokens, "the reply has no tokens; ask something that needs an answer")
 
 
@@ -41,21 +37,15 @@ def tokens_per_second(reply):
     return (len(tokens) - 1) / (tokens[-1].time_s - tokens[0].time_s)
 
 
-def _mistake(words, wrong):
-    """A mistake told by the number of tokens, the wait for the first one and the time from it to the last."""
-
-    def answer(reply):
-        first_s, last_s = reply.tokens[0].time_s, reply.tokens[-1].time_s
-        return wrong(len(reply.tokens), first_s - reply.start.time_s, last_s - first_s)
-
-    tokens_per_second.mistake(words, answer)
+def _spent(reply) -> float:
+    return reply.tokens[-1].time_s - reply.tokens[0].time_s
 
 
-_READING = "the wait for the first token is reading the prompt, so leave it out"
-_mistake("between 5 tokens there are only 4 steps", lambda count, wait, spent: count / spent)
-_mistake(_READING, lambda count, wait, spent: (count - 1) / (wait + spent))
-_mistake(_READING, lambda count, wait, spent: count / (wait + spent))
-_mistake("that is seconds per token, the other way round", lambda count, wait, spent: spent / (count - 1))
+tokens_per_second.mistake("between 5 tokens there are only 4 steps", lambda reply: len(reply.tokens) / _spent(reply))
+tokens_per_second.mistake("the wait for the first token is reading the prompt, so leave it out",
+                          lambda reply: len(reply.tokens) / (reply.tokens[-1].time_s - reply.start.time_s))  # fmt: skip
+tokens_per_second.mistake("that is seconds per token, the other way round",
+                          lambda reply: _spent(reply) / (len(reply.tokens) - 1))  # fmt: skip
 
 
 @tokens_per_second.judged

@@ -8,12 +8,7 @@ from course.widgets.side_by_side import SideBySide as side_by_side
 from course.widgets.watch_training import watch_training
 from course.widgets.workload_box import WorkloadBox as workload_box
 
+# fmt: off
 __all__ = [
-    "ask_box",
-    "chart_box",
-    "routing_box",
-    "sampling_playground",
-    "side_by_side",
-    "watch_training",
-    "workload_box",
+    "ask_box", "chart_box", "routing_box", "sampling_playground", "side_by_side", "watch_training", "workload_box",
 ]

@@ -3,72 +3,61 @@
 The truth is what the chart was drawn from, so every answer is marked at once.
 """
 
+import re
 from dataclasses import replace
 from html import escape
 
 from course.drawn.canvas import COLOURS, Style
-from course.drawn.questions import ABSENT, WORDINGS, Question, Scene, answer_of, found_of, reading_of
+from course.drawn.questions import ABSENT, Question, Scene, answer_of, found_of, reading_of
 from course.drawn.scenes import bars
-from course.live import Live, ipywidgets, paragraph
-from slmlab.errors import BadRequest, SlmLabError
+from course.live import Live, ipywidgets, paragraph, wide
+from slmlab.errors import SlmLabError
 from slmlab.pictures import as_picture
-from slmlab.plots.style import listed
 
-_MOST = 5  # bars that are still read well at this size
 _CHOOSE = "what it was taught"
 
 
 class ChartBox(Live):
-    """Change a bar chart with sliders and ask about it: what the model reads and answers, beside the truth.
-
-    `.scene` is the chart with its truth, `.reply` what the model wrote.
-    """
+    """Change a bar chart with sliders and ask about it: what the model reads and answers, beside the truth."""
 
     def __init__(self, model, rows):
         w = ipywidgets()
-        self._model, self._rows = model, listed(rows, "Row")
-        if len(self._rows) > _MOST:
-            raise BadRequest(f"{len(rows)} bars are too many for sliders: at most {_MOST}.")
-        if any(not 1 <= row.value <= 99 for row in self._rows):
-            raise BadRequest("A slider goes from 1 to 99, and so must the value of each Row.")
-        wide = {"style": {"description_width": "60px"}, "layout": {"width": "270px"}}
-        wide["continuous_update"] = False  # asked when a slider is let go: an answer takes a second
-        self.sliders = [w.IntSlider(value=row.value, min=1, max=99, description=row.label, **wide) for row in rows]
+        self._model, self._rows = model, list(rows)
+        size = wide(60, 270) | {"min": 1, "max": 99, "continuous_update": False}  # an answer takes a second
+        self.sliders = [w.IntSlider(value=row.value, description=row.label, **size) for row in rows]
         self.colours = [w.Dropdown(options=list(COLOURS), value=row.colour, layout={"width": "90px"}) for row in rows]
         self.printed = w.Checkbox(value=True, description="print the values", indent=False)
-        broad = {"style": {"description_width": "70px"}, "layout": {"width": "440px"}}
-        first = f"What is the value of {rows[0].label}?"
-        self.question = w.Text(value=first, description="question", continuous_update=False, **broad)
-        self.known = w.Dropdown(options=(_CHOOSE,), description="or one of", **broad)
-        self.picture, self.said = w.HTML(), w.HTML()
+        first, size = f"What is the value of {rows[0].label}?", wide(70, 440)
+        self.question = w.Text(value=first, description="question", continuous_update=False, **size)
+        self.known = w.Dropdown(options=(_CHOOSE,), description="or one of", **size)
+        self.picture = w.HTML()
         for control in (*self.sliders, *self.colours, self.printed, self.question):
             control.observe(lambda _: self.ask(), names="value")
-        self.known.observe(lambda change: self._take(change["new"]), names="value")
+        self.known.observe(self._take, names="value")
         lines = [w.HBox(pair) for pair in zip(self.sliders, self.colours, strict=True)]
-        self.box = w.HBox([self.picture, w.VBox([*lines, self.printed, self.question, self.known, self.said])])
+        controls = w.VBox([*lines, self.printed, self.question, self.known])
+        self.lay_out(w.HBox([self.picture, controls]))
         self.ask()
 
     def ask(self) -> None:
         """Draw the chart as the sliders say, and ask the model about it."""
-        rows = [
-            replace(row, value=slider.value, colour=colour.value)
-            for row, slider, colour in zip(self._rows, self.sliders, self.colours, strict=True)
-        ]
+        set_to = zip(self._rows, self.sliders, self.colours, strict=True)
+        rows = [replace(row, value=slider.value, colour=colour.value) for row, slider, colour in set_to]
         self.scene = bars(rows, Style(), printed=self.printed.value)
         offered = (_CHOOSE, *(question.text for question in self.scene.questions))
-        if self.known.options != offered:
+        if self.known.options != offered:  # setting them takes the choice back
             self.known.options = offered
         self.picture.value, self.reply, self._fault = _image(self.scene), "", ""
         try:
             self.reply = self._model.ask(self.question.value, images=self.scene.pictures).text
         except SlmLabError as fault:
             self._fault = str(fault)
-        self.said.value = paragraph(self._words(), role="status")
+        self.say(self._words())
 
-    def _take(self, chosen: str) -> None:
+    def _take(self, change: dict) -> None:
         """Ask one of the questions that the model was taught."""
-        if chosen != _CHOOSE:
-            self.question.value = chosen
+        if change["new"] != _CHOOSE:
+            self.question.value = change["new"]
 
     def _words(self) -> str:
         if self._fault:
@@ -84,9 +73,7 @@ class ChartBox(Live):
             return "(Not taught, or without a single answer here: nobody marks it.)"
         if said == known.answer:
             return "✓ right"
-        near = not self.printed.value and said.isdecimal() and known.answer.isdecimal()
-        away = f", {abs(int(said) - int(known.answer))} away" if near else ""
-        return f"✗ it is {known.answer}{away}"
+        return f"✗ it is {known.answer}"
 
     def static_text(self) -> str:
         return f"{self.question.value}\n{self._words()}\n(run the notebook to move the sliders)"
@@ -98,21 +85,13 @@ class ChartBox(Live):
 
 def _question(scene: Scene, text: str) -> Question | None:
     """The question of the scene that is asked in these words or in others of its form, also of an absent bar."""
-    wanted = _bare(text)
-    for question in scene.questions:
-        if wanted in map(_bare, question.wordings):
+    asked = text.strip().rstrip("?.")
+    forms = [f"{scene.kind}/{form}" for form in ("value", "colour")]
+    absent = [Question(form, (word,), ABSENT) for word in re.findall(r"\w+", text) for form in forms]
+    for question in (*scene.questions, *absent):  # an absent bar is any word of the question
+        if asked.lower() in (wording.rstrip("?.").lower() for wording in question.wordings):
             return question
-    for form in ("value", "colour"):
-        for wording in WORDINGS[f"{scene.kind}/{form}"]:
-            before, after = _bare(wording).split("{}")
-            name = wanted.removeprefix(before).removesuffix(after)
-            if before and name.isalnum() and wanted == f"{before}{name}{after}":
-                return Question(f"{scene.kind}/{form}", (name,), ABSENT)
     return None
-
-
-def _bare(words: str) -> str:
-    return words.strip().rstrip("?.").lower()
 
 
 def _image(scene: Scene) -> str:

@@ -7,9 +7,8 @@ from html import escape
 
 import numpy as np
 
-from course.live import Live, ipywidgets, on_enter, paragraph
-from slmlab.errors import BadRequest, SlmLabError
-from slmlab.plots.style import percent, visible
+from course.live import FULL, Live, bar_table, ipywidgets, paragraph, wide
+from slmlab.plots.style import BLUE, percent, visible
 from slmlab.records import Sampling
 from slmlab.sampling import filter_probabilities
 
@@ -24,42 +23,29 @@ _EXAMPLES = {
 
 
 class Playground(Live):
-    """Temperature, top-p and top-k over the model's own next-token probabilities for a text.
-
-    `.probabilities()` is what the sampler would draw from.
-    """
+    """Temperature, top-p and top-k over the model's own next-token probabilities for a text."""
 
     def __init__(self, model, text: str):
         w = ipywidgets()
         self._model = model
-        wide = {"style": {"description_width": "110px"}, "layout": {"width": "460px"}}
-        self.text = w.Text(value=text, description="text (Enter)", **wide | {"layout": {"width": "98%"}})
-        self.temperature = w.FloatSlider(value=1.0, min=0.0, max=2.0, step=0.05, description="temperature", **wide)
-        self.top_p = w.FloatSlider(value=1.0, min=0.05, max=1.0, step=0.05, description="top-p", **wide)
-        self.top_k = w.IntSlider(value=0, min=0, max=50, description="top-k (0: all)", **wide)
-        self.bars, self.remark = w.HTML(), w.HTML()
+        size = wide(110, 460)
+        self.text = w.Text(value=text, description="text (Enter)", **size | {"layout": FULL})
+        self.temperature = w.FloatSlider(value=1.0, min=0.0, max=2.0, step=0.05, description="temperature", **size)
+        self.top_p = w.FloatSlider(value=1.0, min=0.05, max=1.0, step=0.05, description="top-p", **size)
+        self.top_k = w.IntSlider(value=0, min=0, max=50, description="top-k (0: all)", **size)
+        self.bars = w.HTML()
         for slider in (self.temperature, self.top_p, self.top_k):
             slider.observe(lambda _: self._draw(), names="value")
-        on_enter(self.text, self.read)
-        self.box = w.VBox([self.text, self.temperature, self.top_p, self.top_k, self.bars, self.remark])
-        self._take(text)
-        self._draw()
+        self.on_enter(self.text, self._read)
+        self.lay_out(self.text, self.temperature, self.top_p, self.top_k, self.bars)
+        self._read()
 
-    def read(self) -> None:
-        """Ask the model about the text in the box. A text that it refuses leaves the bars as they were."""
-        try:
-            self._take(self.text.value)
-        except SlmLabError as fault:
-            self.remark.value = paragraph(str(fault), role="status")
-        else:
-            self._draw()
-
-    def _take(self, text: str) -> None:
+    def _read(self) -> None:
+        """Ask the model about the text in the box."""
+        text = self.text.value
         rows = [row for row in self._model.next_token_probabilities(text, top=EVERY) if row.probability > 0]
-        if not rows:
-            raise BadRequest("The model gave no probabilities for this text. Try another one.")
-        self.tokens = sorted(rows, key=lambda row: -row.probability)
-        self._asked = text
+        self.tokens, self._asked = sorted(rows, key=lambda row: -row.probability), text
+        self._draw()
 
     def probabilities(self, sampling: Sampling | None = None) -> np.ndarray:
         """For each of `.tokens`, its probability under these settings (without any: those of the sliders)."""
@@ -75,7 +61,7 @@ class Playground(Live):
         self.bars.value = _bars(self.tokens[:SHOWN], now[:SHOWN].tolist())
         said = f"“{visible(first.text)}”: {percent(first.probability)} → {percent(float(now[0]))}. "
         one = "One token is left to draw, so nothing is left to chance."
-        self.remark.value = paragraph(said + (one if left == 1 else f"{left:,} tokens can be drawn."), role="status")
+        self.say(said + (one if left == 1 else f"{left:,} tokens can be drawn."))
 
     def _rows(self) -> list[tuple]:
         """For each token that is shown: itself, and its percent under the examples' settings."""
@@ -101,16 +87,10 @@ class Playground(Live):
 
 def _bars(tokens, now: list[float]) -> str:
     top = max([row.probability for row in tokens] + now)
-    rows = "".join(_bar(row, value, top) for row, value in zip(tokens, now, strict=True))
-    key = paragraph("grey: as the model gives it · blue: with these settings")
-    return f'{key}<table style="font-size: 15px; border-collapse: collapse; width: 640px">{rows}</table>'
-
-
-def _bar(row, value: float, top: float) -> str:
-    cell = 'style="text-align: left; padding: 1px 10px 1px 0; white-space: nowrap'
-    before = f'<div style="height: 4px; width: {row.probability / top:.2%}; background: #8c8c8c"></div>'
-    after = f'<div style="height: 13px; width: {value / top:.2%}; background: #0072B2"></div>'
-    words = f"{percent(row.probability)} → <b>{percent(value)}</b>"
-    token = f"<code style='font-size: 15px'>{escape(visible(row.text))}</code>"
-    bars = f'<td {cell}; width: 380px" aria-hidden="true">{after}{before}</td>'
-    return f'<tr><td {cell}">{token}</td>{bars}<td {cell}">{words}</td></tr>'
+    rows = []
+    for row, value in zip(tokens, now, strict=True):
+        after = f'<div style="height: 13px; width: {value / top:.2%}; background: {BLUE}"></div>'
+        before = f'<div style="height: 4px; width: {row.probability / top:.2%}; background: #8c8c8c"></div>'
+        words = f"{percent(row.probability)} → <b>{percent(value)}</b>"
+        rows.append((f"<code>{escape(visible(row.text))}</code>", after + before, words))
+    return paragraph("grey: as the model gives it · blue: with these settings") + bar_table(rows)

@@ -7,48 +7,34 @@ from html import escape
 
 from course.inside import routing
 from course.inside.plots import expert_colours
-from course.live import Live, ipywidgets, on_enter, paragraph
-from slmlab.errors import BadRequest, SlmLabError
-from slmlab.plots.style import listed, visible
-
-_MOST = 600  # tokens that a page shows
+from course.live import FULL, Live, ipywidgets, paragraph
+from slmlab.plots.style import visible
 
 
 class RoutingBox(Live):
-    """Type a text and see which experts wake; with two models, such as a trained and an untrained one, both.
-
-    `.routings` holds the latest, a routing for each model.
-    """
+    """Type a text and see which experts wake; with two models, such as a trained and an untrained one, both."""
 
     def __init__(self, *models, text: str):
         w = ipywidgets()
-        self._models = listed(models, "model")
+        self._models = models
         self.routings = [routing(model, text) for model in self._models]
-        if len({one.layers for one in self.routings}) > 1:
-            raise BadRequest("These models have experts in different layers: show each in a box of its own.")
-        wide = {"style": {"description_width": "90px"}}
-        self.text = w.Text(value=text, description="text (Enter)", layout={"width": "98%"}, **wide)
+        label = {"description_width": "90px"}
+        self.text = w.Text(value=text, description="text (Enter)", layout=FULL, style=label)
         layers = [("all layers", None)] + [(f"layer {layer}", layer) for layer in self.routings[0].layers]
-        self.layer = w.ToggleButtons(options=layers, description="show", **wide)
-        self.layer.style.button_width = "90px"
-        self.view, self.remark = w.HTML(), w.HTML()
+        self.layer = w.ToggleButtons(options=layers, description="show", style=label | {"button_width": "90px"})
+        self.view = w.HTML()
         self.layer.observe(lambda _: self._draw(), names="value")
-        on_enter(self.text, self.read)
-        self.box = w.VBox([self.text, self.layer, self.view, self.remark])
+        self.on_enter(self.text, self._read)
+        self.lay_out(self.text, self.layer, self.view)
         self._draw()
 
-    def read(self) -> None:
-        """Route the text in the box. One that the model refuses leaves what is shown as it was."""
-        try:
-            self.routings = [routing(model, self.text.value) for model in self._models]
-        except SlmLabError as fault:
-            self.remark.value = paragraph(str(fault), role="status")
-        else:
-            self._draw()
+    def _read(self) -> None:
+        self.routings = [routing(model, self.text.value) for model in self._models]
+        self._draw()
 
     def _draw(self) -> None:
         self.view.value = "".join(_strip(one, self.layer.value) for one in self.routings)
-        self.remark.value = paragraph(self._said(), role="status")
+        self.say(self._said())
 
     def _said(self) -> str:
         shown, told = self.routings[0], []
@@ -69,10 +55,8 @@ class RoutingBox(Live):
 def _strip(shown, layer: int | None) -> str:
     """The text, a small column for each token: what it says, and under it its first expert in each layer shown."""
     layers = shown.layers if layer is None else (layer,)
-    tokens = list(zip(shown.pieces, *map(shown.first, layers), strict=True))
-    columns = "".join(_column(piece.text, experts) for piece, *experts in tokens[:_MOST])
-    if len(tokens) > _MOST:
-        columns += f"<div>… {len(tokens) - _MOST:,} more</div>"
+    tokens = zip(shown.pieces, *map(shown.first, layers), strict=True)
+    columns = "".join(_column(piece.text, experts) for piece, *experts in tokens)
     names = "".join(f'<div style="height: 20px; line-height: 20px">layer {one}</div>' for one in layers)
     head = f'<div style="font-size: 12px; padding: 25px 8px 0 0; text-align: right; white-space: nowrap">{names}</div>'
     body = f'<div style="display: flex; flex-wrap: wrap; row-gap: 8px">{columns}</div>'

@@ -3,12 +3,10 @@
 One after the other, never at once: on one machine they would share its cores and each would look slow.
 """
 
-import threading
 from collections.abc import Sequence
 from html import escape
 
-from course.live import Live, ipywidgets, on_enter, paragraph
-from slmlab.errors import BadRequest
+from course.live import FULL, Live, ipywidgets
 from slmlab.records import Reply
 from slmlab.show import html_table, text_table
 
@@ -17,43 +15,30 @@ _HEADS = ("model", "tokens read", "tokens written", "first after", "tokens per s
 
 
 class SideBySide(Live):
-    """The answers of several models to one prompt, with tokens and speed, and a box to ask them something else.
-
-    `.ask(prompt)` asks again; `.replies` are the last answers.
-    """
+    """The answers of several models to one prompt, with tokens and speed, and a box to ask them something else."""
 
     def __init__(self, models: Sequence, prompt: str, names: Sequence[str] | None = None, **sampling):
         w = ipywidgets()
         self.models = list(models)
         self.names = list(names or (" ".join(filter(None, (one.name, one.precision))) for one in models))
-        if not 2 <= len(self.models) == len(self.names):
-            counts = f"{len(self.models)} models and {len(self.names)} names came"
-            raise BadRequest(f"Two models or more, and a name for each: {counts}.")
+        assert len(self.models) == len(self.names), f"got {len(self.names)} names for {len(self.models)} models"
         self._sampling = {"max_tokens": 80} | sampling
-        self._asking = threading.Lock()
-        self.prompt = w.Text(value=prompt, description="prompt", layout={"width": "98%"})
+        self.prompt = w.Text(value=prompt, description="prompt", layout=FULL)
         self.button = w.Button(description="Ask both", button_style="primary", tooltip="Ask every model (Enter)")
-        self.answers, self.status = w.HTML(), w.HTML()
-        self.button.on_click(lambda _: self._ask_in_background())
-        on_enter(self.prompt, self._ask_in_background)
-        self.box = w.VBox([self.prompt, self.button, self.answers, self.status])
+        self.answers = w.HTML()
+        self.button.on_click(lambda _: self.ask(self.prompt.value))
+        self.on_enter(self.prompt, lambda: self.ask(self.prompt.value))
+        self.lay_out(self.prompt, self.button, self.answers)
         self.ask(prompt)
 
     def ask(self, prompt: str) -> None:
         """Ask every model, in turn, and show each answer as soon as it is whole."""
-        with self._asking:
-            self.asked, self.replies = prompt, []
-            try:
-                for name, model in zip(self.names, self.models, strict=True):
-                    self.status.value = paragraph(f"{name} is writing …", role="status")
-                    self.replies.append(self._answer(model, prompt))
-                    self.answers.value = self._html()
-            finally:
-                self.status.value = ""
-
-    def _ask_in_background(self) -> None:
-        if self.prompt.value.strip() and not self._asking.locked():
-            threading.Thread(target=self.ask, args=(self.prompt.value,), daemon=True).start()
+        self.asked, self.replies = prompt, []
+        for name, model in zip(self.names, self.models, strict=True):
+            self.say(f"{name} is writing …")
+            self.replies.append(self._answer(model, prompt))
+            self.answers.value = self._html()
+        self.say("")
 
     def _answer(self, model, prompt: str) -> Reply | Exception:
         try:
@@ -63,40 +48,38 @@ class SideBySide(Live):
         except Exception as fault:  # one model that refuses leaves the others their column
             return fault
 
-    def _named(self) -> list[tuple[str, Reply | Exception]]:
-        return list(zip(self.names, self.replies, strict=False))
-
-    def _rows(self) -> list[tuple]:
-        return [(name, *_figures(reply)) for name, reply in self._named()]
+    def _columns(self) -> tuple[list[tuple], list[tuple]]:
+        """The name and the text of each answer, and the name and the figures."""
+        named = list(zip(self.names, self.replies, strict=False))
+        return [(name, _text(reply)) for name, reply in named], [(name, *_figures(reply)) for name, reply in named]
 
     def _html(self) -> str:
+        texts, figures = self._columns()
         cells = "".join(
             f'<td style="{_COLUMN}"><b>{escape(name)}</b><br>'
-            f'<span style="white-space: pre-wrap">{escape(_text(reply))}</span></td>'
-            for name, reply in self._named()
+            f'<span style="white-space: pre-wrap">{escape(text)}</span></td>'
+            for name, text in texts
         )
-        return f"<table><tbody><tr>{cells}</tr></tbody></table>{html_table(_HEADS, self._rows())}"
+        return f"<table><tbody><tr>{cells}</tr></tbody></table>{html_table(_HEADS, figures)}"
 
     def static_text(self) -> str:
-        said = [f"{name}: {_text(reply)}" for name, reply in self._named()]
-        return "\n\n".join([self.asked, *said, text_table(_HEADS, self._rows())])
+        texts, figures = self._columns()
+        said = [f"{name}: {text}" for name, text in texts]
+        return "\n\n".join([self.asked, *said, text_table(_HEADS, figures)])
 
     def static_html(self) -> str:
         return f"<p>{escape(self.asked)}</p>{self._html()}"
 
 
 def _text(reply: Reply | Exception) -> str:
-    if not isinstance(reply, Reply):
+    if isinstance(reply, Exception):
         return str(reply)
     return f"{reply.text}\n[{reply.end.fault}]" if reply.end and reply.end.fault else reply.text
 
 
 def _figures(reply: Reply | Exception) -> list[str]:
-    if not isinstance(reply, Reply):
+    if isinstance(reply, Exception):
         return ["-"] * 4
-    cost = reply.metrics
-    figures = (
-        ("{:,}", cost.prompt_tokens), ("{:,}", cost.new_tokens), ("{:.2f} s", cost.ttft_s),
-        ("{:.0f}", cost.decode_tokens_per_s or None),
-    )  # fmt: skip
-    return ["unknown" if value is None else text.format(value) for text, value in figures]
+    cost, formats = reply.metrics, ("{:,}", "{:,}", "{:.2f} s", "{:.0f}")
+    values = (cost.prompt_tokens, cost.new_tokens, cost.ttft_s, cost.decode_tokens_per_s or None)
+    return ["unknown" if one is None else text.format(one) for text, one in zip(formats, values, strict=True)]

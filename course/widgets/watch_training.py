@@ -21,15 +21,11 @@ def watch_training(texts: Mapping[str, str], *, steps: int = 150, **changes) -> 
     `changes` are fields of the recipe: `balance=0` takes the balance loss away, `seed=1` begins elsewhere. Interrupt it
     whenever you like: what was seen is kept.
     """
-    try:
-        recipe = Recipe(**{"steps": steps, **SMALL, **changes})
-    except TypeError as fault:
-        known = ", ".join(Recipe.__annotations__)
-        raise BadRequest(f"A recipe has no such field: {fault}. It has: {known}.") from fault
-    data = {name: np.frombuffer(text.encode("utf-8", "replace"), np.uint8) for name, text in texts.items()}
+    recipe = Recipe(**{"steps": steps, **SMALL, **changes})
+    data = {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()}
     short = [name for name, text in data.items() if len(text) <= recipe.length]
-    if not data or short:
-        raise BadRequest(f"Each text needs more than {recipe.length} bytes{': ' if short else ''}{', '.join(short)}.")
+    if short:
+        raise BadRequest(f"Each text needs more than {recipe.length} bytes: {', '.join(short)}.")
     training, moments, place = Training(recipe, data), [], None
     try:
         while training.step < recipe.steps:
@@ -65,8 +61,7 @@ def _words(moment: Moment, steps: int) -> str:
 
 def _bars(moment: Moment, words: str) -> str:
     layers = "".join(_layer(number, row) for number, row in enumerate(moment.load))
-    frame = "display: flex; gap: 24px; margin-top: 6px"
-    return f'<div style="font-size: 14px">{words}<div style="{frame}">{layers}</div></div>'
+    return f'{words}<div style="display: flex; gap: 24px; margin-top: 6px">{layers}</div>'
 
 
 def _layer(number: int, shares: np.ndarray) -> str:

@@ -35,8 +35,7 @@ OPEN = Question("q2", "reading", "Where is it?", answers=("rome",))
 
 
 def test_a_choice_goes_to_the_likelier_option_whatever_its_length():
-    assert score(Opinionated({"Rome": -1.0}), [CHOICE]).right == 1
-    assert score(Opinionated({"Paris": -1.0}), [CHOICE]).right == 0
+    assert [score(Opinionated({town: -1.0}), [CHOICE]).right for town in ("Rome", "Paris")] == [1, 0]
     model = Opinionated({"a": -2.0, "b": -2.0, "c": -2.0, "x": -3.0})
     assert mean_logprob(model, "p q", " a b c") > mean_logprob(model, "p q", " x")
 

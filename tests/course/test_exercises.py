@@ -10,13 +10,7 @@ import pytest
 
 from course.checking import check
 from course.exercises.registry import exercises, find
-from slmlab.errors import UnknownName
 from slmlab.records import End, Reply, Start, Token
-
-
-@pytest.fixture(autouse=True)
-def own_progress(tmp_path, monkeypatch):
-    monkeypatch.setenv("SLMLAB_PROGRESS", str(tmp_path / "progress.json"))
 
 
 class TinyModel:
@@ -40,14 +34,9 @@ def run_cell(source: str):
     return eval(compile(last, "<cell>", "eval"), names)
 
 
-def test_every_starter_runs_and_does_not_pass():
+def test_every_starter_runs_and_does_not_pass_and_every_solution_does():
     for name, one in exercises().items():
-        verdict = run_cell(one.starter)
-        assert verdict.exercise.id == name and verdict.passed is False and verdict.message, name
-
-
-def test_every_solution_passes():
-    for name, one in exercises().items():
+        assert run_cell(one.starter).passed is False, name
         verdict = run_cell(one.solution)
         assert verdict.exercise.id == name and verdict.passed, verdict
 
@@ -67,15 +56,10 @@ def test_a_solution_is_shown_as_a_cell_that_can_be_copied():
     assert find("onnx-3").solution.count("\ndef ") == 2, "both functions of the pair"
 
 
-def test_an_unknown_exercise_lists_the_near_ones():
-    with pytest.raises(UnknownName, match="Available: onnx-1"):
-        find("onnx1")
-
-
 def said(name, answer) -> str:
     verdict = check(name, answer)
     assert verdict.passed is False, f"{name} let a wrong answer pass"
-    return verdict.message
+    return verdict.message.partition(" in its line ")[0]  # that line may hold the words that are looked for
 
 
 def test_every_declared_mistake_gets_its_own_words():
@@ -85,15 +69,12 @@ def test_every_declared_mistake_gets_its_own_words():
             pattern = re.sub(r"\\\{.*?\\\}", ".+", re.escape(words))  # {patch} is filled in
             assert re.search(f": {pattern}\\.$", said(name, wrong)), f"{name}: {words}"
             found += 1
-    assert found >= 35, "the exercises that compare numbers know their mistakes"
+    assert found >= 30, "the exercises that compare numbers know their mistakes"
 
 
-def steps_or(nothing):
-    def rate(reply):
-        times = [token.time_s for token in reply.tokens]
-        return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else nothing
-
-    return rate
+def steps_or_0(reply):
+    times = [token.time_s for token in reply.tokens]
+    return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0
 
 
 def in_place(ids):
@@ -116,13 +97,8 @@ def chat(end="<|im_end|>\n", opened="<|im_start|>assistant\n"):
     return lambda ms: "".join(f"<|im_start|>{m.role}\n{m.content}{end}" for m in ms) + opened
 
 
-def first_row(same, column=-1, nothing=""):
-    return lambda rows, name: next((row[column] for row in rows if same(row[0], name) and len(row) > 1), nothing)
-
-
 def fastest(good, runs):
-    chosen = max(filter(good, runs), key=lambda run: run["writes_per_s"], default=None)
-    return chosen and chosen["name"]
+    return max(filter(good, runs), key=lambda run: run["writes_per_s"], default={"name": None})["name"]
 
 
 TURNS = (
@@ -132,12 +108,12 @@ TURNS = (
 STOP = 'PARAMETER stop "<|im_end|>"'
 
 
-def modelfile(template=TURNS, quotes='"""', stop=STOP, start="FROM {}", system='SYSTEM """{}"""', always=False):
+def modelfile(template=TURNS, stop=STOP, start="FROM {}", always=False):
     """A function that writes a right Modelfile but for the part that is handed over."""
 
     def written(gguf, told):
-        lines = [start.format(gguf), f"TEMPLATE {quotes}{template}{quotes}", stop]
-        return "\n".join(lines + ([system.format(told)] if told or always else []))
+        lines = [start.format(gguf), f'TEMPLATE """{template}"""', stop]
+        return "\n".join(lines + ([f'SYSTEM """{told}"""'] if told or always else []))
 
     return written
 
@@ -145,7 +121,7 @@ def modelfile(template=TURNS, quotes='"""', stop=STOP, start="FROM {}", system='
 # what the verdicts of the exercises' own say: one row for a kind of mistake
 SPECIAL = (
     ("start-1", "not read yet", TinyModel().ask("?")),
-    ("start-2", "give None, not `0`", steps_or(0)),
+    ("start-2", "give None, not `0`", steps_or_0),
     ("size-3", "6.6B of them are active", lambda one, gb: bool(one.parameters) and one.active_parameters / 2e9 <= gb),
     ("size-3", "don't promise", lambda card, gb: (card.parameters or 0) / 2e9 <= gb),
     ("instruct-1", "open the assistant's own turn", chat(opened="")),
@@ -155,31 +131,26 @@ SPECIAL = (
     ("onnx-2", "work on a copy", in_place),
     ("onnx-3", "round to the nearest", scaled(127, lambda values: values.astype(np.int8))),
     ("onnx-3", "land on 127", scaled(128, lambda values: np.round(values).astype(np.int16).astype(np.int8))),
-    ("vision-2", "after the last arrow", lambda reply: tuple(part.strip() for part in reply.partition("=>")[::2])),
-    ("vision-3", "the last text of its row", first_row(str.__eq__, column=1)),
-    ("vision-3", "capitals should make no difference", first_row(str.__eq__)),
-    ("vision-3", "after the loop", first_row(lambda one, other: one.lower() == other.lower(), nothing=None)),
-    ("vision-3", "the price of a Teapot", first_row(lambda one, other: one.lower().startswith(other.lower()))),
+    ("vision-2", "it left spaces", lambda reply: tuple(reply.split("=>"))),
+    ("vision-2", "'5') is right", lambda reply: tuple(part.strip() for part in reply.partition("=>")[::2])),
     ("moe-2", "take the softmax of these 2", lambda scores, k: (np.argsort(-scores)[:k], np.ones(k) / k)),
     ("moe-3", "with two of 4 experts doing all", lambda chosen, probabilities: 1.0),
+    ("moe-4", "that is a call", lambda answer, tools: (None, answer)),
+    ("moe-4", "stopped with `JSONDecodeError", lambda answer, tools: tuple(json.loads(answer).values())),
     ("github-1", "IndexError", lambda chunks: "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks)),
-    ("github-2", "nobody waits half a day", lambda status, after: (after or 1) if status in (429, 500, 503) else None),
-    ("foundry-1", "needs no api-version", lambda old: old.replace("/models", "/openai/v1?api-version=2024-05-01")),
+    ("github-2", "nobody waits half a day", lambda status, after: (after or 1) if status in (429, 503) else None),
+    ("foundry-1", "wanted: 'https://contoso", lambda old: old.replace("/models", "/openai/v1?api-version=2024-05-01")),
     ("foundry-2", "['violence'] is right", lambda results: list(results)),
     ("runtimes-1", "there is no FROM line", modelfile(start="# {}")),
-    ("runtimes-1", 'stands between """ and """', modelfile(quotes="")),
     ("runtimes-1", "has single braces", modelfile(TURNS.replace("{{", "{").replace("}}", "}"))),
     ("runtimes-1", "no `<|im_start|>system`", modelfile(TURNS[TURNS.index("<|im_start|>user") :])),
     ("runtimes-1", "a turn ends with `<|im_end|>`", modelfile(stop='PARAMETER stop "<|endoftext|>"')),
     ("runtimes-1", "leave the SYSTEM line out", modelfile(always=True)),
     ("runtimes-3", "unknown is not good enough", lambda runs, mb, worst: fastest(lambda r: r["memory_mb"] <= mb, runs)),
-    ("runtimes-3", "it gave nothing, and 'q4' qualifies", lambda runs, mb, worst: None),
+    ("runtimes-3", "it chose None, and 'q4' is right", lambda runs, mb, worst: None),
     ("runtimes-3", "takes 445 MB", lambda runs, mb, worst: fastest(lambda r: (r["perplexity"] or 99) <= worst, runs)),
     ("runtimes-3", "lower is better", lambda runs, mb, worst: fastest(lambda r: (r["perplexity"] or 0) >= worst, runs)),
     ("runtimes-3", "its name is wanted", lambda runs, mb, worst: next(run for run in runs if run["name"] == "q4")),
-    ("runtimes-3", "'q4' qualifies too and writes faster", lambda runs, mb, worst: "int8" if worst == 20 else "q4"),
-    ("runtimes-3", "leave the list as it was", lambda runs, mb, worst: runs.clear()),
-    ("moe-4", "that is a call", lambda answer, tools: (None, answer)),
 )  # fmt: skip
 
 
@@ -209,10 +180,9 @@ def test_other_right_ways_pass_as_well():
 def test_a_modelfile_may_be_written_in_the_ways_that_ollama_reads():
     trimmed = TURNS.replace("{{ if .System }}", "{{- if .System }}\n").replace("{{ end }}", "{{- end }}\n")
     for answer in (
-        modelfile(start="# the weights\n\nfrom {}", system='system """{}"""', stop="parameter stop <|im_end|>"),
+        modelfile(start="# the weights\n\nfrom {}", stop="parameter stop <|im_end|>"),
         modelfile(start='FROM "{}"', stop=f"PARAMETER temperature 0\n{STOP}\nPARAMETER stop <|im_start|>"),
         modelfile(TURNS.replace("{{ ", "{{").replace(" }}", "}}") + "{{ .Response }}<|im_end|>\n"),
         modelfile(trimmed),
-        lambda gguf, system: "\n".join(modelfile()(gguf, system).replace("FROM", "\nFROM").split("\n\n")[::-1]),
     ):
         assert check("runtimes-1", answer), check("runtimes-1", answer)

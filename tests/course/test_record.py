@@ -16,11 +16,6 @@ def file(tmp_path, monkeypatch):
     return path
 
 
-def test_without_the_variable_the_file_is_in_the_home_folder(monkeypatch):
-    monkeypatch.delenv("SLMLAB_PROGRESS", raising=False)
-    assert record.progress_file().parts[-2:] == (".slmlab", "progress.json")
-
-
 def test_what_is_noted_is_read_back_and_reading_alone_makes_no_file(file):
     assert record.read() == ({"version": 1, "exercises": {}, "quizzes": {}}, "") and not file.parent.exists()
     assert record.note_exercise("size-1") == "" and record.note_quiz("start", 2, 3) == ""
@@ -28,17 +23,9 @@ def test_what_is_noted_is_read_back_and_reading_alone_makes_no_file(file):
     assert record.read() == (kept, "") and json.loads(file.read_text()) == kept
 
 
-def test_the_best_score_stays(file):
-    for right in (1, 3, 2):
-        record.note_quiz("start", right, 3)
-    assert record.read()[0]["quizzes"]["start"]["best"] == 3
-    record.note_quiz("start", 1, 2)
-    assert record.read()[0]["quizzes"]["start"] == {"best": 2, "of": 2}, "a quiz that lost a question"
-
-
 def test_a_damaged_file_is_set_aside_and_said_so(file):
     file.parent.mkdir()
-    for damage in (b"", b"{", b"\xff\xfe\x00", b"[]", b'{"exercises": 3}', b'{"exercises": {}, "quizzes": {"a": 1}}'):
+    for damage in (b"", b"{", b"\xff\xfe\x00", b"[]", b'{"exercises": 3}'):
         file.write_bytes(damage)
         note = record.note_exercise("size-1")
         assert "kept as progress.json.damaged" in note and "\n" not in note

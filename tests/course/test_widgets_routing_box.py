@@ -1,13 +1,10 @@
 """What the box shows, live and as text, and what it does with a text that is refused."""
 
-import sys
-
 import pytest
 
 from course import widgets
 from course.inside import untrained
 from course.inside.plots import expert_colours
-from slmlab.errors import BadRequest
 
 
 @pytest.fixture
@@ -35,40 +32,18 @@ def test_enter_routes_the_new_text_and_one_that_is_refused_leaves_what_is_shown(
     before = box.view.value
     for text, says in (("", "empty"), ("x" * 300, "256")):
         press_enter(box, text)
-        assert box.view.value == before and says in box.remark.value
+        assert box.view.value == before and says in box.status.value
     press_enter(box, "ok")
-    assert "2 tokens" in box.remark.value
+    assert "2 tokens" in box.status.value
 
 
 def test_a_layer_of_ones_own_choice(box):
     everything = box.view.value.count("line-height: 19px")
     box.layer.value = 1
     assert box.view.value.count("line-height: 19px") == everything / 2
-    assert "layer 1" in box.remark.value and "layer 0" not in box.remark.value
+    assert "layer 1" in box.status.value and "layer 0" not in box.status.value
 
 
 def test_it_reads_as_text_on_a_page_that_runs_nothing(box):
     assert "Run the notebook" in box.static_html() and "min-width" in box.static_html()
     assert "layer 0" in box.static_text() and "untrained" in box.static_text()
-
-
-def test_models_that_cannot_share_a_box_are_refused_at_once(tiny_transformers, tiny_mixture, tmp_path):
-    from slmlab.catalog import card_of_folder
-    from slmlab.engines.transformers import TransformersEngine
-    from tests.conftest import write_tiny_model
-
-    folder = write_tiny_model(tmp_path / "m", "deepseek_v3")
-    other = TransformersEngine(card_of_folder(folder), folder)
-    for models, says in (
-        ([tiny_transformers], "no mixture of experts"),
-        ([], "nothing to draw"),
-        ([tiny_mixture, other], "a box of its own"),  # experts in other layers
-    ):
-        with pytest.raises(BadRequest, match=says):
-            widgets.routing_box(*models, text="a")
-
-
-def test_a_very_long_text_is_shown_in_part(tiny_mixture, monkeypatch):
-    monkeypatch.setattr(sys.modules["course.widgets.routing_box"], "_MOST", 10)
-    shown = widgets.routing_box(tiny_mixture, text="x" * 25)
-    assert shown.view.value.count("min-width") == 10 and "… 15 more" in shown.view.value

@@ -3,7 +3,6 @@
 import sys
 
 import pytest
-import torch
 
 from course.widgets import watch_training
 from slmlab.errors import BadRequest
@@ -11,28 +10,19 @@ from slmlab.errors import BadRequest
 TEXTS = {"letters": "abcdefgh " * 100, "digits": "0123456789 " * 100}
 FEW = {"steps": 15, "batch": 4, "length": 16}
 MODULE = sys.modules["course.widgets.watch_training"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """So small a model gains nothing by threads; on a busy machine they wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_it_gives_every_step_and_shows_the_last_state(capsys):
     moments = watch_training(TEXTS, **FEW)
-    assert [one.step for one in moments] == list(range(1, 16))
-    assert moments[-1].load.shape == (2, 8) and moments[-1].balance >= 0.9
+    assert [one.step for one in moments] == list(range(1, 16)) and moments[-1].load.shape == (2, 8)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" · ")[0] for line in lines] == ["step 10 of 15", "step 15 of 15"]
     assert "idlest expert: layer 0" in lines[-1] and "<" not in lines[-1], "a terminal gets words"
     assert MODULE._bars(moments[-1], lines[-1]).count("width: 34px") == 2 * 8, "a bar for each expert of each layer"
 
 
-def test_in_a_notebook_what_is_shown_is_one_place_that_changes(monkeypatch):
+def test_in_a_notebook_what_is_shown_is_one_place_that_changes():
     from IPython.core.displaypub import CapturingDisplayPublisher
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -47,7 +37,7 @@ def test_in_a_notebook_what_is_shown_is_one_place_that_changes(monkeypatch):
     assert second["update"] and first["transient"] == second["transient"]
 
 
-def test_an_interrupt_keeps_what_was_seen(monkeypatch, capsys):
+def test_an_interrupt_keeps_what_was_seen_and_short_texts_are_refused(monkeypatch, capsys):
     advance = MODULE.Training.advance
 
     def until_five(self):
@@ -58,14 +48,5 @@ def test_an_interrupt_keeps_what_was_seen(monkeypatch, capsys):
     monkeypatch.setattr(MODULE.Training, "advance", until_five)
     assert len(watch_training(TEXTS, **FEW)) == 5
     assert "Stopped after 5 of 15 steps" in capsys.readouterr().out
-
-
-def test_what_cannot_be_trained_is_refused():
-    for texts, changes, says in (
-        (TEXTS, {"speed": 3}, "no such field.*balance"),
-        (TEXTS, {"balance": -1}, "balance=-1"),
-        ({"tiny": "abc"}, {}, "more than 128 bytes: tiny"),
-        ({}, {}, "more than 128 bytes"),
-    ):
-        with pytest.raises(BadRequest, match=says):
-            watch_training(texts, **changes)
+    with pytest.raises(BadRequest, match="more than 128 bytes: tiny"):
+        watch_training({"tiny": "abc"})

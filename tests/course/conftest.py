@@ -1,0 +1,19 @@
+"""What the course's tests share: a progress file of their own, one thread for small trainings."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_progress(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLMLAB_PROGRESS", str(tmp_path / "progress.json"))
+
+
+@pytest.fixture
+def one_thread():
+    """So small a model gains nothing by threads, and sums in another order change the last digit."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
