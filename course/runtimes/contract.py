@@ -72,8 +72,9 @@ class Runtime:
             self._ready = self.step(self._ready)
         return written
 
-    def score(self, ids: list[int]) -> tuple[list[float], list[int]] | None:
-        """The log-probability of each id after the first, and the likeliest id in its place. None: it doesn't tell."""
+    def score(self, ids: list[int]) -> tuple[list[float] | None, list[int] | None]:
+        """The log-probability of each id after the first, and the likeliest id in its place; None: it doesn't tell."""
+        return None, None
 
     def resident_bytes(self) -> int:
         """Memory that it takes, the process around it included."""
