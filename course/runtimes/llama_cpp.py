@@ -18,7 +18,6 @@ class LlamaCpp(Runtime):
 
         file = gguf_file(self.file)
         self.size_bytes = self.token_bytes = file.stat().st_size
-        self.version = self.facts.version()
         params = xllamacpp.CommonParams()
         params.model.path, params.n_parallel, params.n_ctx, params.port = str(file), 1, CAPACITY, 0
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = best_threads()

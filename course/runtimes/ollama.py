@@ -76,14 +76,6 @@ class Ollama(Runtime):
         """What its server says that the model takes."""
         return next((one.size or 0 for one in self._client.ps().models if (one.name or "").startswith(NAME)), 0)
 
-    def answers(self) -> list[tuple[str, str]]:
-        server = self.facts.version() and _answers()
-        return [
-            *super().answers(),
-            ("program ollama", "on the PATH" if shutil.which("ollama") else "not on the PATH"),
-            ("a server at OLLAMA_HOST, or port 11434 here", "answers" if server else "none answers"),
-        ]
-
     def close(self) -> None:
         """Take the model out of the store again, and end a server of our own."""
         self._client.delete(NAME)

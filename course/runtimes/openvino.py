@@ -9,7 +9,6 @@ from pathlib import Path
 
 from course.runtimes.contract import Runtime, gguf_file, scores
 from slmlab.machine import best_threads, cache_folder
-from slmlab.sampling import log_softmax
 from slmlab.weights import sha256_of
 
 GRAPH, WEIGHTS = "openvino_model.xml", "openvino_model.bin"
@@ -28,7 +27,7 @@ class OpenVino(Runtime):
 
     def _folder(self) -> Path:
         """One for each file and version: what another version made need not fit."""
-        name = self.facts.version() or "none"
+        name = self.version or "none"
         if self.file is not None:
             name += f"-{sha256_of(gguf_file(self.file))[:12]}"
         return cache_folder() / "runtimes" / f"openvino-{name}"
@@ -40,7 +39,6 @@ class OpenVino(Runtime):
         folder = self._folder()
         self.size_bytes = sum((folder / name).stat().st_size for name in (GRAPH, WEIGHTS))
         self.token_bytes = (folder / WEIGHTS).stat().st_size
-        self.version = self.facts.version()
         self._request = self._compiled(_last_row_alone(self._core.read_model(folder / GRAPH)))
 
     def _compiled(self, graph):
@@ -50,16 +48,16 @@ class OpenVino(Runtime):
     def read(self, ids: list[int]) -> None:
         self._past = 0
         self._request.reset_state()
-        self._ready = int(self._logits(self._request, ids)[-1].argmax())
+        self._ready = self.step(*ids)
 
-    def step(self, id: int) -> int:
-        return int(self._logits(self._request, [id])[-1].argmax())
+    def step(self, *ids: int) -> int:
+        return int(self._logits(self._request, ids)[-1].argmax())
 
     def score(self, ids: list[int]) -> tuple[list[float], list[int]]:
         """With the graph as it came: it has a row of logits for every id."""
         self._past = 0
         request = self._compiled(self._core.read_model(self._folder() / GRAPH))
-        return scores(log_softmax(self._logits(request, ids)[:-1]), ids)
+        return scores(self._logits(request, ids), ids)
 
     def _logits(self, request, ids: list[int]):
         """Ids taken in; the rows of logits, valid until the next ones are."""

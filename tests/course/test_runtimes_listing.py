@@ -39,8 +39,6 @@ def test_the_line_for_one_names_the_tested_version_and_that_is_new_enough():
     known = facts()
     assert known["llama.cpp"].install_line() == f"python -m pip install xllamacpp=={pinned}"
     assert re.fullmatch(r'python -m pip install "mlx\[cpu\]==[\d.]+" mlx-lm==[\d.]+', known["mlx"].install_line())
-    for id in ("llama.cpp", "openvino", "mlx"):
-        assert room._numbers(room.pins()[known[id].package]) >= room._numbers(known[id].at_least)
     assert (DATA.parent / room.EVERY.split()[-1]).is_file()
 
 
@@ -59,8 +57,8 @@ def test_the_table_has_a_row_for_each_kind_and_says_whether_it_is_here():
     for one in facts().values():
         assert shown.count(f"\n{one.name} ") == 1 and html.count(one.platforms.split(",")[0]) >= 1
     assert "python -m pip install -r data/environments/runtimes.txt" in shown
-    assert roster()["onnx q4"].need is None and "Snapdragon" in roster()["qnn"].need
-    assert "another onnxruntime" in roster()["foundry local"].need
+    assert made("onnx q4").need() is None and "Snapdragon" in made("qnn").need()
+    assert "another onnxruntime" in made("foundry local").need()
     assert [one.name for one in roster()] == list(RUNTIMES)
 
 
@@ -79,7 +77,6 @@ def test_the_machine_answers_for_each_part(tmp_path, monkeypatch):
     for name, part, found in (
         ("qnn", "execution providers of onnxruntime", " and ".join(onnxruntime.get_available_providers())),
         ("foundry local", "the older command `foundry`", "on the PATH"),
-        ("ollama", "program ollama", "on the PATH"),
     ):
         told = answers(name)
         assert told.rows[0] == ("machine", this_platform()) and dict(told.rows)[part] == found

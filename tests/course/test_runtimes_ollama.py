@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from course.runtimes.contract import chat_format, gguf_file
-from course.runtimes.listing import answers, made
+from course.runtimes.listing import made
 from course.runtimes.ollama import NAME
 
 
@@ -84,7 +84,7 @@ def test_the_server_gets_the_bundled_file_and_every_prompt_as_raw_text(speaker, 
     assert runtime.write(1) == chat_format().ids(" one")
     prompts = [body["prompt"] for path, body in speaker.asked if path == "/api/generate" and body["raw"]]
     assert prompts[1:] == [chat_format().marked(ids)] * 2 + [chat_format().marked(ids) + " one one one"]
-    assert runtime.resident_bytes() == 123_000_000 and runtime.score(ids) is None
+    assert runtime.resident_bytes() == 123_000_000 and runtime.score(ids) == (None, None)
     runtime.forget()
     assert speaker.asked[-1][1]["prompt"] == "\n", "what it kept of a prompt is pushed out before the next"
     runtime.close()
@@ -95,4 +95,3 @@ def test_without_a_server_and_a_program_it_says_where_to_get_one(monkeypatch):
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
     monkeypatch.setattr(shutil, "which", lambda program: None)
     assert "https://ollama.com/download" in made("ollama").need()
-    assert dict(answers("ollama").rows)["program ollama"] == "not on the PATH"

@@ -1,7 +1,5 @@
 """Who takes part in a race, what is measured, what happens to those that fail, and the same question to each."""
 
-import os
-
 import pytest
 
 from course.runtimes import racing as room
@@ -67,19 +65,19 @@ def test_a_race_measures_and_scores_those_that_run_and_names_those_that_do_not(s
     assert found[OWN].agreement == 1 and found["onnx q4"].agreement > 0.8, "onnx fp32 is what quality is held against"
     assert found["onnx q4"].perplexity == pytest.approx(found[OWN].perplexity, rel=0.1)
     assert found[PEER].fault == "llama.cpp ended (exit code 3): out of luck" and "Snapdragon" in found["qnn"].absent
-    assert len(found.rows()) == 2 and found[0].ran and len(found.left_out()) == 2
+    assert len(found.rows()) == 2 and list(found)[0].ran and len(found.left_out()) == 2
     assert lines[0].startswith(f"{OWN} started in") and lines[-2:] == ["round 1 of 2", "round 2 of 2"]
     assert found.others_cores >= 0
 
 
 def test_one_that_dies_at_its_start_gives_its_last_line(started, planted):
     planted("import os; os.write(2, b'first\\nout of luck\\n'); os._exit(3)")
-    assert short(PEER)[0].fault == "llama.cpp ended (exit code 3): out of luck"
+    assert short(PEER)[PEER].fault == "llama.cpp ended (exit code 3): out of luck"
 
 
 def test_a_version_that_is_too_old_is_named_beside_the_line(started, planted):
     planted(COUNTING, "2025.1")
-    absent = short(PEER)[0].absent
+    absent = short(PEER)[PEER].absent
     assert absent.startswith("python -m pip install xllamacpp==")
     assert "xllamacpp 2025.1 is too old: 2026.10 or later" in absent
 
@@ -88,9 +86,13 @@ def test_a_slow_one_runs_one_short_round(started, planted, monkeypatch):
     planted(COUNTING + SLOW)
     monkeypatch.setattr(room, "PATIENCE_S", 0.5)
     found = short(PEER, rounds=3)
-    assert len(found[0].reads) == 1 and 0 < found[0].reads[0] < 500, f"{SHORT_READ} ids and not {READ} in that time"
+    assert len(found[PEER].reads) == 1 and 0 < found[PEER].reads[0] < 500, (
+        f"{SHORT_READ} ids and not {READ} in that time"
+    )
     assert "llama.cpp, slow here: one round" in found.about
-    assert found[0].perplexity == pytest.approx(2.0) and found[0].agreement is None, "there is no fp32 to agree with"
+    assert found[PEER].perplexity == pytest.approx(2.0) and found[PEER].agreement is None, (
+        "there is no fp32 to agree with"
+    )
 
 
 def test_an_interrupted_race_ends_every_process(started, planted):
