@@ -1,7 +1,6 @@
 """The same question to a runtime of the bundled model: its greedy answer, or the line that installs the runtime."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from course.runtimes.contract import CAPACITY, chat_format
 from course.runtimes.listing import made
@@ -29,18 +28,15 @@ class Answer:
         return f"{self.name}: {self.text}"
 
 
-def ask(name: str, question, max_tokens: int = 64, *, file: Path | None = None) -> Answer:
-    """Ask one runtime, with the prompt's ids that every other gets; the likeliest id each time, to the answer's end.
-
-    `file` is another GGUF file of the same model, for a runtime that reads one.
-    """
+def ask(name: str, question, max_tokens: int = 64) -> Answer:
+    """Ask one runtime, with the prompt's ids that every other gets; the likeliest id each time, to the answer's end."""
     whole("max_tokens", max_tokens, 1, MOST, f"a whole number from 1 to {MOST}")
-    made(name, file)  # a name that nobody has, or a file for one that reads none, is refused before anything starts
+    made(name)  # a name that nobody has is refused before anything starts
     form = chat_format()
     ids = form.ids(form.prompt(as_messages(question)))
     if len(ids) > MOST:
         raise BadRequest(f"The question has {len(ids):,} tokens, and at most {MOST:,} are taken here.")
-    with Worker(name, file) as worker:
+    with Worker(name) as worker:
         if absent := worker.start().get("absent"):
             return Answer(name, absent, absent=absent)
         worker.ask(read=ids)

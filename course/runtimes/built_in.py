@@ -11,10 +11,11 @@ ANSWER = 256  # ids of an answer, as in a question that doesn't say how many
 class BuiltIn(Runtime):
     """A session of slmlab's engine: ids alone, no text."""
 
-    def __init__(self, name, file=None):
+    _session = None
+
+    def __init__(self, name: str):
         self.id, self._precision = name.split()
-        super().__init__(name, file)
-        self._session = None
+        super().__init__(name)
 
     def prepare(self) -> None:
         weights.folder(model_card(), "transformers" if self.id == "transformers" else f"onnx-{self._precision}")

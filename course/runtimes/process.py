@@ -25,14 +25,11 @@ class Ended(SlmLabError):
 class Worker:
     """The asking side. `start` waits until the model is loaded, `ask` gives what a command gave and took."""
 
-    def __init__(self, name: str, file: Path | None = None):
+    def __init__(self, name: str):
         self.name = name
         self._log = tempfile.TemporaryFile()
         # not multiprocessing: it would run the caller's own script again in the new process
-        code = (
-            f"import sys; sys.path[:] = {sys.path!r}\n"
-            f"from course.runtimes.process import serve; serve({name!r}, {file and str(file)!r})"
-        )
+        code = f"import sys; sys.path[:] = {sys.path!r}\nfrom course.runtimes.process import serve; serve({name!r})"
         pipe = subprocess.PIPE
         self.process = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=self._log)
 
@@ -87,7 +84,7 @@ def cores() -> list[int] | None:
     return sorted(first.values())
 
 
-def serve(name: str, file: str | None) -> None:
+def serve(name: str) -> None:
     """The process's own side: load the runtime, then do each command until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt of the cell is for the asking side
     answers = os.fdopen(os.dup(1), "wb")
@@ -100,7 +97,7 @@ def serve(name: str, file: str | None) -> None:
         pickle.dump(message, answers)
         answers.flush()
 
-    runtime = made(name, file and Path(file))
+    runtime = made(name)
     if need := runtime.need():
         return send(absent=need)
     try:

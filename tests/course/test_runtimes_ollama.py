@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -91,7 +90,6 @@ def test_the_server_gets_the_bundled_file_and_every_prompt_as_raw_text(speaker, 
     assert speaker.asked[-1] == ("/api/delete", {"model": NAME}), "the reader's own store is left as it was"
 
 
-def test_without_a_server_and_a_program_it_says_where_to_get_one(monkeypatch):
+def test_without_a_server_it_says_where_to_get_one(monkeypatch):
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
-    monkeypatch.setattr(shutil, "which", lambda program: None)
     assert "https://ollama.com/download" in made("ollama").need()
