@@ -4,7 +4,6 @@ from course.runtimes.contract import Runtime, folder_bytes, model_card, scores
 from slmlab import weights
 from slmlab.engines.local import capacity_for
 from slmlab.loading import load
-from slmlab.sampling import log_softmax
 
 ANSWER = 256  # ids of an answer, as in a question that doesn't say how many
 
@@ -12,17 +11,17 @@ ANSWER = 256  # ids of an answer, as in a question that doesn't say how many
 class BuiltIn(Runtime):
     """A session of slmlab's engine: ids alone, no text."""
 
-    def __init__(self, name, file=None):
+    _session = None
+
+    def __init__(self, name: str):
         self.id, self._precision = name.split()
-        super().__init__(name, file)
-        self._model = self._session = None
+        super().__init__(name)
 
     def prepare(self) -> None:
         weights.folder(model_card(), "transformers" if self.id == "transformers" else f"onnx-{self._precision}")
 
     def open(self) -> None:
         self._model = load(engine=self.id, precision=self._precision)
-        self.version = self.facts.version()
         self.size_bytes = folder_bytes(self._model.format.folder)
         self.token_bytes = model_card().read_bytes(self._precision)
 
@@ -38,9 +37,7 @@ class BuiltIn(Runtime):
         return self._session.take_likeliest()  # it has taken in the one before by itself
 
     def score(self, ids: list[int]) -> tuple[list[float], list[int]]:
-        import numpy as np
-
-        return scores(np.concatenate([log_softmax(block) for block in self._model._logits_of(ids)])[:-1], ids)
+        return scores((row for block in self._model._logits_of(ids) for row in block), ids)
 
     def close(self) -> None:
         self._model.close()

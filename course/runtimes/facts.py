@@ -12,7 +12,7 @@ from functools import cache
 
 from slmlab.catalog import DATA
 
-PINS = ("../requirements.txt", "environments/runtimes.txt")  # under the data folder; the first in a clone only
+PINS = (DATA.parent / "requirements.txt", DATA / "environments/runtimes.txt")  # the first in a clone only
 EVERY = "python -m pip install -r data/environments/runtimes.txt"
 
 
@@ -43,18 +43,20 @@ class Facts:
 
     def need(self) -> str | None:
         """The line that installs it, or why it can't run here; None where it can."""
+        from packaging.version import Version
+
+        here = self.version()
         if self.runs_on and this_platform() not in self.runs_on:
             return f"{self.name} has no build for {this_platform()}. It runs on: {', '.join(self.runs_on)}."
-        here = self.version()
         if here is None:
             return self.install_line()
-        if self.at_least and _numbers(here) < _numbers(self.at_least):
+        if self.at_least and Version(here) < Version(self.at_least):
             return f"{self.install_line()}   ({self.package} {here} is too old: {self.at_least} or later)"
         return None
 
     def install_line(self) -> str:
         """The one line for this runtime, in the tested versions."""
-        words = [f"{name}=={pin}" if (pin := pins().get(name)) else name for name in self.install]
+        words = [f"{name}=={pins()[name]}" if name in pins() else name for name in self.install]
         return "python -m pip install " + " ".join(f'"{word}"' if "[" in word else word for word in words)
 
 
@@ -72,9 +74,5 @@ def facts() -> dict[str, Facts]:
 @cache
 def pins() -> dict[str, str]:
     """Package, with its extra, to the tested version."""
-    texts = [(DATA / name).read_text(encoding="utf-8") for name in PINS if (DATA / name).is_file()]
+    texts = [path.read_text(encoding="utf-8") for path in PINS if path.is_file()]
     return dict(re.findall(r"^([\w.\[\]-]+)==([^\s;#]+)", "\n".join(texts), re.MULTILINE))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

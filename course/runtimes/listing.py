@@ -6,20 +6,15 @@ Imports a runtime's file when it is asked for, and never the package that the ru
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 
 from course.runtimes.contract import Runtime
 from course.runtimes.facts import EVERY, Facts
 from slmlab.errors import UnknownName, nearest, quoted
+from slmlab.loading import ENGINES
 from slmlab.show import Shown, Table
 
 RUNTIMES = {
-    "onnx q4": "built_in.BuiltIn",
-    "onnx int8": "built_in.BuiltIn",
-    "onnx int4": "built_in.BuiltIn",
-    "onnx fp32": "built_in.BuiltIn",
-    "transformers fp32": "built_in.BuiltIn",
-    "transformers bf16": "built_in.BuiltIn",
+    **{f"{engine} {precision}": "built_in.BuiltIn" for engine, each in ENGINES.items() for precision in each},
     "llama.cpp": "llama_cpp.LlamaCpp",
     "openvino": "openvino.OpenVino",
     "mlx": "mlx.Mlx",
@@ -34,43 +29,31 @@ def names() -> tuple[str, ...]:
     return tuple(RUNTIMES)
 
 
-def made(name: str, file: Path | None = None) -> Runtime:
-    """A runtime that holds nothing yet; `file` is another GGUF file of the same model, for those that read one."""
+def made(name: str) -> Runtime:
+    """A runtime that holds nothing yet."""
     if name not in RUNTIMES:
         raise UnknownName(f"Unknown runtime {quoted(name)}. {nearest(str(name), list(RUNTIMES))}.")
     module, kind = RUNTIMES[name].split(".")
-    return getattr(import_module(f"course.runtimes.{module}"), kind)(name, file)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A runtime, its facts, and what is missing for it here: None where nothing is."""
-
-    name: str
-    facts: Facts
-    need: str | None
+    return getattr(import_module(f"course.runtimes.{module}"), kind)(name)
 
 
 @dataclass(frozen=True, repr=False)
 class Roster(Shown):
-    """Every runtime. Iterate it, or show it."""
+    """Every runtime, with its facts and what is missing for it here. Iterate it, or show it."""
 
-    entries: tuple[Entry, ...]
+    runtimes: tuple[Runtime, ...]
 
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self.entries)
-
-    def __getitem__(self, name: str) -> Entry:
-        return next(one for one in self.entries if one.name == name)
+    def __iter__(self) -> Iterator[Runtime]:
+        return iter(self.runtimes)
 
     def _table(self) -> Table:
         """A row for each kind of runtime, whatever precisions it is in the race with."""
         rows = {}
-        for one in self.entries:
-            told = one.facts
-            here = "no" if one.need else f"yes, {told.version()}"
-            name = told.name if told.maker in told.name else f"{told.name} ({told.maker})"
-            rows.setdefault(told.id, (name, told.what, told.choose, told.platforms, here))
+        for runtime in self.runtimes:
+            facts = runtime.facts
+            here = "no" if runtime.need() else f"yes, {runtime.version}"
+            name = facts.name if facts.maker in facts.name else f"{facts.name} ({facts.maker})"
+            rows[facts.id] = (name, facts.what, facts.choose, facts.platforms, here)
         heads = ("runtime", "what it is for", "choose it when", "runs on", "here")
         note = f"To have those that this machine can run: {EVERY}"
         return Table(heads, rows.values(), "Runtimes of the bundled model", note)
@@ -83,7 +66,7 @@ class Roster(Shown):
 
 def roster() -> Roster:
     """Every runtime with its facts, and whether it is here."""
-    return Roster(tuple(Entry(name, one.facts, one.need()) for name, one in ((name, made(name)) for name in RUNTIMES)))
+    return Roster(tuple(made(name) for name in RUNTIMES))
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,7 +1,6 @@
 """llama.cpp from the package xllamacpp, on the GGUF file as it is."""
 
 from course.runtimes.contract import CAPACITY, Runtime, gguf_file
-from slmlab.errors import NotHere
 from slmlab.machine import best_threads
 
 TOP = 500  # of the likeliest ids; one that isn't among them counts as the last of them
@@ -11,21 +10,16 @@ class LlamaCpp(Runtime):
     """Its server, asked within the process, with ids in place of text."""
 
     id = "llama.cpp"
-    reads_gguf = True
 
     def open(self) -> None:
         import xllamacpp
 
-        file = gguf_file(self.file)
+        file = gguf_file()
         self.size_bytes = self.token_bytes = file.stat().st_size
-        self.version = self.facts.version()
         params = xllamacpp.CommonParams()
         params.model.path, params.n_parallel, params.n_ctx, params.port = str(file), 1, CAPACITY, 0
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = best_threads()
-        try:
-            self._server = xllamacpp.Server(params)
-        except RuntimeError as fault:  # its reason is in what it prints
-            raise NotHere(f"llama.cpp can't load {file.name}: damaged, or of a kind it doesn't know.") from fault
+        self._server = xllamacpp.Server(params)
 
     def read(self, ids: list[int]) -> None:
         self._ids = list(ids)

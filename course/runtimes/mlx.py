@@ -5,7 +5,6 @@ from pathlib import Path
 
 from course.runtimes.contract import Runtime, folder_bytes, model_card, scores
 from slmlab import weights
-from slmlab.sampling import log_softmax
 
 
 class Mlx(Runtime):
@@ -24,17 +23,13 @@ class Mlx(Runtime):
         folder = weights.folder(model_card(), "transformers")
         self._mx, self._new_cache = mlx.core, make_prompt_cache
         self._model, _ = load_model(folder, model_config=_rotation(folder))
-        self.version = self.facts.version()
         self.size_bytes, self.token_bytes = folder_bytes(folder), model_card().read_bytes("fp32")
 
     def read(self, ids: list[int]) -> None:
         self._cache = self._new_cache(self._model)
-        self._ready = self._likeliest_after(ids)
+        self._ready = self.step(*ids)
 
-    def step(self, id: int) -> int:
-        return self._likeliest_after([id])
-
-    def _likeliest_after(self, ids: list[int]) -> int:
+    def step(self, *ids: int) -> int:
         hidden = self._model.model(self._mx.array([ids]), cache=self._cache)[:, -1:]  # the head, for the last id alone
         return int(self._mx.argmax(self._head(hidden)[0, -1]).item())
 
@@ -44,12 +39,12 @@ class Mlx(Runtime):
     def score(self, ids: list[int]) -> tuple[list[float], list[int]]:
         import numpy as np
 
-        logits = self._head(self._model.model(self._mx.array([ids])))[0, :-1]
-        return scores(log_softmax(np.array(logits.astype(self._mx.float32))), ids)
+        logits = self._head(self._model.model(self._mx.array([ids])))[0]
+        return scores(np.array(logits.astype(self._mx.float32)), ids)
 
 
 def _rotation(folder: Path) -> dict:
     """The base of the rotary positions where mlx-lm looks for it. Transformers 5 writes it a level deeper, and without
-    it mlx-lm takes 10,000 instead: no error, and a fifth of the favourites are others."""
+    it mlx-lm takes 10,000 instead: no error, and a fifth of the likeliest ids are others."""
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return {"rope_theta": settings.get("rope_parameters", settings)["rope_theta"]}

@@ -9,39 +9,32 @@ from pathlib import Path
 
 from course.runtimes.contract import Runtime, gguf_file, scores
 from slmlab.machine import best_threads, cache_folder
-from slmlab.sampling import log_softmax
-from slmlab.weights import sha256_of
 
-GRAPH, WEIGHTS = "openvino_model.xml", "openvino_model.bin"
+GRAPH = "openvino_model.xml"
 
 
 class OpenVino(Runtime):
     """A stateful graph on the CPU, with the settings that OpenVINO itself chooses for it but for the threads."""
 
     id = "openvino"
-    reads_gguf = True
 
     def prepare(self) -> None:
-        folder = self._folder()
-        if not all((folder / name).is_file() for name in (GRAPH, WEIGHTS)):
-            _make_graph(gguf_file(self.file), folder)
+        from filelock import FileLock
 
-    def _folder(self) -> Path:
-        """One for each file and version: what another version made need not fit."""
-        name = self.facts.version() or "none"
-        if self.file is not None:
-            name += f"-{sha256_of(gguf_file(self.file))[:12]}"
-        return cache_folder() / "runtimes" / f"openvino-{name}"
+        # what another version made need not fit
+        self._folder = cache_folder() / "runtimes" / f"openvino-{self.version}"
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._folder.parent / "openvino.lock"):
+            if not self._folder.is_dir():
+                _make_graph(gguf_file(), self._folder)
 
     def open(self) -> None:
         import openvino
 
         self._core = openvino.Core()
-        folder = self._folder()
-        self.size_bytes = sum((folder / name).stat().st_size for name in (GRAPH, WEIGHTS))
-        self.token_bytes = (folder / WEIGHTS).stat().st_size
-        self.version = self.facts.version()
-        self._request = self._compiled(_last_row_alone(self._core.read_model(folder / GRAPH)))
+        self.token_bytes = (self._folder / "openvino_model.bin").stat().st_size
+        self.size_bytes = self.token_bytes + (self._folder / GRAPH).stat().st_size
+        self._request = self._compiled(_last_row_alone(self._core.read_model(self._folder / GRAPH)))
 
     def _compiled(self, graph):
         settings = {"INFERENCE_NUM_THREADS": best_threads(), "PERFORMANCE_HINT": "LATENCY"}
@@ -50,16 +43,16 @@ class OpenVino(Runtime):
     def read(self, ids: list[int]) -> None:
         self._past = 0
         self._request.reset_state()
-        self._ready = int(self._logits(self._request, ids)[-1].argmax())
+        self._ready = self.step(*ids)
 
-    def step(self, id: int) -> int:
-        return int(self._logits(self._request, [id])[-1].argmax())
+    def step(self, *ids: int) -> int:
+        return int(self._logits(self._request, ids)[-1].argmax())
 
     def score(self, ids: list[int]) -> tuple[list[float], list[int]]:
         """With the graph as it came: it has a row of logits for every id."""
         self._past = 0
-        request = self._compiled(self._core.read_model(self._folder() / GRAPH))
-        return scores(log_softmax(self._logits(request, ids)[:-1]), ids)
+        request = self._compiled(self._core.read_model(self._folder / GRAPH))
+        return scores(self._logits(request, ids), ids)
 
     def _logits(self, request, ids: list[int]):
         """Ids taken in; the rows of logits, valid until the next ones are."""
@@ -95,21 +88,16 @@ def _make_graph(file: Path, target: Path) -> None:
     """The graph that openvino-genai builds from a GGUF file, moved into place when whole. It writes beside the file, so
     the file gets a link in a folder of its own first."""
     import openvino_genai
-    from filelock import FileLock
 
     new = target.with_name(f"{target.name}.new")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.parent / "openvino.lock"):
-        if (target / GRAPH).is_file():  # another program has made it meanwhile
-            return
-        shutil.rmtree(new, ignore_errors=True)  # openvino-genai ends the whole process over a file that is cut short
-        new.mkdir()
-        link = new / "model.gguf"
-        try:
-            os.link(file, link)
-        except OSError:  # another disk, or one without links
-            shutil.copyfile(file, link)
-        print(f"OpenVINO makes its graph from {file.name}, once.", flush=True)
-        openvino_genai.LLMPipeline(str(link), "CPU", enable_save_ov_model=True)
-        link.unlink()
-        os.replace(new, target)
+    shutil.rmtree(new, ignore_errors=True)  # openvino-genai ends the whole process over a file that is cut short
+    new.mkdir()
+    link = new / "model.gguf"
+    try:
+        os.link(file, link)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(file, link)
+    print(f"OpenVINO makes its graph from {file.name}, once.", flush=True)
+    openvino_genai.LLMPipeline(str(link), "CPU", enable_save_ov_model=True)
+    link.unlink()
+    os.replace(new, target)

@@ -1,11 +1,12 @@
-"""A runtime in a process of its own: started on chosen cores, asked through a pipe, ended whatever happens.
+"""A runtime in a process of its own: started on chosen cores, asked through pipes, ended whatever happens.
 
 A crash there is no crash here. Knows nothing about what is asked.
 """
 
-import multiprocessing
 import os
+import pickle
 import signal
+import subprocess
 import sys
 import tempfile
 from contextlib import suppress
@@ -24,98 +25,101 @@ class Ended(SlmLabError):
 class Worker:
     """The asking side. `start` waits until the model is loaded, `ask` gives what a command gave and took."""
 
-    def __init__(self, name: str, cores: list[int] | None = None, file: Path | None = None):
+    def __init__(self, name: str):
         self.name = name
-        context = multiprocessing.get_context("spawn")  # fork would copy this process's threads and models
-        self._pipe, theirs = context.Pipe()
-        handle, self._said = tempfile.mkstemp(".log")
-        os.close(handle)
-        self.process = context.Process(target=_serve, args=(theirs, self._said, name, cores, file), daemon=True)
-        self.process.start()
-        theirs.close()
+        self._log = tempfile.TemporaryFile()
+        # not multiprocessing: it would run the caller's own script again in the new process
+        code = f"import sys; sys.path[:] = {sys.path!r}\nfrom course.runtimes.process import serve; serve({name!r})"
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=self._log)
 
     def start(self) -> dict:
         """What the runtime says of itself once it is loaded; {"absent": ...} where it isn't here."""
-        told = self._answer()
-        if "refused" in told:
-            raise Ended(f"{self.name}: {told['refused']}")
-        return told
+        about = self._answer()
+        if "refused" in about:
+            raise Ended(f"{self.name}: {about['refused']}")
+        return about
 
     def ask(self, **command) -> dict:
         with suppress(OSError):  # it ended while nobody asked: the answer says how
-            self._pipe.send(command)
+            pickle.dump(command, self.process.stdin)
+            self.process.stdin.flush()
         return self._answer()
 
     def _answer(self) -> dict:
-        try:
-            return self._pipe.recv()
-        except (EOFError, OSError):
-            self.process.join(STOP_S)
-        code = self.process.exitcode or 0
-        lines = Path(self._said).read_text(encoding="utf-8", errors="replace").split("\n")
+        with suppress(EOFError, pickle.UnpicklingError):
+            return pickle.load(self.process.stdout)
+        code = self.process.wait()
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing.")
-        raise Ended(f"{self.name} ended ({f'signal {-code}' if code < 0 else f'exit code {code}'}): {last}")
-
-    def stop(self) -> None:
-        """Let it end; make it, where it doesn't."""
-        self._pipe.close()
-        for further in (self.process.terminate, self.process.kill):
-            self.process.join(STOP_S)
-            if self.process.exitcode is None:
-                further()
-        self.process.join()
-        Path(self._said).unlink(missing_ok=True)
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise Ended(f"{self.name} ended ({how}): {last}")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        """Let it end; make it, where it doesn't."""
+        with suppress(OSError):
+            self.process.stdin.close()
+        for force in (self.process.terminate, self.process.kill):
+            try:
+                self.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                force()
+        self.process.wait()
+        self.process.stdout.close()
+        self._log.close()
 
 
-def _serve(pipe, said: str, name: str, cores: list[int] | None, file: Path | None) -> None:
+def cores() -> list[int] | None:
+    """One logical core for each physical one among those that this process may use; None where nobody can choose."""
+    if not hasattr(os, "sched_getaffinity"):  # Windows and macOS
+        return None
+    first = {}
+    for core in sorted(os.sched_getaffinity(0)):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+        first.setdefault(siblings.read_text() if siblings.is_file() else core, core)
+    return sorted(first.values())
+
+
+def serve(name: str) -> None:
     """The process's own side: load the runtime, then do each command until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt of the cell is for the asking side
-    sys.stdout.flush()
-    log = os.open(said, os.O_WRONLY | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    if cores:
-        _stay_on(cores)  # before any runtime is imported: some count the cores then
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a runtime prints belongs in the log, not between the answers
+    if chosen := cores():
+        os.sched_setaffinity(0, chosen)  # before any runtime is imported: some count the cores then
     from course.runtimes.listing import made
 
-    runtime = made(name, file)
+    def send(**message) -> None:
+        pickle.dump(message, answers)
+        answers.flush()
+
+    runtime = made(name)
     if need := runtime.need():
-        return pipe.send({"absent": need})
+        return send(absent=need)
     try:
         runtime.prepare()
         began = perf_counter()
         runtime.open()
     except ImportError as fault:  # it is there by its name alone, or a part of it isn't
-        return pipe.send({"absent": f"{runtime.facts.install_line()}   ({fault})"})
+        return send(absent=f"{runtime.facts.install_line()}   ({fault})")
     except SlmLabError as fault:
-        return pipe.send({"refused": str(fault)})
+        return send(refused=str(fault))
     about = {"size_bytes": runtime.size_bytes, "token_bytes": runtime.token_bytes, "version": runtime.version}
-    pipe.send({"start_s": perf_counter() - began} | about)
-    try:
+    send(start_s=perf_counter() - began, **about)
+    with suppress(EOFError):  # nobody asks any more
         while True:
-            pipe.send(_done(runtime, **pipe.recv()))
-    except EOFError:  # nobody asks any more
-        runtime.close()
+            send(**_done(runtime, **pickle.load(sys.stdin.buffer)))
+    runtime.close()
 
 
-def _stay_on(cores: list[int]) -> None:
-    import psutil
-
-    with suppress(AttributeError, OSError, ValueError):  # macOS lets nobody choose
-        psutil.Process().cpu_affinity(cores)
-
-
-def _done(runtime, read: list[int] | None = None, write: int = 0, score: list[int] | None = None) -> dict:
+def _done(runtime, read: list[int] = (), write: int = 0, score: list[int] = ()) -> dict:
     """One command: read, write or score."""
     if score:
-        logprobs, likeliest = runtime.score(score) or (None, None)
-        return {"logprobs": logprobs, "likeliest": likeliest}
+        return dict(zip(("logprobs", "likeliest"), runtime.score(score), strict=True))
     given = {}
     if read:
         runtime.forget()

@@ -4,11 +4,9 @@ Each is a process of its own, on the same cores, with the same ids; beside the s
 fp32, so that none wins by being wrong. Knows nothing about any runtime.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from time import sleep
 
@@ -43,19 +41,26 @@ def race(
     that would keep everybody waiting runs a single round, with 64 ids to read and 8 to write. `show` gets a short line
     whenever something is done.
     """
-    chosen = _checked(names, rounds, written, judged)
+    racers = [_Racer(name) for name in _checked(names, rounds, written, judged)]
     ids = text_ids()[: max(READ, judged)]
+    used = []
+
     with ExitStack() as stack:
-        field = _Field(stack, show)
-        for name in chosen:  # one after the other: starting is measured too
-            field.enter(name, ids)
-        field.run(ids, rounds, written)
-        field.score(ids[:judged])
-        about = (
-            f"{rounds} rounds in turn, medians (smallest to largest): reading {READ} ids, writing {written} after "
-            f"{ASKED}; quality on {judged} ids.{field.excused()}"
-        )
-        return Results(field.ranked(), about, median(field.used) if field.used else None)
+        _each(racers, show, lambda racer: racer.start(stack, ids))  # one after the other: starting is measured too
+        for number in range(rounds if any(racer.result.ran for racer in racers) else 0):
+            used.append(_used_by_others())
+            round_of = [racer for racer in racers if not (number and racer.slow)]
+            _each(round_of if number % 2 else round_of[::-1], show, lambda racer: racer.lap(ids, written))
+            show(f"round {number + 1} of {rounds}")
+        _each(racers, show, lambda racer: racer.score(ids[:judged]))
+    about = (
+        f"{rounds} rounds in turn, medians (smallest to largest): reading {READ} ids, writing {written} after "
+        f"{ASKED}; quality on {judged} ids."
+    )
+    if slow := sorted(racer.result.name for racer in racers if racer.slow):
+        about += f" {' and '.join(slow)}, slow here: one round, {SHORT_READ} and {SHORT_WRITTEN} ids."
+    ranked = sorted(_compared(racers), key=lambda one: (not one.ran, -(one.writes_tokens_per_s or 0)))
+    return Results(tuple(ranked), about, median(used) if used else None)
 
 
 def _checked(wanted: Iterable[str] | None, rounds: int, written: int, judged: int) -> list[str]:
@@ -74,106 +79,70 @@ def text_ids() -> list[int]:
     return chat_format().ids("\n".join(texts))
 
 
-def cores() -> list[int] | None:
-    """One logical core for each physical one among those that this process may use; None where nobody can choose."""
-    if not hasattr(os, "sched_getaffinity"):  # Windows and macOS
-        return None
-    first = {}
-    for core in sorted(os.sched_getaffinity(0)):
-        siblings = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
-        first.setdefault(siblings.read_text() if siblings.is_file() else core, core)
-    return sorted(first.values())
+class _Racer:
+    """One runtime in the race: its process, and what it has shown so far."""
 
+    def __init__(self, name: str):
+        self.result, self.slow, self.likeliest = Result(name), False, None
 
-class _Field:
-    """Those that run: their processes and what each has shown so far."""
+    def note(self, **found) -> None:
+        self.result = replace(self.result, **found)
 
-    def __init__(self, stack: ExitStack, show: Callable[[str], None]):
-        self._stack, self._show, self._cores = stack, show, cores()
-        self._workers: dict[str, Worker] = {}
-        self._results: dict[str, Result] = {}
-        self._likeliest: dict[str, list[int]] = {}
-        self._slow: set[str] = set()
-        self.used: list[float] = []
-
-    def enter(self, name: str, ids: list[int]) -> None:
-        self._results[name] = Result(name)
-        free = memory()[1]
+    def start(self, stack: ExitStack, ids: list[int]) -> str:
+        name, free = self.result.name, memory()[1]
         if free is not None and free < ROOM_BYTES:  # all are loaded at once: the machine must not begin to swap
-            told = f"{name} was left out: {in_bytes(free)} of memory are free, and it may take {in_bytes(ROOM_BYTES)}."
-            self._note(name, fault=told)
-            return self._show(told)
-        worker = self._workers[name] = self._stack.enter_context(Worker(name, self._cores))
-        with self._going_on(name):
-            told = worker.start()
-            self._note(name, **told)
-            if "absent" in told:
-                del self._workers[name]
-                return self._show(f"{name} isn't here")
-            worker.ask(read=ids[:ASKED], write=SHORT_WRITTEN)  # the first of all is slow everywhere
-            tried = worker.ask(read=ids[:ASKED])
-            if tried["read_s"] * READ / ASKED > PATIENCE_S:
-                self._slow.add(name)
-            else:
-                worker.ask(read=ids[:READ])  # warm up
-            self._show(f"{name} started in {told['start_s']:.1f} s")
+            has, may = in_bytes(free), in_bytes(ROOM_BYTES)
+            raise Ended(f"{name} was left out: {has} of memory are free, and it may take {may}.")
+        worker = self.worker = stack.enter_context(Worker(name))
+        self.note(**worker.start())
+        if self.result.absent:
+            return f"{name} isn't here"
+        worker.ask(read=ids[:ASKED], write=SHORT_WRITTEN)  # the first of all is slow everywhere
+        self.slow = worker.ask(read=ids[:ASKED])["read_s"] * READ / ASKED > PATIENCE_S
+        if not self.slow:
+            worker.ask(read=ids[:READ])  # warm up
+        return f"{name} started in {self.result.start_s:.1f} s"
 
-    def _note(self, name: str, **found) -> None:
-        self._results[name] = replace(self._results[name], **found)
-
-    @contextmanager
-    def _going_on(self, name: str) -> Iterator[None]:
-        """Inside, a runtime that ends is taken off the field, and the others go on without it."""
-        try:
-            yield
-        except Ended as fault:
-            del self._workers[name]
-            self._note(name, fault=str(fault))
-            self._show(str(fault))
-
-    def run(self, ids: list[int], rounds: int, written: int) -> None:
-        for number in range(rounds if self._workers else 0):
-            self.used.append(_used_by_others())
-            order = list(self._workers)
-            for name in order if number % 2 else order[::-1]:
-                if number and name in self._slow:
-                    continue
-                sleep(0.05)  # threads of the one before stop waiting actively
-                with self._going_on(name):
-                    self._lap(name, ids, written)
-            self._show(f"round {number + 1} of {rounds}")
-
-    def _lap(self, name: str, ids: list[int], written: int) -> None:
-        worker, so_far = self._workers[name], self._results[name]
-        long, written = (SHORT_READ, SHORT_WRITTEN) if name in self._slow else (READ, written)
-        read = worker.ask(read=ids[:long])
-        wrote = worker.ask(read=ids[:ASKED], write=written)
-        self._note(
-            name,
-            reads=(*so_far.reads, long / read["read_s"]),
-            writes=(*so_far.writes, len(wrote["ids"]) / wrote["write_s"]),
-            resident_bytes=max(so_far.resident_bytes or 0, read["resident_bytes"], wrote["resident_bytes"]),
+    def lap(self, ids: list[int], written: int) -> None:
+        sleep(0.05)  # threads of the one before stop waiting actively
+        long, written = (SHORT_READ, SHORT_WRITTEN) if self.slow else (READ, written)
+        read = self.worker.ask(read=ids[:long])
+        wrote = self.worker.ask(read=ids[:ASKED], write=written)
+        self.note(
+            reads=(*self.result.reads, long / read["read_s"]),
+            writes=(*self.result.writes, len(wrote["ids"]) / wrote["write_s"]),
+            resident_bytes=max(self.result.resident_bytes or 0, read["resident_bytes"], wrote["resident_bytes"]),
         )
 
     def score(self, ids: list[int]) -> None:
-        for name, worker in list(self._workers.items()):
-            with self._going_on(name):
-                told = worker.ask(score=ids)
-                if told["logprobs"] is not None:
-                    self._note(name, perplexity=perplexity(told["logprobs"]))
-                    self._likeliest[name] = told["likeliest"]
-        full = next((self._likeliest[name] for name in FULL if name in self._likeliest), None)
-        for name, likeliest in self._likeliest.items() if full else ():
-            self._note(name, agreement=agreement(likeliest, full))
+        judged = self.worker.ask(score=ids)
+        self.likeliest = judged["likeliest"]
+        if judged["logprobs"]:
+            self.note(perplexity=perplexity(judged["logprobs"]))
 
-    def excused(self) -> str:
-        """The slow ones, and what they were spared."""
-        if not self._slow:
-            return ""
-        return f" {' and '.join(sorted(self._slow))}, slow here: one round, {SHORT_READ} and {SHORT_WRITTEN} ids."
 
-    def ranked(self) -> tuple[Result, ...]:
-        return tuple(sorted(self._results.values(), key=lambda one: (not one.ran, -(one.writes_tokens_per_s or 0))))
+def _each(racers: list[_Racer], show: Callable[[str], None], task: Callable[[_Racer], str | None]) -> None:
+    """Do a task with each that runs: one whose process ends leaves the race with a line, and the others go on."""
+    for racer in racers:
+        if not racer.result.ran:
+            continue
+        try:
+            line = task(racer)
+        except Ended as fault:
+            line = str(fault)
+            racer.note(fault=line)
+        if line:
+            show(line)
+
+
+def _compared(racers: list[_Racer]) -> list[Result]:
+    """The results, with each one's agreement with fp32 where both have scored."""
+    by_name = {racer.result.name: racer.likeliest for racer in racers}
+    full = next((by_name[name] for name in FULL if by_name.get(name)), None)
+    for racer in racers:
+        if full and racer.likeliest:
+            racer.note(agreement=agreement(racer.likeliest, full))
+    return [racer.result for racer in racers]
 
 
 def _used_by_others() -> float:

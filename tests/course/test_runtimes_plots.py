@@ -12,7 +12,6 @@ from matplotlib.colors import to_hex
 from course.runtimes import plots as runtime_plots
 from course.runtimes.results import Result, Results
 from slmlab import plots
-from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
 
 pytestmark = pytest.mark.usefixtures("drawn_cleanly")
@@ -69,16 +68,6 @@ def test_the_caption_names_the_fastest_and_the_fastest_that_is_as_good_as_fp32()
 
 def test_without_fp32_perplexity_stands_as_it_is_and_unknown_is_a_question_mark():
     ax = runtime_plots.race([GOOD, replace(COARSE, perplexity=None, agreement=None, name="ollama")])
-    assert "20.1" in words(ax) and "?" in words(ax) and "perplexity" in words(ax)
-
-
-def test_a_race_that_nobody_ran_is_drawn_and_said():
-    ax = runtime_plots.race([Result("qnn", absent="a Snapdragon")])
-    assert plots.caption(ax) == "None of these runtimes ran on this machine."
-
-
-def test_nothing_to_draw_and_no_number_are_refused():
-    with pytest.raises(BadRequest, match="nothing to draw"):
-        runtime_plots.race([])
-    with pytest.raises(BadRequest, match="bandwidth"):
-        runtime_plots.race(FOUND, float("nan"))
+    assert {"20.1", "?", "perplexity"} <= set(words(ax))
+    nobody = runtime_plots.race([Result("qnn", absent="a Snapdragon")])
+    assert plots.caption(nobody) == "None of these runtimes ran on this machine."

@@ -1,15 +1,12 @@
 """Who takes part in a race, what is measured, what happens to those that fail, and the same question to each."""
 
-import os
-
 import pytest
 
 from course.runtimes import racing as room
 from course.runtimes.asking import ask
-from course.runtimes.facts import facts
 from course.runtimes.process import Worker
 from course.runtimes.racing import READ, SHORT_READ, race
-from slmlab.errors import BadRequest, SlmLabError, UnknownName
+from slmlab.errors import BadRequest, UnknownName
 from tests.planted_package import COUNTING, plant
 from tests.same_as_bundled import check_scoring, check_writing, opened
 
@@ -42,13 +39,13 @@ def started(monkeypatch):
 
     monkeypatch.setattr(Worker, "__init__", watched)
     yield found
-    assert all(process.exitcode is not None for process in found), "whatever happens, a race leaves no process behind"
+    assert all(process.returncode is not None for process in found), "whatever happens, a race leaves no process behind"
 
 
 @pytest.fixture
 def planted(tmp_path, monkeypatch):
     """A function that plants a package xllamacpp with this code."""
-    return lambda code, version="2026.11": plant(tmp_path, monkeypatch, "xllamacpp", version, code)
+    return lambda code: plant(tmp_path, monkeypatch, "xllamacpp", "2026.11", code)
 
 
 def short(names, **options):
@@ -67,30 +64,22 @@ def test_a_race_measures_and_scores_those_that_run_and_names_those_that_do_not(s
     assert found[OWN].agreement == 1 and found["onnx q4"].agreement > 0.8, "onnx fp32 is what quality is held against"
     assert found["onnx q4"].perplexity == pytest.approx(found[OWN].perplexity, rel=0.1)
     assert found[PEER].fault == "llama.cpp ended (exit code 3): out of luck" and "Snapdragon" in found["qnn"].absent
-    assert len(found.rows()) == 2 and found[0].ran and len(found.left_out()) == 2
+    assert len(found.rows()) == 2 and list(found)[0].ran and len(found.left_out()) == 2
     assert lines[0].startswith(f"{OWN} started in") and lines[-2:] == ["round 1 of 2", "round 2 of 2"]
     assert found.others_cores >= 0
-
-
-def test_one_that_dies_at_its_start_gives_its_last_line(started, planted):
-    planted("import os; os.write(2, b'first\\nout of luck\\n'); os._exit(3)")
-    assert short(PEER)[0].fault == "llama.cpp ended (exit code 3): out of luck"
-
-
-def test_a_version_that_is_too_old_is_named_beside_the_line(started, planted):
-    planted(COUNTING, "2025.1")
-    absent = short(PEER)[0].absent
-    assert absent.startswith("python -m pip install xllamacpp==")
-    assert "xllamacpp 2025.1 is too old: 2026.10 or later" in absent
 
 
 def test_a_slow_one_runs_one_short_round(started, planted, monkeypatch):
     planted(COUNTING + SLOW)
     monkeypatch.setattr(room, "PATIENCE_S", 0.5)
     found = short(PEER, rounds=3)
-    assert len(found[0].reads) == 1 and 0 < found[0].reads[0] < 500, f"{SHORT_READ} ids and not {READ} in that time"
+    assert len(found[PEER].reads) == 1 and 0 < found[PEER].reads[0] < 500, (
+        f"{SHORT_READ} ids and not {READ} in that time"
+    )
     assert "llama.cpp, slow here: one round" in found.about
-    assert found[0].perplexity == pytest.approx(2.0) and found[0].agreement is None, "there is no fp32 to agree with"
+    assert found[PEER].perplexity == pytest.approx(2.0) and found[PEER].agreement is None, (
+        "there is no fp32 to agree with"
+    )
 
 
 def test_an_interrupted_race_ends_every_process(started, planted):
@@ -113,20 +102,12 @@ def test_what_makes_no_race_is_refused_before_anything_starts(started):
     assert not started
 
 
-def test_everybody_stays_on_cores_that_this_process_may_use():
-    chosen = room.cores()
-    assert chosen is None or set(chosen) <= os.sched_getaffinity(0)
-
-
 def test_where_memory_is_short_the_rest_is_left_out(monkeypatch):
     """All of them are loaded at the same time: the machine must not be brought to its knees."""
     monkeypatch.setattr(room, "memory", lambda: (2_000_000_000, 500_000_000))
     found = short(["onnx q4", "onnx int8"])
     assert [one.ran for one in found] == [False, False]
     assert "500 MB of memory are free" in found["onnx q4"].fault
-
-
-# One question
 
 
 def test_a_built_in_runtime_answers_as_its_model_does(bundled):
@@ -137,34 +118,12 @@ def test_a_built_in_runtime_answers_as_its_model_does(bundled):
     assert len(ask(name, "Count from one to a hundred.", max_tokens=11).ids) == 11, "no more ids than were asked for"
 
 
-def test_a_hidden_package_is_a_line_and_no_error(planted):
-    planted("raise ImportError('hidden')")
-    assert ask(PEER, QUESTION).text.startswith("python -m pip install xllamacpp==")
-
-
-def test_a_question_that_cannot_be_asked_is_refused(tmp_path, bundled):
+def test_a_question_that_cannot_be_asked_is_refused(bundled):
     for wrong in (0, 100_000):
         with pytest.raises(BadRequest, match="max_tokens="):
             ask("onnx q4", QUESTION, max_tokens=wrong)
     with pytest.raises(BadRequest, match="at most 512"):
         ask("onnx q4", "word " * 2000)
-    with pytest.raises(SlmLabError, match="reads no GGUF file"):
-        ask("onnx q4", QUESTION, file=tmp_path / "any.gguf")
-
-
-# Those of other makers, for real where they are installed
-
-
-@pytest.mark.parametrize("name", ["llama.cpp", "openvino"])
-def test_a_damaged_file_that_is_handed_over_is_said(name, tmp_path, bundled):
-    """OpenVINO's reader may end the whole process over it, and then its last line is told."""
-    if need := facts()[name].need():
-        pytest.skip(need)
-    file = tmp_path / "cut.gguf"
-    for content in (b"hello", b"GGUF" + bytes(200)):
-        file.write_bytes(content)
-        with pytest.raises(SlmLabError, match=f"{name}.*(cut.gguf|ended)"):
-            ask(name, QUESTION, max_tokens=2, file=file)
 
 
 # openvino rounds the file's offsets to whole zero points: a third of its likeliest ids are others
