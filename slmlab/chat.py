@@ -62,7 +62,6 @@ class ChatFormat:
             self._settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
             self.template = _find_template(folder, self._settings)
             self.end_ids = self._find_end_ids()
-            self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
         except Exception as fault:  # the tokenizer's Rust code raises bare Exception, and damaged JSON fails in any way
             raise NotHere(f"The tokenizer in {folder} can't be read: {fault}. Fetch the model again.") from fault
 
@@ -99,6 +98,7 @@ class ChatFormat:
         return [place for place, added in enumerate(self._encode(text).special_tokens_mask) if not added]
 
     def pieces(self, text: str) -> list[TokenPiece]:
+        """The tokens that a text is cut into."""
         return [self.piece(id) for id in self._encode(text, add_special_tokens=False).ids]
 
     def _encode(self, text: str, add_special_tokens: bool = True):
