@@ -1,7 +1,4 @@
-"""The quantized blocks of a GGUF file as they are: small integers, and the scale and minimum of each 32 of them.
-
-Knows what the bytes mean, and nothing of models or runtimes.
-"""
+"""The quantized blocks of a GGUF file as they are: small integers, and the scale and minimum of each 32 of them."""
 
 from dataclasses import dataclass
 
@@ -24,16 +21,13 @@ class Blocks:
     bits: int
 
     @property
-    def rows(self) -> int:
-        return self.numbers.shape[0]
-
-    @property
-    def columns(self) -> int:
-        return self.numbers.shape[1] * SIZE
+    def shape(self) -> tuple[int, int]:
+        rows, blocks, _ = self.numbers.shape
+        return rows, blocks * SIZE
 
     def weights(self) -> np.ndarray:
         """The matrix in full."""
-        return (self.numbers * self.scales[..., None] + self.minimums[..., None]).reshape(self.rows, self.columns)
+        return (self.numbers * self.scales[..., None] + self.minimums[..., None]).reshape(self.shape)
 
 
 def read_blocks(tensor) -> Blocks:
@@ -59,8 +53,8 @@ def _half(raw: np.ndarray) -> np.ndarray:
 
 def stacked(parts: list[Blocks]) -> Blocks:
     """Matrices that read the same input, as one: their rows below each other."""
-    fields = (np.concatenate([getattr(part, name) for part in parts]) for name in ("numbers", "scales", "minimums"))
-    return Blocks(*fields, bits=parts[0].bits)
+    arrays = zip(*((part.numbers, part.scales, part.minimums) for part in parts), strict=True)
+    return Blocks(*map(np.concatenate, arrays), bits=parts[0].bits)
 
 
 def with_rotary_halves(matrix: Blocks, heads: int) -> Blocks:

@@ -168,18 +168,15 @@ def _write_json(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def main(form: str, source: Path, target: Path) -> None:
-    if form == "transformers":
-        gguf_to_transformers(source, target)
-    elif form == "onnx-q4":
-        gguf_to_onnx(source, target)
-    else:
-        transformers_to_onnx(source, target, form.removeprefix("onnx-"))
-
-
 if __name__ == "__main__":
+    form, source, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     try:
-        main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+        if form == "transformers":
+            gguf_to_transformers(source, target)
+        elif form == "onnx-q4":
+            gguf_to_onnx(source, target)
+        else:
+            transformers_to_onnx(source, target, form.removeprefix("onnx-"))
     except NotHere as fault:
         print(fault, file=sys.stderr)
         sys.exit(REFUSED)

@@ -95,7 +95,7 @@ class LlamaGraph:
         if table.bits != 8 or "output.weight" in self.tensors:
             raise NotHere("The file's embedding has to be Q8_0 and serve as its head too, as in SmolLM2's files.")
         self.table = numbers, scales = self._stored("token_embd", table.numbers, table.scales, table.bits)
-        flat = self._constant("embedding_shape", np.array([table.rows, table.columns], np.int64))
+        flat = self._constant("embedding_shape", np.array(table.shape, np.int64))
         inputs = [self._op("Reshape", [numbers, flat]), self.ids, scales]
         how = {"bits": 8, "block_size": SIZE, "gather_axis": 0, "quantize_axis": 1}
         return self._op("GatherBlockQuantized", inputs, RUNTIME, **how)
@@ -135,13 +135,12 @@ class LlamaGraph:
 
     def _linear(self, name: str, given: ir.Value, matrix: Blocks | None = None) -> ir.Value:
         matrix = matrix or read_blocks(self.tensors[f"{name}.weight"])
-        numbers, scales, columns = matrix.numbers, matrix.scales, matrix.columns
+        numbers, scales, (rows, columns) = matrix.numbers, matrix.scales, matrix.shape
         zeros = np.clip(np.rint(-matrix.minimums / np.where(scales, scales, 1)), 0, 2**matrix.bits - 1)
         rests = matrix.minimums + scales * zeros
         if rests.any():
-            columns += matrix.columns // SIZE
-            empty = -columns % STRIDE
-            columns += empty
+            empty = -(columns + columns // SIZE) % STRIDE
+            columns += columns // SIZE + empty
             means = self._op("AveragePool", [given], kernel_shape=[SIZE], strides=[SIZE])
             given = self._op("Concat", [given, means, *([self._zeros(empty)] if empty else [])], axis=-1)
             beside = _rounded(np.pad(rests * SIZE, ((0, 0), (0, empty))), matrix.bits)
@@ -150,14 +149,13 @@ class LlamaGraph:
         stored = self._stored(name, numbers, scales, matrix.bits)
         packed = _packed(zeros.astype(np.uint8), matrix.bits).reshape(-1)
         inputs = [given, *stored, self._constant(f"{name}.zeros", packed)]
-        return self._matmul(inputs, matrix.rows, columns, matrix.bits)
+        return self._matmul(inputs, rows, columns, matrix.bits)
 
     def _zeros(self, width: int) -> ir.Value:
         """Zeros for each id, made once a run: as many rows as there are ids, which the graph learns only then."""
         if width not in self.zeros:
-            name = f"zeros.{width}"
-            ends = [self._constant(f"{name}.{end}", np.array([end], np.int64)) for end in (0, 1, 2)]
-            row = self._constant(f"{name}.row", np.zeros(width, np.float32))
+            ends = [self._constant(f"zeros.{width}.{end}", np.array([end], np.int64)) for end in (0, 1, 2)]
+            row = self._constant(f"zeros.{width}.row", np.zeros(width, np.float32))
             self.zeros[width] = self._op("Mul", [self._op("Slice", [self.embedded, *ends]), row])
         return self.zeros[width]
 
