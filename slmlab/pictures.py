@@ -62,8 +62,7 @@ def as_picture(source) -> Picture:
         return source
     name = "The picture"
     if isinstance(source, str | Path):
-        path = _path(source)
-        name, source = path.name, path.read_bytes()
+        name, source = _path(source).name, _path(source).read_bytes()
     if hasattr(source, "savefig"):
         buffer = BytesIO()
         source.savefig(buffer, format="png")

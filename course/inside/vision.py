@@ -113,8 +113,6 @@ def gaze(model, question, images=(), answer: str | None = None) -> Gaze:
         written = [token.id for token in model.ask(messages) if token.id not in model.format.end_ids]
     else:
         written = [piece.id for piece in model.tokens(answer)]
-    if not written:
-        raise BadRequest("The answer is empty, so there is nothing that the model looked for.")
     with model.exclusive() as module:
         before = module.config._attn_implementation
         module.set_attn_implementation("eager")  # the fast attention never forms the numbers that are looked at

@@ -98,6 +98,7 @@ def _read(source: Path) -> tuple[list, dict, dict]:
 def _config(fields: dict) -> dict:
     shape = {name.removeprefix("llama."): value for name, value in fields.items()}
     hidden, heads = shape["embedding_length"], shape["attention.head_count"]
+    ids = {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "padding"}
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -114,9 +115,7 @@ def _config(fields: dict) -> dict:
         "tie_word_embeddings": True,
         "hidden_act": "silu",
         "dtype": "float32",
-        "bos_token_id": fields["tokenizer.ggml.bos_token_id"],
-        "eos_token_id": fields["tokenizer.ggml.eos_token_id"],
-        "pad_token_id": fields["tokenizer.ggml.padding_token_id"],
+        **{name: fields[f"tokenizer.ggml.{key}_token_id"] for name, key in ids.items()},
     }
 
 
