@@ -133,7 +133,7 @@ def test_what_a_model_that_sees_cannot_do_is_refused(tiny_phi3v):
         ("can't be read", {"images": ["no/such/file.png"]}),
     ):
         with pytest.raises(BadRequest, match=words):
-            tiny_phi3v.ask(QUESTION, **options)
+            tiny_phi3v.ask(QUESTION, **options).show()
 
 
 def test_load_sees_from_the_folder_that_it_holds_a_model_that_sees(tiny_phi3v, tiny_phi3v_folder):
