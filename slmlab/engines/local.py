@@ -38,7 +38,7 @@ class Session:
 
     def __init__(self, capacity: int):
         self.ids: list[int] = []
-        self.whole = 0  # ids from the first on that were read in whole blocks, as in every text that begins with them
+        self.whole = 0  # ids from the first on that were read in whole blocks, as others would read them
         self.capacity = capacity
         self.sight: Sight | None = None  # set before the first ids
 
