@@ -63,8 +63,6 @@ def write_byte_tokenizer(folder: Path) -> int:
 MIXTURES = {
     "phimoe": {"num_local_experts": 6, "router_jitter_noise": 0.3},
     "mixtral": {"num_local_experts": 4},
-    "olmoe": {"num_experts": 8, "num_experts_per_tok": 3},
-    "gpt_oss": {"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 16},
     "deepseek_v3": {
         "n_routed_experts": 8, "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1, "moe_intermediate_size": 32,
         "first_k_dense_replace": 1, "q_lora_rank": None, "kv_lora_rank": 16, "qk_rope_head_dim": 8,
@@ -182,9 +180,9 @@ def tiny_phi3v_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_phi3v(tiny_phi3v_folder):
     """Phi-3.5-vision's form in ONNX with random weights: up to 16 crops a picture, a context of 4,096."""
-    from slmlab.engines.onnx import OnnxVisionEngine
+    from slmlab.engines.onnx import OnnxEngine
 
-    return OnnxVisionEngine(card_of_folder(tiny_phi3v_folder), tiny_phi3v_folder, "fp32", threads=1)
+    return OnnxEngine(card_of_folder(tiny_phi3v_folder), tiny_phi3v_folder, "fp32", threads=1)
 
 
 @pytest.fixture(scope="session")

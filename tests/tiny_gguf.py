@@ -41,22 +41,12 @@ def write_tiny_gguf(
 
 
 def _write_fields(writer: GGUFWriter) -> None:
-    writer.add_block_count(SIZES["layers"])
-    writer.add_embedding_length(SIZES["hidden"])
-    writer.add_feed_forward_length(SIZES["ffn"])
-    writer.add_head_count(SIZES["heads"])
-    writer.add_head_count_kv(SIZES["kv_heads"])
-    writer.add_context_length(SIZES["context"])
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_freq_base(10_000.0)
-    writer.add_vocab_size(len(TOKENS))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(TOKENS)
-    writer.add_token_types([3, 3, 3] + [1] * (len(TOKENS) - 3))
-    writer.add_token_merges(["a b"])
-    for add, id in (
-        (writer.add_bos_token_id, 1), (writer.add_eos_token_id, 2), (writer.add_pad_token_id, 2),
-        (writer.add_unk_token_id, 0),
-    ):  # fmt: skip
-        add(id)
+    fields = {
+        "block_count": SIZES["layers"], "embedding_length": SIZES["hidden"], "feed_forward_length": SIZES["ffn"],
+        "head_count": SIZES["heads"], "head_count_kv": SIZES["kv_heads"], "context_length": SIZES["context"],
+        "layer_norm_rms_eps": 1e-5, "rope_freq_base": 10_000.0, "vocab_size": len(TOKENS), "tokenizer_model": "gpt2",
+        "tokenizer_pre": "smollm", "token_list": TOKENS, "token_types": [3, 3, 3] + [1] * (len(TOKENS) - 3),
+        "token_merges": ["a b"], "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2, "unk_token_id": 0,
+    }  # fmt: skip
+    for name, value in fields.items():
+        getattr(writer, f"add_{name}")(value)

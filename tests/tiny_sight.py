@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.conftest import write_byte_tokenizer, write_tiny_model
 
@@ -187,7 +188,7 @@ def _build_text_part(source: Path, folder: Path) -> None:
 
 def _embedding_graph(table: np.ndarray):
     """Ids to vectors, and the features of the pictures to the places whose ids are below zero."""
-    node, width = _nodes(), table.shape[1]
+    node, width = helper.make_node, table.shape[1]
     nodes = [
         node("Max", ["input_ids", "zero"], ["known"]),
         node("Gather", ["table", "known"], ["vectors"]),
@@ -204,7 +205,7 @@ def _embedding_graph(table: np.ndarray):
 def _vision_graph(width: int):
     """Each picture's mean colour as one vector, as often as its crops have tokens:
     (rows x columns + 1) x 144 + 1 + (rows + 1) x 12."""
-    node = _nodes()
+    node = helper.make_node
     nodes = [
         node("Div", ["image_sizes", "side"], ["grid"]),
         node("Gather", ["grid", "zero"], ["rows"], axis=1),
@@ -221,7 +222,7 @@ def _vision_graph(width: int):
         node("Range", ["zero", "total", "one"], ["places"]),
         node("Unsqueeze", ["places", "last"], ["column"]),
         node("GreaterOrEqual", ["column", "ends"], ["past"]),
-        node("Cast", ["past"], ["passed"], to=_kind(np.int64)),
+        node("Cast", ["past"], ["passed"], to=TensorProto.INT64),
         node("ReduceSum", ["passed", "last"], ["picture"], keepdims=0),
         node("ReduceMean", ["pixel_values"], ["colours"], axes=[1, 3, 4], keepdims=0),
         node("MatMul", ["colours", "directions"], ["vectors"]),
@@ -238,23 +239,12 @@ def _vision_graph(width: int):
     return _graph(nodes, given, made, known | {"directions": directions})
 
 
-def _nodes():
-    from onnx import helper
-
-    return helper.make_node
-
-
-def _kind(dtype) -> int:
-    from onnx import helper
-
-    return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-
-
 def _graph(nodes: list, given: dict, made: dict, known: dict):
-    from onnx import helper, numpy_helper
-
     inputs, outputs = (
-        [helper.make_tensor_value_info(name, _kind(dtype), shape) for name, (dtype, shape) in values.items()]
+        [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
+            for name, (dtype, shape) in values.items()
+        ]
         for values in (given, made)
     )
     constants = [numpy_helper.from_array(array, name) for name, array in known.items()]

@@ -1,7 +1,7 @@
 """The experts inside a mixture: watched while a text is read, switched off for a while, or as they began.
 
-In the families with fused experts (nearly all) the block calls them with the tokens, the experts chosen for each, and
-their weights; a hook in front of that call sees and may change what the router decided.
+A block calls its experts with the tokens, the experts chosen for each, and their weights; a hook in front of that call
+sees and may change what the router decided.
 """
 
 import re
@@ -11,11 +11,11 @@ from inspect import signature
 
 import numpy as np
 
-from course.inside.router import Routing, layers_named
+from course.inside.router import Routing
 from slmlab.architecture import is_mixture
 from slmlab.chat import TokenPiece
 from slmlab.engines.transformers import TransformersEngine, as_array
-from slmlab.errors import BadRequest, whole
+from slmlab.errors import BadRequest
 
 DENSE = "{} is no mixture of experts: every token goes through all of it. For one: slmlab.load('tiny-moe')."
 
@@ -45,11 +45,13 @@ def routing(model, text: str) -> Routing:
 
 @contextmanager
 def without_expert(model, layer: int, expert: int | Iterable[int]) -> Iterator[None]:
-    """Inside, an expert of a layer, or several, add nothing to a token sent to them, whoever asks. Nobody takes
-    their place. A reply is read in the block that it is asked in."""
+    """Inside, an expert of a layer, or several, add nothing to a token sent to them, and nobody takes their place. A
+    reply is read in the block that it is asked in."""
+    import torch
+
     layers = experts_in(model)
     if layer not in layers:
-        raise BadRequest(f"There are no experts in layer {layer!r}. There are some in: {layers_named([*layers])}.")
+        raise BadRequest(f"There are no experts in layer {layer!r}. There are some in: {[*layers]}.")
     count, silent = _count(layers[layer]), np.atleast_1d(expert).tolist()
     for one in silent:
         if one not in range(count):
@@ -57,15 +59,14 @@ def without_expert(model, layer: int, expert: int | Iterable[int]) -> Iterator[N
 
     def silence(_, inputs):
         tokens, choices, weights = inputs
-        return tokens, choices, weights.masked_fill(sum(choices == one for one in silent) > 0, 0.0)
+        return tokens, choices, weights.masked_fill(torch.isin(choices, choices.new_tensor(silent)), 0.0)
 
-    hook = layers[layer].register_forward_pre_hook(silence) if silent else None
+    hook = layers[layer].register_forward_pre_hook(silence)
     try:
         model.forget(changed=True)  # what the whole model has cached is of no use to the lesser one
         yield
     finally:
-        if hook:
-            hook.remove()
+        hook.remove()
         model.forget(changed=True)  # and the other way
 
 
@@ -75,7 +76,6 @@ def untrained(model, seed: int = 0) -> TransformersEngine:
         raise BadRequest(f"{model.name} has no twin here: load it with engine='transformers' for that.")
     import torch
 
-    seed = whole("seed", seed, 0, 2**63 - 1, "a seed is a whole number, 0 or more")
     with model.exclusive() as module, torch.random.fork_rng(devices=[]):  # the reader's own chance is left alone
         torch.manual_seed(seed)
         begun = type(module)(type(module.config).from_pretrained(model.folder))

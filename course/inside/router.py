@@ -1,7 +1,4 @@
-"""The way of a text through a mixture of experts, as records, and what follows from them by counting.
-
-Pure: knows nothing about engines or plotting.
-"""
+"""The way of a text through a mixture of experts, as records, and what follows from them by counting."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,9 +15,8 @@ _SHOWN = 24
 
 @dataclass(frozen=True)
 class Routed:
-    """One token in one layer: the experts that it went through, its first choice first, and the weight of each.
-
-    The first choice is the one that counts most; with Phi's router, whose two weights stand apart, the best scored."""
+    """One token in one layer: the experts that it went through, the one that counts most first (with Phi's router,
+    whose two weights stand apart, the best scored), and the weight of each."""
 
     token: int
     text: str
@@ -31,11 +27,8 @@ class Routed:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Routing(Shown):
-    """Which experts each token of a text went through. Iterate it for a record per layer and token.
-
-    `pieces` are the tokens (a part of a character has no text, its last part all of it), `layers` the numbers of the
-    layers that have experts; `experts` and `weights` are arrays of (layers, tokens, experts per token).
-    """
+    """Which experts each token of a text went through. Iterate it for a record per layer and token. `experts` and
+    `weights` are arrays of (layers, tokens, experts per token); `layers` are those that have experts."""
 
     model: str
     expert_count: int
@@ -57,8 +50,7 @@ class Routing(Shown):
     def row_of(self, layer: int) -> int:
         """Where a layer stands in the arrays."""
         if layer not in self.layers:
-            there = layers_named(self.layers)
-            raise BadRequest(f"{self.model} has no experts in layer {layer!r}. It has some in: {there}.")
+            raise BadRequest(f"{self.model} has no experts in layer {layer!r}: see .layers.")
         return self.layers.index(layer)
 
     def first(self, layer: int) -> list[int]:
@@ -77,12 +69,6 @@ class Routing(Shown):
         return Table(heads, rows, f"{self.model}: {used} that each token went through, first choice first")
 
 
-def layers_named(layers: Sequence[int]) -> str:
-    """0 to 3, or 1, 3, 5."""
-    unbroken = list(layers) == list(range(layers[0], layers[-1] + 1))
-    return f"{layers[0]} to {layers[-1]}" if unbroken and len(layers) > 2 else ", ".join(map(str, layers))
-
-
 def load(routings: Sequence[Routing]) -> np.ndarray:
     """Each expert's share of the work over some texts, (layers, experts): every row sums to 1."""
     count = routings[0].expert_count
@@ -97,20 +83,15 @@ def spread(shares: np.ndarray) -> float:
 
 
 def shares_by(labels: Sequence, routings: Sequence[Routing], layer: int) -> dict[str, np.ndarray]:
-    """For each label, the share that each expert got in a layer of its tokens' choices (of which a token has several).
-
-    A label is one for a whole text, or a list with one for each of its tokens.
-    """
+    """For each label, the share that each expert got in a layer of its tokens' choices. A label is one for a whole
+    text, or a list with one for each of its tokens."""
     names, table = _counted(labels, routings, layer)
     return dict(zip(names, table / table.sum(axis=1, keepdims=True), strict=True))
 
 
 def information(labels: Sequence, routings: Sequence[Routing], layer: int) -> float:
-    """How much one of a token's experts tells about its label: the information they share over the label's, 0 to 1.
-
-    0: the expert says nothing; 1: whoever knows the expert knows the label. Labels as in `shares_by`. A few texts give
-    a little by chance alone: compare with shuffled labels.
-    """
+    """How much one of a token's experts tells about its label (as in `shares_by`): the information they share over the
+    label's. 0: nothing; 1: all of it. A few texts give a little by chance alone: compare with shuffled labels."""
     names, table = _counted(labels, routings, layer)
     if len(names) < 2:
         raise BadRequest("Information needs at least two different labels.")
@@ -122,8 +103,7 @@ def information(labels: Sequence, routings: Sequence[Routing], layer: int) -> fl
 
 
 def kind_of(text: str) -> str:
-    """What kind of token this is, for the eye: one of KINDS. A word with a space before it is its word; a token
-    without text is a part of a character."""
+    """What kind of token this is, for the eye: one of KINDS. A token without text is a part of a character."""
     sign = text.strip(" \t")[:1]
     if text and not sign:
         return "space"
@@ -143,8 +123,6 @@ def kinds(routing: Routing) -> list[str]:
 
 def _counted(labels: Sequence, routings: Sequence[Routing], layer: int) -> tuple[list[str], np.ndarray]:
     """The labels in order, and how often each expert was chosen under each: every choice of a token counts."""
-    if len(labels) != len(routings):
-        raise BadRequest(f"There are {len(routings)} routings and {len(labels)} labels: give one to each.")
     counts: dict[str, Counter] = {}
     for label, one in zip(labels, routings, strict=True):
         each = list(label) if isinstance(label, list | tuple | np.ndarray) else [label] * len(one.pieces)

@@ -30,9 +30,6 @@ class Seen:
 
     def likeness(self, row: int, column: int) -> np.ndarray:
         """How alike the encoder finds each patch to one of them: the cosine of their vectors, (rows, columns)."""
-        rows, columns = self.encoded.shape[:2]
-        if not (0 <= row < rows and 0 <= column < columns):
-            raise BadRequest(f"There is no patch at row {row}, column {column}: there are {rows} x {columns}, from 0.")
         flat = self.encoded - self.encoded.mean((0, 1))  # what all patches share says nothing about one
         flat = flat / np.linalg.norm(flat, axis=-1, keepdims=True).clip(1e-9)
         return flat @ flat[row, column]
@@ -65,11 +62,7 @@ class Gaze:
     def on(self, token: int, picture: int = 0, layer: int | None = None) -> np.ndarray:
         """The patches that a token of the answer looked at, (rows, columns), over all layers or in one."""
         weights = self.weights[token]
-        if not 0 <= picture < len(self.pictures):
-            raise BadRequest(f"There is no picture {picture}: there are {len(self.pictures)}, counted from 0.")
-        if layer is not None and not 0 <= layer < weights.shape[0]:
-            raise BadRequest(f"There is no layer {layer}: there are {weights.shape[0]}, counted from 0.")
-        chosen = weights if layer is None else weights[layer : layer + 1]
+        chosen = weights if layer is None else weights[[layer]]
         return chosen[:, :, picture].mean((0, 1))
 
     def share(self, token: int) -> float:
@@ -79,15 +72,14 @@ class Gaze:
     def place_of(self, text: str, last: bool = False) -> int:
         """The token of the answer at which a text begins, the first time or the last."""
         begin = self.text.rfind(text) if last else self.text.find(text)
-        if not text or begin < 0:
+        if begin < 0:
             raise BadRequest(f"{text!r} isn't in the answer {self.text!r}.")
         ends = np.cumsum([len(piece) for piece in self.pieces])
         return int(np.searchsorted(ends, begin, side="right"))
 
 
 def look(model, picture) -> Seen:
-    """What becomes of a picture before the first word: its pixels as the model takes them, a vector for each patch
-    from the encoder, and the same after the projector, in the decoder's own space."""
+    """What becomes of a picture before the first word."""
     projector, pictures, caught = _projector(model), as_pictures(picture), {}
     if len(pictures) != 1:
         raise BadRequest(f"look() takes one picture, not {len(pictures)}.")
@@ -121,8 +113,6 @@ def gaze(model, question, images=(), answer: str | None = None) -> Gaze:
         written = [token.id for token in model.ask(messages) if token.id not in model.format.end_ids]
     else:
         written = [piece.id for piece in model.tokens(answer)]
-    if not written:
-        raise BadRequest("The answer is empty, so there is nothing that the model looked for.")
     with model.exclusive() as module:
         before = module.config._attn_implementation
         module.set_attn_implementation("eager")  # the fast attention never forms the numbers that are looked at
@@ -146,7 +136,5 @@ def _projector(model):
         with model.exclusive() as module:
             found = getattr(getattr(module, "model", None), "multi_modal_projector", None)
     if found is None:
-        raise BadRequest(
-            f"{model.name} isn't of LLaVA's kind, encoder, projector, decoder: it answers, and can't be taken apart."
-        )
+        raise BadRequest(f"{model.name} isn't of LLaVA's kind (encoder, projector, decoder): nothing to take apart.")
     return found

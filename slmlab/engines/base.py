@@ -1,7 +1,4 @@
-"""What every engine offers a lesson, wherever the model runs: ask, chat, and settings checked before anything runs.
-
-Knows nothing about runtimes: a runtime answers messages with a Reply, the rest is here.
-"""
+"""What every engine offers a lesson, wherever the model runs: ask, chat, and settings checked before anything runs."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -15,33 +12,25 @@ from slmlab.records import Message, Reply, Sampling
 
 
 class Engine:
-    """A model that answers. `engine` names the runtime, `precision` the weights, `context` the tokens it can hold,
-    `seats` how many threads may ask it at the same time, `sees` whether it looks at pictures itself.
+    """A model that answers. A runtime defines `_answer(messages, sampling, scorer, on_end)`, which gives a Reply."""
 
-    A runtime defines `_answer(messages, sampling, scorer, on_end)`, which gives a Reply."""
-
-    engine: str
-    precision: str | None = None
-    context: int | None = None
-    seats: int = 1
-    sees: bool = False
+    engine: str  # the runtime's name
+    precision: str | None = None  # of the weights
+    context: int | None = None  # how many tokens it can hold
+    seats: int = 1  # how many threads may ask at the same time
+    sees: bool = False  # whether it looks at pictures itself
 
     def __init__(self, card):
-        self.card = card
-        self.name = card.id
+        self.card, self.name = card, card.id
 
     def ask(self, question: str | Message | Iterable, system: str | None = None, images=None, **settings) -> Reply:
-        """Answer a question, or a conversation that ends with the user's turn. Settings are those of Sampling.
-
-        `images` are pictures that go with the question: paths, bytes, PIL images, arrays or figures; of a GIF or a
-        video, a few frames."""
-        scorer = settings.pop("scorer", None)
+        """Answer a question, or a conversation that ends with the user's turn. Settings are those of Sampling;
+        `images` are paths, bytes, PIL images, arrays or figures. Of a GIF or a video a few frames are shown."""
         messages = with_images(as_messages(question, system), images)
-        return self._answer(messages, as_sampling(settings), scorer, None)
+        return self._answer(messages, as_sampling(settings), settings.get("scorer"), None)
 
     def chat(self, question=None, *, system: str | None = None, images=None, **settings) -> "Conversation":
-        """A conversation: each `.ask` sees the turns before it. With a question, the first turn is asked at once,
-        and `.show()` or `.text` reads its answer; `images` go with the first question."""
+        """A conversation: each `.ask` sees the turns before it. With a question, the first turn is asked at once."""
         conversation = Conversation(self, system, settings, images)
         if question is not None:
             conversation.ask(question)
@@ -49,7 +38,7 @@ class Engine:
 
     @contextmanager
     def until(self, gone: threading.Event) -> Iterator[None]:
-        """Inside, an answer that this thread reads may fail as soon as `gone` is set; an engine need not look at it."""
+        """Inside, an answer that this thread reads may fail as soon as `gone` is set."""
         yield
 
     def close(self) -> None:
@@ -62,37 +51,34 @@ class Engine:
         self.close()
 
     def __repr__(self):
-        parts = (self.name, self.engine, self.precision, f"context {self.context:,}" if self.context else None)
-        return " · ".join(part for part in parts if part)
+        context = f"context {self.context:,}" if self.context else None
+        return " · ".join(filter(None, (self.name, self.engine, self.precision, context)))
 
 
 class Conversation:
-    """Turns so far, and the way to take the next one. A turn joins `messages` when its answer has been read, at
-    the latest by the next `.ask`. `reply` is the latest answer; `.show()` and `.text` read it."""
+    """The turns so far. One joins `messages` when its answer has been read, at the latest by the next `.ask`."""
 
-    def __init__(self, model: Engine, system: str | None = None, settings: dict | None = None, images=None):
-        self.model = model
-        self.settings = settings or {}
-        self.reply: Reply | None = None
+    def __init__(self, model: Engine, system: str | None, settings: dict, images):
+        self.model, self.settings = model, settings
+        self.reply: Reply | None = None  # the latest answer
         self._images = () if images is None else as_pictures(images)
-        as_sampling({name: self.settings[name] for name in self.settings if name != "scorer"})  # refused now
+        as_sampling(self.settings)  # refused now
         self.messages: list[Message] = [] if system is None else [Message("system", system)]
 
     def ask(self, question: str, images: Iterable | None = None, **settings) -> Reply:
         """The next turn. An interrupted or failed answer joins the conversation with the text that was read."""
-        turn = as_messages(question)
+        turn = with_images(with_images(as_messages(question), self._images), images)
         if self.reply and self.reply.finish_reason is None:
             list(self.reply)  # an answer that nobody has read is read now, so that turns keep their order
-        turn = with_images(with_images(turn, self._images), images)
-        merged = self.settings | settings
-        scorer = merged.pop("scorer", None)
+        settings = self.settings | settings
 
         def remember(reply: Reply):
             if reply.so_far:
                 self.messages += [*turn, Message("assistant", reply.so_far)]
                 self._images = ()  # until then they wait for a question that is answered
 
-        self.reply = self.model._answer([*self.messages, *turn], as_sampling(merged), scorer, remember)
+        sampling, scorer = as_sampling(settings), settings.get("scorer")
+        self.reply = self.model._answer([*self.messages, *turn], sampling, scorer, remember)
         return self.reply
 
     @property
@@ -113,13 +99,14 @@ def with_images(messages: list[Message], images) -> list[Message]:
     """The messages, with pictures beside the last one."""
     if images is None:
         return messages
-    last = messages[-1]
-    return [*messages[:-1], replace(last, images=(*last.images, *as_pictures(images)))]
+    *before, last = messages
+    return [*before, replace(last, images=(*last.images, *as_pictures(images)))]
 
 
 def as_sampling(settings: dict) -> Sampling:
-    known = [field.name for field in fields(Sampling)]
+    """The settings of an answer without its scorer, checked."""
+    known = [*(field.name for field in fields(Sampling)), "scorer"]
     for name in settings:
         if name not in known:
-            raise BadRequest(f"Unknown setting {quoted(name)}. {nearest(name, [*known, 'scorer'])}")
-    return Sampling(**settings)
+            raise BadRequest(f"Unknown setting {quoted(name)}. {nearest(name, known)}")
+    return Sampling(**{name: value for name, value in settings.items() if name != "scorer"})

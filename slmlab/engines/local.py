@@ -1,12 +1,12 @@
 """What the engines of this machine share: prompt to ids, the token loop, text out of ids, the KV cache between turns.
 
-A runtime gives a Session (ids in, logits out) and its own beam search; nothing here knows which runtime it is.
+A runtime gives a Session (ids in, logits out) and its own beam search; which it is, nothing here knows.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import takewhile
+from os.path import commonprefix
 from pathlib import Path
 from threading import RLock
 from time import perf_counter
@@ -16,33 +16,29 @@ import numpy as np
 from slmlab.chat import ChatFormat, StopWatcher, TokenPiece, as_messages
 from slmlab.engines.base import Engine, as_sampling, with_images
 from slmlab.errors import BadRequest, SlmLabError
-from slmlab.pictures import Picture
 from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, TokenProbability
 from slmlab.sampling import Chooser, filter_probabilities, log_softmax, softmax
 
 SEEING = "tiny-vlm"  # the course's own model that sees
-Scorer = Callable[[Sequence[int], np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Sight:
-    """Pictures that stand in a prompt, and what the runtime made of them. The same pictures are the same sight."""
+    """Pictures that stand in a prompt, and what the runtime made of them: two are equal if their pictures are."""
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple  # of slmlab.pictures.Picture
     inputs: Mapping[str, object] = field(compare=False, repr=False, default_factory=dict)
 
 
 class Session:
-    """One text being read and written: the ids the runtime has taken in, and the logits that follow them.
+    """One text being read and written: the ids taken in so far, and the logits that follow them. A runtime defines
+    `_feed(ids)`, `logits()` and, if it reads in blocks, `rewind(count)` to the first `count` ids."""
 
-    A runtime defines `_feed(ids)`, `logits()` with a number for each id of the vocabulary and, if it reads in
-    blocks, `rewind(count)`: back to the first `count` ids, all of them read in whole blocks."""
-
-    block: int | None = None  # ids that the runtime reads at a time, where it is asked to read in blocks
+    block: int | None = None  # ids that are read at a time, where a runtime reads in blocks
 
     def __init__(self, capacity: int):
         self.ids: list[int] = []
-        self.whole = 0  # ids from the first on that were read in whole blocks, as in every text that begins with them
+        self.whole = 0  # ids from the first on that were read in whole blocks, as others would read them
         self.capacity = capacity
         self.sight: Sight | None = None  # set before the first ids
 
@@ -59,28 +55,24 @@ class Session:
         """Give back what the runtime holds for this text."""
 
     def take_likeliest(self) -> int:
-        """Choose the likeliest next id and take it in: a runtime may do so without handing its logits over."""
-        id = int(np.argmax(self.logits()))
+        """Choose the likeliest next id and take it in."""
+        id = int(self.logits().argmax())
         self.append([id])
         return id
 
 
 class LocalEngine(Engine):
-    """An engine whose weights are in a folder of this machine.
-
-    A runtime defines `_session(capacity)`, `_beams(ids, max_new, sampling)` and `_logits_of(ids)`: blocks of
-    logits that together have one row for each id. One that sees defines `_look` as well."""
+    """An engine whose weights are in a folder of this machine. A runtime defines `_session(capacity)`,
+    `_beams(ids, max_new, sampling)`, `_logits_of(ids)` with blocks of a row for each id, and `_look` if it sees."""
 
     def __init__(self, card, folder: Path, precision: str):
         super().__init__(card)
-        self.precision = precision
+        self.folder, self.precision = folder, precision
         self.format = ChatFormat(folder)
-        self._lock = RLock()
+        self.tokens, self.ids = self.format.pieces, self.format.ids  # of a text
+        self._lock, self._closed = RLock(), False
         self._cached_session: Session | None = None
         self._weights = 0  # goes up when they change: what was read before is of no use afterwards
-        self._closed = False
-
-    # The token loop
 
     def stream(self, ids: list[int], sampling: Sampling, scorer=None, weights=None, sight=None) -> Iterator[Event]:
         """The primitive: a Start, a Token for each id as soon as it is known, an End."""
@@ -93,14 +85,14 @@ class LocalEngine(Engine):
             found = self._beams(ids, max_new, sampling)
             yield from self._write([(id, None) for id in found], max_new, sampling)
             return
-        session = self._take_spare(ids, max_new, sight)
-        session = session or self._session(capacity_for(len(ids) + max_new, self.context))
+        capacity = capacity_for(len(ids) + max_new, self.context)
+        session = self._take_spare(ids, max_new, sight) or self._session(capacity)
         session.sight, finished = sight, False
         try:
             # 1) read the prompt, without what the answer before has read of it
             yield Start(began, len(ids), reused_tokens=len(session.ids))
             session.append(ids[len(session.ids) :])
-            # 2) choose an id, 3) turn it into text, 4) see whether the answer ends, 5) yield; again from 2)
+            # 2) to 5) an id, its text, whether the answer ends, a token; and again
             for event in self._write(choose(session, sampling, scorer), max_new, sampling):
                 yield event
                 self._check_open(weights)  # the reader may have closed the model meanwhile
@@ -113,8 +105,7 @@ class LocalEngine(Engine):
         """Ids to tokens, until the model ends, a stop text is complete, or the answer is long enough."""
         reader, watcher, count = self.format.reader(), StopWatcher(sampling.stop), 0
         for count, (id, logprobs) in enumerate(chosen, start=1):
-            # 2) the id is chosen: this is its moment
-            now = perf_counter()
+            now = perf_counter()  # 2) the id is chosen: this is its moment
             # 3) a character waits for its last byte, and what may begin a stop text waits for the rest of it
             ended = id in self.format.end_ids
             text = "" if ended else watcher.read(reader.read(id))
@@ -123,21 +114,17 @@ class LocalEngine(Engine):
             text += watcher.rest() if reason else ""
             # 5) the token, with what else was asked about it
             logprob = None if logprobs is None else float(logprobs[id])
-            count_top = sampling.top_logprobs
-            top = likeliest(self.format, np.exp(logprobs), count_top) if count_top else ()
-            yield Token(id, text, now, logprob, top)
+            top = sampling.top_logprobs and likeliest(self.format, np.exp(logprobs), sampling.top_logprobs)
+            yield Token(id, text, now, logprob, top or ())
             if reason:
                 yield End(now, reason)
                 return
         yield End(perf_counter(), "end" if count < max_new else "length")  # a beam search that ended on its own
 
     def _take_spare(self, ids: Sequence[int], max_new: int, sight: Sight | None) -> Session | None:
-        """The session of the answer before, as far as this prompt goes on from it: no second reading is needed.
-
-        That is all of it when this is the next turn, or the blocks that both prompts begin with. No less: ids read one
-        by one and in a block differ in the last digits on a quantized model, and the same question must give the same
-        answer whatever was asked before.
-        """
+        """The session of the answer before, as far as this prompt goes on from it: all of it, or the blocks that both
+        prompts begin with. No less: on a quantized model ids read one by one and in a block differ in the last digits,
+        and the same question must give the same answer whatever was asked before."""
         with self._lock:
             cached, self._cached_session = self._cached_session, None
         if cached is None or cached.sight != sight or len(ids) + max_new > cached.capacity:
@@ -145,25 +132,16 @@ class LocalEngine(Engine):
         shared = shared_length(cached.ids, ids)
         if shared == len(cached.ids) < len(ids):
             return cached
-        most = min(cached.whole, shared, len(ids) - 1)
-        if not cached.block or most < cached.block:
-            return None
-        cached.rewind(most - most % cached.block)
-        return cached
+        size = cached.block or 1
+        kept = min(cached.whole, shared, len(ids) - 1) // size * size
+        if kept:
+            cached.rewind(kept)
+        return cached if kept else None
 
     def _put_away(self, session: Session, finished: bool) -> None:
-        """Keep the session of a finished answer for the next turn; one that was left early is of no more use."""
+        """Keep the session of a finished answer for the next turn; one that was left early is of no use."""
         if finished and not self._closed:
             self._cached_session = session
-        else:
-            session.close()
-
-    # What a lesson uses
-
-    @property
-    def folder(self) -> Path:
-        """The folder that this model was loaded from."""
-        return self.format.folder
 
     def prompt(self, question, system: str | None = None, images=None) -> str:
         """The text that the model is really given for a question or a list of messages."""
@@ -172,17 +150,9 @@ class LocalEngine(Engine):
             return self.format.marked(self._look(messages)[0])  # each picture as the tokens that stand for it
         return self.format.prompt(messages)
 
-    def complete(self, text: str, *, scorer: Scorer | None = None, **settings) -> Reply:
+    def complete(self, text: str, *, scorer=None, **settings) -> Reply:
         """Go on writing a text as it stands, with no chat template."""
         return self._reply(self._ids_of(text), as_sampling(settings), scorer, None)
-
-    def tokens(self, text: str) -> list[TokenPiece]:
-        """The tokens that a text is cut into."""
-        return self.format.pieces(text)
-
-    def ids(self, text: str) -> list[int]:
-        """The ids of a text's tokens, as the model reads them."""
-        return self.format.ids(text)
 
     def piece(self, id: int) -> str:
         """The text of one token."""
@@ -221,28 +191,23 @@ class LocalEngine(Engine):
     def close(self) -> None:
         self._closed, self._cached_session = True, None
 
-    # From a question to a Reply
-
     def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
         if any(message.images for message in messages):
             ids, sight = self._look(messages)
-            return self._reply(ids, sampling, scorer, on_end, sight)
-        return self._reply(self._ids_of(self.format.prompt(messages)), sampling, scorer, on_end)
+        else:
+            ids, sight = self._ids_of(self.format.prompt(messages)), None
+        return self._reply(ids, sampling, scorer, on_end, sight)
 
-    def _reply(self, ids: list[int], sampling: Sampling, scorer: Scorer | None, on_end, sight=None) -> Reply:
-        if scorer and sampling.beams > 1:
-            raise BadRequest("A scorer changes one step at a time and beam search weighs many: set beams=1.")
-        if sight and sampling.beams > 1:
-            raise BadRequest("Beam search reads text only here: set beams=1 to ask about a picture.")
+    def _reply(self, ids: list[int], sampling: Sampling, scorer, on_end, sight=None) -> Reply:
+        if sampling.beams > 1 and (scorer or sight):
+            raise BadRequest("Beam search takes no scorer and no pictures here: set beams=1.")
         weights = self._weights
         return Reply(lambda: self.stream(ids, sampling, scorer, weights, sight), self.name, on_end)
 
     def _look(self, messages: list[Message]) -> tuple[list[int], Sight]:
         """The ids of a conversation with pictures in it, and what the runtime made of them."""
-        raise BadRequest(
-            f"{self.name} reads text only: it can't see a picture. Ask a model that sees: slmlab.load({SEEING!r}), or "
-            "hand it the text in the picture: slmlab.read_text(picture)."
-        )
+        advice = f"Ask a model that sees: slmlab.load({SEEING!r})."
+        raise BadRequest(f"{self.name} reads text only: it can't see a picture. {advice}")
 
     def _ids_of(self, text: str) -> list[int]:
         """The ids of a prompt, refused here when empty or too long, before anything runs."""
@@ -254,26 +219,19 @@ class LocalEngine(Engine):
         return ids
 
     def _refuse_overfull(self, tokens: int, pictures: int = 0) -> None:
-        """Refuse a prompt that the context can't hold."""
         if tokens >= self.context:
             size = f"{tokens:,} tokens" + (f", {pictures} pictures among them," if pictures else "")
-            advice = "Shorten it, or split it and ask about each part."
-            raise BadRequest(
-                f"The prompt has {size} and {self.name} holds {self.context:,}, answer included. "
-                f"{'Show it fewer pictures, or ask about each.' if pictures else advice}"
-            )
+            limit = f"{self.name} holds {self.context:,}, answer included"
+            raise BadRequest(f"The prompt has {size} and {limit}. Make it shorter, or ask about each part.")
 
     def _check_open(self, weights: int | None = None) -> None:
         if self._closed:
             raise SlmLabError(f"This model was closed. Load it again: slmlab.load({self.card.id!r})")
         if weights not in (None, self._weights):
-            raise BadRequest(
-                "The model has changed since this was asked: an expert was switched off or on. Read a reply inside the "
-                "block that it is asked in, with .text or .show()."
-            )
+            raise BadRequest("The model has changed since this was asked. Read a reply inside its own `with` block.")
 
 
-def choose(session: Session, sampling: Sampling, scorer: Scorer | None) -> Iterator[tuple[int, np.ndarray | None]]:
+def choose(session: Session, sampling: Sampling, scorer) -> Iterator[tuple[int, np.ndarray | None]]:
     """Ids one after another, each with the log-probabilities of its place where asked for."""
     plain = sampling.greedy and sampling.repetition_penalty == 1.0 and not sampling.logprobs
     while plain and scorer is None:
@@ -301,4 +259,4 @@ def capacity_for(needed: int, context: int) -> int:
 
 def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
     """How many ids two sequences have in common at the beginning: a token across the border belongs to the second."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
+    return len(commonprefix([list(first), list(second)]))

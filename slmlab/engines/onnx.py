@@ -1,12 +1,10 @@
-"""Models as ONNX Runtime GenAI runs them: text, and the published forms of Phi-3-vision and Phi-3.5-vision.
-
-Gives an OnnxEngine, whose questions may come with pictures where the card says that the model sees. The runtime cuts
-the pictures up itself.
-"""
+"""Models as ONNX Runtime GenAI runs them: text, and the published forms of Phi-3-vision and Phi-3.5-vision, whose
+pictures the runtime cuts up itself."""
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ from slmlab.errors import BadRequest, NotHere
 from slmlab.gguf import EVERY
 from slmlab.machine import best_threads
 from slmlab.pictures import as_picture
-from slmlab.records import Message, Reply, Sampling
+from slmlab.records import Message, Sampling
 
 READ = 128  # ids of a prompt at a time
 BLOCK = 256  # rows of logits at a time: 256 x 49,152 float32 are 50 MB
@@ -33,9 +31,9 @@ class OnnxEngine(LocalEngine):
         super().__init__(card, folder, precision)
         self._og = _runtime()
         self.threads = threads or best_threads()
-        self.context = _read_context(folder)
         self.sees = card.sees
         self._model = self._open_graph()
+        self.context = json.loads((folder / "genai_config.json").read_bytes())["model"]["context_length"]
         self._reader = None  # the graph with the logits after every id, where it is another: opened when it is asked
         self._processor = self._made(self._model.create_multimodal_processor) if self.sees else None
 
@@ -65,18 +63,12 @@ class OnnxEngine(LocalEngine):
     def _generator(self, capacity: int, model=None, **options):
         model = model or self._model
         params = self._og.GeneratorParams(model)
-        # Said, whatever the folder's own defaults are.
-        plain = {"do_sample": False, "num_beams": 1, "repetition_penalty": 1.0}
+        plain = {"do_sample": False, "num_beams": 1, "repetition_penalty": 1.0}  # whatever the folder's defaults are
         params.set_search_options(**plain | {"max_length": min(capacity, self.context)} | options)
         return self._og.Generator(model, params)
 
     def _session(self, capacity: int) -> "OnnxSession":
         return OnnxSession(self, capacity)
-
-    def _reply(self, ids: list[int], sampling: Sampling, *rest) -> Reply:
-        if self.sees and sampling.beams > 1:  # the runtime's own fails inside a model of several graphs
-            raise BadRequest("ONNX Runtime GenAI has no beam search for a model that sees: set beams=1.")
-        return super()._reply(ids, sampling, *rest)
 
     def _look(self, messages: list[Message]) -> tuple[list[int], Sight]:
         if not self.sees:
@@ -93,9 +85,11 @@ class OnnxEngine(LocalEngine):
         self._refuse_overfull(len(ids), len(pictures))
         return ids, Sight(pictures, {"inputs": inputs})
 
-    def _beams(self, ids: Sequence[int], room: int, sampling: Sampling) -> list[int]:
+    def _beams(self, ids: Sequence[int], max_new: int, sampling: Sampling) -> list[int]:
+        if self.sees:  # the runtime's own search fails inside a model of several graphs
+            raise BadRequest("ONNX Runtime GenAI has no beam search for a model that sees: set beams=1.")
         options = {"num_beams": sampling.beams, "repetition_penalty": sampling.repetition_penalty}
-        generator = self._generator(len(ids) + room, early_stopping=True, **options)
+        generator = self._generator(len(ids) + max_new, early_stopping=True, **options)
         generator.append_tokens(list(ids))
         while not generator.is_done():
             with self._lock:
@@ -123,13 +117,11 @@ class OnnxSession(Session):
 
     def __init__(self, engine: OnnxEngine, capacity: int):
         super().__init__(capacity)
-        self._lock = engine._lock
-        self._generator = engine._generator(capacity)
+        self._lock, self._generator = engine._lock, engine._generator(capacity)
         self._chosen_unread = False
         self._rewinds = not engine.sees  # a model of several graphs can't take anything back
-        # What a block needs stays in the core's own memory: a tenth faster than a long prompt at once. Pictures go
-        # with all the ids of a prompt.
-        self.block = READ if self._rewinds else None
+        # A block stays in the core's own memory: a tenth faster than a long prompt at once.
+        self.block = READ if self._rewinds else None  # pictures go with all the ids of a prompt
 
     def _feed(self, ids: Sequence[int]) -> None:
         with self._lock:
@@ -137,8 +129,8 @@ class OnnxSession(Session):
                 self._generator.set_inputs(self.sight.inputs["inputs"])
                 return
             if self._chosen_unread:
-                # The runtime reads an id that it chose itself only when it chooses the next one; text appended before
-                # that would go on without it. So that id is taken back and given again.
+                # The runtime reads an id that it chose itself only when it chooses the next one: text appended before
+                # that would go on without it, so it is taken back and given again.
                 place = len(self.ids) - len(ids) - 1
                 self._generator.rewind_to(place)
                 ids, self._chosen_unread = self.ids[place:], False
@@ -173,19 +165,8 @@ def _runtime():
     return onnxruntime_genai
 
 
-def _read_context(folder: Path) -> int:
-    try:
-        return json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]["context_length"]
-    except (OSError, ValueError, KeyError) as fault:
-        raise NotHere(f"{folder} has no readable genai_config.json, so it is no ONNX Runtime GenAI model.") from fault
-
-
 def _with_marks(messages: Sequence[Message]) -> list[Message]:
     """The messages with <|image_1|>, <|image_2|>, ... where their pictures stand, as Phi's processors want them."""
-    found, number = [], 0
-    for message in messages:
-        numbers = range(number + 1, number + 1 + len(message.images))
-        marks = "".join(f"<|image_{one}|>\n" for one in numbers)
-        found.append(replace(message, content=marks + message.content))
-        number += len(message.images)
-    return found
+    number = count(1)
+    marks = ["".join(f"<|image_{next(number)}|>\n" for _ in message.images) for message in messages]
+    return [replace(message, content=mark + message.content) for mark, message in zip(marks, messages, strict=True)]

@@ -1,10 +1,7 @@
-"""Models as Transformers runs them: text, and pictures that join the prompt through the model's processor.
+"""Models as Transformers runs them: text, and pictures that join the prompt through the model's processor."""
 
-Gives the engine, and lends its torch model to those who look inside. Knows nothing about a folder's origin.
-"""
-
-import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,10 +27,8 @@ ADVICE = (
 
 class TransformersEngine(LocalEngine):
     """A causal language model. `device` is 'cpu', 'cuda', 'mps' or 'auto': a model larger than one card is then
-    split, as there is room or as `max_memory` allows ({0: "6GiB", "cpu": "30GiB"}), and the rest is on the CPU.
-
-    A `quantization` is a configuration of Transformers' own, or its dict. A `module` is a torch model of the same
-    architecture, which runs in place of the weights in the folder."""
+    split, as there is room or as `max_memory` allows ({0: "6GiB", "cpu": "30GiB"}). A `quantization` is a
+    configuration of Transformers' own. A `module` is a torch model to run in place of the weights in the folder."""
 
     engine = "transformers"
 
@@ -43,15 +38,11 @@ class TransformersEngine(LocalEngine):
     ):  # fmt: skip
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
-            other = "Use engine='onnx' for q4, int8 or int4."
-            raise BadRequest(f"Transformers runs fp32 or bf16 here, not {precision}. {other}")
+            raise BadRequest(f"Transformers runs fp32 or bf16 here, not {precision}. Use engine='onnx' for that.")
         self._torch = torch = _runtime()
         self._dtype = getattr(torch, DTYPES[precision])
-        if device == "auto" and not max_memory and not torch.cuda.is_available():
-            device = "mps" if torch.backends.mps.is_available() else "cpu"
         self.threads = threads or best_threads()
-        if device == "cpu":
-            torch.set_num_threads(self.threads)
+        torch.set_num_threads(self.threads)
         if module:
             self._model = module.to(device, self._dtype).eval()
         else:
@@ -61,18 +52,14 @@ class TransformersEngine(LocalEngine):
         self.context = self._model.config.get_text_config().max_position_embeddings
 
     def _read(self, folder: Path, device: str, max_memory: dict | None, quantization):
-        """The model in a folder, from its configuration and weights."""
         from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING as SEEING_CONFIGS
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
         options = {"dtype": self._dtype, "local_files_only": True, "use_safetensors": True}
+        options["quantization_config"] = quantization
         if device != "cpu":
-            options |= {"device_map": device, "max_memory": max_memory}
-        if quantization:
-            options["quantization_config"] = quantization
+            options |= {"device_map": device, "max_memory": max_memory}  # accelerate places the layers
         with _reading(f"Transformers can't load {folder}"):
-            if device != "cpu":
-                import accelerate  # noqa: F401 - it places the layers, and is named here where it is missing
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
             quantized = quantization or getattr(config, "quantization_config", None)
             method = as_dict(quantized)["quant_method"] if quantized else None
@@ -83,21 +70,19 @@ class TransformersEngine(LocalEngine):
             seeing = self.sees and type(config) in SEEING_CONFIGS  # where Phi-4-multimodal is not
             loader = AutoModelForImageTextToText if seeing else AutoModelForCausalLM
             model, report = loader.from_pretrained(folder, output_loading_info=True, **options)
+            missing = sorted(report["missing_keys"])
+            if missing and not method:  # Transformers makes random numbers do for them
+                raise ValueError(f"it lacks {len(missing)} of the model's tensors, such as {missing[0]}.")
         if method:
             self.precision = f"{self.precision} and {method}"
             refuse_untouched_experts(model, method)
             if method in UNPACKED and device == "cpu":
                 model.to(self._dtype)
-        elif missing := sorted(report["missing_keys"]):  # Transformers makes random numbers do for them
-            raise NotHere(
-                f"{folder} lacks {len(missing)} of the model's tensors, such as {missing[0]}: it is cut short, or of "
-                "another model. Fetch it again."
-            )
-        if len(set(getattr(model, "hf_device_map", {}).values())) > 1:
-            print(_split(self.name, model))
+        places = Counter(getattr(model, "hf_device_map", {}).values())
+        if len(places) > 1:
+            found = [f"{count} on {place}" for place, count in places.items()]  # a number is a GPU's
+            print(f"{self.name} is split. Parts of it: {', '.join(found)}.")
         return model
-
-    # What a runtime defines
 
     def forward(self, ids: Sequence[int], **options):
         """One run of the torch model over these ids. Damaged weights, which compute no numbers, are named."""
@@ -106,8 +91,7 @@ class TransformersEngine(LocalEngine):
             output = model(input_ids=torch.tensor([list(ids)], device=self.device), **options)
         # a part of a row may be minus infinity, as a mask makes it
         if not torch.isfinite(output.logits.amax(dim=-1)).all():
-            damaged = f"weights in {self.folder} are damaged. Fetch them again."
-            raise NotHere(f"{self.name} computes no numbers (NaN or infinite): {damaged}")
+            raise NotHere(f"{self.name} computes no numbers (NaN or infinite): its files are damaged. Fetch it again.")
         return output
 
     @contextmanager
@@ -139,23 +123,20 @@ class TransformersEngine(LocalEngine):
         super().close()
         with self._lock:  # what is under way ends first
             self._model = None
-        if self.device.startswith("cuda"):
-            self._torch.cuda.empty_cache()
+        self._torch.cuda.empty_cache()
 
 
 class TransformersSession(Session):
-    """A KV cache of Transformers. Ids are read when the logits after them are wanted, the last of an answer never:
-    with an id read as soon as it was chosen, each token came a whole step late."""
+    """A KV cache of Transformers. Ids are read when the logits after them are wanted: with an id read as soon as it
+    was chosen, each token came a whole step late."""
 
     def __init__(self, engine: TransformersEngine, capacity: int):
         from transformers import DynamicCache
 
         super().__init__(capacity)
         self._forward = engine.forward
-        with engine.exclusive() as model:
-            self._cache = DynamicCache(config=model.config)
-        self._unread: list[int] = []
-        self._logits: np.ndarray | None = None
+        self._cache = DynamicCache(config=engine._model.config)
+        self._unread, self._logits = [], None
 
     def _feed(self, ids: Sequence[int]) -> None:
         self._unread += ids
@@ -180,11 +161,10 @@ class VisionEngine(TransformersEngine):
 
         with _reading(f"The processor in {folder} can't be read", package="torchvision"):
             # Pillow's way of making a picture smaller, so that it is the same with torchvision and without
-            processor = AutoProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
-            processor.tokenizer.model_max_length = sys.maxsize  # what is too long is refused here, not warned of
-        if getattr(processor, "chat_template", None) is None:  # some folders keep it with the tokenizer alone
-            processor.chat_template = self.format.template
-        self.processor = processor
+            self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+            self.processor.tokenizer.model_max_length = sys.maxsize  # what is too long is refused here, not warned of
+        if getattr(self.processor, "chat_template", None) is None:  # some folders keep it with the tokenizer alone
+            self.processor.chat_template = self.format.template
 
     def _read(self, folder: Path, *options):
         model, adapter = super()._read(folder, *options), folder / ADAPTER
@@ -192,19 +172,16 @@ class VisionEngine(TransformersEngine):
             with _reading(f"The adapter {adapter} can't be read", package="peft"):
                 # not named "vision": Transformers would take the model's own weights of that name for its own
                 missing = model.load_adapter(str(adapter), adapter_name=ADAPTER).missing_keys
-            if missing:
-                count = len(missing)
-                raise NotHere(f"The adapter {adapter} lacks {count} of its tensors: it is cut short. Fetch it again.")
+                if missing:
+                    raise ValueError(f"it lacks {len(missing)} of its tensors.")
             model.set_adapter(ADAPTER)
         return model
 
     def _look(self, messages: list[Message]) -> tuple[list[int], Sight]:
-        """The ids of a prompt with pictures in it, and what the processor made of the pictures."""
         self._ids_of(self.format.prompt(messages))  # refuses what is wrong with the text alone
-        mark = getattr(self.processor, "image_token", None)
-        if mark and any(mark in message.content for message in messages):
-            place = f"which {self.name} takes for a picture's place"
-            raise BadRequest(f"The text holds {mark}, {place}. Write it otherwise.")
+        mark = self.processor.image_token
+        if any(mark in message.content for message in messages):
+            raise BadRequest(f"The text holds {mark}, which {self.name} takes for a picture's place. Leave it out.")
         options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
         try:
             inputs = self.processor.apply_chat_template([_as_parts(message) for message in messages], **options)
@@ -218,7 +195,6 @@ class VisionEngine(TransformersEngine):
 
 
 def _as_parts(message: Message) -> dict:
-    """A message as processors take it: its pictures, then its text."""
     pictures = [{"type": "image", "image": picture.image} for picture in message.images]
     return {"role": message.role, "content": [*pictures, {"type": "text", "text": message.content}]}
 
@@ -227,28 +203,11 @@ def as_array(tensor) -> np.ndarray:
     return tensor.float().cpu().numpy()
 
 
-def _split(name: str, model) -> str:
-    """Where the layers of a model run that is not all in one place."""
-    words = {0: "the GPU", "cpu": "the CPU", "disk": "the disk"}
-    places = {part: words.get(place, f"GPU {place}") for part, place in model.hf_device_map.items()}
-    layers = [f"{part}." for part, _ in model.named_modules() if re.search(r"\.layers\.\d+$", part)]
-    found = [next(places[part] for part in places if layer.startswith(f"{part}.")) for layer in layers]
-    first, *others = dict.fromkeys(places.values())
-    rest = " and ".join(others)
-    return f"{name}: {found.count(first)} of {len(layers)} layers on {first}, the rest on {rest}."
-
-
-# Quantization
-
-
 def as_dict(quantization) -> dict:
     """A configuration of Transformers' own, or its dict, as a dict."""
     found = quantization if isinstance(quantization, Mapping) else getattr(quantization, "to_dict", dict)()
     if not found.get("quant_method"):
-        raise BadRequest(
-            "quantization takes a configuration of Transformers, such as TorchAoConfig(...), or its dict, which has a "
-            f"quant_method; {type(quantization).__name__} is none."
-        )
+        raise BadRequest("quantization takes a configuration of Transformers, or its dict with a quant_method.")
     return {**found, "quant_method": str(getattr(found["quant_method"], "value", found["quant_method"]))}
 
 
@@ -265,42 +224,35 @@ def refuse_skipped_experts(quantization: Mapping, shape: Architecture | None = N
     method = as_dict(quantization)["quant_method"]
     if method not in REACH_EXPERTS:
         part = f", {shape.experts_share:.0%} of the parameters," if shape else ""
-        raise BadRequest(
-            f"{method} would leave the experts{part} as they are, in 16 or 32 bits, without a word: it quantizes "
-            f"linear layers, and Transformers keeps experts as tensors that belong to none. {ADVICE}"
-        )
+        raise BadRequest(f"{method} would leave the experts{part} as they are: they are no linear layers. {ADVICE}")
 
 
 def refuse_untouched_experts(model, method: str) -> None:
     """Refuse a model of which some experts are what they were, whatever its configuration promised."""
     for name, tensor in model.named_parameters():
-        fused = "expert" in name and "shared" not in name and tensor.dim() == 3
-        wide = tensor.is_floating_point() and tensor.itemsize > 1  # 16 or 32 bits
-        if fused and wide and type(tensor.data).__name__ == "Tensor" and method not in UNPACKED:
-            raise BadRequest(f"{method} passed over {name}, as it came: name every layer's experts. {ADVICE}")
+        fused = ".experts." in name and tensor.dim() == 3 and type(tensor.data).__name__ == "Tensor"
+        if fused and tensor.itemsize > 1 and method not in UNPACKED:
+            raise BadRequest(f"{method} passed over {name}: name every layer's experts. {ADVICE}")
 
 
 @contextmanager
 def _reading(what: str, package: str | None = None) -> Iterator[None]:
-    """Inside, a fault becomes the next step to take. A damaged file fails in any way inside Transformers."""
+    """Inside, a fault becomes the next step to take: a damaged file fails in any way inside Transformers."""
     try:
         yield
     except SlmLabError:
         raise
     except ImportError as fault:
-        package = fault.name or package
-        raise NotHere(f"{str(fault).strip()}." + (f" pip install {package}" if package else "")) from fault
+        raise NotHere(f"{what}: {str(fault).strip()}. pip install {fault.name or package}") from fault
     except Exception as fault:
         raise NotHere(f"{what}: {fault} Fetch it again.") from fault
 
 
 def _runtime():
-    """torch, once it is sure that Transformers is here as well."""
     try:
         import torch
         from transformers.utils import logging
     except ImportError as fault:
-        setup = "python lab.py setup (it picks the right build of torch)"
-        raise NotHere(f"Transformers and torch aren't installed: {setup}") from fault
+        raise NotHere("Transformers and torch aren't installed: python lab.py setup") from fault
     logging.disable_progress_bar()
     return torch

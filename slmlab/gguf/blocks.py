@@ -1,7 +1,4 @@
-"""The quantized blocks of a GGUF file as they are: small integers, and the scale and minimum of each 32 of them.
-
-Knows what the bytes mean, and nothing of models or runtimes.
-"""
+"""The quantized blocks of a GGUF file as they are: small integers, and the scale and minimum of each 32 of them."""
 
 from dataclasses import dataclass
 
@@ -10,6 +7,8 @@ import numpy as np
 from slmlab.errors import NotHere
 
 SIZE = 32  # weights in a block
+# bits of a number, and bytes before the numbers of a block: a scale of 16 bits, and a minimum where there is one
+KINDS = {"Q4_0": (4, 2), "Q4_1": (4, 4), "Q8_0": (8, 2)}
 
 
 @dataclass(frozen=True)
@@ -22,48 +21,30 @@ class Blocks:
     bits: int
 
     @property
-    def rows(self) -> int:
-        return self.numbers.shape[0]
-
-    @property
-    def columns(self) -> int:
-        return self.numbers.shape[1] * SIZE
+    def shape(self) -> tuple[int, int]:
+        rows, blocks, _ = self.numbers.shape
+        return rows, blocks * SIZE
 
     def weights(self) -> np.ndarray:
         """The matrix in full."""
-        return (self.numbers * self.scales[..., None] + self.minimums[..., None]).reshape(self.rows, self.columns)
+        return (self.numbers * self.scales[..., None] + self.minimums[..., None]).reshape(self.shape)
 
 
 def read_blocks(tensor) -> Blocks:
     """The blocks of a tensor of gguf's reader, which can only dequantize them."""
     kind = tensor.tensor_type.name
-    if kind not in _READERS:
-        known = ", ".join(_READERS)
+    if kind not in KINDS:
+        known = ", ".join(KINDS)
         raise NotHere(f"{tensor.name} is quantized as {kind}. Blocks are carried over as they are from {known}.")
+    bits, head = KINDS[kind]
     columns, rows = (int(size) for size in tensor.shape)
-    width, read = _READERS[kind]
-    return read(tensor.data.reshape(rows, columns // SIZE, width))
-
-
-def _q4_1(raw: np.ndarray) -> Blocks:
-    """Scale and minimum in 16 bits each, then 16 numbers in the lower halves of 16 bytes, 16 in the upper."""
-    numbers = np.concatenate([raw[..., 4:] & 15, raw[..., 4:] >> 4], axis=-1)
-    return Blocks(numbers, _half(raw[..., :2]), _half(raw[..., 2:4]), bits=4)
-
-
-def _q4_0(raw: np.ndarray) -> Blocks:
-    """As Q4_1, without a minimum: the number 8 is zero."""
-    numbers, scales = np.concatenate([raw[..., 2:] & 15, raw[..., 2:] >> 4], axis=-1), _half(raw[..., :2])
-    return Blocks(numbers, scales, -8 * scales, bits=4)
-
-
-def _q8_0(raw: np.ndarray) -> Blocks:
-    """A scale in 16 bits, then 32 numbers from -128 to 127."""
-    scales = _half(raw[..., :2])
-    return Blocks(raw[..., 2:] ^ 128, scales, -128 * scales, bits=8)
-
-
-_READERS = {"Q4_0": (18, _q4_0), "Q4_1": (20, _q4_1), "Q8_0": (34, _q8_0)}  # bytes of a block, and their reader
+    raw = tensor.data.reshape(rows, columns // SIZE, head + SIZE * bits // 8)
+    scales, numbers = _half(raw[..., :2]), raw[..., head:]
+    if bits == 8:  # from -128 to 127
+        return Blocks(numbers ^ 128, scales, -128 * scales, bits)
+    numbers = np.concatenate([numbers & 15, numbers >> 4], axis=-1)  # 16 in the lower halves of the bytes, 16 above
+    minimums = _half(raw[..., 2:4]) if head == 4 else -8 * scales  # without one, the number 8 is zero
+    return Blocks(numbers, scales, minimums, bits)
 
 
 def _half(raw: np.ndarray) -> np.ndarray:
@@ -72,8 +53,8 @@ def _half(raw: np.ndarray) -> np.ndarray:
 
 def stacked(parts: list[Blocks]) -> Blocks:
     """Matrices that read the same input, as one: their rows below each other."""
-    fields = (np.concatenate([getattr(part, name) for part in parts]) for name in ("numbers", "scales", "minimums"))
-    return Blocks(*fields, bits=parts[0].bits)
+    arrays = zip(*((part.numbers, part.scales, part.minimums) for part in parts), strict=True)
+    return Blocks(*map(np.concatenate, arrays), bits=parts[0].bits)
 
 
 def with_rotary_halves(matrix: Blocks, heads: int) -> Blocks:

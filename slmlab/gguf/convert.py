@@ -1,14 +1,11 @@
 """The bundled model's file to the two forms that run: GGUF to a Hugging Face folder, that to ONNX.
 
-Each conversion is a program of its own (`python -m slmlab.gguf.convert`), so that its 2 GB of memory go back when it
-ends and killing it harms nobody. Knows nothing about caches: it writes into the folder it is given.
+Each is a program of its own (`python -m slmlab.gguf.convert`), so that its 2 GB of memory go back when it ends.
 """
 
 import json
-import os
 import shutil
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +22,6 @@ CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-# An 8-bit grid with a zero point holds the file's 4-bit blocks (a scale and a minimum for each 32 weights) almost
-# exactly. On one text of 800 tokens perplexity rose by 0.1 % over fp32, and without it by 1.1 %, at the same speed.
-BUILDER_OPTIONS = {"int8": ["is_symmetric=false"]}
 # GGUF's names of tensors and the model's own
 PLACES = {
     "token_embd": "embed_tokens",
@@ -41,10 +35,8 @@ PLACES = {
 
 
 def gguf_to_transformers(source: Path, target: Path) -> None:
-    """Unpack a Llama-shaped GGUF file to float32 safetensors, with its configuration and its tokenizer.
-
-    Read directly: five times as fast as Transformers' own reader, which gives the same weights to the last bit.
-    """
+    """Unpack a Llama-shaped GGUF file to float32 safetensors: five times as fast as Transformers' own reader, which
+    gives the same weights to the last bit."""
     tensors, fields, config = _read(source)
     _write_json(target / "config.json", config)
     _write_json(target / "generation_config.json", {key: config[key] for key in ("bos_token_id", "eos_token_id")})
@@ -68,16 +60,18 @@ def transformers_to_onnx(source: Path, target: Path, precision: str) -> None:
 
     scratch = str(target / "scratch")
     road = (None, str(source), str(target), precision, "cpu", scratch)
-    builder.create_model(*road, **builder.parse_extra_options(*road, BUILDER_OPTIONS.get(precision, [])))
+    # An 8-bit grid with a zero point holds the file's 4-bit blocks almost exactly: on one text of 800 tokens perplexity
+    # rose by 0.1 % over fp32, and without it by 1.1 %, at the same speed.
+    extra = ["is_symmetric=false"] if precision == "int8" else []
+    builder.create_model(*road, **builder.parse_extra_options(*road, extra))
     shutil.rmtree(scratch, ignore_errors=True)
-    # The builder writes the tokenizer anew; the mended one is the same file for every form.
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        if (source / name).is_file():
+        if (source / name).is_file():  # the builder's own lacks the mended step
             shutil.copyfile(source / name, target / name)
 
 
 def _read(source: Path) -> tuple[list, dict, dict]:
-    """The tensors of a file, its fields, and its configuration; refuses a file that isn't whole or of this family."""
+    """The tensors of a file, its fields, and its configuration."""
     from gguf import GGUFReader
 
     class Reader(GGUFReader):
@@ -94,11 +88,9 @@ def _read(source: Path) -> tuple[list, dict, dict]:
     except (ValueError, KeyError, IndexError, OverflowError) as fault:
         raise NotHere(f"{source.name} is damaged, cut short, or no GGUF file ({fault}). Fetch it again.") from fault
     if family != FAMILY:
-        raise NotHere(
-            f"{source.name} is a {family[0]} model with the tokenizer {family[1]}. Carried over are Llama-shaped "
-            "models with SmolLM2's tokenizer (llama, smollm); llama.cpp runs many others: python -m pip install "
-            "xllamacpp"
-        )
+        kind = f"{source.name} is a {family[0]} model with the tokenizer {family[1]}"
+        advice = "Carried over are Llama-shaped models with SmolLM2's; llama.cpp runs others: pip install xllamacpp"
+        raise NotHere(f"{kind}. {advice}")
     reader.fields.clear()  # its arrays for 98,000 tokens and merges take 150 MB
     return reader.tensors, fields, config
 
@@ -106,6 +98,7 @@ def _read(source: Path) -> tuple[list, dict, dict]:
 def _config(fields: dict) -> dict:
     shape = {name.removeprefix("llama."): value for name, value in fields.items()}
     hidden, heads = shape["embedding_length"], shape["attention.head_count"]
+    ids = {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "padding"}
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -122,14 +115,11 @@ def _config(fields: dict) -> dict:
         "tie_word_embeddings": True,
         "hidden_act": "silu",
         "dtype": "float32",
-        "bos_token_id": fields["tokenizer.ggml.bos_token_id"],
-        "eos_token_id": fields["tokenizer.ggml.eos_token_id"],
-        "pad_token_id": fields["tokenizer.ggml.padding_token_id"],
+        **{name: fields[f"tokenizer.ggml.{key}_token_id"] for name, key in ids.items()},
     }
 
 
 def _genai_config(config: dict) -> dict:
-    """The names of inputs and outputs aren't said: the graph has those that the runtime expects."""
     shape = ("hidden_size", "num_attention_heads", "num_hidden_layers", "num_key_value_heads")
     decoder = {"filename": "model.onnx", "head_size": config["head_dim"], **{key: config[key] for key in shape}}
     ids = {key: config[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id", "vocab_size")}
@@ -177,25 +167,15 @@ def _write_json(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def _end_with_parent() -> None:
-    """The parent holds this program's standard input: when it closes, the parent is gone and so is the work's use."""
-    os.read(0, 1)  # not sys.stdin: its lock would still be held when the interpreter shuts down
-    os._exit(1)
-
-
-def main(form: str, source: str, target: str) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+if __name__ == "__main__":
+    form, source, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     try:
         if form == "transformers":
-            gguf_to_transformers(Path(source), Path(target))
+            gguf_to_transformers(source, target)
         elif form == "onnx-q4":
-            gguf_to_onnx(Path(source), Path(target))
+            gguf_to_onnx(source, target)
         else:
-            transformers_to_onnx(Path(source), Path(target), form.removeprefix("onnx-"))
+            transformers_to_onnx(source, target, form.removeprefix("onnx-"))
     except NotHere as fault:
         print(fault, file=sys.stderr)
         sys.exit(REFUSED)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -16,10 +16,8 @@ from slmlab.errors import NotHere
 from slmlab.gguf import EVERY
 from slmlab.gguf.blocks import SIZE, Blocks, read_blocks, stacked, with_rotary_halves
 
-DATA = "model.onnx.data"
 RUNTIME = "com.microsoft"  # the domain of ONNX Runtime's own operators
 STRIDE = 4 * SIZE  # columns that the kernel takes at a time when it reads many ids
-KV = ("key", "value")
 FLOAT, INT32, INT64 = ir.DataType.FLOAT, ir.DataType.INT32, ir.DataType.INT64
 
 
@@ -34,10 +32,10 @@ class LlamaGraph:
         self.tape = ir.tape.Tape()
         self.ids = ir.val("input_ids", INT64, ["batch", "ids"])
         self.mask = ir.val("attention_mask", INT64, ["batch", "all_ids"])
-        self.past, self.present = (
-            [self._cached(f"{name}.{layer}.{part}") for layer in range(config["num_hidden_layers"]) for part in KV]
-            for name in ("past_key_values", "present")
-        )
+        names = [f"{layer}.{part}" for layer in range(config["num_hidden_layers"]) for part in ("key", "value")]
+        shape = ["batch", self.kv_heads, "places", self.head_size]
+        self.past = [ir.val(f"past_key_values.{name}", FLOAT, shape) for name in names]
+        self.present = [ir.val(f"present.{name}", FLOAT, shape) for name in names]
         self.zeros: dict[int, ir.Value] = {}  # by width
 
     def save(self, folder: Path) -> None:
@@ -48,16 +46,11 @@ class LlamaGraph:
         logits = self._matmul([last, *self.table], self.config["vocab_size"], self.config["hidden_size"], bits=8)
         logits.name, logits.dtype = "logits", FLOAT
         logits.shape = ir.Shape(["batch", "judged", self.config["vocab_size"]])
-        graph = ir.Graph(
-            [self.ids, self.mask, *self.past],
-            [logits, *self.present],
-            nodes=self.tape.nodes,
-            initializers=self.tape.initializers,
-            opset_imports={"": 21, RUNTIME: 1},
-            name="model",
-        )
+        options = {"nodes": self.tape.nodes, "initializers": self.tape.initializers, "name": "model"}
+        inputs, outputs = [self.ids, self.mask, *self.past], [logits, *self.present]
+        graph = ir.Graph(inputs, outputs, opset_imports={"": 21, RUNTIME: 1}, **options)
         model = ir.Model(graph, ir_version=10, producer_name="slmlab")
-        ir.external_data.unload_from_model(model, folder, DATA, size_threshold_bytes=1000)
+        ir.external_data.unload_from_model(model, folder, "model.onnx.data", size_threshold_bytes=1000)
         ir.save(model, folder / "model.onnx")
         last.replace_all_uses_with(hidden)
         graph.remove(last.producer(), safe=True)
@@ -65,7 +58,6 @@ class LlamaGraph:
         ir.save(model, folder / EVERY)  # its weights are in the same data file
 
     def _decoder(self) -> ir.Value:
-        """The layers over the embedded ids, up to the vectors that the logits are made of."""
         self._lengths()
         self._rotation()
         self.embedded = stream = self._embedding()
@@ -77,16 +69,11 @@ class LlamaGraph:
             added = self._feed_forward(f"blk.{layer}", normed)
         return self._norm("output_norm", stream, added)[1]
 
-    def _cached(self, name: str) -> ir.Value:
-        return ir.val(name, FLOAT, ["batch", self.kv_heads, "places", self.head_size])
-
     def _op(self, operator: str, inputs: list, domain: str = "", **attributes) -> ir.Value:
         return self.tape.op(operator, inputs, attributes, domain=domain)
 
     def _constant(self, name: str, array: np.ndarray) -> ir.Value:
         return self.tape.initializer(ir.tensor(np.ascontiguousarray(array), name=name))
-
-    # The parts of a layer
 
     def _lengths(self) -> None:
         """How many ids each row holds, and the longest row: what the runtime's attention asks for."""
@@ -106,30 +93,25 @@ class LlamaGraph:
         """The embedding's rows, read out of the same 8-bit blocks that give the logits."""
         table = read_blocks(self.tensors["token_embd.weight"])
         if table.bits != 8 or "output.weight" in self.tensors:
-            raise NotHere(
-                "The file's embedding has to be Q8_0 and serve as its head too, as in SmolLM2's files in Q4_0 and Q4_1."
-            )
+            raise NotHere("The file's embedding has to be Q8_0 and serve as its head too, as in SmolLM2's files.")
         self.table = numbers, scales = self._stored("token_embd", table.numbers, table.scales, table.bits)
-        flat = self._constant("embedding_shape", np.array([table.rows, table.columns], np.int64))
+        flat = self._constant("embedding_shape", np.array(table.shape, np.int64))
         inputs = [self._op("Reshape", [numbers, flat]), self.ids, scales]
         how = {"bits": 8, "block_size": SIZE, "gather_axis": 0, "quantize_axis": 1}
         return self._op("GatherBlockQuantized", inputs, RUNTIME, **how)
 
     def _norm(self, name: str, stream: ir.Value, added: ir.Value | None) -> tuple[ir.Value, ir.Value]:
-        """What is added goes into the stream; the stream, and the stream at one size."""
+        """The stream with what is added, and the same at one size."""
         weight = self._constant(f"{name}.weight", self.tensors[f"{name}.weight"].data.astype(np.float32))
         if added is None:
             how = {"axis": -1, "stash_type": 1, **self.epsilon}
             return stream, self._op("SimplifiedLayerNormalization", [stream, weight], **how)
-        normed, stream_on, unused = ir.Value(), ir.Value(), [ir.Value(name=""), ir.Value(name="")]
+        outputs = [ir.Value(), ir.Value(name=""), ir.Value(name=""), ir.Value()]
+        inputs = [stream, added, weight]
         self.tape.op_multi_out(
-            "SkipSimplifiedLayerNormalization",
-            [stream, added, weight],
-            self.epsilon,
-            outputs=[normed, *unused, stream_on],
-            domain=RUNTIME,
+            "SkipSimplifiedLayerNormalization", inputs, self.epsilon, outputs=outputs, domain=RUNTIME
         )
-        return stream_on, normed
+        return outputs[3], outputs[0]
 
     def _attention(self, layer: int, normed: ir.Value) -> ir.Value:
         here = f"blk.{layer}"
@@ -137,13 +119,10 @@ class LlamaGraph:
         parts = [with_rotary_halves(query, self.heads), with_rotary_halves(key, self.kv_heads), value]
         packed = self._linear(f"{here}.attn_qkv", normed, stacked(parts))
         own, attended = slice(2 * layer, 2 * layer + 2), ir.Value()
-        self.tape.op_multi_out(
-            "GroupQueryAttention",
-            [packed, None, None, *self.past[own], *self.lengths, *self.waves],
-            {"num_heads": self.heads, "kv_num_heads": self.kv_heads, "scale": self.head_size**-0.5, "do_rotary": 1},
-            outputs=[attended, *self.present[own]],
-            domain=RUNTIME,
-        )
+        inputs = [packed, None, None, *self.past[own], *self.lengths, *self.waves]
+        outputs = [attended, *self.present[own]]
+        how = {"num_heads": self.heads, "kv_num_heads": self.kv_heads, "scale": self.head_size**-0.5, "do_rotary": 1}
+        self.tape.op_multi_out("GroupQueryAttention", inputs, how, outputs=outputs, domain=RUNTIME)
         return self._linear(f"{here}.attn_output", attended)
 
     def _feed_forward(self, here: str, normed: ir.Value) -> ir.Value:
@@ -154,37 +133,29 @@ class LlamaGraph:
         silu = self._op("QuickGelu", [gate], RUNTIME, alpha=1.0)
         return self._linear(f"{here}.ffn_down", self._op("Mul", [silu, up]))
 
-    # A matrix of blocks
-
     def _linear(self, name: str, given: ir.Value, matrix: Blocks | None = None) -> ir.Value:
         matrix = matrix or read_blocks(self.tensors[f"{name}.weight"])
-        numbers, scales, columns = matrix.numbers, matrix.scales, matrix.columns
+        numbers, scales, (rows, columns) = matrix.numbers, matrix.scales, matrix.shape
         zeros = np.clip(np.rint(-matrix.minimums / np.where(scales, scales, 1)), 0, 2**matrix.bits - 1)
         rests = matrix.minimums + scales * zeros
         if rests.any():
-            columns += matrix.columns // SIZE
-            empty = -columns % STRIDE
-            columns += empty
-            given = self._longer(given, empty)
+            empty = -(columns + columns // SIZE) % STRIDE
+            columns += columns // SIZE + empty
+            means = self._op("AveragePool", [given], kernel_shape=[SIZE], strides=[SIZE])
+            given = self._op("Concat", [given, means, *([self._zeros(empty)] if empty else [])], axis=-1)
             beside = _rounded(np.pad(rests * SIZE, ((0, 0), (0, empty))), matrix.bits)
             pairs = zip((numbers, scales, zeros), beside, strict=True)
             numbers, scales, zeros = (np.concatenate(pair, axis=1) for pair in pairs)
         stored = self._stored(name, numbers, scales, matrix.bits)
         packed = _packed(zeros.astype(np.uint8), matrix.bits).reshape(-1)
         inputs = [given, *stored, self._constant(f"{name}.zeros", packed)]
-        return self._matmul(inputs, matrix.rows, columns, matrix.bits)
-
-    def _longer(self, given: ir.Value, empty: int) -> ir.Value:
-        """The input, the mean of each of its blocks, and zeros."""
-        means = self._op("AveragePool", [given], kernel_shape=[SIZE], strides=[SIZE])
-        return self._op("Concat", [given, means, *([self._zeros(empty)] if empty else [])], axis=-1)
+        return self._matmul(inputs, rows, columns, matrix.bits)
 
     def _zeros(self, width: int) -> ir.Value:
         """Zeros for each id, made once a run: as many rows as there are ids, which the graph learns only then."""
         if width not in self.zeros:
-            name = f"zeros.{width}"
-            ends = [self._constant(f"{name}.{end}", np.array([end], np.int64)) for end in (0, 1, 2)]
-            row = self._constant(f"{name}.row", np.zeros(width, np.float32))
+            ends = [self._constant(f"zeros.{width}.{end}", np.array([end], np.int64)) for end in (0, 1, 2)]
+            row = self._constant(f"zeros.{width}.row", np.zeros(width, np.float32))
             self.zeros[width] = self._op("Mul", [self._op("Slice", [self.embedded, *ends]), row])
         return self.zeros[width]
 

@@ -1,7 +1,5 @@
 """inside/experts: what routers decide, against a computation by hand; experts switched off; who is refused."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -61,20 +59,6 @@ def test_phis_choices_and_weights_are_those_computed_by_hand(tmp_path):
     assert len(sums) > 1, "the two weights have softmaxes of their own and need not add up to 1"
 
 
-def test_a_layers_output_is_its_experts_outputs_times_these_weights(tiny_mixture):
-    routing = inside.routing(tiny_mixture, TEXT)
-    block = tiny_mixture._model.model.layers[1].mlp
-    inputs = inputs_of(tiny_mixture, "model.layers.1.mlp")
-    with torch.inference_mode():
-        found = block(inputs[None])[0]
-        for token, given in enumerate(inputs):
-            expected = torch.zeros_like(given)
-            for expert, weight in zip(routing.experts[1, token], routing.weights[1, token], strict=True):
-                gate, up = (block.experts.gate_up_proj[expert] @ given).chunk(2)
-                expected += float(weight) * (block.experts.down_proj[expert] @ (torch.nn.functional.silu(gate) * up))
-            assert torch.allclose(found[token], expected, atol=1e-3, rtol=1e-3)
-
-
 def test_any_family_is_watched_by_the_same_call(tmp_path):
     for family in sorted(set(MIXTURES) - {"jetmoe"}):
         model = opened(tmp_path / family, family)
@@ -112,30 +96,10 @@ def test_an_expert_switched_off_is_missed_where_it_was_called_and_nowhere_else(t
         again = inside.routing(tiny_mixture, TEXT)
     changed = [not np.array_equal(one, other) for one, other in zip(whole, less, strict=True)]
     assert changed == called, "layer 1 is the last: a token's logits change only if the token went through this expert"
+    with inside.without_expert(tiny_mixture, 0, []):
+        assert np.array_equal(next(tiny_mixture._logits_of(tiny_mixture.ids(TEXT))), whole), "nobody is off"
     assert again.experts[1].tolist() == routing.experts[1].tolist(), "what is seen is what the router decided"
     assert (again.weights > 0).all()
-
-
-def test_without_its_experts_a_layer_adds_nothing(tiny_mixture):
-    before = tiny_mixture.logprobs(TEXT)
-    with pytest.raises(KeyError), inside.without_expert(tiny_mixture, 0, range(6)):
-        block = tiny_mixture._model.model.layers[0].mlp
-        assert torch.equal(block(torch.randn(1, 3, 64)), torch.zeros(1, 3, 64))
-        raise KeyError("the reader's own")
-    assert tiny_mixture.logprobs(TEXT) == before, "after a fault inside the experts work again"
-    with inside.without_expert(tiny_mixture, 0, []):
-        assert tiny_mixture.logprobs(TEXT) == before, "to switch nobody off changes nothing"
-
-
-def test_what_one_model_cached_is_not_kept_for_the_other(tiny_mixture):
-    def kept():
-        return tiny_mixture._cached_session is not None
-
-    tiny_mixture.complete("ab", max_tokens=6).tokens  # noqa: B018
-    assert kept(), "the whole model keeps its own for the next turn"
-    with inside.without_expert(tiny_mixture, 0, [0, 1, 2]):
-        assert not kept() and tiny_mixture.complete("ab", max_tokens=6).tokens and kept()
-    assert not kept()
 
 
 def test_a_reply_is_read_where_it_was_asked(tiny_mixture):
@@ -143,33 +107,18 @@ def test_a_reply_is_read_where_it_was_asked(tiny_mixture):
     with inside.without_expert(tiny_mixture, 0, [0, 1, 2]):
         unread, begun = tiny_mixture.complete("ab", max_tokens=6), iter(tiny_mixture.complete("ab", max_tokens=6))
         next(begun)
-        with pytest.raises(BadRequest, match="Read a reply inside the block"):
+        with pytest.raises(BadRequest, match="Read a reply inside its own"):
             list(before)
     for reply in (unread, begun):
-        with pytest.raises(BadRequest, match="Read a reply inside the block"):
+        with pytest.raises(BadRequest, match="Read a reply inside its own"):
             list(reply)
     assert tiny_mixture.complete("ab", max_tokens=2).tokens, "and the model answers as before"
-
-
-def test_other_threads_ask_inside_the_block_as_well_and_may_leave_it(tiny_mixture):
-    def block():
-        with inside.without_expert(tiny_mixture, 0, range(6)):
-            yield
-
-    before, held = tiny_mixture.logprobs(TEXT), block()
-    next(held)
-    with ThreadPoolExecutor(2) as pool:
-        assert len(list(pool.map(tiny_mixture.logprobs, ["a", "b"], timeout=30))) == 2
-    leaver = threading.Thread(target=held.close)
-    leaver.start()
-    leaver.join(timeout=10)
-    assert not leaver.is_alive() and tiny_mixture.logprobs(TEXT) == before
 
 
 def test_what_does_not_exist_is_refused(tiny_mixture):
     for layer, expert, words in (
         (0, 6, "no expert 6: layer 0 has experts 0 to 5"), (0, -1, "no expert -1"), (0, "3", "no expert '3'"),
-        (2, 0, "no experts in layer 2. There are some in: 0, 1"),
+        (2, 0, "no experts in layer 2. There are some in: .0, 1"),
     ):  # fmt: skip
         with pytest.raises(BadRequest, match=words), inside.without_expert(tiny_mixture, layer, expert):
             pytest.fail("the block was entered")
@@ -202,8 +151,6 @@ def test_the_untrained_twin_is_what_a_training_begins_with():
         assert begun.keys() == made.keys() and all(torch.equal(made[name], begun[name]) for name in begun)
         assert twin.name == "tiny-moe, untrained"
         assert twin.logprobs("abc") != other.logprobs("abc") != model.logprobs("abc")
-        with pytest.raises(BadRequest, match="whole number"):
-            inside.untrained(model, -1)
         twin.close()
         with pytest.raises(SlmLabError, match=r"slmlab.load\('tiny-moe'\)"):
             inside.routing(twin, "abc")

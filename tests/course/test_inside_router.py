@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course.inside.router import Routed, Routing, information, kind_of, kinds, layers_named, load, shares_by, spread
+from course.inside.router import Routed, Routing, information, kind_of, kinds, load, shares_by
 from slmlab.chat import TokenPiece
 from slmlab.errors import BadRequest
 
@@ -26,18 +26,6 @@ def test_the_load_counts_every_choice_and_sums_to_one():
     both = load([routed("ab", [0, 0], [1, 2]), routed("cd", [3, 0], [0, 3])])
     assert both.tolist() == [[4 / 8, 1 / 8, 1 / 8, 2 / 8]]
     assert load([routed("ab", [0, 1], layers=(0, 1))]).sum(axis=1).tolist() == [1, 1]
-
-
-def test_the_spread_is_nothing_when_all_are_equally_busy():
-    assert spread(np.full(8, 1 / 8)) == 0
-    assert spread(np.array([1.0, 0, 0, 0])) == pytest.approx(np.sqrt(3)), "by hand: mean 1/4, deviation sqrt(3)/4"
-
-
-def test_experts_tell_all_of_a_label_that_they_follow_and_nothing_of_another():
-    one, other = routed("aa", [0, 0], [1, 1]), routed("bb", [2, 2], [3, 3])
-    assert information(["x", "y"], [one, other], 0) == pytest.approx(1.0)
-    same = [routed("ab", [0, 1], [2, 3]), routed("cd", [0, 1], [2, 3])]
-    assert information(["x", "y"], same, 0) == pytest.approx(0.0)
 
 
 def test_the_information_agrees_with_a_computation_by_hand():
@@ -75,12 +63,7 @@ def test_what_makes_no_sense_is_refused():
     for ask, words in (
         (lambda: one.first(7), "no experts in layer 7"),
         (lambda: information(["x"], [one], 0), "two different labels"),
-        (lambda: shares_by(["x", "y"], [one], 0), "1 routings and 2 labels"),
         (lambda: shares_by([["x"]], [one], 0), "has 1 labels"),
     ):
         with pytest.raises(BadRequest, match=words):
             ask()
-
-
-def test_layers_are_named_shortly():
-    assert [layers_named(some) for some in ([0, 1, 2, 3], [1, 3], [4])] == ["0 to 3", "1, 3", "4"]

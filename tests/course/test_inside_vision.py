@@ -9,7 +9,7 @@ from course import inside
 from course.inside.vision import Gaze, Seen
 from slmlab.errors import BadRequest
 from slmlab.pictures import as_picture
-from tests.tiny_sight import PATCHES, SIDE, inputs_of, noise
+from tests.tiny_sight import PATCHES, inputs_of, noise
 
 QUESTION = "How many?"
 
@@ -33,36 +33,6 @@ def gaze(pieces=("The ", "to", "tal", " is", " 9.", "40"), pictures=2) -> Gaze:
     return Gaze("tiny", (PICTURE,) * pictures, tuple(pieces), weights)
 
 
-def test_tokens_are_counted_after_the_projector():
-    assert seen(np.zeros((4, 6, 5)), np.zeros((2, 3, 9))).tokens == 6
-
-
-def test_a_patch_is_like_itself():
-    one = patches()
-    for row, column in ((0, 0), (2, 3), (1, 2)):
-        likeness = one.likeness(row, column)
-        assert likeness.shape == (3, 4) and likeness[row, column] == pytest.approx(1)
-        assert np.abs(likeness).max() <= 1 + 1e-9
-
-
-def test_likeness_is_measured_from_what_all_patches_share():
-    shared = np.array([100.0, 100.0])  # without it the two are opposite, with it nearly the same
-    likeness = seen([[shared + [1, 0], shared - [1, 0]]]).likeness(0, 0)
-    assert np.allclose(likeness, [[1, -1]])
-
-
-def test_patches_that_are_all_alike_are_no_fault():
-    flat = seen(np.ones((2, 3, 4)))
-    assert np.array_equal(flat.likeness(0, 0), np.zeros((2, 3)))
-    assert np.array_equal(flat.as_colours(), np.zeros((2, 3, 3)))
-
-
-def test_colours_are_between_nothing_and_one_and_all_of_it_is_used():
-    colours = patches(6, 6).as_colours()
-    assert colours.shape == (6, 6, 3)
-    assert (colours.min(), colours.max()) == (0, 1)
-
-
 def test_two_kinds_of_patch_get_two_colours():
     encoded = np.zeros((4, 4, 5))
     encoded[:, 2:] = [3, 1, 0, 2, 5]
@@ -71,29 +41,10 @@ def test_two_kinds_of_patch_get_two_colours():
     assert abs(colours[0, 0, 0] - colours[0, 3, 0]) == pytest.approx(1), "red is the direction of most difference"
 
 
-def test_a_patch_that_is_not_there_is_refused():
-    for row, column in ((-1, 0), (3, 0), (0, 4)):
-        with pytest.raises(BadRequest, match=f"row {row}, column {column}: there are 3 x 4"):
-            patches().likeness(row, column)
-
-
 def test_a_gaze_is_the_mean_over_layers_and_heads():
     assert np.allclose(gaze().on(2), np.full((2, 2), 0.003)), "layers of 0.002 and 0.004"
     assert np.allclose(gaze().on(2, layer=1), np.full((2, 2), 0.004))
     assert np.allclose(gaze().on(2, picture=1), 0)
-
-
-def test_heads_are_averaged_patch_by_patch():
-    one = gaze(pictures=1)
-    one.weights[0, 0, 1, 0] = [[0.3, 0], [0, 0.6]]
-    assert np.allclose(one.on(0, layer=0), [[0.1, 0], [0, 0.2]])
-
-
-def test_the_share_of_the_pictures_is_the_sum_over_their_patches():
-    assert gaze().share(5) == pytest.approx(4 * 0.0075)
-    both = gaze()
-    both.weights[5, :, :, 1] = both.weights[5, :, :, 0]
-    assert both.share(5) == pytest.approx(8 * 0.0075)
 
 
 def test_a_text_begins_in_the_token_that_holds_its_first_letter():
@@ -107,9 +58,6 @@ def test_a_text_begins_in_the_token_that_holds_its_first_letter():
 def test_what_is_not_there_is_refused_with_what_is():
     for call, words in (
         (lambda one: one.place_of("nine"), r"isn't in the answer 'The total is 9\.40'"),
-        (lambda one: one.place_of(""), "isn't in the answer"),
-        (lambda one: one.on(0, picture=2), "no picture 2: there are 2"),
-        (lambda one: one.on(0, layer=-1), "no layer -1: there are 2"),
     ):
         with pytest.raises(BadRequest, match=words):
             call(gaze())
@@ -167,23 +115,9 @@ def test_what_is_projected_is_what_transformers_gives_the_decoder(tiny_sight, ti
     assert np.allclose(found.encoded.reshape(PATCHES, 64), encoder, atol=1e-4)
 
 
-def test_the_pixels_are_the_pictures_own(tiny_sight):
-    for image in (noise(0, SIDE, SIDE), Image.new("RGB", (SIDE, SIDE), (90, 100, 110))):
-        pixels = inside.look(tiny_sight, image).pixels
-        assert np.allclose(pixels, np.asarray(image) / 255, atol=1e-6), "neither cut nor stretched in its contrast"
-
-
-def test_an_untrained_twin_sees_with_weights_of_its_own(tiny_sight):
-    with inside.untrained(tiny_sight, 1) as twin, inside.untrained(tiny_sight, 1) as same:
-        found = [inside.look(model, noise()).projected for model in (tiny_sight, twin, same)]
-        assert not np.allclose(found[0], found[1]) and np.array_equal(found[1], found[2])
-        assert twin.ask(QUESTION, images=[noise()], max_tokens=3).tokens
-
-
 def test_what_can_not_be_looked_at_is_refused(tiny_sight, tiny_transformers):
     for ask, words in (
         (lambda: inside.gaze(tiny_sight, QUESTION, answer="a"), "no picture to look at"),
-        (lambda: inside.gaze(tiny_sight, QUESTION, images=[noise()], answer=""), "The answer is empty"),
         (lambda: inside.look(tiny_sight, [noise(0), noise(1)]), "one picture, not 2"),
         (lambda: inside.look(tiny_transformers, noise()), "isn't of LLaVA's kind"),
         (lambda: inside.gaze(tiny_transformers, QUESTION, images=[noise()]), "isn't of LLaVA's kind"),

@@ -10,10 +10,10 @@ from gguf import quants
 
 import slmlab
 from slmlab import weights
-from slmlab.catalog import DATA, card, card_of_folder
+from slmlab.catalog import DATA, card
 from slmlab.errors import NotHere
 from slmlab.gguf import graph
-from slmlab.gguf.blocks import read_blocks, stacked, with_rotary_halves
+from slmlab.gguf.blocks import read_blocks
 from slmlab.gguf.convert import gguf_to_onnx, gguf_to_transformers
 from slmlab.measure import agreement, perplexity
 from tests.tiny_gguf import SIZES, write_tiny_gguf
@@ -77,19 +77,8 @@ def expected(source, tmp_path_factory) -> np.ndarray:
 def test_the_blocks_give_the_weights_that_gguf_itself_gives(kind):
     tensor = Tensor(6, 96, kind)
     blocks = read_blocks(tensor)
-    assert (blocks.rows, blocks.columns) == (6, 96) and blocks.numbers.max() < 2**blocks.bits
+    assert blocks.shape == (6, 96) and blocks.numbers.max() < 2**blocks.bits
     np.testing.assert_allclose(blocks.weights(), quants.dequantize(tensor.data, kind), rtol=0, atol=1e-6)
-
-
-def test_matrices_of_one_input_are_stacked_row_under_row():
-    upper, lower = (read_blocks(Tensor(rows, 64, Kind.Q4_1)) for rows in (3, 5))
-    np.testing.assert_array_equal(stacked([upper, lower]).weights(), np.concatenate([upper.weights(), lower.weights()]))
-
-
-def test_the_rows_of_rotary_pairs_are_sorted_into_halves():
-    matrix = read_blocks(Tensor(8, 32, Kind.Q4_1))
-    order = [0, 2, 1, 3, 4, 6, 5, 7]  # two heads of four rows: first, second, first, second
-    np.testing.assert_array_equal(with_rotary_halves(matrix, heads=2).weights(), matrix.weights()[order])
 
 
 def test_the_logits_are_those_of_the_unpacked_weights(source, expected, tmp_path, monkeypatch):
@@ -118,18 +107,6 @@ def test_blocks_with_a_whole_number_for_zero_need_no_longer_input(tmp_path, kind
     assert away(logits_of(folder), unpacked_logits(unpacked)) < 0.03
 
 
-def test_the_engine_writes_with_one_graph_and_scores_with_the_other(source, tmp_path):
-    from slmlab.engines.onnx import OnnxEngine
-
-    folder = made(gguf_to_onnx, tmp_path / "onnx", source)
-    engine = OnnxEngine(card_of_folder(folder), folder, "q4")
-    text = "Which-way-is-it?"
-    likeliest = engine.next_token_probabilities(text, top=1)[0]
-    assert engine.top1(text)[-1] == likeliest.id
-    assert engine.complete(text, max_tokens=1).text == likeliest.text
-    assert len(engine.logprobs(text)) == len(engine.tokens(text))
-
-
 def test_what_cannot_be_carried_over_is_refused_with_what_can(tmp_path):
     for number, (options, words) in enumerate((
         ({"matrices": Kind.Q5_0}, "quantized as Q5_0.*Q4_0, Q4_1, Q8_0"),
@@ -150,12 +127,6 @@ def test_the_tokenizer_gives_the_ids_of_llama_cpp(bundled):
     cases = REFERENCE["cases"]
     assert [bundled.format.ids(case["text"]) for case in cases] == [case["ids"] for case in cases]
     assert any(plain.encode(case["text"]).ids != case["ids"] for case in cases)
-
-
-def test_both_engines_have_the_same_tokenizer(bundled):
-    other = weights.folder(card("smollm2-135m"), "transformers")
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        assert (other / name).read_bytes() == (bundled.format.folder / name).read_bytes()
 
 
 def test_the_weights_are_those_that_transformers_reads_itself(bundled):

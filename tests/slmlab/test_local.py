@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from slmlab.catalog import card_of_folder
-from slmlab.engines.local import Session
 from slmlab.engines.transformers import TransformersEngine
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.records import End, Sampling, Start, Token
@@ -38,15 +37,6 @@ def test_both_engines_write_the_same_tokens(tiny_onnx, tiny_transformers):
             for model in (tiny_onnx, tiny_transformers)
         )
         assert one == other, f"with {settings or 'greedy'}"
-
-
-def test_both_engines_see_the_same_probabilities(tiny_onnx, tiny_transformers):
-    one, other = (
-        {row.id: row.probability for row in model.next_token_probabilities("The sky is", top=300)}
-        for model in (tiny_onnx, tiny_transformers)
-    )
-    assert one.keys() == other.keys() and all(abs(one[id] - other[id]) < 1e-4 for id in one)
-    assert abs(sum(one.values()) - 1) < 1e-6
 
 
 # The stream
@@ -109,13 +99,6 @@ def test_a_break_or_an_interrupt_leaves_the_model_usable_and_the_same(tiny):
         reply.show()
     assert reply.finish_reason == "interrupted" and len(reply.tokens) == 2
     assert tiny.complete("abc", max_tokens=10).text == before
-
-
-def test_two_readers_at_once_do_not_mix(tiny):
-    alone = [ids_of(tiny.complete(text, max_tokens=12)) for text in ("abc", "xyz")]
-    pairs = list(zip(*(tiny.complete(text, max_tokens=12) for text in ("abc", "xyz")), strict=False))
-    assert [one.id for one, _ in pairs] == alone[0][: len(pairs)]
-    assert [other.id for _, other in pairs] == alone[1][: len(pairs)]
 
 
 def test_two_threads_do_not_mix(tiny):
@@ -202,12 +185,6 @@ def test_a_token_across_the_border_belongs_to_what_comes_after(bundled):
     assert found == [piece.text for piece in bundled.tokens("hello")] == ["hello"]
 
 
-def test_top1_is_what_greedy_would_write(tiny):
-    ids = tiny.ids("abc")
-    assert tiny.top1("abc")[-1] == ids_of(tiny.complete("abc", max_tokens=1))[0] and len(tiny.top1("abc")) == 3
-    assert [tiny.piece(id) for id in ids] == list("abc") and (tiny.folder / "tokenizer.json").is_file()
-
-
 # The KV cache between turns
 
 
@@ -251,23 +228,3 @@ def test_a_text_appended_after_greedy_tokens_is_read_after_all_of_them(tiny):
         session.append(tiny.ids(" and more"))
         afresh.append(session.ids)
         assert len(session.ids) == 5 + written + 9 and np.allclose(session.logits(), afresh.logits(), atol=1e-4)
-
-
-class InBlocks(Session):
-    block = 4
-
-    def __init__(self, *texts):
-        super().__init__(capacity=8)
-        self.fed = []
-        for text in texts:
-            self.append(text)
-
-    def _feed(self, ids):
-        self.fed.append(list(ids))
-
-
-def test_a_long_text_is_read_in_blocks_and_whole_ones_are_counted():
-    session = InBlocks([1, 2, 3, 4, 5, 6])
-    assert session.fed == [[1, 2, 3, 4], [5, 6]] and session.whole == 4 and session.ids == [1, 2, 3, 4, 5, 6]
-    assert InBlocks([1, 2, 3, 4], [5, 6, 7, 8]).whole == 8
-    assert InBlocks([1, 2], [3, 4, 5, 6]).whole == 0, "another text would have it cut elsewhere: other last digits"

@@ -1,7 +1,5 @@
 """engines/transformers: the same answers as Transformers alone, whatever the place; damaged folders are refused."""
 
-import json
-import sys
 import threading
 
 import pytest
@@ -53,17 +51,11 @@ def test_a_model_that_is_split_answers_as_the_whole_one(tmp_path, capsys):
         size = sum(one.numel() * 4 for one in whole._model.parameters())
     capsys.readouterr()
     with opened(folder, device="auto", max_memory={"cpu": size - 100}) as split:
-        assert capsys.readouterr().out == "m: 1 of 2 layers on the CPU, the rest on the disk.\n"
+        assert capsys.readouterr().out == "m is split. Parts of it: 3 on cpu, 3 on disk.\n"
         assert ids_of(split.ask("hello there", max_tokens=20)) == expected
     with opened(folder, device="auto", max_memory={"cpu": 9 * size}) as fitting:
         assert capsys.readouterr().out == "", "nothing is said where all of it is in one place"
         assert ids_of(fitting.ask("hello there", max_tokens=20)) == expected
-
-
-def test_a_model_that_is_split_needs_accelerate_and_says_so(tiny_folder, monkeypatch):
-    monkeypatch.setitem(sys.modules, "accelerate", None)
-    with pytest.raises(NotHere, match="pip install accelerate"):
-        opened(tiny_folder, device="auto", max_memory={"cpu": 10**9})
 
 
 def test_the_precision_is_of_transformers(tiny_folder):
@@ -89,21 +81,12 @@ def test_weights_that_are_cut_short_are_refused(mixture_folder):
         return {name: one for name, one in tensors.items() if "layers.1" not in name or "experts" not in name}
 
     rewrite(mixture_folder, lose)
-    with pytest.raises(NotHere, match=r"lacks \d+ of the model's tensors.*layers.1.*cut short"):
+    with pytest.raises(NotHere, match=r"lacks \d+ of the model's tensors.*layers.1.*Fetch it again"):
         opened(mixture_folder)
     weights = mixture_folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-500])
     with pytest.raises(NotHere, match="can't load.*Fetch it again"):
         opened(mixture_folder)
-
-
-def test_a_configuration_that_does_not_fit_its_weights_is_refused(mixture_folder):
-    path = mixture_folder / "config.json"
-    settings = json.loads(path.read_text())
-    for change in ({"num_local_experts": "16"}, {"vocab_size": 100}, {"hidden_act": "zzz"}, {"num_local_experts": 3}):
-        path.write_text(json.dumps(settings | change))
-        with pytest.raises(NotHere, match="Fetch it again"):
-            opened(mixture_folder)
 
 
 def test_weights_that_are_no_numbers_are_named_wherever_they_show(mixture_folder):
@@ -134,27 +117,3 @@ def test_closing_waits_for_what_is_under_way_and_refuses_the_rest(mixture_folder
     model.close()
     asker.join(timeout=10)
     assert [type(fault) for fault in faults] == [SlmLabError] and "was closed" in str(faults[0])
-
-
-def test_phi_3_5_moes_own_configuration_is_read(mixture_folder, tmp_path):
-    """The fields of the published config.json, with small sizes: scaled positions, biases, and code that is not run."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    half = 64 // 4 // 2
-    settings = json.loads((mixture_folder / "config.json").read_text())
-    settings.pop("rope_parameters", None)
-    settings |= {
-        "auto_map": {"AutoModelForCausalLM": "modeling_phimoe.PhiMoEForCausalLM"}, "rope_theta": 10000.0,
-        "attention_bias": True, "lm_head_bias": True, "max_position_embeddings": 512,
-        "original_max_position_embeddings": 256, "rope_scaling": {
-            "type": "longrope", "short_factor": [1.0] * half, "long_factor": [2.0] * half,
-            "short_mscale": 1.24, "long_mscale": 1.24, "original_max_position_embeddings": 256,
-        },
-    }  # fmt: skip
-    (mixture_folder / "config.json").write_text(json.dumps(settings))
-    AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(mixture_folder)).save_pretrained(tmp_path / "weights")
-    (tmp_path / "weights" / "model.safetensors").replace(mixture_folder / "model.safetensors")
-    model = opened(mixture_folder)
-    assert model.card.kind == "moe"
-    assert model.card.parameters == sum(one.numel() for one in model._model.parameters())
-    assert model.complete("abc", max_tokens=2).tokens

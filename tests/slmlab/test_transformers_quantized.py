@@ -60,18 +60,6 @@ def test_the_size_that_is_planned_for():
         assert in_memory_as(eight) == "int8"
 
 
-def test_a_quantization_and_a_precision_of_onnx_do_not_go_together():
-    for choice in ({"engine": "onnx"}, {"precision": "int4"}):
-        with pytest.raises(BadRequest, match="engine='transformers'"):
-            slmlab.load("phi-3.5-mini", quantization=BITS4, **choice)
-
-
 def test_a_quantizer_that_is_not_installed_is_named(tiny_folder):
     with pytest.raises(NotHere, match="(?i)hqq"):
         slmlab.load(tiny_folder, quantization={"quant_method": "hqq", "nbits": 4})
-
-
-def test_the_mixture_in_four_bits_says_why_not_and_falls_back(capsys):
-    with slmlab.load("phi-3.5-moe", precision="int4", download=False) as model:
-        assert model.name == "smollm2-135m"
-    assert "its experts must be named" in capsys.readouterr().out

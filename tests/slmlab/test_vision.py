@@ -1,8 +1,6 @@
 """engines/transformers: pictures in a prompt, against plain Transformers."""
 
 import shutil
-import threading
-from io import BytesIO
 
 import numpy as np
 import pytest
@@ -23,12 +21,6 @@ RED, BLUE = (200, 10, 20), (20, 10, 200)
 
 def plain(colour, width=40, height=20) -> Image.Image:
     return Image.new("RGB", (width, height), colour)
-
-
-def file_of(image: Image.Image, kind="PNG", **options) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def ids_of(reply) -> list[int]:
@@ -57,44 +49,11 @@ def test_what_is_shown_and_in_which_order_changes_what_comes_next(tiny_sight):
     assert len({seen_as(tiny_sight, *images)[0] for images in shown}) == len(shown)
 
 
-def test_a_path_bytes_an_image_and_an_array_are_the_same_picture(tiny_sight, tmp_path):
-    path = tmp_path / "noise.png"
-    noise().save(path)
-    sources = (noise(), path, str(path), path.read_bytes(), np.asarray(noise()))
-    first, *others = [seen_as(tiny_sight, source) for source in sources]
-    assert others == [first] * 4
-    assert tiny_sight.prompt(QUESTION, images=noise()) == tiny_sight.prompt(QUESTION, images=[noise()])
-
-
-def test_a_picture_is_seen_upright_and_on_white(tiny_sight):
-    glass, turned = noise().convert("RGBA"), Image.Exif()
-    glass.putalpha(0)
-    assert seen_as(tiny_sight, glass) == seen_as(tiny_sight, plain("white")) != seen_as(tiny_sight, noise())
-    turned[0x0112] = 6  # to be shown a quarter to the right
-    lying, told = (file_of(noise(), "JPEG", **options) for options in ({}, {"exif": turned}))
-    upright = Image.open(BytesIO(lying)).transpose(Image.Transpose.ROTATE_270)
-    assert seen_as(tiny_sight, told) == seen_as(tiny_sight, upright) != seen_as(tiny_sight, lying)
-
-
-def test_of_a_moving_picture_four_frames_are_shown(tiny_sight, capsys):
-    moving = file_of(plain(RED), "GIF", save_all=True, append_images=[plain((shade, 0, 90)) for shade in range(9)])
-    assert tiny_sight.prompt(QUESTION, images=[moving]).count(IMAGE) == 4 * PATCHES
-    assert "4 of 10 frames" in capsys.readouterr().out
-
-
 def test_the_prompt_shows_the_tokens_that_a_picture_is(tiny_sight):
     assert tiny_sight.prompt(QUESTION) == f"<|user|>{QUESTION}<|end|><|assistant|>"
     prompt = tiny_sight.prompt(QUESTION, system="Be brief.", images=[noise(0), noise(1)])
     marks = IMAGE * 2 * PATCHES
     assert prompt == f"<|system|>Be brief.<|end|><|user|>{marks}{QUESTION}<|end|><|assistant|>"
-
-
-def test_a_seed_repeats_an_answer_about_a_picture(tiny_sight):
-    first, again, other = (
-        ids_of(tiny_sight.ask(QUESTION, images=[noise()], max_tokens=12, temperature=1.5, seed=seed))
-        for seed in (3, 3, 4)
-    )
-    assert first == again != other
 
 
 # A conversation
@@ -122,26 +81,6 @@ def test_a_picture_is_shown_once_and_waits_for_a_question_that_is_answered(tiny_
     assert chat.ask("one").text == chat.ask("two").text == "ok"
     assert chat.ask("three", images=[noise(1)]).text == "ok", "one may come with a later question"
     assert [len(message.images) for message in chat.messages[::2]] == [1, 0, 1]
-
-
-def test_a_chat_with_a_question_asks_at_once(tiny_sight):
-    chat = tiny_sight.chat(QUESTION, images=[noise()], max_tokens=3)
-    assert chat.text == tiny_sight.ask(QUESTION, images=[noise()], max_tokens=3).text
-
-
-def test_two_threads_that_ask_at_once_do_not_mix(tiny_sight):
-    images, found = [noise(seed) for seed in range(3)], {}
-    alone = [seen_as(tiny_sight, image) for image in images]
-
-    def work(place):
-        found[place] = [seen_as(tiny_sight, images[place]) for _ in range(3)]
-
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == {place: [alone[place]] * 3 for place in range(3)}
 
 
 # What is refused
