@@ -91,12 +91,9 @@ def test_the_codespace_opens_at_the_first_lesson_and_tests_see_none_of_its_secre
     )
 
 
-def test_every_action_is_pinned_to_a_commit():
+def test_every_action_is_pinned_to_a_commit_and_line_ends_are_the_same_everywhere():
     used = re.findall(r"uses: (\S+)", read(".github/workflows/ci.yml"))
     assert used and all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", one) for one in used)
-
-
-def test_line_ends_are_the_same_everywhere():
     assert "eol=lf" in read(".gitattributes"), "notebooks are compared byte by byte, data by hash"
 
 
@@ -134,11 +131,6 @@ def deep_imports(source):
             else:
                 names = import_module(node.module).__all__
                 yield from (f"{node.module}.{one.name}" for one in node.names if one.name not in names)
-
-
-def test_the_folder_of_the_lessons_holds_lessons_and_pictures_and_nothing_else():
-    tracked = [path for path in (ROOT / "notebooks").iterdir() if not path.name.startswith((".", "__pycache__"))]
-    assert LESSONS and not [one.name for one in tracked if one.suffix != ".ipynb" and one.name != "images"]
 
 
 # README
