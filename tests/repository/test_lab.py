@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,22 +18,14 @@ SCRIPTS = [ROOT / "lab.py", *sorted((ROOT / "setup").glob("*.py"))]
 PROOF = ["slmlab fetch", "slmlab doctor", f"slmlab chat {lab.QUESTION}", "slmlab fetch --all"]
 
 
-def run_lab(*words, python=sys.executable, script=ROOT / "lab.py"):
-    return subprocess.run([python, str(script), *words], capture_output=True, text=True, timeout=60)
-
-
 @pytest.fixture
 def commands(monkeypatch, tmp_path):
     """lab.set_up on a ready .venv where every program succeeds at once; gives the list of what was run."""
     done = []
 
-    class Program:
-        def wait(self):
-            return 0
-
     def start(command, env=None, **options):
         done.append(" ".join(str(word) for word in command[2:]))
-        return Program()
+        return SimpleNamespace(wait=lambda: 0)
 
     monkeypatch.setattr(lab, "VENV", tmp_path / ".venv")
     (tmp_path / ".venv").mkdir()
@@ -78,14 +71,14 @@ def test_torch_comes_first_a_full_disk_stops_it_and_a_pip_that_fails_shows_its_l
     assert len(calls) == 4, "and nothing was downloaded"
 
 
-def test_each_command_hands_over_to_its_program(monkeypatch):
+def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatch):
     handed = []
     monkeypatch.setattr(lab, "set_up", lambda: "python")
     monkeypatch.setattr(lab, "hand_over", lambda command, env=None: handed.append((command, env)) or 7)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    assert lab.main(["test", "-k", "chat", "-x"]) == 7
+    assert lab.main(["test", "-k", "chat"]) == 7
     command, environ = handed.pop()
-    assert command == ["python", "-m", "pytest", "-k", "chat", "-x"]
+    assert command == ["python", "-m", "pytest", "-k", "chat"]
     assert "OPENAI_API_KEY" not in environ and "no_network" in environ["PYTHONPATH"]
     lab.main(["notebooks", "01", "--measure"])
     assert handed.pop()[0] == ["python", "tools/refresh.py", "01", "--measure"]
@@ -97,13 +90,6 @@ def test_each_command_hands_over_to_its_program(monkeypatch):
     monkeypatch.setattr(lab, "machine_fault", lambda machine, folder: "This machine can't.")
     with pytest.raises(Stop, match="can't"):
         lab.main(["setup"])
-
-
-def test_help_names_every_command_and_an_unknown_one_is_refused():
-    done = run_lab("test", "--help")
-    assert done.returncode == 0
-    assert all(word in done.stdout for word in ("setup", "test", "notebooks", "--no-browser", "--port"))
-    assert run_lab("tests").returncode == 2
 
 
 def test_setting_up_needs_the_standard_library_alone_in_the_syntax_of_an_old_python():
@@ -120,6 +106,6 @@ def test_a_stop_is_a_sentence_and_not_a_traceback(tmp_path):
     folder = tmp_path / "slm:lab"
     shutil.copytree(ROOT / "setup", folder / "setup")
     shutil.copy(ROOT / "lab.py", folder)
-    done = run_lab("setup", script=folder / "lab.py")
+    done = subprocess.run([sys.executable, str(folder / "lab.py"), "setup"], capture_output=True, text=True)
     assert done.returncode == 1 and "Rename" in done.stderr and "Traceback" not in done.stderr
     assert not (folder / ".venv").exists()

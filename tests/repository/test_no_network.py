@@ -39,13 +39,10 @@ def test_whatever_leaves_this_machine_is_blocked_in_a_child_of_a_child_too():
 
 def test_loopback_stays_open():
     for host in ("127.0.0.1", "localhost"):
-        code = f"""
-import socket
-server = socket.create_server(({host!r}, 0))
-client = socket.create_connection(server.getsockname()[:2], timeout=5)
-peer, _ = server.accept()
-client.sendall(b'hello'); print(peer.recv(5))"""
-        assert run(code) == "b'hello'"
+        server = f"server = socket.create_server(({host!r}, 0))"
+        client = "client = socket.create_connection(server.getsockname()[:2], timeout=5)"
+        talk = "client.sendall(b'hello'); print(server.accept()[0].recv(5))"
+        assert run(f"import socket; {server}; {client}; {talk}") == "b'hello'"
 
 
 def test_without_the_hook_the_same_call_is_not_blocked():

@@ -16,7 +16,7 @@ from setup import venv as venvs
 from setup.machine import LONGEST_FOLDER, Machine, machine_fault, offline_environment, this_machine
 from setup.programs import Stop, only_one, pip_hint, pip_status, start, watch
 from setup.torch_build import CPU_INDEX, torch_plan
-from setup.venv import fingerprint, read_state, ready_venv, sweep_half_installed, venv_fault, write_state
+from setup.venv import read_state, ready_venv, sweep_half_installed, venv_fault, write_state
 from slmlab.connecting import providers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,6 @@ def test_a_machine_that_can_not_run_the_course_is_told_why_and_what_to_run():
         (mac._replace(processor="x86_64"), HERE, "Intel"),
         (mac._replace(release="13.7"), HERE, "macOS 13.7"),
         (good._replace(release="2.27"), HERE, "glibc"),
-        (good._replace(musl=True, release=""), HERE, "glibc"),
         (good, Path("/home/ann/slm:lab"), "Rename"),
         (windows._replace(long_paths=False), long, "shorter"),
     ):
@@ -78,7 +77,6 @@ def test_pip_output_becomes_what_a_reader_wants_to_know_and_a_fault_comes_with_w
     lost = "WARNING: Retrying after connection broken by 'NewConnectionError(... Name or service not known)'"
     for lines, word in (
         (["ERROR: Could not install packages: [Errno 28] No space left on device"], "disk is full"),
-        (["ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. Hash"], "damaged"),
         (["ERROR: No matching distribution"], "lacks"),
         ([lost, "ERROR: No matching distribution"], "network"),  # a dead network is no missing version
         (["ERROR: something nobody saw before"], "pip's own"),
@@ -94,20 +92,11 @@ def test_watch_gives_the_exit_code_and_the_last_words_of_a_program_with_a_clean_
     assert exit_code == 3 and last.endswith("user 0"), "output that is no text does no harm; nothing goes to ~/.local"
 
 
-def test_an_interrupted_watch_ends_the_program_it_watched(monkeypatch):
-    started = []
-    monkeypatch.setattr(programs, "start", lambda *a, **k: started.append(start(*a, **k)) or started[0])
-    monkeypatch.setattr(programs, "pip_status", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt()))
-    with pytest.raises(KeyboardInterrupt):
-        watch([sys.executable, "-c", SLEEP])
-    assert started[0].poll() is not None
-
-
 HOLDER = f"""
 import sys, time
 from setup.programs import only_one, start
 with only_one(sys.argv[1]):
-    print(start([sys.executable, "-c", {SLEEP!r}], stdout=2).pid if sys.argv[2:] else 0, flush=True)
+    print(start([sys.executable, "-c", {SLEEP!r}], stdout=2).pid, flush=True)
     time.sleep(60)
 """
 
@@ -118,37 +107,22 @@ def locked(tmp_path):
     return tmp_path / "lab.py"
 
 
-def hold(*arguments):
-    """A program that holds the lock of a file, and the pid of the child that it started where one was asked for."""
-    command = [sys.executable, "-c", HOLDER, *map(str, arguments)]
-    holder = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    return holder, int(holder.stdout.readline())
-
-
 def is_free(path):
     with open(path, "rb") as file:
         return programs._lock(file)
 
 
-def test_a_second_setup_waits_for_the_first_and_a_killed_one_leaves_no_lock(locked, capsys):
-    with hold(locked)[0] as holder:
-        threading.Timer(0.4, holder.kill).start()
-        began = time.perf_counter()
-        with only_one(locked):
-            assert time.perf_counter() - began > 0.2
-    assert "Another lab.py is setting up this folder" in capsys.readouterr().out
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows gives no lock to children")
-def test_an_installer_that_outlives_a_killed_setup_keeps_the_next_one_waiting(locked):
-    holder, child = hold(locked, "with a child")
-    with holder:
+def test_a_second_setup_waits_for_the_first_and_for_an_installer_that_outlives_it(locked, capsys):
+    command = [sys.executable, "-c", HOLDER, str(locked)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as holder:
+        child = int(holder.stdout.readline())
         holder.kill()
-    free = is_free(locked)
-    os.kill(child, signal.SIGKILL)
-    assert not free, "two pips would write into one .venv"
-    with only_one(locked):  # it waits until the child is gone
-        pass
+    threading.Timer(0.4, os.kill, (child, signal.SIGKILL)).start()
+    began = time.perf_counter()
+    with only_one(locked):
+        assert time.perf_counter() - began > 0.2, "two pips would write into one .venv"
+    assert "Another lab.py is setting up this folder" in capsys.readouterr().out
 
 
 def test_the_lock_ends_with_the_setup_although_a_child_lives_on(locked):
@@ -196,13 +170,6 @@ def test_the_foreign_index_is_asked_only_where_it_is_needed_and_a_gpu_only_count
     assert plan([pin], "GPU 0: H100") == ("cuda", [])
 
 
-def test_an_index_that_does_not_answer_is_given_up_in_seconds(monkeypatch):
-    monkeypatch.setattr(torch_build, "PATIENCE_S", 0.1)
-    monkeypatch.setattr(torch_build, "_answers", lambda address: time.sleep(5) or True)
-    began = time.perf_counter()
-    assert torch_build._reachable("http://127.0.0.1:9") is False and time.perf_counter() - began < 3
-
-
 # The .venv
 
 
@@ -222,25 +189,6 @@ def test_a_venv_serves_or_the_reason_is_named(tmp_path):
     assert venv_fault(tmp_path / "none", HERE, None, None) == "none here yet"
 
 
-def test_the_state_is_kept_and_added_to_and_one_that_was_cut_off_counts_as_nothing_done(tmp_path):
-    assert read_state(tmp_path) is None
-    write_state(tmp_path, made="x")
-    write_state(tmp_path, packages="y")
-    assert read_state(tmp_path) == {"made": "x", "packages": "y"}
-    (tmp_path / "lab.json").write_text('{"made": "/ho')
-    assert read_state(tmp_path) == {}
-
-
-def test_the_fingerprint_changes_with_a_pin_the_metadata_or_python(tmp_path):
-    def print_of(pin, metadata, version):
-        (tmp_path / "requirements.txt").write_text(pin)
-        (tmp_path / "pyproject.toml").write_text(metadata)
-        return fingerprint(tmp_path, version)
-
-    assert print_of("1", "a", "3.11") == print_of("1", "a", "3.11")
-    assert len({print_of(*one) for one in (("1", "a", "1"), ("2", "a", "1"), ("1", "b", "1"), ("1", "a", "2"))}) == 4
-
-
 def test_a_real_venv_is_made_left_alone_and_made_anew_after_it_broke_or_was_half_made(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(venvs, "pip_install", lambda *what: (1, ["ERROR: no"]))  # no network here
     folder = tmp_path / ".venv"
@@ -250,6 +198,8 @@ def test_a_real_venv_is_made_left_alone_and_made_anew_after_it_broke_or_was_half
     assert version == "{}.{}.{}".format(*sys.version_info[:3]) and read_state(folder) == {"made": str(tmp_path)}
     kept = folder / "kept"
     kept.touch()
+    (folder / "lab.json").write_text('{"made": "/ho')
+    assert read_state(folder) == {}, "one that was cut off counts as nothing done"
     (folder / "lab.json").unlink()
     assert ready_venv(folder, tmp_path) == made and kept.exists(), "a whole one is left alone, made by hand or not"
     Path(python).unlink()
