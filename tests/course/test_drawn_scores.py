@@ -53,13 +53,6 @@ def test_a_form_is_found_by_its_name_or_its_kind_and_relied_on_from_the_gate_on(
         SCORES["bars/price"]
 
 
-def test_a_table_shows_every_form_beside_its_opponents():
-    for shown in (str(SCORES), SCORES._repr_html_()):
-        for what in ("bars/value", "95% (91%-97%, n=200)", "heights/value", "within 5", "cannot", "90%"):
-            assert what in shown
-    assert len(str(SCORES).splitlines()) == 3, "heads, and a row for each form"
-
-
 @pytest.mark.usefixtures("drawn_cleanly")
 def test_every_answer_has_its_mark_and_the_truth_where_it_is_wrong():
     replies = [BARS.reply_to(LARGEST), "Ann 40, Bo 8 => Ann", "2", "x" * 500 + "漢"]

@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 import torch
 
-from course.drawn.canvas import COLOURS, SIDE, Canvas, Style
+from course.drawn.canvas import COLOURS, Canvas, Style
 from course.drawn.draws import KINDS, draw
 from course.drawn.looks import LOOKS
-from course.drawn.questions import ABSENT, WORDINGS, Question, reading_of
+from course.drawn.questions import ABSENT, WORDINGS, Question
 from course.drawn.scores import Share, vision_scores
-from tests.course.test_drawn_pictures import inked
 from training import export_vision, vision, vision_batches, vision_measure, vision_run
-from training.glyph_pages import GLYPHS, draw_page
+from training.glyph_pages import GLYPHS
 from training.state import read_state
 from training.vision_batches import ACROSS, Batches, hints_of, pixels_of
 from training.vision_card import END_MARK, MARK, tables
@@ -136,18 +135,6 @@ def test_minutes_stop_it_and_the_same_command_goes_on_to_an_export(tmp_path, tra
 # What a step is made of
 
 
-def test_a_page_shows_glyphs_where_it_says():
-    seen = set()
-    for seed in range(12):
-        page = draw_page(Random(seed))
-        dark = inked(page)
-        for glyph, x, y in page.glyphs:
-            around = dark[max(0, int(y) - 16) : int(y) + 17, int(x) - 4 : int(x) + 5]
-            assert around.any() or y > SIDE - 4, (seed, glyph)
-            seen.add(glyph)
-    assert seen == set(GLYPHS)
-
-
 def test_a_glyph_and_a_colour_are_hints_of_their_patches_and_of_no_others():
     for x, half in ((16 * 3 + 4, 0), (16 * 3 + 12, 1)):
         canvas = Canvas(Style(size=14))
@@ -229,18 +216,6 @@ def test_a_conversation_has_the_ids_that_the_training_used(exported, batches):
         learned = [one for one, weight in zip(row.ids, row.weights, strict=True) if weight]
         replies = [message["content"][0]["text"] + END for message in messages[1::2]]
         assert plain.tokenizer.decode(learned) == "".join(replies), "what the model says is learned, and nothing else"
-
-
-def test_a_reading_without_its_picture_is_given_said_again_and_asked_about(batches):
-    for number in range(5):
-        row = batches._retold(Recipe.steps - 1, number)
-        turns = batches.tokenizer.decode(row.ids).split("<|user|>\n")[1:]
-        said = [turn.split("<|assistant|>\n")[1].removesuffix(f"{END}\n") for turn in turns]
-        reading = reading_of(said[0])
-        assert reading and said[1] == reading and 2 < len(said) <= vision_batches.LOOKUPS + 1 and not row.canvases
-        learned = [one for one, weight in zip(row.ids, row.weights, strict=True) if weight]
-        rest = said[0].removeprefix(f"{reading} =>")
-        assert batches.tokenizer.decode(learned) == END.join([rest, *said[1:], ""]), "all but the reading it was given"
 
 
 # A folder to ship
