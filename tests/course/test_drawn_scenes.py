@@ -90,7 +90,6 @@ def test_what_has_two_answers_or_none_is_not_asked():
     assert "What colour is the circle?" not in [one.text for one in MADE["shapes"].questions]
     for scene, gone in (
         (drawn.bars([Row("A", 5), Row("B", 5), Row("C", 1)]), {("largest", ()), ("compare", ("A", "B"))}),
-        (drawn.bars([Row("A", 5)]), {("compare", ("A", "A"))}),
         (drawn.line([Row("A", 5), Row("B", 5)]), {("largest", ()), ("smallest", ()), ("trend", ())}),
         (drawn.pair([Row("A", 5)], [Row("A", 5)]), {("larger", ("A",))}),
         (drawn.counter([5, 6, 5]), {("trend", ())}),
@@ -104,14 +103,11 @@ def test_what_has_two_answers_or_none_is_not_asked():
 def test_what_cannot_be_drawn_or_asked_about_is_refused():
     for make, words in (
         (lambda: drawn.bars([]), "at least one Row"),
-        (lambda: drawn.receipt([]), "pair of a name and its price"),
         (lambda: drawn.bars([Row("A", 3), Row("A", 4)]), "comes twice: A, A"),
-        (lambda: drawn.table(("A", "B"), [("A", 1), ("A", 2)]), "comes twice: A, A"),
         (lambda: drawn.pair([Row("A", 3)], [Row("B", 4)]), "the same labels"),
         (lambda: drawn.bars([Row("A", 101)], printed=False), "101 is above the axis"),
         (lambda: drawn.pie([Row("A", 0)]), "nothing but zeros"),
         (lambda: Row("A", -1), "whole number from 0 on"),
-        (lambda: Row("A", 2.5), "whole number"),
         (lambda: Row("A", 2, "teal"), "No colour 'teal'"),
         (lambda: draw("barz", 0), "'barz'.*bars"),
     ):
@@ -128,22 +124,6 @@ def test_no_question_has_two_answers_in_any_wording():
         for question in scene.questions:
             for text in question.wordings:
                 assert answers.setdefault(text, question.answer) == question.answer, text
-
-
-def test_what_an_answer_is_found_in_is_a_part_of_the_reading_and_tells_it():
-    derived = ("compare", "larger", "trend", "way", "count form", "count colour")
-    for scene in MADE.values():
-        parts = re.split(r"[,;:] | ", scene.reading)
-        for question in scene.questions:
-            form = question.form.split("/")[1]
-            assert {*re.split(r"[,;:] |[ :]", question.found)} <= {*parts, *question.values, ""}, question
-            assert form in derived or not question.found or question.answer in question.found, question
-            if form in ("largest", "smallest", "dearest", "cheapest", "which", "who"):
-                wanted, rows = question.found.split(": ")  # it goes through the rows to the one that is meant
-                last = rows.split(", ")[-1]
-                assert rows in scene.reading and wanted in last.split() and question.answer in last, question
-            reply = scene.reply_to(question)
-            assert (reading_of(reply), answer_of(reply)) == (scene.reading, question.answer)
 
 
 def test_whatever_a_model_writes_comes_apart():
@@ -300,9 +280,3 @@ def test_a_seed_gives_the_scenes_that_the_bundled_model_learned_from():
     assert hashlib.sha256(told.encode()).hexdigest()[:16] == "9327429397b5711d", (
         "the stored scores are of these pictures"
     )
-
-
-def test_every_seed_gives_another_scene():
-    for kind in KINDS:
-        training = [draw(kind, f"train:0:0:{number}") for number in range(SEEDS)]
-        assert len({mark_of(scene) for scene in [*training, *held_out(kind)]}) == 2 * SEEDS, "they never meet"

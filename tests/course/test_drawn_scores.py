@@ -5,7 +5,7 @@ import pytest
 
 matplotlib.use("agg")
 
-from course import drawn, image_tokens
+from course import drawn
 from course.drawn.charts import Row
 from course.drawn.scores import GATE, FormScore, LookScore, Share, VisionScores, vision_scores
 from slmlab import plots
@@ -81,13 +81,3 @@ def test_every_form_has_its_share_its_interval_and_its_opponents():
     assert plots.caption(ax).startswith("1 of 2 forms reach 90%") and "1 of them can't be answered" in plots.caption(ax)
     without = drawn.plots.scores([VALUE], ocr=False)
     assert "OCR" not in plots.caption(without) and len(without.get_legend().get_texts()) == 3
-
-
-@pytest.mark.usefixtures("drawn_cleanly")
-def test_a_bar_is_as_long_as_a_picture_is_dear():
-    bills = [image_tokens("tiny-vlm", 192, 192), image_tokens("phi-3.5-vision", 1344, 336)]
-    ax = drawn.plots.image_tokens(bills, context=10_000)
-    assert [bar.get_width() for bar in ax.patches] == [144, 745] and named(ax) == ["144", "745"]
-    names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names == ["tiny-vlm, 192 x 192, 1 square", "phi-3.5-vision, 1344 x 336, 1 x 4 crops"]
-    assert plots.caption(ax).startswith("At 745 tokens each, 13 pictures fill a context of 10,000")

@@ -76,13 +76,6 @@ def test_loads_are_sorted_and_the_even_share_is_a_line():
     assert "without: the busiest of 4 gets 70%" in plots.caption(ax) and "25.0%" in plots.caption(ax)
 
 
-def test_what_experts_follow_is_a_bar_for_each_layer_and_name():
-    ax = inside.plots.following({"topic": [0.1, 0.2], "kind": [0.5, 0.3], "shuffled": [0.0, 0.01]})
-    assert sorted(round(bar.get_width(), 2) for bar in ax.patches) == [0.0, 0.01, 0.1, 0.2, 0.3, 0.5]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["layer 0", "layer 1"]
-    assert "kind in layer 0, 50%" in plots.caption(ax)
-
-
 def test_figures_that_cannot_be_drawn_are_refused():
     for draw, rows in (
         (inside.plots.expert_table, {}),
@@ -148,14 +141,3 @@ def test_the_picture_is_lit_where_each_part_looked(gaze):
     assert np.asarray(unseen.images[0].get_array()).max() <= 0.25 + 1e-6, "nobody looked at it: it stays dark"
     with pytest.raises(BadRequest, match="'Cy' isn't in the answer 'Bo 80 =>'"):
         inside.plots.gaze(gaze, "Cy")
-
-
-def test_all_parts_are_lit_on_one_scale(gaze):
-    gaze.weights[1] *= 0.25
-    ax = inside.plots.gaze(gaze, ["Bo", " 80"], layer=0)
-    lit = [float(np.asarray(image.get_array()).max()) for image in ax.images]
-    assert lit == pytest.approx([1, 0.25 + 0.75 * 0.5]), "a quarter is half as bright"
-    assert "the brightest patch has 50.0% of its attention" in plots.caption(ax)
-    gaze.weights[:] /= 1000
-    dark = np.asarray(inside.plots.gaze(gaze, ["Bo"], layer=0).images[0].get_array())
-    assert dark.max() < 0.5, "next to nothing is next to dark"

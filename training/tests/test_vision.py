@@ -1,5 +1,4 @@
-"""training/ of the small vision model: a run that survives its end, a folder that loads with no code of ours, and
-measures that mean what they say."""
+"""training/ of the small vision model: a run that survives its end, a folder that loads, measures that are true."""
 
 import functools
 import json
