@@ -76,17 +76,6 @@ def test_loads_are_sorted_and_the_even_share_is_a_line():
     assert "without: the busiest of 4 gets 70%" in plots.caption(ax) and "25.0%" in plots.caption(ax)
 
 
-def test_figures_that_cannot_be_drawn_are_refused():
-    for draw, rows in (
-        (inside.plots.expert_table, {}),
-        (inside.plots.expert_table, {"a": [float("nan")]}),
-        (inside.plots.following, {"a": [0.1], "b": [0.1, 0.2]}),
-        (inside.plots.loads, {"a": ["x"]}),
-    ):
-        with pytest.raises(BadRequest):
-            draw(rows)
-
-
 def test_every_token_stands_over_its_first_expert_in_every_layer():
     ax = inside.plots.routing(routed("ab c", [2, 3, 0, 1], layers=(0, 1)))
     tints = [matplotlib.colors.to_hex(cell.get_facecolor()) for cell in marked(ax, "expert")]
