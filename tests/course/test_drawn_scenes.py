@@ -1,25 +1,21 @@
 """drawn: scenes, questions and draws: what can be asked of a picture, its answers, and what a seed gives."""
 
 import hashlib
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from functools import cache
 from pathlib import Path
-from string import Formatter
 
 import pytest
 
 from course import drawn
-from course.drawn.canvas import COLOURS, SIDE, Style
+from course.drawn.canvas import COLOURS, SIDE
 from course.drawn.charts import Row
-from course.drawn.draws import DAYS, KINDS, Chance, draw, labels
+from course.drawn.draws import KINDS, draw
 from course.drawn.papers import PLACES, Shape
-from course.drawn.questions import ABSENT, WORDINGS, Question, answer_of, found_of, reading_of
+from course.drawn.questions import ABSENT, WORDINGS, answer_of, found_of, reading_of
 from slmlab.errors import SlmLabError
-from tests.course.test_drawn_pictures import inked, said
+from tests.course.test_drawn_pictures import said
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = 24
@@ -67,15 +63,6 @@ def drawn_scenes(kinds) -> list:
     return [scene for kind in kinds for scene in held_out(kind)]
 
 
-def mark_of(*scenes) -> str:
-    """Everything that scenes are, as one hash."""
-    mark = hashlib.sha256()
-    for scene in scenes:
-        mark.update(repr((scene.kind, scene.reading, scene.questions)).encode())
-        mark.update(b"".join(picture.tobytes() for picture in scene.pictures))
-    return mark.hexdigest()
-
-
 # Scenes from what a learner gives
 
 
@@ -85,8 +72,6 @@ def test_a_scene_reads_as_it_was_drawn():
         assert {question.form.split("/")[0] for question in scene.questions} == {kind}
         assert all(picture.size == (SIDE, SIDE) for picture in scene.pictures)
         assert len(scene.pictures) == {"pair": 2, "counter": 3, "moving": 3}.get(kind, 1)
-    styled = drawn.bars(ROWS, Style(background=(240, 240, 255)))
-    assert styled.questions == MADE["bars"].questions and mark_of(styled) != mark_of(MADE["bars"])
 
 
 def test_what_has_two_answers_or_none_is_not_asked():
@@ -94,7 +79,6 @@ def test_what_has_two_answers_or_none_is_not_asked():
     assert "What colour is the circle?" not in [one.text for one in MADE["shapes"].questions]
     for scene, gone in (
         (drawn.bars([Row("A", 5), Row("B", 5), Row("C", 1)]), {("largest", ()), ("compare", ("A", "B"))}),
-        (drawn.bars([Row("A", 5)]), {("compare", ("A", "A"))}),
         (drawn.line([Row("A", 5), Row("B", 5)]), {("largest", ()), ("smallest", ()), ("trend", ())}),
         (drawn.pair([Row("A", 5)], [Row("A", 5)]), {("larger", ("A",))}),
         (drawn.counter([5, 6, 5]), {("trend", ())}),
@@ -108,14 +92,11 @@ def test_what_has_two_answers_or_none_is_not_asked():
 def test_what_cannot_be_drawn_or_asked_about_is_refused():
     for make, words in (
         (lambda: drawn.bars([]), "at least one Row"),
-        (lambda: drawn.receipt([]), "pair of a name and its price"),
         (lambda: drawn.bars([Row("A", 3), Row("A", 4)]), "comes twice: A, A"),
-        (lambda: drawn.table(("A", "B"), [("A", 1), ("A", 2)]), "comes twice: A, A"),
         (lambda: drawn.pair([Row("A", 3)], [Row("B", 4)]), "the same labels"),
         (lambda: drawn.bars([Row("A", 101)], printed=False), "101 is above the axis"),
         (lambda: drawn.pie([Row("A", 0)]), "nothing but zeros"),
         (lambda: Row("A", -1), "whole number from 0 on"),
-        (lambda: Row("A", 2.5), "whole number"),
         (lambda: Row("A", 2, "teal"), "No colour 'teal'"),
         (lambda: draw("barz", 0), "'barz'.*bars"),
     ):
@@ -126,39 +107,12 @@ def test_what_cannot_be_drawn_or_asked_about_is_refused():
 # Questions
 
 
-def test_all_wordings_of_a_form_take_the_same_values():
-    questions = {one.form: one for scene in MADE.values() for one in scene.questions}
-    assert set(questions) == set(WORDINGS), "every form can be asked of some scene"
-    for form, question in questions.items():
-        for wording in WORDINGS[form]:
-            blanks = [name for _, name, _, _ in Formatter().parse(wording) if name is not None]
-            assert blanks == [""] * len(question.values), f"{wording!r} has other blanks than {question.values}"
-        assert question.text == question.wordings[0] and len(set(question.wordings)) == len(WORDINGS[form]) >= 2
-    assert Question("bars/value", ("{}",), "1").text == "What is the value of {}?", "a label is no template"
-
-
 def test_no_question_has_two_answers_in_any_wording():
     for scene in every_scene():
         answers = {}
         for question in scene.questions:
             for text in question.wordings:
                 assert answers.setdefault(text, question.answer) == question.answer, text
-
-
-def test_what_an_answer_is_found_in_is_a_part_of_the_reading_and_tells_it():
-    derived = ("compare", "larger", "trend", "way", "count form", "count colour")
-    for scene in MADE.values():
-        parts = re.split(r"[,;:] | ", scene.reading)
-        for question in scene.questions:
-            form = question.form.split("/")[1]
-            assert {*re.split(r"[,;:] |[ :]", question.found)} <= {*parts, *question.values, ""}, question
-            assert form in derived or not question.found or question.answer in question.found, question
-            if form in ("largest", "smallest", "dearest", "cheapest", "which", "who"):
-                wanted, rows = question.found.split(": ")  # it goes through the rows to the one that is meant
-                last = rows.split(", ")[-1]
-                assert rows in scene.reading and wanted in last.split() and question.answer in last, question
-            reply = scene.reply_to(question)
-            assert (reading_of(reply), answer_of(reply)) == (scene.reading, question.answer)
 
 
 def test_whatever_a_model_writes_comes_apart():
@@ -290,16 +244,6 @@ def test_the_picture_has_the_colours_of_the_reading_and_no_others():
             assert {one for one in COLOURS if shown.get(canvas.style.rgb(one), 0) > 8} == named, scene.reading
 
 
-def test_there_is_ink_around_every_glyph_and_no_glyph_is_outside():
-    for scene in drawn_scenes(KINDS):
-        for canvas in scene.canvases:
-            near, ink = canvas.style.size // 2 + 1, inked(canvas)
-            for glyph, x, y in canvas.glyphs:
-                assert 2 < x < 190 and 4 < y < 188, f"{glyph} of {scene.reading} is cut off"
-                around = ink[max(0, int(y) - near) : int(y) + near, max(0, int(x) - 3) : int(x) + 4]
-                assert around.any(), f"no ink at {glyph} of {scene.reading}"
-
-
 def test_every_form_is_asked_and_some_ask_for_what_is_not_there():
     for kind in KINDS:
         asked = [(scene, one) for scene in held_out(kind) for one in scene.questions]
@@ -311,49 +255,9 @@ def test_every_form_is_asked_and_some_ask_for_what_is_not_there():
     assert len({scene.questions[0].form for scene in held_out("bars")}) > 1, "none is always first"
 
 
-def test_no_two_values_of_a_chart_are_the_same():
-    for scene in drawn_scenes(CHARTS):
-        values = [int(row.split(" ")[-1]) for row in scene.reading.split(", ")]
-        assert len(set(values)) == len(values) >= 2
-        assert scene.kind not in ("pie", "wedges") or (sum(values) == 100 and min(values) >= 10)
-        assert scene.kind not in ("heights", "curve") or all(value % 5 == 0 for value in values), "what an axis tells"
-
-
-def test_a_seed_gives_the_same_scenes_in_every_process():
-    code = "from tests.course.test_drawn_scenes import *; print(mark_of(*(draw(kind, 'train:1') for kind in KINDS)))"
-    worlds = [os.environ | {"PYTHONHASHSEED": seed} for seed in ("1", "2")]
-    command = [sys.executable, "-c", code]
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=world) for world in worlds]
-    here = mark_of(*(draw(kind, "train:1") for kind in KINDS))
-    assert [process.communicate()[0].strip() for process in started] == [here] * 2
-
-
 def test_a_seed_gives_the_scenes_that_the_bundled_model_learned_from():
     scenes = [draw(kind, f"held-out:{number}") for kind in KINDS for number in range(4)]
     told = "".join(f"{scene.reading} {one.text} {one.reply}\n" for scene in scenes for one in scene.questions)
     assert hashlib.sha256(told.encode()).hexdigest()[:16] == "9327429397b5711d", (
         "the stored scores are of these pictures"
     )
-
-
-def test_every_seed_gives_another_scene():
-    for kind in KINDS:
-        training = [draw(kind, f"train:0:0:{number}") for number in range(SEEDS)]
-        assert len({mark_of(scene) for scene in [*training, *held_out(kind)]}) == 2 * SEEDS, "they never meet"
-
-
-def test_easy_ones_have_names_of_one_letter_and_short_texts():
-    for kind in ("bars", "line", "pie", "pair", "receipt", "table"):
-        for scene in held_out(kind, easy=True):
-            forms = ("value", "price", "compare")
-            names = [one.values[0] for one in scene.questions if one.form.split("/")[1] in forms]
-            assert names and all(len(name) == 1 and name.isupper() for name in names)
-    assert {len(scene.questions[0].answer) for scene in held_out("text", easy=True)} == {1, 2, 3}
-
-
-def test_labels_differ_and_are_no_longer_than_there_is_room():
-    for number in (2, 4, 6):
-        for seed in range(200):
-            found = labels(Chance(seed), number, 4)
-            assert len(set(found)) == number and all(1 <= len(one) <= 4 and one.isalnum() for one in found)
-            assert not set(found) <= {*DAYS} or found == list(DAYS[:number])

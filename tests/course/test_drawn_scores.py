@@ -5,7 +5,7 @@ import pytest
 
 matplotlib.use("agg")
 
-from course import drawn, image_tokens
+from course import drawn
 from course.drawn.charts import Row
 from course.drawn.scores import GATE, FormScore, LookScore, Share, VisionScores, vision_scores
 from slmlab import plots
@@ -53,13 +53,6 @@ def test_a_form_is_found_by_its_name_or_its_kind_and_relied_on_from_the_gate_on(
         SCORES["bars/price"]
 
 
-def test_a_table_shows_every_form_beside_its_opponents():
-    for shown in (str(SCORES), SCORES._repr_html_()):
-        for what in ("bars/value", "95% (91%-97%, n=200)", "heights/value", "within 5", "cannot", "90%"):
-            assert what in shown
-    assert len(str(SCORES).splitlines()) == 3, "heads, and a row for each form"
-
-
 @pytest.mark.usefixtures("drawn_cleanly")
 def test_every_answer_has_its_mark_and_the_truth_where_it_is_wrong():
     replies = [BARS.reply_to(LARGEST), "Ann 40, Bo 8 => Ann", "2", "x" * 500 + "漢"]
@@ -88,13 +81,3 @@ def test_every_form_has_its_share_its_interval_and_its_opponents():
     assert plots.caption(ax).startswith("1 of 2 forms reach 90%") and "1 of them can't be answered" in plots.caption(ax)
     without = drawn.plots.scores([VALUE], ocr=False)
     assert "OCR" not in plots.caption(without) and len(without.get_legend().get_texts()) == 3
-
-
-@pytest.mark.usefixtures("drawn_cleanly")
-def test_a_bar_is_as_long_as_a_picture_is_dear():
-    bills = [image_tokens("tiny-vlm", 192, 192), image_tokens("phi-3.5-vision", 1344, 336)]
-    ax = drawn.plots.image_tokens(bills, context=10_000)
-    assert [bar.get_width() for bar in ax.patches] == [144, 745] and named(ax) == ["144", "745"]
-    names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names == ["tiny-vlm, 192 x 192, 1 square", "phi-3.5-vision, 1344 x 336, 1 x 4 crops"]
-    assert plots.caption(ax).startswith("At 745 tokens each, 13 pictures fill a context of 10,000")

@@ -69,37 +69,11 @@ def test_the_table_writes_shares_in_percent_and_names_the_highest():
     assert plots.caption(signed) == "The most: 0.25 bits lost, on sums and expert 1."
 
 
-def test_tables_of_one_scale_can_be_compared():
-    def darkness(ax):
-        return [sum(cell.get_facecolor()[:3]) for cell in marked(ax, "cell")]
-
-    faint, strong = (inside.plots.expert_table({"a": [share]}, darkest=0.5) for share in (0.1, 0.5))
-    assert darkness(faint) > darkness(strong) == darkness(inside.plots.expert_table({"a": [0.1]}))
-
-
 def test_loads_are_sorted_and_the_even_share_is_a_line():
     ax = inside.plots.loads({"without": [0.1, 0.7, 0.1, 0.1], "with": [0.25] * 4})
     heights = [-bar.get_height() for bar in marked(ax, "expert")]
     assert heights[:4] == sorted(heights[:4], reverse=True) and len(set(np.round(heights[4:], 6))) == 1
     assert "without: the busiest of 4 gets 70%" in plots.caption(ax) and "25.0%" in plots.caption(ax)
-
-
-def test_what_experts_follow_is_a_bar_for_each_layer_and_name():
-    ax = inside.plots.following({"topic": [0.1, 0.2], "kind": [0.5, 0.3], "shuffled": [0.0, 0.01]})
-    assert sorted(round(bar.get_width(), 2) for bar in ax.patches) == [0.0, 0.01, 0.1, 0.2, 0.3, 0.5]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["layer 0", "layer 1"]
-    assert "kind in layer 0, 50%" in plots.caption(ax)
-
-
-def test_figures_that_cannot_be_drawn_are_refused():
-    for draw, rows in (
-        (inside.plots.expert_table, {}),
-        (inside.plots.expert_table, {"a": [float("nan")]}),
-        (inside.plots.following, {"a": [0.1], "b": [0.1, 0.2]}),
-        (inside.plots.loads, {"a": ["x"]}),
-    ):
-        with pytest.raises(BadRequest):
-            draw(rows)
 
 
 def test_every_token_stands_over_its_first_expert_in_every_layer():
@@ -117,20 +91,8 @@ def test_a_text_too_long_for_a_page_is_cut_and_says_so():
     assert f"({3000 - drawn:,} more tokens are not drawn.)" in plots.caption(ax)
 
 
-def test_sixteen_experts_have_sixteen_colours_that_can_be_read():
-    colours = [expert_colours(expert) for expert in range(16)]
-    assert len({tint for tint, _ in colours}) == 16 and expert_colours(16) == expert_colours(0)
-    for tint, ink in colours:
-        light, dark = sorted((brightness(tint), brightness(ink)), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) > 3.5, f"{ink} on {tint} is hard to read"
-
-
-def brightness(colour: str) -> float:
-    """As the accessibility guidelines define it."""
-    parts = [
-        one / 12.92 if one <= 0.03928 else ((one + 0.055) / 1.055) ** 2.4 for one in matplotlib.colors.to_rgb(colour)
-    ]
-    return float(np.dot((0.2126, 0.7152, 0.0722), parts))
+def test_sixteen_experts_have_sixteen_colours():
+    assert len({expert_colours(expert) for expert in range(16)}) == 16 and expert_colours(16) == expert_colours(0)
 
 
 def test_patches_are_numbered_as_one_reads(seen):
@@ -168,22 +130,3 @@ def test_the_picture_is_lit_where_each_part_looked(gaze):
     assert np.asarray(unseen.images[0].get_array()).max() <= 0.25 + 1e-6, "nobody looked at it: it stays dark"
     with pytest.raises(BadRequest, match="'Cy' isn't in the answer 'Bo 80 =>'"):
         inside.plots.gaze(gaze, "Cy")
-
-
-def test_all_parts_are_lit_on_one_scale(gaze):
-    gaze.weights[1] *= 0.25
-    ax = inside.plots.gaze(gaze, ["Bo", " 80"], layer=0)
-    lit = [float(np.asarray(image.get_array()).max()) for image in ax.images]
-    assert lit == pytest.approx([1, 0.25 + 0.75 * 0.5]), "a quarter is half as bright"
-    assert "the brightest patch has 50.0% of its attention" in plots.caption(ax)
-    gaze.weights[:] /= 1000
-    dark = np.asarray(inside.plots.gaze(gaze, ["Bo"], layer=0).images[0].get_array())
-    assert dark.max() < 0.5, "next to nothing is next to dark"
-
-
-def test_of_what_is_written_twice_the_last_time_can_be_drawn():
-    weights = np.zeros((3, 1, 1, 1, 2, 2))
-    weights[0, ..., 0, 1] = weights[2, ..., 1, 0] = 0.5
-    twice = Gaze("tiny", (picture(),), ("7", " => ", "7"), weights)
-    places = [brightest(inside.plots.gaze(twice, "7", last=last).images[0]) for last in (False, True)]
-    assert places == [(0, 1), (1, 0)]

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,22 +18,14 @@ SCRIPTS = [ROOT / "lab.py", *sorted((ROOT / "setup").glob("*.py"))]
 PROOF = ["slmlab fetch", "slmlab doctor", f"slmlab chat {lab.QUESTION}", "slmlab fetch --all"]
 
 
-def run_lab(*words, python=sys.executable, script=ROOT / "lab.py"):
-    return subprocess.run([python, str(script), *words], capture_output=True, text=True, timeout=60)
-
-
 @pytest.fixture
 def commands(monkeypatch, tmp_path):
     """lab.set_up on a ready .venv where every program succeeds at once; gives the list of what was run."""
     done = []
 
-    class Program:
-        def wait(self):
-            return 0
-
     def start(command, env=None, **options):
         done.append(" ".join(str(word) for word in command[2:]))
-        return Program()
+        return SimpleNamespace(wait=lambda: 0)
 
     monkeypatch.setattr(lab, "VENV", tmp_path / ".venv")
     (tmp_path / ".venv").mkdir()
@@ -53,56 +46,39 @@ def test_the_first_setup_proves_itself_and_the_second_only_makes_sure_of_the_mod
     assert commands[6:] == ["packages", *PROOF], "a new pin installs and proves again"
 
 
-def test_a_setup_that_failed_goes_on_where_it_stopped(commands, monkeypatch):
-    def fail(*_):
-        raise Stop("no")
-
+def test_a_setup_that_failed_says_so_and_goes_on_where_it_stopped(commands, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(lab, "install_packages", fail)
-        with pytest.raises(Stop):
-            lab.set_up()
-    with monkeypatch.context() as broken:
-        broken.setattr(lab, "slmlab", fail)
-        with pytest.raises(Stop):
+        broken.setattr(lab, "start", lambda command: subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"]))
+        with pytest.raises(Stop, match="`slmlab fetch` found a fault: what it printed above says what to do"):
             lab.set_up()
     lab.set_up()
     assert commands == ["packages", *PROOF], "packages that are there are not installed again"
 
 
-def test_a_fault_of_slmlab_stops_the_setup_and_points_at_what_it_said(monkeypatch):
-    monkeypatch.setattr(lab, "start", lambda command: subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"]))
-    with pytest.raises(Stop, match="`slmlab fetch` found a fault: what it printed above says what to do"):
-        lab.slmlab("python", "fetch")
-
-
-def test_too_little_disk_is_refused_before_anything_is_downloaded(monkeypatch, tmp_path):
-    monkeypatch.setattr(lab, "plan_torch", lambda python: Plan("cuda", [], "a note"))
-    monkeypatch.setattr(lab.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 0, 5 * 10**9))
-    monkeypatch.setattr(lab, "pip_install", lambda *what: pytest.fail("pip was called"))
-    with pytest.raises(Stop, match=r"needs 12 GB of disk, and 5\.0 GB are free"):
-        lab.install_packages(tmp_path, "python")
-
-
-def test_torch_is_chosen_before_the_rest_and_a_pip_that_fails_shows_its_last_words(monkeypatch, tmp_path, capsys):
-    calls, answer = [], [(0, [])]
-    monkeypatch.setattr(lab.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 0, 10**12))
-    monkeypatch.setattr(lab, "plan_torch", lambda python: Plan("cpu", ["torch==2.13.0+cpu"], "a note"))
+def test_torch_comes_first_a_full_disk_stops_it_and_a_pip_that_fails_shows_its_last_words(monkeypatch, tmp_path):
+    calls, answer, free = [], [(0, [])], [10**12]
+    monkeypatch.setattr(lab.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 0, free[-1]))
+    monkeypatch.setattr(lab, "plan_torch", lambda python: Plan("cuda", ["torch==2.13.0"], "a note"))
     monkeypatch.setattr(lab, "pip_install", lambda python, *what: calls.append(what[-1]) or answer[-1])
     lab.install_packages(tmp_path, sys.executable)
-    assert calls == ["torch==2.13.0+cpu", "requirements.txt"] and "torch: a note" in capsys.readouterr().out
+    assert calls == ["torch==2.13.0", "requirements.txt"]
     answer.append((1, ["ERROR: [Errno 28] No space left on device"]))
     with pytest.raises(Stop, match="(?s)Errno 28.*The disk is full: free some space.*run the same command again"):
         lab.install_packages(tmp_path, sys.executable)
+    free.append(5 * 10**9)
+    with pytest.raises(Stop, match=r"needs 12 GB of disk, and 5\.0 GB are free"):
+        lab.install_packages(tmp_path, sys.executable)
+    assert len(calls) == 4, "and nothing was downloaded"
 
 
-def test_each_command_hands_over_to_its_program(monkeypatch):
+def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatch):
     handed = []
     monkeypatch.setattr(lab, "set_up", lambda: "python")
     monkeypatch.setattr(lab, "hand_over", lambda command, env=None: handed.append((command, env)) or 7)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    assert lab.main(["test", "-k", "chat", "-x"]) == 7
+    assert lab.main(["test", "-k", "chat"]) == 7
     command, environ = handed.pop()
-    assert command == ["python", "-m", "pytest", "-k", "chat", "-x"]
+    assert command == ["python", "-m", "pytest", "-k", "chat"]
     assert "OPENAI_API_KEY" not in environ and "no_network" in environ["PYTHONPATH"]
     lab.main(["notebooks", "01", "--measure"])
     assert handed.pop()[0] == ["python", "tools/refresh.py", "01", "--measure"]
@@ -116,14 +92,6 @@ def test_each_command_hands_over_to_its_program(monkeypatch):
         lab.main(["setup"])
 
 
-def test_help_names_every_command_and_an_unknown_one_is_refused():
-    done = run_lab("test", "--help")
-    assert done.returncode == 0
-    assert all(word in done.stdout for word in ("setup", "test", "notebooks", "--no-browser", "--port"))
-    done = run_lab("tests")
-    assert done.returncode == 2 and "notebooks" in done.stderr and "Traceback" not in done.stderr
-
-
 def test_setting_up_needs_the_standard_library_alone_in_the_syntax_of_an_old_python():
     for path in SCRIPTS:
         tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 6))
@@ -132,21 +100,12 @@ def test_setting_up_needs_the_standard_library_alone_in_the_syntax_of_an_old_pyt
         assert not {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"setup"}, path.name
 
 
-def test_a_real_old_python_is_refused_in_one_sentence():
-    found = [path for minor in (6, 7, 8, 9, 10) if (path := shutil.which(f"python3.{minor}"))]
-    pythons = [path for path in found if not subprocess.run([path, "-c", ""], capture_output=True).returncode]
-    if not pythons:
-        pytest.skip("no Python below 3.11 on this machine")
-    done = run_lab("setup", python=pythons[0])
-    assert done.returncode == 1 and "too old" in done.stderr and "Traceback" not in done.stderr
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="a colon can't be in a folder's name there")
 def test_a_stop_is_a_sentence_and_not_a_traceback(tmp_path):
     """The real script, in a folder with a path separator in its name."""
     folder = tmp_path / "slm:lab"
     shutil.copytree(ROOT / "setup", folder / "setup")
     shutil.copy(ROOT / "lab.py", folder)
-    done = run_lab("setup", script=folder / "lab.py")
+    done = subprocess.run([sys.executable, str(folder / "lab.py"), "setup"], capture_output=True, text=True)
     assert done.returncode == 1 and "Rename" in done.stderr and "Traceback" not in done.stderr
     assert not (folder / ".venv").exists()

@@ -13,21 +13,21 @@ LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 pytest_plugins = ["pytester"]
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_no_stored_output_holds_a_key(path):
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    outputs = json.dumps([cell.get("outputs", []) for cell in cells])
-    assert not REAL.findall(outputs) and not shown_in(outputs)
+def test_no_stored_output_holds_a_key():
+    for path in LESSONS:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        outputs = json.dumps([cell.get("outputs", []) for cell in cells])
+        assert not REAL.findall(outputs) and not shown_in(outputs), path.name
 
 
 def test_no_file_of_the_repository_holds_a_key():
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
         pytest.skip("a download without git")
-    files = [ROOT / name for name in listed.stdout.split("\0") if name and not name.endswith(".png")]
-    texts = {file.name: file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()}
-    assert len(texts) > 100
-    assert not {name: found for name, text in texts.items() if (found := REAL.findall(text))}
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    files = [file for file in files if file.is_file() and file.suffix != ".png"]
+    assert len(files) > 100
+    assert not [file for file in files if REAL.search(file.read_text(encoding="utf-8", errors="replace"))]
 
 
 WATCHED = """
@@ -42,7 +42,7 @@ def test_raises():
         raise ProviderError(f"refused: {KEY}")
     except ProviderError:
         pass
-def test_is_quiet(): print("asked with [key]")
+def test_is_quiet(): print("[key]")
 """
 
 

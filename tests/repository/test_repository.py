@@ -1,7 +1,6 @@
 """The files of the house agree: pins, package, conda, CI, README; and the packages have no more names than promised."""
 
 import ast
-import json
 import re
 import tomllib
 from importlib import import_module
@@ -12,7 +11,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from setup.machine import NEWEST, OLDEST, offline_environment
+from setup.machine import NEWEST, OLDEST
+from slmlab.__main__ import _parser
+from slmlab.providers import services
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -59,44 +60,19 @@ def test_every_pin_has_a_bound_that_holds_for_it_and_a_reason():
     assert read("requirements.txt").rstrip().splitlines()[-1] == "-e ."
 
 
-def test_the_oldest_of_a_runtime_is_the_same_in_the_package_and_in_its_facts():
-    from course.runtimes.facts import facts
-
-    loose = bounds() | bounds("runtimes")
-    wanted = {one.package: one.at_least for one in facts().values() if one.at_least}
-    assert all(f"{name}>={oldest}" in loose[name] for name, oldest in wanted.items())
-
-
-def test_the_package_takes_the_pythons_that_lab_takes():
+def test_lab_conda_and_the_package_take_the_same_pythons_and_packages():
     taken = SpecifierSet(PROJECT["requires-python"])
     minors = [(3, minor) for minor in range(6, 20) if f"3.{minor}.5" in taken]
     assert (minors[0], minors[-1]) == (OLDEST, NEWEST)
-
-
-def test_conda_takes_its_packages_from_the_same_list():
     text = read("environment.yml")
     assert "-r requirements.txt" in text and f"python {PROJECT['requires-python']}" in text
     assert not [name for name in pins() if re.search(rf"^\s*- {re.escape(name)}\b", text, re.MULTILINE)]
     assert f"torch=={pins()['torch']}+cpu" in text, "the hint for Linux names another torch than the pin"
 
 
-def test_the_codespace_opens_at_the_first_lesson_and_tests_see_none_of_its_secrets():
-    import lab
-
-    container = json.loads(read(".devcontainer/devcontainer.json"))
-    assert container["customizations"]["codespaces"]["openFiles"] == [lab.FIRST_LESSON]
-    secrets = container["secrets"]
-    assert "OPENAI_API_KEY" in secrets and not set(secrets) & set(
-        offline_environment(dict.fromkeys(secrets, "x"), ROOT)
-    )
-
-
-def test_every_action_is_pinned_to_a_commit():
+def test_every_action_is_pinned_to_a_commit_and_line_ends_are_the_same_everywhere():
     used = re.findall(r"uses: (\S+)", read(".github/workflows/ci.yml"))
     assert used and all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", one) for one in used)
-
-
-def test_line_ends_are_the_same_everywhere():
     assert "eol=lf" in read(".gitattributes"), "notebooks are compared byte by byte, data by hash"
 
 
@@ -136,39 +112,24 @@ def deep_imports(source):
                 yield from (f"{node.module}.{one.name}" for one in node.names if one.name not in names)
 
 
-def test_the_folder_of_the_lessons_holds_lessons_and_pictures_and_nothing_else():
-    tracked = [path for path in (ROOT / "notebooks").iterdir() if not path.name.startswith((".", "__pycache__"))]
-    assert LESSONS and not [one.name for one in tracked if one.suffix != ".ipynb" and one.name != "images"]
-
-
 # README
 
 
-def test_the_table_of_lessons_says_what_the_lesson_says():
+def test_the_tables_of_lessons_and_services_say_what_lessons_and_data_say():
     for path in LESSONS:
         opening = nbformat.read(path, as_version=4).cells[0].source
         minutes, memory = re.search(r"\*\*(\d+) minutes · ([\d.]+ GB) of memory", opening).groups()
         row = next(line for line in README.splitlines() if f"](notebooks/{path.name})" in line)
         assert [cell.strip() for cell in row.split("|")[3:6]] == [minutes, memory, "yes"], path.name
-
-
-def test_the_table_of_services_says_what_the_data_says():
-    from slmlab.providers import services
-
     for one in services().values():
         row = next((line for line in README.splitlines() if line.startswith("|") and f"| `{one.id}` |" in line), "")
         names = [*one.url_variables[:1], *one.key_variables[:1]]
         assert one.id == "local" or (row and all(f"`{name}`" in row for name in names)), one.id
 
 
-def test_every_link_and_picture_of_the_readme_is_there():
+def test_every_link_picture_and_command_of_the_readme_is_real():
     targets = re.findall(r"\]\(([^)#\s]+)\)", README)
     assert targets and not [one for one in targets if "://" not in one and not (ROOT / one).exists()]
-
-
-def test_the_commands_of_the_readme_are_real():
-    from slmlab.__main__ import _parser
-
     assert re.search(r"^python lab\.py\b", README, re.MULTILINE) and "python lab.py test" in README
     for command in re.findall(r"python -m slmlab (\w+)", README):
         with pytest.raises(SystemExit) as ended:

@@ -1,15 +1,8 @@
 """training/: a run that survives its end, folders that load with no code of ours, measures that mean what they say."""
 
-import io
 import json
 import os
 import signal
-import struct
-import subprocess
-import sys
-import tarfile
-import zlib
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -18,7 +11,7 @@ import torch
 from course.sparse import BEGIN, Recipe
 from slmlab.catalog import DATA
 from training import corpus, export_moe, measure_moe, run
-from training.state import ROOT, read_state
+from training.state import read_state
 
 SMALL = {"steps": 6, "batch": 5, "length": 32, "layers": 2, "width": 64, "experts": 4, "warm_up": 2}
 DOMAINS = {
@@ -51,35 +44,32 @@ def finished(folder, recipe) -> dict:
 # A run
 
 
-@pytest.mark.parametrize("stop", ["Ctrl-C", "killed"])
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(work, capsys, stop):
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(work, capsys):
     recipe = Recipe(**SMALL)
     expected = finished(work / "whole", recipe)
-    halved = run.Run(recipe, work / "halved")
-    advance = halved.training.advance
+    begun = run.Run(recipe, work / "halved")
+    advance = begun.training.advance
 
     def stopped():
-        if stop == "Ctrl-C" and halved.training.step == 2:
+        if begun.training.step == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        if stop == "killed" and halved.training.step == 5:
-            raise MemoryError("the system took it away")
         return advance()
 
-    halved.training.advance = stopped
-    with pytest.raises(SystemExit if stop == "Ctrl-C" else MemoryError) as end:
-        halved.train()
-    if stop == "Ctrl-C":
-        assert end.value.code == 130 and "Stopped and saved at step 3" in capsys.readouterr().out
+    begun.training.advance = stopped
+    with pytest.raises(SystemExit) as end:
+        begun.train()
+    assert end.value.code == 130 and "Stopped and saved at step 3" in capsys.readouterr().out
+    begun = run.Run(recipe, work / "halved")
+    begun.save = lambda: os.replace("nowhere", "elsewhere")  # the next save fails
+    with pytest.raises(FileNotFoundError):
+        begun.train()
     found = finished(work / "halved", recipe)
-    saved = 3 if stop == "Ctrl-C" else 4  # the step under way is finished and saved, or the last second one is there
-    assert f"Going on at step {saved} of 6" in capsys.readouterr().out
+    assert "Going on at step 3 of 6" in capsys.readouterr().out
     assert all(torch.equal(value, found["model"][name]) for name, value in expected["model"].items())
 
 
 def test_a_full_disk_is_said_and_leaves_the_last_state(work, monkeypatch):
-    recipe = Recipe(**SMALL)
-    begun = run.Run(recipe, work / "run")
-    begun.training.advance()
+    begun = run.Run(Recipe(**SMALL), work / "run")
     begun.save()
     before = (work / "run" / "state.pt").read_bytes()
 
@@ -90,28 +80,15 @@ def test_a_full_disk_is_said_and_leaves_the_last_state(work, monkeypatch):
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(SystemExit, match="Free some room"):
         begun.save()
-    assert (work / "run" / "state.pt").read_bytes() == before
-    assert not (work / "run" / "state.part").exists()
+    assert (work / "run" / "state.pt").read_bytes() == before and not (work / "run" / "state.part").exists()
 
 
-def test_nothing_is_written_while_there_is_too_little_to_measure(work):
-    (work / "measures.json").write_text("as it was")
-    with pytest.raises(SystemExit, match="Nothing is written"):
-        measure_moe.measure_all(work, work / "measures.json")
-    assert (work / "measures.json").read_text() == "as it was"
-
-
-def test_two_programs_do_not_train_in_one_folder(work):
-    first = run.Run(Recipe(**SMALL), work / "run")
-    with pytest.raises(SystemExit, match="Another program trains"):
-        run.Run(Recipe(**SMALL), work / "run")
-    first.train()
-    run.Run(Recipe(**SMALL), work / "run")
-
-
-def test_a_state_that_is_damaged_or_of_another_training_is_not_continued(work):
+def test_a_folder_in_use_and_a_state_damaged_or_of_another_training_are_refused(work):
     recipe, state = Recipe(**SMALL), work / "run" / "state.pt"
-    assert finished(work / "run", recipe)["recipe"] == asdict(recipe)
+    first = run.Run(recipe, work / "run")
+    with pytest.raises(SystemExit, match="Another program trains"):
+        run.Run(recipe, work / "run")
+    first.train()
     with pytest.raises(SystemExit, match="The recipe of .* differ"):
         run.Run(Recipe(**SMALL, seed=1), work / "run")
     with np.load(work / "corpus.npz") as kept:
@@ -124,46 +101,30 @@ def test_a_state_that_is_damaged_or_of_another_training_is_not_continued(work):
         run.Run(recipe, work / "run")
 
 
-def test_the_command_says_what_it_can_do():
-    command = [sys.executable, "-m", "training.moe", "--help"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and "measure every finished model" in done.stdout, done.stderr
-
-
 # A folder to ship
 
 
-@pytest.fixture
-def shipped(work):
-    recipe = Recipe(**SMALL)
-    finished(work / "run", recipe)
-    export_moe.export_one(recipe, work / "run" / "state.pt", work / "tiny")
-    return work / "tiny"
-
-
-def test_it_loads_with_transformers_alone_and_has_the_trained_weights(shipped, work):
+def test_it_loads_with_transformers_alone_and_has_the_trained_weights(work):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    recipe, shipped = Recipe(**SMALL), work / "tiny"
+    state = finished(work / "run", recipe)["model"]
+    export_moe.export_one(recipe, work / "run" / "state.pt", shipped)
     model, tokenizer = AutoModelForCausalLM.from_pretrained(shipped), AutoTokenizer.from_pretrained(shipped)
-    state = read_state(work / "run" / "state.pt")["model"]
     assert all(torch.equal(value, state[name].half()) for name, value in model.state_dict().items())
     text = "".join(map(chr, range(32, 400))) + "\n\t漢😀"
     ids = tokenizer(text)["input_ids"]
     assert ids == [BEGIN, *text.encode()], "a token is a byte and its id is the byte"
     assert tokenizer.decode(ids, skip_special_tokens=True) == text
-    assert tokenizer.eos_token_id == 257 and tokenizer.pad_token_id == 258
-    assert not list(shipped.parent.glob("*.new")), "nothing half-made is left"
+    assert not list(work.glob("*.new")), "nothing half-made is left"
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in shipped.iterdir()), "others may read it"
 
 
 def test_what_is_not_finished_or_too_large_is_not_shipped(work, monkeypatch):
     recipe, state = Recipe(**SMALL), work / "run" / "state.pt"
-    with pytest.raises(SystemExit, match="train this model first"):
-        export_moe.export_one(recipe, state, work / "tiny")
     begun = run.Run(recipe, work / "run")
-    begun.training.advance()
     begun.save()
-    with pytest.raises(SystemExit, match="stopped at step 1"):
+    with pytest.raises(SystemExit, match="stopped at step 0"):
         export_moe.export_one(recipe, state, work / "tiny")
     begun.train()
     monkeypatch.setattr(export_moe, "MOST_BYTES", 1000)
@@ -176,9 +137,8 @@ def test_what_is_not_finished_or_too_large_is_not_shipped(work, monkeypatch):
 
 
 def test_everything_is_measured_beside_its_control(work, monkeypatch):
-    monkeypatch.setattr(measure_moe, "TEXTS", 4)
-    monkeypatch.setattr(measure_moe, "ABLATION_TEXTS", 2)
-    monkeypatch.setattr(measure_moe, "LENGTH", 32)
+    for name, value in {"TEXTS": 4, "ABLATION_TEXTS": 2, "LENGTH": 32}.items():
+        monkeypatch.setattr(measure_moe, name, value)
     recipe = Recipe(**SMALL)
     finished(work / "run", recipe)
     texts = measure_moe.held_texts(corpus.corpus(work), 4)
@@ -187,8 +147,7 @@ def test_everything_is_measured_beside_its_control(work, monkeypatch):
     assert set(found["bits per byte"]) == set(DOMAINS) and all(0 < one < 12 for one in found["bits per byte"].values())
     assert len(found["layers"]) == len(found["untrained layers"]) == 2
     for layer in found["layers"] + found["untrained layers"]:
-        assert 0 <= layer["domain, labels shuffled"] <= 1 and 0 <= layer["kind of byte"] <= 1
-        assert sum(layer["load"]) == pytest.approx(1)
+        assert 0 <= layer["domain, labels shuffled"] <= 1 and sum(layer["load"]) == pytest.approx(1)
     assert [len(layer["JSON"]) for layer in found["damage"]] == [4, 4]
 
 
@@ -219,40 +178,6 @@ def test_the_model_card_shows_the_figures_that_were_measured():
 # The corpus
 
 
-def deb(files: dict[str, bytes]) -> bytes:
-    """A Debian package: an `ar` archive of a version, a control archive and the files."""
-    inside = io.BytesIO()
-    with tarfile.open(fileobj=inside, mode="w:xz") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(f"./usr/share/sword/{name}")
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    parts = {"debian-binary": b"2.0\n", "control.tar.xz": b"odd", "data.tar.xz": inside.getvalue()}
-    made = b"!<arch>\n"
-    for name, data in parts.items():
-        made += f"{name:16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n".encode() + data + b"\n" * (len(data) % 2)
-    return made
-
-
-def module(part: str, verses: list[str]) -> dict[str, bytes]:
-    """One testament of a SWORD module: a compressed block, where it begins, where each verse is."""
-    block, index = b"", b""
-    for verse in verses:
-        data = verse.encode()
-        index += struct.pack("<IIH", 0, len(block), len(data))
-        block += data
-    packed = zlib.compress(block)
-    places = struct.pack("<III", 0, len(packed), len(block))
-    return {f"{part}.bzz": packed, f"{part}.bzs": places, f"{part}.bzv": index}
-
-
-def test_verses_come_out_of_a_debian_package_without_marks_and_notes(tmp_path):
-    first = module("ot", ["<w>In</w> the  beginning <note n='1'>or: first</note>, it was", "", "¿ Quién ?"])
-    (tmp_path / "one.deb").write_bytes(deb(first | module("nt", ["<title>Book</title>The end."])))
-    text = corpus.sword_text(corpus.deb_files(tmp_path / "one.deb"))
-    assert text == "In the beginning, it was\n¿Quién?\nThe end."
-
-
 def test_a_corpus_that_is_damaged_or_of_other_sources_is_made_anew(work, monkeypatch):
     made = []
     monkeypatch.setattr(corpus, "_made", made.append)
@@ -272,10 +197,3 @@ def test_a_file_with_another_hash_is_not_used(tmp_path):
     (tmp_path / source.file).write_bytes(b"something else")
     with pytest.raises(SystemExit, match="not the file that it should be"):
         corpus.fetched(source, tmp_path)
-
-
-def test_every_25th_block_is_held_out_and_nothing_is_lost():
-    data = np.arange(corpus.BLOCK * 50, dtype=np.int64)
-    parts = corpus._split(data)
-    assert len(parts["held"]) == 2 * corpus.BLOCK and parts["held"][0] == 24 * corpus.BLOCK
-    assert sorted([*parts["train"], *parts["held"]]) == data.tolist()

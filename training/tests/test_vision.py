@@ -1,5 +1,4 @@
-"""training/ of the small vision model: a run that survives its end, a folder that loads with no code of ours, and
-measures that mean what they say."""
+"""training/ of the small vision model: a run that survives its end, a folder that loads, measures that are true."""
 
 import functools
 import json
@@ -16,20 +15,19 @@ import numpy as np
 import pytest
 import torch
 
-from course.drawn.canvas import COLOURS, SIDE, Canvas, Style
+from course.drawn.canvas import COLOURS, Canvas, Style
 from course.drawn.draws import KINDS, draw
 from course.drawn.looks import LOOKS
-from course.drawn.questions import ABSENT, WORDINGS, Question, reading_of
+from course.drawn.questions import ABSENT, WORDINGS, Question
 from course.drawn.scores import Share, vision_scores
-from tests.course.test_drawn_pictures import inked
 from training import export_vision, vision, vision_batches, vision_measure, vision_run
-from training.glyph_pages import GLYPHS, draw_page
+from training.glyph_pages import GLYPHS
 from training.state import read_state
 from training.vision_batches import ACROSS, Batches, hints_of, pixels_of
 from training.vision_card import END_MARK, MARK, tables
-from training.vision_model import END, new_model, new_processor, new_tokenizer
+from training.vision_model import END, new_model, new_processor
 from training.vision_recipe import CURRICULUM, Recipe
-from training.vision_steps import TOLD, VisionTraining
+from training.vision_steps import VisionTraining
 
 
 @dataclass(frozen=True)
@@ -70,14 +68,9 @@ def exported(trained):
 
 
 @pytest.fixture(scope="module")
-def processor():
-    return new_processor()
-
-
-@pytest.fixture(scope="module")
-def batches(processor):
+def batches():
     """Those of the real recipe; drawing them takes no model."""
-    return Batches(Recipe(), processor.tokenizer)
+    return Batches(Recipe(), new_processor().tokenizer)
 
 
 def same(one: dict, other: dict) -> bool:
@@ -91,28 +84,24 @@ def distance(one: dict, other: dict) -> float:
 # A run
 
 
-@pytest.mark.parametrize("stop", ["Ctrl-C", "killed"])
-def test_a_run_that_was_interrupted_ends_as_one_that_was_not(trained, tmp_path, monkeypatch, capsys, stop):
+def test_a_run_that_was_interrupted_ends_as_one_that_was_not(trained, tmp_path, monkeypatch, capsys):
     advance = VisionTraining.advance
 
     def stopped(training, add_up=None):
-        if stop == "Ctrl-C" and training.step == 2:
+        if training.step == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        if stop == "killed" and training.step == 5:
+        if training.step == 5:
             raise MemoryError("the system took it away")
         return advance(training, add_up)
 
     monkeypatch.setattr(vision_run, "SAVE_EVERY", 2)
     monkeypatch.setattr(VisionTraining, "advance", stopped)
-    if stop == "killed":
-        with pytest.raises(MemoryError):
-            vision_run.train(Small(), tmp_path)
-    else:
-        assert not vision_run.train(Small(), tmp_path)
-    saved = 3 if stop == "Ctrl-C" else 4  # the step under way is finished and saved, or the last second one is there
-    assert read_state(tmp_path / "state.pt")["step"] == saved
+    assert not vision_run.train(Small(), tmp_path)
+    assert read_state(tmp_path / "state.pt")["step"] == 3, "the step under way is finished and saved"
+    with pytest.raises(MemoryError):
+        vision_run.train(Small(), tmp_path)
     monkeypatch.setattr(VisionTraining, "advance", advance)
-    assert vision_run.train(Small(), tmp_path) and f"Going on at step {saved} of 6" in capsys.readouterr().out
+    assert vision_run.train(Small(), tmp_path) and "Going on at step 4 of 6" in capsys.readouterr().out
     assert same(read_state(tmp_path / "state.pt")["model"], read_state(trained / "state.pt")["model"])
 
 
@@ -124,101 +113,39 @@ def test_two_processes_train_nearly_what_one_trains(trained, tmp_path):
     assert not (tmp_path / "meeting").exists()
 
 
-def test_a_training_learns(trained):
-    training = VisionTraining(Small())
-    batch = training.batches.of(5)[0]
-    with torch.no_grad():
-        before = [float(one) for one in training.losses(batch)[:2]]
-        training.model.load_state_dict(read_state(trained / "state.pt")["model"])
-        training.helper.load_state_dict(read_state(trained / "state.pt")["helper"])
-        after = [float(one) for one in training.losses(batch)[:2]]
-    assert after[0] < before[0] and after[1] < before[1], "of letters, and of what patches show"
-
-
-def test_the_gradients_of_the_parts_are_the_gradient_of_the_whole():
-    def sums(step, part, parts):
-        training, kept = VisionTraining(Small(), part=part, parts=parts), []
-        training.step = step
-        training.advance(lambda flat: kept.append(flat.clone()))
-        return kept[0]
-
-    for step in (0, 3):
-        whole, shared = sums(step, 0, 1), sums(step, 0, 2) + sums(step, 1, 2)
-        assert torch.allclose(whole[:TOLD], shared[:TOLD], rtol=0.02), "losses, weights and what was right add up"
-        assert (whole[TOLD:] - shared[TOLD:]).norm() < 0.05 * whole[TOLD:].norm()
-
-
 # The command line
 
 
-@pytest.fixture
-def small_command(tmp_path, monkeypatch):
+def test_minutes_stop_it_and_the_same_command_goes_on_to_an_export(tmp_path, trained, monkeypatch, capsys):
     monkeypatch.setattr(vision, "Recipe", Small)
     monkeypatch.setattr(vision, "WORK", tmp_path)
-    return tmp_path
-
-
-def test_minutes_stop_it_and_the_same_command_goes_on_to_an_export(small_command, trained, capsys):
     vision.main(["train", "--processes", "1", "--minutes", "0.00001"])
-    assert read_state(small_command / "vision-seed0" / "state.pt")["step"] == 1
+    assert read_state(tmp_path / "vision-seed0" / "state.pt")["step"] == 1
     vision.main(["train", "--processes", "1"])
-    state = read_state(small_command / "vision-seed0" / "state.pt")
+    state = read_state(tmp_path / "vision-seed0" / "state.pt")
     assert same(state["model"], read_state(trained / "state.pt")["model"])
-    vision.main(["export", "--folder", str(small_command / "tiny")])
-    assert (
-        small_command / "tiny" / "model.safetensors"
-    ).is_file() and "for data/models.toml" in capsys.readouterr().out
-
-
-def test_a_command_that_cannot_be_followed_says_why(small_command, capsys):
-    for arguments, says in (
-        ("train --steps 2", "the first 2 are for the encoder alone, so give more"),
-        ("train --processes -1", "-1 is no whole number"),
-        ("evaluate --folder nowhere", "no model in nowhere"),
-    ):
-        with pytest.raises(SystemExit) as end:
-            vision.main(arguments.split())
-        assert end.value.code == 2 and says in capsys.readouterr().err
+    vision.main(["export", "--folder", str(tmp_path / "tiny")])
+    assert (tmp_path / "tiny" / "model.safetensors").is_file() and "for data/models.toml" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        vision.main(["train", "--steps", "2"])
+    assert "the first 2 are for the encoder alone, so give more" in capsys.readouterr().err
 
 
 # What a step is made of
 
 
-def test_a_page_shows_glyphs_where_it_says():
-    seen = set()
-    for seed in range(12):
-        page = draw_page(Random(seed))
-        dark = inked(page)
-        for glyph, x, y in page.glyphs:
-            around = dark[max(0, int(y) - 16) : int(y) + 17, int(x) - 4 : int(x) + 5]
-            assert 0 < x < SIDE and (around.any() or y > SIDE - 4), (seed, glyph)
-            seen.add(glyph)
-    assert seen == set(GLYPHS)
-
-
-def test_a_glyph_is_a_hint_of_its_patch_and_of_the_half_it_is_in():
-    for glyph in "Az0%":
-        for x, half in ((16 * 3 + 4, 0), (16 * 3 + 12, 1)):
-            canvas = Canvas(Style(size=14))
-            canvas.write(glyph, x, 16 * 5 + 8)
-            canvas.write("=", 90, 90)  # no glyph that the encoder learns
-            hints = hints_of(canvas)
-            assert hints.sum() == 1 and hints[5 * ACROSS + 3, GLYPHS.index(glyph) + half * len(GLYPHS)] == 1
-
-
-def test_a_colour_is_a_hint_of_the_patches_it_fills_and_of_no_others():
+def test_a_glyph_and_a_colour_are_hints_of_their_patches_and_of_no_others():
+    for x, half in ((16 * 3 + 4, 0), (16 * 3 + 12, 1)):
+        canvas = Canvas(Style(size=14))
+        canvas.write("z", x, 16 * 5 + 8)
+        canvas.write("=", 90, 90)  # no glyph that the encoder learns
+        hints = hints_of(canvas)
+        assert hints.sum() == 1 and hints[5 * ACROSS + 3, GLYPHS.index("z") + half * len(GLYPHS)] == 1
     for number, colour in enumerate(COLOURS):
         canvas = Canvas(Style(hues=(7, -9, 3)))
         canvas.draw.rectangle((16, 32, 47, 47), fill=canvas.style.rgb(colour))
-        hints = hints_of(canvas)
-        assert np.argwhere(hints).tolist() == [[2 * ACROSS + column, 2 * len(GLYPHS) + number] for column in (1, 2)]
-
-
-def test_pixels_are_what_the_processor_gives_to_the_model(processor):
-    scene = draw("pair", "held-out:1")
-    given = processor.image_processor(scene.pictures, return_tensors="np")["pixel_values"]
-    assert given.shape == (2, 3, SIDE, SIDE)
-    assert np.abs(given - np.stack([pixels_of(picture) for picture in scene.pictures])).max() < 1e-6
+        hints = np.argwhere(hints_of(canvas)).tolist()
+        assert hints == [[2 * ACROSS + column, 2 * len(GLYPHS) + number] for column in (1, 2)]
 
 
 def test_a_steps_batches_are_the_same_every_time_and_their_parts_are_the_whole(batches):
@@ -234,47 +161,38 @@ def test_a_steps_batches_are_the_same_every_time_and_their_parts_are_the_whole(b
 
     whole = rows((0, 1))
     assert len(whole) == Recipe.batch + Recipe.retold and whole == rows((0, 1)) == rows((0, 2), (1, 2))
-    pixels, hints = batches.pages(3)
-    first, second = batches.pages(3, 0, 2), batches.pages(3, 1, 2)
-    assert torch.equal(pixels[0::2], first[0]) and torch.equal(hints[1::2], second[1])
 
 
 def test_a_training_begins_with_what_is_easy_ends_with_everything_and_never_sees_what_is_held_out(batches, monkeypatch):
     drawn = []
     spied = vision_batches.draw
     monkeypatch.setattr(vision_batches, "draw", lambda *given: drawn.append(given) or spied(*given))
-    for number in range(40):
-        batches._scene(Recipe.pages, number)
-    assert all(easy for _, _, easy in drawn) and {kind for kind, _, _ in drawn} < set(CURRICULUM)
-    early = list(drawn)
-    drawn.clear()
-    for number in range(300):
-        batches._scene(Recipe.steps - 1, number)
-    assert not any(easy for _, _, easy in drawn)
-    assert {kind for kind, _, _ in drawn} == set(CURRICULUM) == set(KINDS)
-    for step in range(3):
-        batches.pages(step)
-    assert not any(str(seed).startswith(vision_measure.HELD_OUT) for _, seed, *_ in [*early, *drawn])
-    assert len({seed for _, seed, *_ in [*early, *drawn]}) == len(early) + len(drawn), "no scene comes twice"
+    for step, often in ((Recipe.pages, 40), (Recipe.steps - 1, 300)):
+        for number in range(often):
+            batches._scene(step, number)
+    early, late = drawn[:40], drawn[40:]
+    assert all(easy for _, _, easy in early) and {kind for kind, _, _ in early} < set(CURRICULUM)
+    assert not any(easy for _, _, easy in late) and {kind for kind, _, _ in late} == set(CURRICULUM) == set(KINDS)
+    assert not any(str(seed).startswith(vision_measure.HELD_OUT) for _, seed, _ in drawn)
+    assert len({seed for _, seed, _ in drawn}) == len(drawn), "no scene comes twice"
 
 
 # The text
 
 
-def test_the_tokenizer_gives_back_any_text(processor):
-    for text in ("How much is Jan?", "  two  spaces ", "a\nb\n\n c\t", "日本語 é 🙂", "x=>y =>z", "\u0301\ufeff", ""):
-        assert processor.tokenizer.decode(processor.tokenizer(text)["input_ids"]) == text
-
-
 def conversation(scene, chance: Random) -> list[dict]:
     """What a reader would send who asked as the training asks, and got the right answers."""
-    pictures, messages = [{"type": "image"} for _ in scene.pictures], []
-    for number, question in enumerate(vision_batches.in_turn(scene.questions, chance)[: vision_batches.FOLLOW_UPS + 1]):
-        words = {"type": "text", "text": vision_batches.asked(question, chance)}
-        messages.append({"role": "user", "content": [words] if number else [*pictures, words]})
-        reply = question.reply if number else scene.reply_to(question)
-        messages.append({"role": "assistant", "content": [{"type": "text", "text": reply}]})
+    content, messages = [{"type": "image"} for _ in scene.pictures], []
+    for question in vision_batches.in_turn(scene.questions, chance)[: vision_batches.FOLLOW_UPS + 1]:
+        reply = question.reply if messages else scene.reply_to(question)
+        messages.append({"role": "user", "content": [*content, text(vision_batches.asked(question, chance))]})
+        messages.append({"role": "assistant", "content": [text(reply)]})
+        content = []
     return messages
+
+
+def text(words: str) -> dict:
+    return {"type": "text", "text": words}
 
 
 def test_a_conversation_has_the_ids_that_the_training_used(exported, batches):
@@ -285,26 +203,18 @@ def test_a_conversation_has_the_ids_that_the_training_used(exported, batches):
         scene, rng = draw(kind, "train:0"), Random(0)
         messages = conversation(scene, deepcopy(rng))
         row = batches._row(scene, rng)
-        text = plain.apply_chat_template(messages)
-        assert plain(text=[text], images=scene.pictures)["input_ids"][0] == row.ids
+        whole, begin = (
+            plain(text=[prompt], images=scene.pictures)["input_ids"][0]
+            for prompt in (
+                plain.apply_chat_template(messages),
+                plain.apply_chat_template(messages[:1], add_generation_prompt=True),
+            )
+        )
+        assert row.ids == whole and row.ids[: len(begin)] == begin
+        assert row.weights[len(begin)] > 0, "it answers where it was taught to"
         learned = [one for one, weight in zip(row.ids, row.weights, strict=True) if weight]
         replies = [message["content"][0]["text"] + END for message in messages[1::2]]
         assert plain.tokenizer.decode(learned) == "".join(replies), "what the model says is learned, and nothing else"
-        prompt = plain.apply_chat_template(messages[:1], add_generation_prompt=True)
-        begin = plain(text=[prompt], images=scene.pictures)["input_ids"][0]
-        assert row.ids[: len(begin)] == begin and row.weights[len(begin)] > 0, "it answers where it was taught to"
-
-
-def test_a_reading_without_its_picture_is_given_said_again_and_asked_about(batches):
-    for number in range(20):
-        row = batches._retold(Recipe.steps - 1, number)
-        turns = batches.tokenizer.decode(row.ids).split("<|user|>\n")[1:]
-        said = [turn.split("<|assistant|>\n")[1].removesuffix(f"{END}\n") for turn in turns]
-        reading = reading_of(said[0])
-        assert reading and said[1] == reading and 2 < len(said) <= vision_batches.LOOKUPS + 1 and not row.canvases
-        learned = [one for one, weight in zip(row.ids, row.weights, strict=True) if weight]
-        rest = said[0].removeprefix(f"{reading} =>")
-        assert batches.tokenizer.decode(learned) == END.join([rest, *said[1:], ""]), "all but the reading it was given"
 
 
 # A folder to ship
@@ -326,8 +236,8 @@ print(json.dumps({"ids": inputs["input_ids"][0].tolist(), "logits": logits, "our
 """
 
 
-def test_it_loads_with_transformers_alone_and_is_the_model_that_was_trained(exported, trained, tmp_path, processor):
-    scene = draw("pair", "held-out:1")
+def test_it_loads_with_transformers_alone_and_is_the_model_that_was_trained(exported, trained, tmp_path):
+    scene, processor = draw("pair", "held-out:1"), new_processor()
     paths = [str(tmp_path / f"{number}.png") for number in range(2)]
     for picture, path in zip(scene.pictures, paths, strict=True):
         picture.save(path)
@@ -344,27 +254,9 @@ def test_it_loads_with_transformers_alone_and_is_the_model_that_was_trained(expo
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([found["ids"]]), pixel_values=pixels).logits[0, -1]
     assert found["logits"] == pytest.approx(logits.tolist(), abs=1e-4), "the trained weights, and the same pictures"
-
-
-def test_the_folder_is_in_16_bits_whole_and_readable(exported):
-    from safetensors.torch import load_file
-
-    assert {value.dtype for value in load_file(exported / "model.safetensors").values()} == {torch.float16}
-    config = json.loads((exported / "config.json").read_text())
-    assert config["dtype"] == "float16" and config["text_config"]["max_position_embeddings"] == export_vision.CONTEXT
-    settings = json.loads((exported / "tokenizer_config.json").read_text())
-    assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert json.loads((exported / "config.json").read_text())["dtype"] == "float16"
     assert not list(exported.parent.glob("*.new")), "nothing half-made is left"
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in exported.iterdir()), "others may read it"
-    assert str(exported.parent) not in "".join(path.read_text() for path in exported.glob("*.json"))
-
-
-def test_the_real_one_has_a_size_that_the_course_carries(processor):
-    model = new_model(processor, 0, Recipe.width, Recipe.seeing, Recipe.telling)
-    size = sum(one.numel() for one in model.parameters())
-    assert f"{size / 1e6:.1f} million parameters" in vision.__doc__
-    assert 2 * size < 0.9 * export_vision.MOST_BYTES <= 25_000_000
-    assert len(new_tokenizer()) == len(processor.tokenizer) == model.config.text_config.vocab_size
 
 
 # Measures
@@ -380,52 +272,26 @@ def test_every_form_is_measured_beside_its_opponents(exported, monkeypatch):
     assert card.read_text() == f"before\n{MARK}\n{tables(scores)}\n{END_MARK}\nafter\n"
     assert {one.form for one in scores.forms} == {"text/read", "pair/value", "pair/larger"}
     for one in scores.forms:
-        assert one.model.asked == one.commonest.asked == 2 and one.commonest.right >= 1 and one.ocr.asked == 1
-        assert one.near is None and one.wording == WORDINGS[one.form][0].replace("{}", "...")
-    assert [one.blank.asked for one in scores.forms] == [1, 1, 1], "some questions of each form, with empty pictures"
+        assert one.model.asked == one.commonest.asked == 2 and one.commonest.right >= 1
+        assert one.ocr.asked == one.blank.asked == 1, "also with empty pictures"
     assert scores.letters_wrong["the model"] > 0.5 > scores.letters_wrong["OCR"], "nearly untrained, it can't read"
     assert {kind: share.asked for kind, share in scores.readings.items()} == {"pair": 2}, "one a picture"
-    assert scores.notes["pictures"] == 2 and scores.notes["ocr_pictures"] == 1
     assert [one.look for one in scores.looks] == list(LOOKS)
-    assert all(one.answers.asked == one.readings.asked == 2 for one in scores.looks)
-
-
-def test_answers_come_in_the_order_of_the_questions(exported):
-    asked = vision_measure.Asked(exported)
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for one in asked.model.parameters():
-            one.normal_(0, 0.5)  # a model that says something else of everything
-    scenes = [draw(kind, "held-out:5") for kind in ("pair", "bars")]
-    rows = [(scene.pictures, scene.questions[0].text) for scene in scenes]
-    alone = [asked.replies([row])[0] for row in rows]
-    assert asked.replies(rows) == alone and alone[0] != alone[1]
 
 
 def test_of_each_form_as_many_questions_are_asked_as_wanted():
     for kind in KINDS:
-        rows = list(vision_measure._rows(kind, 4))
-        forms = [vision_measure._form(question) for _, question in rows]
+        questions = [question for _, question in vision_measure._rows(kind, 4)]
+        forms = [vision_measure._form(question) for question in questions]
         assert all(forms.count(form) == 4 for form in WORDINGS if form.startswith(f"{kind}/"))
-        assert len({(id(scene), form) for (scene, _), form in zip(rows, forms, strict=True)}) == len(rows)
-        for (_, question), form in zip(rows, forms, strict=True):
-            assert (question.answer == ABSENT) == form.endswith("/absent")
+        assert [one.answer == ABSENT for one in questions] == [form.endswith("/absent") for form in forms]
 
 
 def test_an_answer_is_exact_or_near_or_neither():
     question = Question("heights/value", ("A",), "40")
-    for reply, right, near in (
-        ("A red 40 => 40", True, True),
-        ("=> 45", False, True),
-        ("46", False, False),
-        ("forty", False, False),
-    ):
+    for reply, right, near in (("A 40 => 40", True, True), ("=> 45", False, True), ("46", False, False)):
         assert (vision_measure._right(question, reply), vision_measure._near(question, reply)) == (right, near)
     counts = [Question("bars/count", (), answer) for answer in "334343"]
     assert vision_measure._commonest(counts) == Share(4, 6), "what one says without looking"
-
-
-def test_letters_to_change_add_or_drop_are_counted_over_all_texts():
-    for truth, text, share in (("HELLO", "HELL", 1 / 5), ("kitten", "sitting", 3 / 6), ("abc", "", 1), ("", "", 0)):
-        assert vision_measure.letters_wrong([truth], [text]) == pytest.approx(share)
-    assert vision_measure.letters_wrong(["aaaaaaaa", "bb"], ["aaaaaaaa", "xx"]) == pytest.approx(0.2)
+    for truth, said, share in (("HELLO", "HELL", 1 / 5), ("kitten", "sitting", 3 / 6), ("", "", 0)):
+        assert vision_measure.letters_wrong([truth], [said]) == pytest.approx(share)

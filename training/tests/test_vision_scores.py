@@ -3,8 +3,6 @@
 import pytest
 
 import slmlab
-from course import drawn
-from course.drawn.charts import Row
 from course.drawn.draws import KINDS, draw
 from course.drawn.questions import WORDINGS, answer_of
 from course.drawn.scores import vision_scores
@@ -64,12 +62,3 @@ def test_rules_answer_what_text_can_tell_and_pass_on_colours():
         scene = draw(kind, f"{HELD_OUT}:0")
         ruled = {question.form for question in scene.questions if ocr_rules.has_rule(question)}
         assert ruled == ({"moving/frames"} if kind == "moving" else set()), "no text says it"
-
-
-def test_percents_on_the_slices_of_a_pie_belong_to_nobody_but_its_names_can_be_counted():
-    pytest.importorskip("rapidocr")
-    scene = drawn.pie([Row("Rent", 50, "blue"), Row("Food", 30, "red"), Row("Fun", 20, "green")], printed="slices")
-    pages = ocr_rules.pages_of(scene)
-    answers = {question.form: ocr_rules.answer(pages, question) for question in scene.questions}
-    assert answers["pie/count"] == "3"
-    assert {answers[f"pie/{form}"] for form in ("value", "largest", "compare", "colour")} == {None}
