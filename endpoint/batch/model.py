@@ -26,6 +26,18 @@ class KeyValues:
         self.rows, self.capacity = rows, capacity
         self.bindings: dict[tuple[int, int], object] = {}  # first row and number of rows, to the runtime's view of them
 
+    def grow(self, capacity: int) -> None:
+        """Make room for longer texts, and keep what was read."""
+        self.arrays = [self._longer(array, capacity + 1) for array in self.arrays]
+        self.capacity = capacity
+        self.bindings.clear()
+
+    def _longer(self, array: np.ndarray, length: int) -> np.ndarray:
+        longer = np.zeros((*array.shape[:2], length, array.shape[3]), array.dtype)
+        for row, read in enumerate(self.lengths):
+            longer[row, :, :read] = array[row, :, :read]
+        return longer
+
 
 class BatchModel:
     """The model in a folder: `memory` for texts, and `forward` to read ids into it."""

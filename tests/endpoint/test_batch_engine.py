@@ -149,7 +149,7 @@ def test_closing_in_the_middle_ends_every_answer(tiny_onnx_folder):
 
 
 def test_an_answer_that_outgrows_the_shared_table_is_the_same(tiny_onnx_folder, tiny_onnx, monkeypatch):
-    monkeypatch.setattr(scheduler, "LONGEST_SHARED", 32)
+    monkeypatch.setattr(scheduler, "CAPACITY", 32)
     with batched(tiny_onnx_folder, seats=2) as engine:
         for settings in ({}, {"temperature": 1.0, "seed": 3}):
             asked = {"max_tokens": 100, **settings}
