@@ -103,5 +103,7 @@ BACKENDS = {"batched": batched, "lock": lock, "runtime engine": runtime_engine, 
 
 if __name__ == "__main__":
     from endpoint.app import listen, run
+    from endpoint.profile import Profile
+    from endpoint.queue import Queue
 
-    run(BACKENDS[sys.argv[1]](), listen("127.0.0.1", 0, None), waiting=64, until_input_ends=True)
+    run(Profile(Queue(BACKENDS[sys.argv[1]](), waiting=64)), listen("127.0.0.1", 0, False), until_input_ends=True)

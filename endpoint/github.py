@@ -24,7 +24,7 @@ class FilteredProfile(Profile):
     """A service of Microsoft's: its content filter."""
 
     def check(self, ask: Ask, model: str, request: Request) -> None:
-        prompt = ask.text or "\n".join(message.content for message in ask.messages)
+        prompt = "\n".join(message.content for message in ask.messages)
         if is_stopped(prompt):
             raise Filtered(filter_results(prompt, with_jailbreak=True))
 
@@ -44,7 +44,7 @@ class FilteredProfile(Profile):
 
     def decorated(self, answer: dict, stopped: str = "") -> dict:
         for choice in answer["choices"]:
-            text = (choice.get("message") or choice.get("delta") or choice).get("content") or choice.get("text") or ""
+            text = (choice.get("message") or choice["delta"]).get("content", "")
             if text or choice.get("finish_reason"):  # a chunk without text has nothing to judge
                 choice["content_filter_results"] = filter_results(stopped or text, with_jailbreak=False)
             if "message" in choice:
@@ -62,7 +62,6 @@ class GitHubModels(FilteredProfile):
     title = "GitHub Models"
     base = "/inference"
     chat_paths = ("/inference/chat/completions", "/chat/completions")  # models.github.ai, and the older host
-    completion_paths = ()
     model_paths = ("/inference/models", "/models")
     per_minute, per_day = 15, 150
     most_tokens = 8000

@@ -44,11 +44,6 @@ class ChatBody(Body):
     messages: list[Turn] = []
 
 
-class GenerateBody(Body):
-    prompt: str = ""
-    system: str | None = None
-
-
 def tagged(name: str) -> str:
     return name if ":" in name else f"{name}:latest"
 
@@ -111,30 +106,19 @@ class Ollama(Profile):
             Route("/", lambda request: PlainTextResponse(f"Ollama is running\n{self.introduction}\n")),
             Route("/api/version", lambda request: JSONResponse({"version": "0.0.0-practice"})),
             Route("/api/tags", self._tags),
-            Route("/api/show", self._show, methods=["POST"]),
             Route("/api/pull", self._pull, methods=["POST"]),
-            Route("/api/chat", self._api_chat, methods=["POST"]),
-            Route("/api/generate", self._generate, methods=["POST"]),
+            Route("/api/chat", self._answer, methods=["POST"]),
         ]
 
     async def _tags(self, request: Request) -> Response:
         self.authorize(request)
-        same = {"modified_at": _now(), "details": self._details(), "size": sum(map(_size, self._files()))}
+        card = self.engine.card
+        details = {"format": "onnx", "family": card.family.lower(), "families": [card.family.lower()],
+                   "parameter_size": f"{(card.parameters or 0) / 1e6:.0f}M",
+                   "quantization_level": self.engine.precision or ""}  # fmt: skip
+        same = {"modified_at": _now(), "details": details, "size": sum(map(_size, self._files()))}
         names = [{"name": one, "model": one, "digest": sha256(one.encode()).hexdigest()} for one in self.models()]
         return JSONResponse({"models": [one | same for one in names]})
-
-    def _details(self) -> dict:
-        card = self.engine.card
-        return {"format": "onnx", "family": card.family.lower(), "families": [card.family.lower()],
-                "parameter_size": f"{(card.parameters or 0) / 1e6:.0f}M",
-                "quantization_level": self.engine.precision or ""}  # fmt: skip
-
-    async def _show(self, request: Request) -> Response:
-        name = self.find_model(read_as(Body, await self.body(request)).model)
-        text = f"# answered by {self.engine.name}\nFROM {name}\n"
-        info = {"general.architecture": self.engine.card.family.lower(), "context_length": self.engine.context}
-        shown = {"modelfile": text, "template": "", "parameters": "", "license": self.engine.card.licence}
-        return JSONResponse(shown | {"details": self._details(), "model_info": info, "capabilities": ["completion"]})
 
     async def _pull(self, request: Request) -> Response:
         body = read_as(Body, await self.body(request))
@@ -158,28 +142,19 @@ class Ollama(Profile):
         folder = getattr(self.engine.format, "folder", None)
         return sorted(folder.glob("*.onnx*")) if folder else []
 
-    async def _api_chat(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> Response:
         body = read_as(ChatBody, await self.body(request))
-        messages = tuple(read_message(one) for one in body.messages)
-        return await self._answer(request, body, messages, _as_message)
-
-    async def _generate(self, request: Request) -> Response:
-        body = read_as(GenerateBody, await self.body(request))
-        system = [Message("system", body.system)] if body.system else []
-        messages = (*system, Message("user", body.prompt))
-        return await self._answer(request, body, messages, lambda text: {"response": text})
-
-    async def _answer(self, request: Request, body: Body, messages: tuple, said) -> Response:
         name = self.find_model(body.model)
         for field, words in UNSUPPORTED.items():
             if body.model_extra.get(field):
                 raise Refusal(400, "unsupported", f'"{name}" does not support {words}')
+        messages = tuple(read_message(one) for one in body.messages)
         ask = Ask(name, read_sampling(body.options or {}), messages, stream=body.stream is not False)
         began, events = time.perf_counter(), self.events(request, ask)
         start = await anext(events)  # a refusal still gets its own status here
-        return await _sent(self._lines(ask, start, events, said, began), body.stream)
+        return await _sent(self._lines(ask, start, events, began), body.stream)
 
-    async def _lines(self, ask: Ask, start: Start, events, said, began: float) -> AsyncIterator[dict]:
+    async def _lines(self, ask: Ask, start: Start, events, began: float) -> AsyncIterator[dict]:
         """A line for each token and one with the figures; of an answer that isn't streamed, that one has the text."""
         tokens = []
         try:
@@ -187,17 +162,18 @@ class Ollama(Profile):
                 async for event in events:
                     if isinstance(event, End):
                         text = "" if ask.stream else "".join(token.text for token in tokens)
-                        yield _line(ask.model, said(text)) | figures(began, start, tokens, event)
+                        yield _line(ask.model, text) | figures(began, start, tokens, event)
                         return
                     tokens.append(event)
                     if event.text and ask.stream:
-                        yield _line(ask.model, said(event.text))
+                        yield _line(ask.model, event.text)
         except Refusal as refusal:  # the status is long sent
             yield self.error(refusal)
 
 
-def _line(name: str, said: dict) -> dict:
-    return {"model": name, "created_at": _now(), **said, "done": False}
+def _line(name: str, text: str) -> dict:
+    said = {"role": "assistant", "content": text}
+    return {"model": name, "created_at": _now(), "message": said, "done": False}
 
 
 def _now() -> str:
@@ -206,10 +182,6 @@ def _now() -> str:
 
 def _size(file: Path) -> int:
     return file.stat().st_size
-
-
-def _as_message(text: str) -> dict:
-    return {"message": {"role": "assistant", "content": text}}
 
 
 def _digest(file: Path) -> str:

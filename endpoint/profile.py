@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from endpoint.limits import Switches, Window
 from endpoint.metrics import Telemetry
-from endpoint.openai_protocol import Ask, Refusal, Writer, in_words, line, model_list, read_chat, read_completion
+from endpoint.openai_protocol import Ask, Refusal, Writer, in_words, line, model_list, read_chat
 from endpoint.queue import Queue
 from slmlab.catalog import card
 from slmlab.errors import UnknownName
@@ -31,7 +31,6 @@ class Profile:
     title = "OpenAI's"
     base = "/v1"  # what a client's base_url ends with
     chat_paths: tuple[str, ...] = ("/v1/chat/completions",)
-    completion_paths: tuple[str, ...] = ("/v1/completions",)
     model_paths: tuple[str, ...] = ("/v1/models",)
     metrics_path = "/metrics"
     metrics_prefix = "slmlab:"
@@ -108,10 +107,9 @@ class Profile:
 
     def routes(self) -> list[Route]:
         chats = [Route(path, self._chat, methods=["POST"]) for path in self.chat_paths]
-        texts = [Route(path, self._complete, methods=["POST"]) for path in self.completion_paths]
         lists = [Route(path, self._models) for path in self.model_paths]
         own = [Route("/health", self._health), Route(self.metrics_path, self._metrics)]
-        return [*self.extra_routes(), *chats, *texts, *lists, *own]
+        return [*self.extra_routes(), *chats, *lists, *own]
 
     def refuse(self, refusal: Refusal) -> Response:
         return JSONResponse(self.error(refusal), refusal.status, headers=refusal.headers)
@@ -124,9 +122,6 @@ class Profile:
     async def _chat(self, request: Request) -> Response:
         return await self.serve(request, read_chat(await self.body(request)))
 
-    async def _complete(self, request: Request) -> Response:
-        return await self.serve(request, read_completion(await self.body(request)))
-
     async def serve(self, request: Request, ask: Ask) -> Response:
         """Check, ask the engine, answer as a whole or as a stream."""
         model = self.find_model(request.path_params.get("deployment") or ask.model)
@@ -136,7 +131,7 @@ class Profile:
         self.check(ask, model, request)
         for window in self.windows.values():
             window.count(model)
-        writer = Writer(ask, model, f"slmlab-{self.engine.name}-{self.engine.precision}", self._text_of)
+        writer = Writer(ask, model, f"slmlab-{self.engine.name}-{self.engine.precision}")
         events = self.events(request, ask)
         start = await anext(events)  # a refusal still gets its own status here
         headers = {"x-slmlab-ignored": ascii(ask.ignored)[:500]} if ask.ignored else {}
@@ -144,7 +139,8 @@ class Profile:
             lines = self._stream(start, events, writer)
             return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
         *tokens, end = [event async for event in events]
-        answer = writer.whole(tokens, end.reason, start.prompt_tokens or 0)
+        text = "".join(token.text for token in tokens)
+        answer = writer.whole(text, end.reason, start.prompt_tokens or 0, len(tokens))
         return JSONResponse(self.decorated(answer, end.fault or ""), headers=headers)
 
     def _check_limits(self, model: str) -> None:
@@ -175,13 +171,8 @@ class Profile:
 
     def _reply(self, ask: Ask):
         """The engine's answer; a picture is put into words for a model that reads text only."""
-        if ask.text is not None:
-            return self.engine.complete(ask.text, **vars(ask.sampling))
         messages = ask.messages if self.engine.sees else [in_words(one) for one in ask.messages]
         return self.engine.ask(messages, **vars(ask.sampling))
-
-    def _text_of(self, id: int) -> str:
-        return self.engine.format.piece(id).text
 
     async def _stream(self, start: Start, events: AsyncIterator, writer: Writer) -> AsyncIterator[bytes]:
         count = 0
@@ -189,14 +180,12 @@ class Profile:
             async with aclosing(events):
                 for chunk in self.opening_chunks():
                     yield _event(chunk)
-                if writer.is_chat:
-                    yield _event(writer.chunk({"role": "assistant", "content": ""}))
+                yield _event(writer.chunk({"role": "assistant", "content": ""}))
                 async for event in events:
                     if isinstance(event, Token):
                         count += 1
-                        chunk = writer.chunk({"content": event.text}, event)
-                        if event.text or event.logprob is not None:
-                            yield _event(self.decorated(chunk))
+                        if event.text:
+                            yield _event(self.decorated(writer.chunk({"content": event.text})))
                     else:
                         yield _event(self.decorated(writer.chunk({}, reason=event.reason), event.fault or ""))
                 for chunk in writer.counts(start.prompt_tokens or 0, count):

@@ -63,7 +63,7 @@ class Scheduler:
     # What threads call
 
     def acquire(self, ids: Sequence[int], cancelled: threading.Event) -> Slot:
-        """A slot for a text, where those ids that it begins with are cached, if there is one; waits until one is free."""
+        """A slot for a text that begins with these ids, which may be cached there; waits until one is free."""
         while not self._slots.acquire(timeout=LOOK_S):
             if self._closed or cancelled.is_set():
                 raise SlmLabError(CLOSED if self._closed else CANCELLED)
