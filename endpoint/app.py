@@ -3,20 +3,18 @@
 Loopback by default; anything wider demands a key. Knows nothing about notebooks: start.py starts it for them.
 """
 
-import json
 import os
 import socket
 import threading
 import time
 from datetime import datetime
-from html import escape
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -84,8 +82,9 @@ def build(profile: Profile, log: bool = False) -> ASGIApp:
         return profile.refuse(Refusal.of(fault))
 
     handlers = dict.fromkeys((Refusal, HTTPException, SlmLabError, Exception), refused)
-    page = Route("/", lambda request: HTMLResponse(_page(profile, str(request.base_url).rstrip("/"))))
-    return Door(Starlette(routes=[*profile.routes(), page], exception_handlers=handlers), profile, log)
+    page = f"{profile.introduction}\nA client's base URL ends with {profile.base}\n"
+    root = Route("/", lambda request: PlainTextResponse(page))
+    return Door(Starlette(routes=[*profile.routes(), root], exception_handlers=handlers), profile, log)
 
 
 class Door:
@@ -127,13 +126,3 @@ def _is_from_here(headers: dict[bytes, bytes]) -> bool:
         return all(is_loopback_host(urlsplit(url).hostname or "") for url in (origin, host and f"//{host}") if url)
     except ValueError:  # no address at all
         return False
-
-
-def _page(profile: Profile, root: str) -> str:
-    """What a browser sees at the server's root: what answers here, and a call to copy."""
-    models = profile.models()
-    body = json.dumps({"model": models[0], "messages": [{"role": "user", "content": "Why is the sky blue?"}]})
-    call = f"curl {root}{profile.chat_paths[0]} -H 'Authorization: Bearer YOUR_KEY' -d '{body}'"
-    text = escape(f"{profile.introduction}\n\nModels: {', '.join(models)}\n\nA client's base URL: {root}{profile.base}"
-                  f"\n\nAsk from a terminal:\n{call}")  # fmt: skip
-    return f"<!doctype html><title>SLM Lab server</title><pre style='white-space: pre-wrap'>{text}</pre>"

@@ -86,7 +86,6 @@ class Ask:
     messages: tuple[Message, ...]
     stream: bool = False
     include_usage: bool = False
-    ignored: tuple[str, ...] = ()
 
     @property
     def has_pictures(self) -> bool:
@@ -111,13 +110,11 @@ def read_chat(data: bytes) -> Ask:
     """The body of a chat completion."""
     body = read_as(ChatBody, data)
     messages = tuple(_message(turn, f"messages[{number}].content") for number, turn in enumerate(body.messages))
-    extra = {name: value for name, value in body.model_extra.items() if value is not None}
-    for name in extra.keys() & HARMLESS.keys():
-        if extra[name] not in HARMLESS[name]:
-            raise Refusal(400, "unsupported_parameter", f"{name}={extra[name]!r} isn't supported here.", param=name)
+    for name, value in body.model_extra.items():
+        if value is not None and value not in HARMLESS.get(name, (value,)):
+            raise Refusal(400, "unsupported_parameter", f"{name}={value!r} isn't supported here.", param=name)
     usage = bool((body.stream_options or {}).get("include_usage"))
-    ignored = tuple(sorted(extra.keys() - HARMLESS.keys()))
-    return Ask(body.model, _sampling(body), messages, bool(body.stream), usage, ignored)
+    return Ask(body.model, _sampling(body), messages, bool(body.stream), usage)
 
 
 def _sampling(body: ChatBody) -> Sampling:

@@ -108,7 +108,8 @@ class Profile:
     def routes(self) -> list[Route]:
         chats = [Route(path, self._chat, methods=["POST"]) for path in self.chat_paths]
         lists = [Route(path, self._models) for path in self.model_paths]
-        own = [Route("/health", self._health), Route(self.metrics_path, self._metrics)]
+        health = Route("/health", lambda request: JSONResponse({"status": "ok"}))
+        own = [health, Route(self.metrics_path, self._metrics)]
         return [*self.extra_routes(), *chats, *lists, *own]
 
     def refuse(self, refusal: Refusal) -> Response:
@@ -123,7 +124,7 @@ class Profile:
         return await self.serve(request, read_chat(await self.body(request)))
 
     async def serve(self, request: Request, ask: Ask) -> Response:
-        """Check, ask the engine, answer as a whole or as a stream."""
+        """Check, then ask the engine. What is refused costs nothing."""
         model = self.find_model(request.path_params.get("deployment") or ask.model)
         if ask.has_pictures and not self.takes_pictures(model):
             raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture.")
@@ -131,43 +132,41 @@ class Profile:
         self.check(ask, model, request)
         for window in self.windows.values():
             window.count(model)
-        writer = Writer(ask, model, f"slmlab-{self.engine.name}-{self.engine.precision}")
-        events = self.events(request, ask)
-        start = await anext(events)  # a refusal still gets its own status here
-        headers = {"x-slmlab-ignored": ascii(ask.ignored)[:500]} if ask.ignored else {}
-        if ask.stream:
-            lines = self._stream(start, events, writer)
-            return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
-        *tokens, end = [event async for event in events]
-        text = "".join(token.text for token in tokens)
-        answer = writer.whole(text, end.reason, start.prompt_tokens or 0, len(tokens))
-        return JSONResponse(self.decorated(answer, end.fault or ""), headers=headers)
+        return await self._answer(request, ask, model)
 
     def _check_limits(self, model: str) -> None:
         for name, window in self.windows.items():
             if (wait := math.ceil(window.wait(model))) > 0:
                 raise self.over_limit(name, window, wait)
 
+    async def _answer(self, request: Request, ask: Ask, model: str) -> Response:
+        writer = Writer(ask, model, f"slmlab-{self.engine.name}-{self.engine.precision}")
+        events = self.events(request, ask)
+        start = await anext(events)  # a refusal still gets its own status here
+        if ask.stream:
+            return StreamingResponse(self._stream(start, events, writer), media_type="text/event-stream")
+        *tokens, end = [event async for event in events]
+        text = "".join(token.text for token in tokens)
+        answer = writer.whole(text, end.reason, start.prompt_tokens or 0, len(tokens))
+        return JSONResponse(self.decorated(answer, end.fault or ""))
+
     async def events(self, request: Request, ask: Ask) -> AsyncIterator[Start | Token | End]:
         """An answer's events, counted, and ended where the service's filter says so."""
-        start, count, text, reason = None, 0, "", "abort"
+        start, count, text = None, 0, ""
         try:
             async with aclosing(self.queue.answer(lambda: self._reply(ask), request.is_disconnected)) as events:
                 async for event in events:
-                    if isinstance(event, Start):
-                        start = event
+                    start = start or event  # the first one
                     if isinstance(event, Token):
                         count, text = count + 1, (text + event.text)[-LOOKED_AT:]
                         if self.cut(text):
                             event = End(event.time_s, "filtered", fault=text)
-                    if isinstance(event, End):
-                        reason = event.reason
                     yield event
                     if isinstance(event, End):
                         return
         finally:
             if start:  # one that was refused is no answer
-                self.telemetry.answered(start.prompt_tokens or 0, count, reason)
+                self.telemetry.answered(start.prompt_tokens or 0, count)
 
     def _reply(self, ask: Ask):
         """The engine's answer; a picture is put into words for a model that reads text only."""
@@ -199,9 +198,6 @@ class Profile:
         self.authorize(request)
         return JSONResponse(model_list(self.models(), self.name))
 
-    async def _health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
     async def _metrics(self, request: Request) -> Response:
         text = self.telemetry.text(self.queue.running, self.queue.queued)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -210,8 +206,8 @@ class Profile:
 def given_keys(request: Request) -> list[str]:
     """The keys in a request: as a bearer token, and in Azure's own header."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    bearer = [token.strip()] if scheme.lower() == "bearer" and token.strip() else []
-    return bearer + [one for one in [request.headers.get("api-key")] if one]
+    keys = (token.strip() if scheme.lower() == "bearer" else "", request.headers.get("api-key"))
+    return [one for one in keys if one]
 
 
 def _card(name: str):

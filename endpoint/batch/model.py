@@ -106,11 +106,6 @@ def _config(folder: Path) -> dict:
 
 
 def can_batch(folder: Path) -> bool:
-    """Whether the model in a folder is of a family that is read in batches."""
-    try:
-        model = _config(folder)
-        return model["type"] in FAMILIES and (folder / "model.onnx").is_file() and (
-            model["context_length"] <= LONGEST_CONTEXT
-        )  # fmt: skip
-    except (OSError, ValueError, KeyError):  # a folder in another form
-        return False
+    """Whether the model in a folder in ONNX form is of a family that is read in batches."""
+    model = _config(folder)
+    return model["type"] in FAMILIES and model["context_length"] <= LONGEST_CONTEXT
