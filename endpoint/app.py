@@ -52,7 +52,7 @@ def run(profile: Profile, listening: socket.socket, until_input_ends: bool = Fal
 
 
 def _stop_when_input_ends(server: uvicorn.Server) -> None:
-    """When the process that started us is gone, however it went, its end of our standard input closes."""
+    """The process that started us is gone, however it went, when its end of our standard input closes."""
     while os.read(0, 4096):  # not sys.stdin: what a thread holds of that, the end of Python waits for
         pass
     server.should_exit = True

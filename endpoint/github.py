@@ -10,14 +10,9 @@ from endpoint.openai_protocol import Ask, Refusal
 from endpoint.profile import Profile, given_keys
 from slmlab.catalog import cards
 
-
-class Filtered(Refusal):
-    """A prompt that the content filter stopped, with its verdict."""
-
-    def __init__(self, results: dict):
-        super().__init__(400, "content_filter", "The response was filtered: the prompt triggered the content "
-                         "management policy. Change your prompt and try again.", param="prompt")  # fmt: skip
-        self.results = results
+FILTERED = (
+    "The response was filtered: the prompt triggered the content management policy. Change your prompt and try again."
+)
 
 
 class FilteredProfile(Profile):
@@ -26,14 +21,16 @@ class FilteredProfile(Profile):
     def check(self, ask: Ask, model: str, request: Request) -> None:
         prompt = "\n".join(message.content for message in ask.messages)
         if is_stopped(prompt):
-            raise Filtered(filter_results(prompt, with_jailbreak=True))
+            refusal = Refusal(400, "content_filter", FILTERED, param="prompt")
+            refusal.results = filter_results(prompt, with_jailbreak=True)
+            raise refusal
 
     def cut(self, text: str) -> bool:
         return is_stopped(text)
 
     def error(self, refusal: Refusal) -> dict:
         error = {"code": refusal.code, "message": refusal.message}
-        if isinstance(refusal, Filtered):
+        if refusal.code == "content_filter":
             inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": refusal.results}
             error |= {"type": None, "param": "prompt", "status": 400, "innererror": inner}
         return {"error": error}
@@ -103,6 +100,6 @@ class GitHubModels(FilteredProfile):
 
     def error(self, refusal: Refusal) -> dict:
         body = super().error(refusal)
-        if refusal.status != 410 and not isinstance(refusal, Filtered):
+        if refusal.status != 410 and refusal.code != "content_filter":
             body["error"]["details"] = refusal.message
         return body

@@ -48,7 +48,6 @@ class Window:
 
 
 def flagged(text: str) -> dict[str, bool]:
-    """For each category of the filter, whether a text has one of its phrases."""
     lowered = " ".join(text.lower().split())
     return {category: any(phrase in lowered for phrase in phrases) for category, phrases in PHRASES.items()}
 

@@ -84,7 +84,7 @@ class Ollama(Profile):
             Route("/api/version", lambda request: JSONResponse({"version": "0.0.0-practice"})),
             Route("/api/tags", self._tags),
             Route("/api/pull", self._pull, methods=["POST"]),
-            Route("/api/chat", self._answer, methods=["POST"]),
+            Route("/api/chat", self._api_chat, methods=["POST"]),
         ]
 
     async def _tags(self, request: Request) -> Response:
@@ -108,7 +108,7 @@ class Ollama(Profile):
         else:
             yield {"error": "pull model manifest: file does not exist"}
 
-    async def _answer(self, request: Request) -> Response:
+    async def _api_chat(self, request: Request) -> Response:
         body = read_as(Body, await self.body(request))
         name = self.find_model(body.model)
         for field, words in UNSUPPORTED.items():

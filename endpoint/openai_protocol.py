@@ -31,8 +31,7 @@ class Refusal(Exception):
     def __init__(self, status: int, code: str, message: str, *, param: str | None = None, headers: dict | None = None):
         super().__init__(message)
         self.status, self.code, self.param, self.headers = status, code, param, headers or {}
-        # what is quoted from a request may be long
-        self.message = message if len(message) <= 600 else f"{message[:450]} ... {message[-150:]}"
+        self.message = message if len(message) <= 600 else f"{message[:450]} ... {message[-150:]}"  # it may quote much
 
     @classmethod
     def of(cls, fault: Exception) -> "Refusal":
@@ -86,10 +85,6 @@ class Ask:
     messages: tuple[Message, ...]
     stream: bool = False
     include_usage: bool = False
-
-    @property
-    def has_pictures(self) -> bool:
-        return any(message.images for message in self.messages)
 
 
 def read_as(form: type[BaseModel], data: bytes) -> BaseModel:
@@ -188,7 +183,7 @@ def usage(prompt_tokens: int, new_tokens: int) -> dict:
     return {"prompt_tokens": prompt_tokens, "completion_tokens": new_tokens, "total_tokens": prompt_tokens + new_tokens}
 
 
-def model_list(ids, owner: str = "slmlab") -> dict:
+def model_list(ids, owner: str) -> dict:
     same = {"object": "model", "created": 1_730_419_200, "owned_by": owner}  # 2024-11-01: the bundled model's release
     return {"object": "list", "data": [{"id": id, **same} for id in ids]}
 

@@ -8,6 +8,7 @@ import hmac
 import math
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -61,7 +62,7 @@ class Profile:
             raise Refusal(401, "invalid_api_key", "The API key is missing or wrong.")
 
     def check(self, ask: Ask, model: str, request: Request) -> None:
-        """Refuse by the service's own rules, before anything runs. What they refuse costs nothing."""
+        """Refuse by the service's own rules, before anything runs."""
 
     def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
         """What is said when the minute's or the day's requests are used up."""
@@ -106,17 +107,18 @@ class Profile:
         return (self.engine.sees and model == self.engine.name) or (known is not None and known.sees)
 
     def routes(self) -> list[Route]:
-        chats = [Route(path, self._chat, methods=["POST"]) for path in self.chat_paths]
-        lists = [Route(path, self._models) for path in self.model_paths]
-        health = Route("/health", lambda request: JSONResponse({"status": "ok"}))
-        own = [health, Route(self.metrics_path, self._metrics)]
-        return [*self.extra_routes(), *chats, *lists, *own]
+        return [
+            *self.extra_routes(),
+            *[Route(path, self._chat, methods=["POST"]) for path in self.chat_paths],
+            *[Route(path, self._models) for path in self.model_paths],
+            Route("/health", lambda request: JSONResponse({"status": "ok"})),
+            Route(self.metrics_path, self._metrics),
+        ]
 
     def refuse(self, refusal: Refusal) -> Response:
         return JSONResponse(self.error(refusal), refusal.status, headers=refusal.headers)
 
     async def body(self, request: Request) -> bytes:
-        """What a client sent, once its key is right."""
         self.authorize(request)
         return await request.body()
 
@@ -126,20 +128,14 @@ class Profile:
     async def serve(self, request: Request, ask: Ask) -> Response:
         """Check, then ask the engine. What is refused costs nothing."""
         model = self.find_model(request.path_params.get("deployment") or ask.model)
-        if ask.has_pictures and not self.takes_pictures(model):
+        if any(one.images for one in ask.messages) and not self.takes_pictures(model):
             raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture.")
-        self._check_limits(model)
-        self.check(ask, model, request)
-        for window in self.windows.values():
-            window.count(model)
-        return await self._answer(request, ask, model)
-
-    def _check_limits(self, model: str) -> None:
         for name, window in self.windows.items():
             if (wait := math.ceil(window.wait(model))) > 0:
                 raise self.over_limit(name, window, wait)
-
-    async def _answer(self, request: Request, ask: Ask, model: str) -> Response:
+        self.check(ask, model, request)
+        for window in self.windows.values():
+            window.count(model)
         writer = Writer(ask, model, f"slmlab-{self.engine.name}-{self.engine.precision}")
         events = self.events(request, ask)
         start = await anext(events)  # a refusal still gets its own status here
@@ -152,9 +148,12 @@ class Profile:
 
     async def events(self, request: Request, ask: Ask) -> AsyncIterator[Start | Token | End]:
         """An answer's events, counted, and ended where the service's filter says so."""
+        # A picture is put into words for a model that reads text only.
+        messages = ask.messages if self.engine.sees else [in_words(one) for one in ask.messages]
+        reply = partial(self.engine.ask, messages, **vars(ask.sampling))
         start, count, text = None, 0, ""
         try:
-            async with aclosing(self.queue.answer(lambda: self._reply(ask), request.is_disconnected)) as events:
+            async with aclosing(self.queue.answer(reply, request.is_disconnected)) as events:
                 async for event in events:
                     start = start or event  # the first one
                     if isinstance(event, Token):
@@ -167,11 +166,6 @@ class Profile:
         finally:
             if start:  # one that was refused is no answer
                 self.telemetry.answered(start.prompt_tokens or 0, count)
-
-    def _reply(self, ask: Ask):
-        """The engine's answer; a picture is put into words for a model that reads text only."""
-        messages = ask.messages if self.engine.sees else [in_words(one) for one in ask.messages]
-        return self.engine.ask(messages, **vars(ask.sampling))
 
     async def _stream(self, start: Start, events: AsyncIterator, writer: Writer) -> AsyncIterator[bytes]:
         count = 0

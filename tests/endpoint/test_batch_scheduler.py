@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from endpoint.batch import scheduler as scheduling
-from endpoint.batch.scheduler import BLOCK, Scheduler, _next_reader, _Request
+from endpoint.batch.scheduler import BLOCK, Scheduler
 from slmlab.errors import SlmLabError
-from tests.live_server import until
+from tests.live_server import ONE_FAMILY, until
 
 TEXTS = [[int(one) for one in np.random.default_rng(seed).integers(0, 256, size)] for seed, size in
          enumerate((1, 5, 40, 129, 200))]  # fmt: skip
 
 
+pytestmark = ONE_FAMILY
 WANTED = threading.Event()  # is never set
 
 
@@ -160,14 +161,6 @@ def test_closing_tells_all_who_wait(make, monkeypatch):
         walk(scheduler, TEXTS[1], 1)
 
 
-def test_a_slow_chooser_holds_nobody_up(scheduler):
-    slow = scheduler.acquire([], WANTED)
-    scheduler.read(slow, TEXTS[1], WANTED)  # its thread now chooses, and takes its time
-    (found,) = in_threads(lambda: walk(scheduler, TEXTS[1], 10))
-    assert len(found) == 11
-    scheduler.release(slow)
-
-
 def test_a_prompt_that_nobody_waits_for_is_left_at_its_next_block(make, monkeypatch):
     scheduler, cancelled, blocks = make(1, BLOCK=4), threading.Event(), []
     before_runs(scheduler, monkeypatch, lambda *_: (blocks.append(1), len(blocks) == 3 and cancelled.set()))
@@ -193,9 +186,3 @@ def test_a_short_prompt_overtakes_a_long_one_and_the_long_one_is_still_read(make
     assert 0 < order.count(long.row) < 50, "it is neither starved nor first"
     reader.join(20)
     assert order.count(long.row) == 50
-
-
-def test_the_shortest_goes_first_until_others_have_let_enough_pass():
-    long, short = _Request(0, [0] * BLOCK * 3, WANTED), _Request(1, [0] * BLOCK, WANTED)
-    chosen = [_next_reader([long, short]) for _ in range(5)]
-    assert chosen[:2] == [short, short] and long in chosen and long.passed >= 2
