@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -36,8 +37,8 @@ def free_slots(engine) -> int:
 
 def test_more_threads_than_slots_each_get_their_own_answer_to_the_bit(tiny_batched):
     for settings in SETTINGS:
-        alone = {text: written(tiny_batched, text, **settings) for text in TEXTS}
-        assert at_the_same_time(lambda text: written(tiny_batched, text, **settings), TEXTS) == alone
+        work = partial(written, tiny_batched, **settings)
+        assert at_the_same_time(work, TEXTS) == {text: work(text) for text in TEXTS}
 
 
 def test_the_bundled_model_is_the_same_to_the_bit_whoever_else_asks(bundled):
