@@ -11,7 +11,7 @@ from time import perf_counter
 
 import slmlab
 from slmlab.engines.local import LocalEngine
-from slmlab.records import End, Start
+from slmlab.records import Start
 
 SEATS = 16
 
@@ -70,12 +70,11 @@ class RuntimeEngine(LocalEngine):
         self._asked: queue.Queue = queue.Queue()
         threading.Thread(target=self._run, daemon=True).start()
 
-    def stream(self, ids, sampling, scorer=None):
+    def stream(self, ids, sampling, scorer=None, weights=None, sight=None):
         given: queue.Queue = queue.Queue()
         yield Start(perf_counter(), len(ids))
         self._asked.put((ids, sampling.max_tokens, given))
         yield from self._write(((id, None) for id in iter(given.get, None)), sampling.max_tokens, sampling)
-        yield End(perf_counter(), "end")
 
     def _run(self) -> None:
         engine, answers = self._og.Engine(self._loaded), {}  # it may be used by the thread alone that made it
@@ -103,5 +102,7 @@ BACKENDS = {"batched": batched, "lock": lock, "runtime engine": runtime_engine, 
 
 if __name__ == "__main__":
     from endpoint.app import listen, run
+    from endpoint.profile import Profile
+    from endpoint.queue import Queue
 
-    run(BACKENDS[sys.argv[1]](), listen("127.0.0.1", 0, None), waiting=64, until_input_ends=True)
+    run(Profile(Queue(BACKENDS[sys.argv[1]](), waiting=64)), listen("127.0.0.1", 0, False), until_input_ends=True)

@@ -3,71 +3,56 @@
 Loopback by default; anything wider demands a key. Knows nothing about notebooks: start.py starts it for them.
 """
 
-import json
 import os
 import socket
 import threading
 import time
 from datetime import datetime
-from html import escape
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from endpoint import recorder
 from endpoint.foundry import Foundry
 from endpoint.github import GitHubModels
-from endpoint.limits import Switches
 from endpoint.nvidia import Nvidia
 from endpoint.ollama import Ollama
 from endpoint.openai_protocol import Refusal
 from endpoint.profile import Profile
-from endpoint.queue import WAITING, Queue
 from endpoint.start import LISTENING
 from slmlab.connecting import is_loopback
-from slmlab.engines.base import Engine
 from slmlab.errors import BadRequest, SlmLabError
 
 PROFILES = {one.name: one for one in (Profile, GitHubModels, Foundry, Nvidia, Ollama)}
 STOP_S = 5  # answers may finish for so long when the server ends
 
 
-def run(
-    engine: Engine,
-    listening: socket.socket,
-    *,
-    key: str | None = None,
-    profile: str = "local",
-    switches: Switches | None = None,
-    waiting: int = WAITING,
-    until_input_ends: bool = False,
-) -> None:
+def run(profile: Profile, listening: socket.socket, until_input_ends: bool = False) -> None:
     """Serve until a signal comes, or until the process ends that holds the other side of our standard input."""
-    served = PROFILES[profile](Queue(engine, waiting), key, switches)
     options = {"log_level": "error", "access_log": False, "lifespan": "off", "ws": "none", "server_header": False}
-    server = uvicorn.Server(uvicorn.Config(build(served, log=True), timeout_graceful_shutdown=STOP_S, **options))
+    server = uvicorn.Server(uvicorn.Config(build(profile, log=True), timeout_graceful_shutdown=STOP_S, **options))
     if until_input_ends:
         threading.Thread(target=_stop_when_input_ends, args=(server,), daemon=True).start()
-    print(served.introduction, flush=True)
+    print(profile.introduction, flush=True)
     host, port = listening.getsockname()[:2]
     if not is_loopback(host):
         print(f"The whole network may ask, with the key, at port {port} of this machine.")
         host = "::1" if ":" in host else "127.0.0.1"
-    print(f"{LISTENING}http://{f'[{host}]' if ':' in host else host}:{port}{served.base}", flush=True)
+    print(f"{LISTENING}http://{f'[{host}]' if ':' in host else host}:{port}{profile.base}", flush=True)
     try:
         server.run(sockets=[listening])
     finally:
-        served.queue.close()
+        profile.queue.close()
 
 
 def _stop_when_input_ends(server: uvicorn.Server) -> None:
-    """When the process that started us is gone, however it went, its end of our standard input closes."""
+    """The process that started us is gone, however it went, when its end of our standard input closes."""
     while os.read(0, 4096):  # not sys.stdin: what a thread holds of that, the end of Python waits for
         pass
     server.should_exit = True
@@ -96,16 +81,15 @@ def build(profile: Profile, log: bool = False) -> ASGIApp:
             fault = Refusal(fault.status_code, fault.detail.lower().replace(" ", "_"), words, headers=fault.headers)
         return profile.refuse(Refusal.of(fault))
 
-    async def page(request: Request) -> Response:
-        return HTMLResponse(_page(profile, str(request.base_url).rstrip("/")))
-
     handlers = dict.fromkeys((Refusal, HTTPException, SlmLabError, Exception), refused)
-    return Door(Starlette(routes=[*profile.routes(), Route("/", page)], exception_handlers=handlers), profile, log)
+    page = f"{profile.introduction}\nA client's base URL ends with {profile.base}\n"
+    root = Route("/", lambda request: PlainTextResponse(page))
+    return Door(Starlette(routes=[*profile.routes(), root], exception_handlers=handlers), profile, log)
 
 
 class Door:
     """What every request passes: pages of other sites are turned away, the last exchange is kept where that is asked
-    for, and a line of the log says what, how it went and how long. No prompts, no answers, no keys."""
+    for, and a line is logged: no prompts, no answers, no keys."""
 
     def __init__(self, app: ASGIApp, profile: Profile, log: bool):
         self._app, self._profile, self._log = app, profile, log
@@ -142,14 +126,3 @@ def _is_from_here(headers: dict[bytes, bytes]) -> bool:
         return all(is_loopback(urlsplit(url).hostname or "") for url in (origin, host and f"//{host}") if url)
     except ValueError:  # no address at all
         return False
-
-
-def _page(profile: Profile, root: str) -> str:
-    """What a browser sees at the server's root: what answers here, under which paths, and a call to copy."""
-    body = json.dumps({"model": profile.models()[0], "messages": [{"role": "user", "content": "Why is the sky blue?"}]})
-    call = f"curl {root}{profile.chat_paths[0]} -H 'Authorization: Bearer YOUR_KEY' -d '{body}'"
-    paths = "\n".join((*profile.chat_paths, *profile.completion_paths, *profile.model_paths, "/health"))
-    models = ", ".join(profile.models())
-    text = escape(f"{profile.introduction}\n\nModels: {models}\n\nA client's base URL: {root}{profile.base}\n\n"
-                  f"Paths:\n{paths}\n\nAsk from a terminal:\n{call}")  # fmt: skip
-    return f"<!doctype html><title>SLM Lab server</title><pre style='white-space: pre-wrap'>{text}</pre>"

@@ -20,7 +20,6 @@ class Foundry(FilteredProfile):
     # today's; the older one with the deployment in the path; and the one that azure-ai-inference used
     chat_paths = ("/openai/v1/chat/completions", "/openai/deployments/{deployment}/chat/completions",
                   "/models/chat/completions")  # fmt: skip
-    completion_paths = ("/openai/v1/completions",)
     model_paths = ("/openai/v1/models", "/openai/models")
     per_minute = 60
 

@@ -10,30 +10,27 @@ from endpoint.openai_protocol import Ask, Refusal
 from endpoint.profile import Profile, given_keys
 from slmlab.catalog import cards
 
-
-class Filtered(Refusal):
-    """A prompt that the content filter stopped, with its verdict."""
-
-    def __init__(self, results: dict):
-        super().__init__(400, "content_filter", "The response was filtered: the prompt triggered the content "
-                         "management policy. Change your prompt and try again.", param="prompt")  # fmt: skip
-        self.results = results
+FILTERED = (
+    "The response was filtered: the prompt triggered the content management policy. Change your prompt and try again."
+)
 
 
 class FilteredProfile(Profile):
     """A service of Microsoft's: its content filter."""
 
     def check(self, ask: Ask, model: str, request: Request) -> None:
-        prompt = ask.text or "\n".join(message.content for message in ask.messages)
+        prompt = "\n".join(message.content for message in ask.messages)
         if is_stopped(prompt):
-            raise Filtered(filter_results(prompt, with_jailbreak=True))
+            refusal = Refusal(400, "content_filter", FILTERED, param="prompt")
+            refusal.results = filter_results(prompt, with_jailbreak=True)
+            raise refusal
 
     def cut(self, text: str) -> bool:
         return is_stopped(text)
 
     def error(self, refusal: Refusal) -> dict:
         error = {"code": refusal.code, "message": refusal.message}
-        if isinstance(refusal, Filtered):
+        if refusal.code == "content_filter":
             inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": refusal.results}
             error |= {"type": None, "param": "prompt", "status": 400, "innererror": inner}
         return {"error": error}
@@ -44,7 +41,7 @@ class FilteredProfile(Profile):
 
     def decorated(self, answer: dict, stopped: str = "") -> dict:
         for choice in answer["choices"]:
-            text = (choice.get("message") or choice.get("delta") or choice).get("content") or choice.get("text") or ""
+            text = (choice.get("message") or choice["delta"]).get("content", "")
             if text or choice.get("finish_reason"):  # a chunk without text has nothing to judge
                 choice["content_filter_results"] = filter_results(stopped or text, with_jailbreak=False)
             if "message" in choice:
@@ -62,7 +59,6 @@ class GitHubModels(FilteredProfile):
     title = "GitHub Models"
     base = "/inference"
     chat_paths = ("/inference/chat/completions", "/chat/completions")  # models.github.ai, and the older host
-    completion_paths = ()
     model_paths = ("/inference/models", "/models")
     per_minute, per_day = 15, 150
     most_tokens = 8000
@@ -104,6 +100,6 @@ class GitHubModels(FilteredProfile):
 
     def error(self, refusal: Refusal) -> dict:
         body = super().error(refusal)
-        if refusal.status != 410 and not isinstance(refusal, Filtered):
+        if refusal.status != 410 and refusal.code != "content_filter":
             body["error"]["details"] = refusal.message
         return body

@@ -11,21 +11,19 @@ class Telemetry:
 
     def __init__(self, prefix: str, model: str):
         disable_created_metrics()  # a second line for each counter, which no one here asks for
-        self._model, self._registry = model, CollectorRegistry()
+        self._registry = CollectorRegistry()
 
-        def made(kind, name: str, text: str, *labels: str):
-            return kind(f"{prefix}{name}", text, ["model_name", *labels], registry=self._registry)
+        def made(kind, name: str, text: str):
+            return kind(f"{prefix}{name}", text, ["model_name"], registry=self._registry).labels(model)
 
-        self._running = made(Gauge, "num_requests_running", "Requests that are being answered now.").labels(model)
-        self._waiting = made(Gauge, "num_requests_waiting", "Requests that wait for a seat.").labels(model)
-        self._prompt_tokens = made(Counter, "prompt_tokens", "Tokens that were read.").labels(model)
-        self._new_tokens = made(Counter, "generation_tokens", "Tokens that were written.").labels(model)
-        self._answers = made(Counter, "request_success", "Answers, by how they ended.", "finished_reason")
+        self._running = made(Gauge, "num_requests_running", "Requests that are being answered now.")
+        self._waiting = made(Gauge, "num_requests_waiting", "Requests that wait for a seat.")
+        self._prompt_tokens = made(Counter, "prompt_tokens", "Tokens that were read.")
+        self._new_tokens = made(Counter, "generation_tokens", "Tokens that were written.")
 
-    def answered(self, prompt_tokens: int, new_tokens: int, reason: str) -> None:
+    def answered(self, prompt_tokens: int, new_tokens: int) -> None:
         self._prompt_tokens.inc(prompt_tokens)
         self._new_tokens.inc(new_tokens)
-        self._answers.labels(self._model, reason).inc()
 
     def text(self, running: int, waiting: int) -> bytes:
         self._running.set(running)

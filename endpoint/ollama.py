@@ -1,13 +1,8 @@
 """Practice profile of Ollama: its own paths, one JSON object a line, and models that are pulled before they answer."""
 
-import asyncio
-import time
-from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
-from hashlib import file_digest, sha256
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
@@ -15,14 +10,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from endpoint.openai_protocol import DEFAULT_TOKENS, Ask, Refusal, line, read_as
+from endpoint.openai_protocol import Ask, Refusal, line, read_as, read_chat
 from endpoint.profile import Profile
 from slmlab.catalog import cards
-from slmlab.errors import BadRequest
-from slmlab.pictures import as_picture
-from slmlab.records import End, Message, Sampling, Start, Token
+from slmlab.records import End, Start
 
-# Options that set how the next token is chosen, to our names of them.
+# Options that set how the next token is chosen, to OpenAI's names of them.
 OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "stop": "stop",
            "num_predict": "max_tokens", "repeat_penalty": "repetition_penalty"}  # fmt: skip
 UNSUPPORTED = {"tools": "tools", "think": "thinking", "format": "structured outputs"}
@@ -38,49 +31,28 @@ class Body(BaseModel, extra="allow"):
     model: str | None = None
     stream: bool | None = None
     options: dict | None = None
-
-
-class ChatBody(Body):
     messages: list[Turn] = []
-
-
-class GenerateBody(Body):
-    prompt: str = ""
-    system: str | None = None
 
 
 def tagged(name: str) -> str:
     return name if ":" in name else f"{name}:latest"
 
 
-def read_message(turn: Turn) -> Message:
-    try:
-        return Message(turn.role, turn.content, tuple(as_picture(b64decode(one)) for one in turn.images or []))
-    except (ValueError, BadRequest) as fault:
-        raise Refusal(400, "invalid_image", f"illegal base64 or image data: {fault}") from None
+def read_ask(body: Body) -> Ask:
+    """The question, by way of OpenAI's words for it."""
+    options = {name: value for name, value in (body.options or {}).items() if name in OPTIONS}
+    for name in ("num_predict", "top_k"):
+        if options.get(name) in (-1, -2):
+            options.pop(name)  # "no limit" and "every token" there
+    settings = {OPTIONS[name]: value for name, value in options.items()}
+    messages = [{"role": one.role, "content": _parts(one)} for one in body.messages]
+    asked = {"model": body.model, "messages": messages, "stream": body.stream is not False}
+    return read_chat(line(asked | settings))
 
 
-def read_sampling(options: dict) -> Sampling:
-    settings = {ours: options[name] for name, ours in OPTIONS.items() if options.get(name) is not None}
-    for name in ("max_tokens", "top_k"):
-        if settings.get(name) in (-1, -2):
-            settings.pop(name)  # "no limit" and "every token" there
-    if "seed" in settings:
-        settings["seed"] = int(settings["seed"]) % 2**31
-    try:
-        return Sampling(**({"max_tokens": DEFAULT_TOKENS} | settings))
-    except BadRequest as fault:
-        raise Refusal(400, "invalid", str(fault)) from None
-
-
-def figures(began: float, start: Start, tokens: list[Token], end: End) -> dict:
-    """What the answer cost, in nanoseconds: reading the prompt until the first token, writing from there."""
-    first_s = tokens[0].time_s if tokens else end.time_s
-    times = {"total_duration": time.perf_counter() - began, "load_duration": 0,
-             "prompt_eval_duration": first_s - began, "eval_duration": end.time_s - first_s}  # fmt: skip
-    return {"done": True, "done_reason": "stop" if end.reason == "end" else end.reason,
-            "prompt_eval_count": start.prompt_tokens, "eval_count": len(tokens),
-            **{name: int(1e9 * value) for name, value in times.items()}}  # fmt: skip
+def _parts(turn: Turn) -> list[dict]:
+    urls = [{"url": f"data:image/any;base64,{one}"} for one in turn.images or []]
+    return [{"type": "text", "text": turn.content}, *({"type": "image_url", "image_url": url} for url in urls)]
 
 
 class Ollama(Profile):
@@ -111,110 +83,68 @@ class Ollama(Profile):
             Route("/", lambda request: PlainTextResponse(f"Ollama is running\n{self.introduction}\n")),
             Route("/api/version", lambda request: JSONResponse({"version": "0.0.0-practice"})),
             Route("/api/tags", self._tags),
-            Route("/api/show", self._show, methods=["POST"]),
             Route("/api/pull", self._pull, methods=["POST"]),
             Route("/api/chat", self._api_chat, methods=["POST"]),
-            Route("/api/generate", self._generate, methods=["POST"]),
         ]
 
     async def _tags(self, request: Request) -> Response:
         self.authorize(request)
-        same = {"modified_at": _now(), "details": self._details(), "size": sum(map(_size, self._files()))}
-        names = [{"name": one, "model": one, "digest": sha256(one.encode()).hexdigest()} for one in self.models()]
-        return JSONResponse({"models": [one | same for one in names]})
-
-    def _details(self) -> dict:
         card = self.engine.card
-        return {"format": "onnx", "family": card.family.lower(), "families": [card.family.lower()],
-                "parameter_size": f"{(card.parameters or 0) / 1e6:.0f}M",
-                "quantization_level": self.engine.precision or ""}  # fmt: skip
-
-    async def _show(self, request: Request) -> Response:
-        name = self.find_model(read_as(Body, await self.body(request)).model)
-        text = f"# answered by {self.engine.name}\nFROM {name}\n"
-        info = {"general.architecture": self.engine.card.family.lower(), "context_length": self.engine.context}
-        shown = {"modelfile": text, "template": "", "parameters": "", "license": self.engine.card.licence}
-        return JSONResponse(shown | {"details": self._details(), "model_info": info, "capabilities": ["completion"]})
+        details = {"format": "onnx", "family": card.family.lower(), "quantization_level": self.engine.precision or "",
+                   "parameter_size": f"{(card.parameters or 0) / 1e6:.0f}M"}  # fmt: skip
+        same = {"modified_at": _now(), "details": details}
+        return JSONResponse({"models": [{"name": one, "model": one} | same for one in self.models()]})
 
     async def _pull(self, request: Request) -> Response:
         body = read_as(Body, await self.body(request))
         return await _sent(self._pulling(tagged(body.model or "")), body.stream)
 
     async def _pulling(self, name: str) -> AsyncIterator[dict]:
-        """The lines of a pull. Nothing is downloaded: its layers are the files that are here."""
+        """The lines of a pull. Nothing is downloaded: the model behind every name is here."""
         yield {"status": "pulling manifest"}
-        if name not in self._known:
+        if name in self._known:
+            self._pulled.add(name)
+            yield {"status": "success"}
+        else:
             yield {"error": "pull model manifest: file does not exist"}
-            return
-        for file in self._files():
-            digest, size = await asyncio.to_thread(_digest, file), _size(file)
-            layer = {"status": f"pulling {digest[:12]}", "digest": f"sha256:{digest}", "total": size}
-            yield layer | {"completed": size}
-        self._pulled.add(name)
-        for status in ("verifying sha256 digest", "writing manifest", "success"):
-            yield {"status": status}
-
-    def _files(self) -> list[Path]:
-        folder = getattr(self.engine.format, "folder", None)
-        return sorted(folder.glob("*.onnx*")) if folder else []
 
     async def _api_chat(self, request: Request) -> Response:
-        body = read_as(ChatBody, await self.body(request))
-        messages = tuple(read_message(one) for one in body.messages)
-        return await self._answer(request, body, messages, _as_message)
-
-    async def _generate(self, request: Request) -> Response:
-        body = read_as(GenerateBody, await self.body(request))
-        system = [Message("system", body.system)] if body.system else []
-        messages = (*system, Message("user", body.prompt))
-        return await self._answer(request, body, messages, lambda text: {"response": text})
-
-    async def _answer(self, request: Request, body: Body, messages: tuple, said) -> Response:
+        body = read_as(Body, await self.body(request))
         name = self.find_model(body.model)
         for field, words in UNSUPPORTED.items():
             if body.model_extra.get(field):
                 raise Refusal(400, "unsupported", f'"{name}" does not support {words}')
-        ask = Ask(name, read_sampling(body.options or {}), messages, stream=body.stream is not False)
-        began, events = time.perf_counter(), self.events(request, ask)
+        ask = read_ask(body)
+        events = self.events(request, ask)
         start = await anext(events)  # a refusal still gets its own status here
-        return await _sent(self._lines(ask, start, events, said, began), body.stream)
+        return await _sent(self._lines(ask, start, events), body.stream)
 
-    async def _lines(self, ask: Ask, start: Start, events, said, began: float) -> AsyncIterator[dict]:
-        """A line for each token and one with the figures; of an answer that isn't streamed, that one has the text."""
+    async def _lines(self, ask: Ask, start: Start, events) -> AsyncIterator[dict]:
+        """A line for each token and one with the counts; of an answer that isn't streamed, that one has the text."""
         tokens = []
         try:
             async with aclosing(events):
                 async for event in events:
                     if isinstance(event, End):
                         text = "" if ask.stream else "".join(token.text for token in tokens)
-                        yield _line(ask.model, said(text)) | figures(began, start, tokens, event)
+                        counts = {"prompt_eval_count": start.prompt_tokens, "eval_count": len(tokens)}
+                        end = {"done": True, "done_reason": "stop" if event.reason == "end" else event.reason}
+                        yield _line(ask.model, text) | end | counts
                         return
                     tokens.append(event)
                     if event.text and ask.stream:
-                        yield _line(ask.model, said(event.text))
+                        yield _line(ask.model, event.text)
         except Refusal as refusal:  # the status is long sent
             yield self.error(refusal)
 
 
-def _line(name: str, said: dict) -> dict:
-    return {"model": name, "created_at": _now(), **said, "done": False}
+def _line(name: str, text: str) -> dict:
+    said = {"role": "assistant", "content": text}
+    return {"model": name, "created_at": _now(), "message": said, "done": False}
 
 
 def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def _size(file: Path) -> int:
-    return file.stat().st_size
-
-
-def _as_message(text: str) -> dict:
-    return {"message": {"role": "assistant", "content": text}}
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()
 
 
 async def _sent(lines: AsyncIterator[dict], stream: bool | None) -> Response:

@@ -12,10 +12,7 @@ _practice_servers: dict[str, Server] = {}
 
 
 def practise(name: str, *, practice: bool | None = None) -> Endpoint:
-    """The live service where its key is set and it still exists; else a practice server on this machine.
-
-    One line says which and why. `practice` True or False decides it by hand.
-    """
+    """One line says which it is and why. `practice` True or False decides it by hand."""
     who = services()[name]
     why = "practice=True" if practice else _why_practice(who) if practice is None else None
     if why is None:

@@ -8,6 +8,7 @@ import hmac
 import math
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -15,7 +16,7 @@ from starlette.routing import Route
 
 from endpoint.limits import Switches, Window
 from endpoint.metrics import Telemetry
-from endpoint.openai_protocol import Ask, Refusal, Writer, in_words, line, model_list, read_chat, read_completion
+from endpoint.openai_protocol import Ask, Refusal, Writer, in_words, line, model_list, read_chat
 from endpoint.queue import Queue
 from slmlab.catalog import card
 from slmlab.errors import UnknownName
@@ -31,7 +32,6 @@ class Profile:
     title = "OpenAI's"
     base = "/v1"  # what a client's base_url ends with
     chat_paths: tuple[str, ...] = ("/v1/chat/completions",)
-    completion_paths: tuple[str, ...] = ("/v1/completions",)
     model_paths: tuple[str, ...] = ("/v1/models",)
     metrics_path = "/metrics"
     metrics_prefix = "slmlab:"
@@ -62,7 +62,7 @@ class Profile:
             raise Refusal(401, "invalid_api_key", "The API key is missing or wrong.")
 
     def check(self, ask: Ask, model: str, request: Request) -> None:
-        """Refuse by the service's own rules, before anything runs. What they refuse costs nothing."""
+        """Refuse by the service's own rules, before anything runs."""
 
     def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
         """What is said when the minute's or the day's requests are used up."""
@@ -107,81 +107,65 @@ class Profile:
         return (self.engine.sees and model == self.engine.name) or (known is not None and known.sees)
 
     def routes(self) -> list[Route]:
-        chats = [Route(path, self._chat, methods=["POST"]) for path in self.chat_paths]
-        texts = [Route(path, self._complete, methods=["POST"]) for path in self.completion_paths]
-        lists = [Route(path, self._models) for path in self.model_paths]
-        own = [Route("/health", self._health), Route(self.metrics_path, self._metrics)]
-        return [*self.extra_routes(), *chats, *texts, *lists, *own]
+        return [
+            *self.extra_routes(),
+            *[Route(path, self._chat, methods=["POST"]) for path in self.chat_paths],
+            *[Route(path, self._models) for path in self.model_paths],
+            Route("/health", lambda request: JSONResponse({"status": "ok"})),
+            Route(self.metrics_path, self._metrics),
+        ]
 
     def refuse(self, refusal: Refusal) -> Response:
         return JSONResponse(self.error(refusal), refusal.status, headers=refusal.headers)
 
     async def body(self, request: Request) -> bytes:
-        """What a client sent, once its key is right."""
         self.authorize(request)
         return await request.body()
 
     async def _chat(self, request: Request) -> Response:
         return await self.serve(request, read_chat(await self.body(request)))
 
-    async def _complete(self, request: Request) -> Response:
-        return await self.serve(request, read_completion(await self.body(request)))
-
     async def serve(self, request: Request, ask: Ask) -> Response:
-        """Check, ask the engine, answer as a whole or as a stream."""
+        """Check, then ask the engine. What is refused costs nothing."""
         model = self.find_model(request.path_params.get("deployment") or ask.model)
-        if ask.has_pictures and not self.takes_pictures(model):
+        if any(one.images for one in ask.messages) and not self.takes_pictures(model):
             raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture.")
-        self._check_limits(model)
-        self.check(ask, model, request)
-        for window in self.windows.values():
-            window.count(model)
-        writer = Writer(ask, model, f"slmlab-{self.engine.name}-{self.engine.precision}", self._text_of)
-        events = self.events(request, ask)
-        start = await anext(events)  # a refusal still gets its own status here
-        headers = {"x-slmlab-ignored": ascii(ask.ignored)[:500]} if ask.ignored else {}
-        if ask.stream:
-            lines = self._stream(start, events, writer)
-            return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
-        *tokens, end = [event async for event in events]
-        answer = writer.whole(tokens, end.reason, start.prompt_tokens or 0)
-        return JSONResponse(self.decorated(answer, end.fault or ""), headers=headers)
-
-    def _check_limits(self, model: str) -> None:
         for name, window in self.windows.items():
             if (wait := math.ceil(window.wait(model))) > 0:
                 raise self.over_limit(name, window, wait)
+        self.check(ask, model, request)
+        for window in self.windows.values():
+            window.count(model)
+        writer = Writer(ask, model, f"slmlab-{self.engine.name}-{self.engine.precision}")
+        events = self.events(request, ask)
+        start = await anext(events)  # a refusal still gets its own status here
+        if ask.stream:
+            return StreamingResponse(self._stream(start, events, writer), media_type="text/event-stream")
+        *tokens, end = [event async for event in events]
+        text = "".join(token.text for token in tokens)
+        answer = writer.whole(text, end.reason, start.prompt_tokens or 0, len(tokens))
+        return JSONResponse(self.decorated(answer, end.fault or ""))
 
     async def events(self, request: Request, ask: Ask) -> AsyncIterator[Start | Token | End]:
         """An answer's events, counted, and ended where the service's filter says so."""
-        start, count, text, reason = None, 0, "", "abort"
+        # A picture is put into words for a model that reads text only.
+        messages = ask.messages if self.engine.sees else [in_words(one) for one in ask.messages]
+        reply = partial(self.engine.ask, messages, **vars(ask.sampling))
+        start, count, text = None, 0, ""
         try:
-            async with aclosing(self.queue.answer(lambda: self._reply(ask), request.is_disconnected)) as events:
+            async with aclosing(self.queue.answer(reply, request.is_disconnected)) as events:
                 async for event in events:
-                    if isinstance(event, Start):
-                        start = event
+                    start = start or event  # the first one
                     if isinstance(event, Token):
                         count, text = count + 1, (text + event.text)[-LOOKED_AT:]
                         if self.cut(text):
                             event = End(event.time_s, "filtered", fault=text)
-                    if isinstance(event, End):
-                        reason = event.reason
                     yield event
                     if isinstance(event, End):
                         return
         finally:
             if start:  # one that was refused is no answer
-                self.telemetry.answered(start.prompt_tokens or 0, count, reason)
-
-    def _reply(self, ask: Ask):
-        """The engine's answer; a picture is put into words for a model that reads text only."""
-        if ask.text is not None:
-            return self.engine.complete(ask.text, **vars(ask.sampling))
-        messages = ask.messages if self.engine.sees else [in_words(one) for one in ask.messages]
-        return self.engine.ask(messages, **vars(ask.sampling))
-
-    def _text_of(self, id: int) -> str:
-        return self.engine.format.piece(id).text
+                self.telemetry.answered(start.prompt_tokens or 0, count)
 
     async def _stream(self, start: Start, events: AsyncIterator, writer: Writer) -> AsyncIterator[bytes]:
         count = 0
@@ -189,14 +173,12 @@ class Profile:
             async with aclosing(events):
                 for chunk in self.opening_chunks():
                     yield _event(chunk)
-                if writer.is_chat:
-                    yield _event(writer.chunk({"role": "assistant", "content": ""}))
+                yield _event(writer.chunk({"role": "assistant", "content": ""}))
                 async for event in events:
                     if isinstance(event, Token):
                         count += 1
-                        chunk = writer.chunk({"content": event.text}, event)
-                        if event.text or event.logprob is not None:
-                            yield _event(self.decorated(chunk))
+                        if event.text:
+                            yield _event(self.decorated(writer.chunk({"content": event.text})))
                     else:
                         yield _event(self.decorated(writer.chunk({}, reason=event.reason), event.fault or ""))
                 for chunk in writer.counts(start.prompt_tokens or 0, count):
@@ -210,9 +192,6 @@ class Profile:
         self.authorize(request)
         return JSONResponse(model_list(self.models(), self.name))
 
-    async def _health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
     async def _metrics(self, request: Request) -> Response:
         text = self.telemetry.text(self.queue.running, self.queue.queued)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -221,8 +200,8 @@ class Profile:
 def given_keys(request: Request) -> list[str]:
     """The keys in a request: as a bearer token, and in Azure's own header."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    bearer = [token.strip()] if scheme.lower() == "bearer" and token.strip() else []
-    return bearer + [one for one in [request.headers.get("api-key")] if one]
+    keys = (token.strip() if scheme.lower() == "bearer" else "", request.headers.get("api-key"))
+    return [one for one in keys if one]
 
 
 def _card(name: str):

@@ -35,8 +35,7 @@ class Queue:
         return max(0, self.inside - self.running)
 
     async def answer(self, ask: Callable[[], Reply], is_gone: Callable) -> AsyncIterator[Start | Token | End]:
-        """The events of one answer. Leaving early, or being cancelled, stops the engine at its next token; so does a
-        client that has gone."""
+        """The events of one answer. Leaving early stops the engine, and so does a client that has gone."""
         if self.inside >= self.slots + self.waiting:
             raise Refusal(429, "rate_limit_exceeded", f"{self.inside} requests are being answered or wait. "
                           f"Try again in {RETRY_S} s.", headers={"Retry-After": str(RETRY_S)})  # fmt: skip
@@ -88,7 +87,7 @@ class Queue:
 
 
 async def _next(events: asyncio.Queue, is_gone: Callable, look: bool):
-    """The next event, unless the client has gone: asked now and then, and where nothing comes."""
+    """The next event, unless the client has gone."""
     while not (look and await is_gone()):
         try:
             return await asyncio.wait_for(events.get(), LOOK_S)

@@ -24,7 +24,8 @@ class Recorder:
             "method": scope["method"],
             "path": scope["path"] + (f"?{query}" if query else ""),
             "headers": {name: _shown(name, headers[name]) for name in SHOWN if name in headers},
-        }
+            "body": "", "status": "", "answer": "",
+        }  # fmt: skip
 
         async def heard():
             message = await receive()
@@ -33,7 +34,7 @@ class Recorder:
             return message
 
         async def said(message):
-            exchange["status"] = message.get("status", exchange.get("status"))
+            exchange["status"] = message.get("status", exchange["status"])
             answered.extend(message.get("body", b"")[: MOST_BYTES - len(answered)])
             exchange["answer"] = answered.decode("utf-8", "replace")
             await send(message)
@@ -61,11 +62,11 @@ class Exchange:
         if not parts:
             return "Nothing was asked yet."
         headers = [f"{name}: {value}" for name, value in parts["headers"].items()]
-        answer = [line for line in parts.get("answer", "").split("\n") if line]
+        answer = [line for line in parts["answer"].split("\n") if line]
         shown = [line if len(line) <= 160 else f"{line[:60]} ... {line[-95:]}" for line in answer[: self.lines]]
         if self.lines and (left := len(answer) - self.lines) > 0:
             shown.append(f"... and {left} more {'line' if left == 1 else 'lines'}")
-        request = [f"{parts['method']} {parts['path']}", *headers, "", parts.get("body", "")]
-        return "\n".join([*request, "", str(parts.get("status", "")), *shown])
+        head = f"{parts['method']} {parts['path']}"
+        return "\n".join([head, *headers, "", parts["body"], "", str(parts["status"]), *shown])
 
     __repr__ = __str__

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 from endpoint.recorder import PATH, Exchange
@@ -39,7 +40,7 @@ def register(commands) -> None:
     serve.add_argument("--model", default="smollm2-135m", help="a name from `models`, or a folder")
     serve.add_argument("--precision", choices=("q4", "int8", "int4", "fp32", "bf16"))
     serve.add_argument("--profile", choices=PRACTICE_KEYS, default="local", help="whose protocol to speak")
-    serve.add_argument("--seats", type=int, default=16, help="answers written at the same time (%(default)s)")
+    serve.add_argument("--seats", type=int, default=16, help="answers written at the same time")
     serve.add_argument("--waiting", type=int, default=32, help="requests that may wait: one more gets a 429")
     practice = serve.add_argument_group("practice, for a provider's profile")
     practice.add_argument("--retired", action="store_true", help="answer as the service does that is gone for good")
@@ -55,6 +56,7 @@ def run(parsed) -> int:
     try:
         from endpoint import app
         from endpoint.limits import Switches
+        from endpoint.queue import Queue
     except ModuleNotFoundError as fault:
         raise NotHere(f"{fault.name} isn't installed: python -m pip install {fault.name}") from fault
 
@@ -63,10 +65,8 @@ def run(parsed) -> int:
     whole("seats", parsed.seats, 1, 64, "1 to 64 answers that are written at the same time")
     listening = app.listen(parsed.host, parsed.port, key is not None)  # what can't be is said before a model is loaded
     switches = Switches(parsed.retired, parsed.per_minute, parsed.per_day, parsed.minute_s, parsed.record)
-    app.run(
-        _model(parsed.model, parsed.precision, parsed.seats), listening, key=key, profile=parsed.profile,
-        switches=switches, waiting=parsed.waiting, until_input_ends=parsed.until_input_ends,
-    )  # fmt: skip
+    queue = Queue(_model(parsed.model, parsed.precision, parsed.seats), parsed.waiting)
+    app.run(app.PROFILES[parsed.profile](queue, key, switches), listening, parsed.until_input_ends)
     return 0
 
 
@@ -105,18 +105,18 @@ class Server:
             self.stop()
             raise
         self.root = "/".join(self.url.split("/")[:3])
-        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=list, args=(self._new_lines(),), daemon=True).start()
 
     def _await_start(self) -> str:
-        for line in self._process.stdout:
-            self._lines.append(line.rstrip())
+        for line in self._new_lines():
             if line.startswith(f"{LISTENING}http"):  # and not with what may be wrong with the place
-                return line.removeprefix(LISTENING).rstrip()
+                return line.removeprefix(LISTENING)
         raise SlmLabError(f"The server didn't start. {self.log() or 'It said nothing.'}")
 
-    def _listen(self) -> None:
+    def _new_lines(self) -> Iterator[str]:
         for line in self._process.stdout:
             self._lines.append(line.rstrip())
+            yield line.rstrip()
 
     @property
     def is_running(self) -> bool:
@@ -177,8 +177,7 @@ def serve(
 
     `profile` is the protocol that it speaks: 'local' is OpenAI's own; 'github-models', 'foundry', 'nvidia' and 'ollama'
     imitate those services, with their limits (`per_minute`, `per_day`, `minute_s`) and their end (`retired`). With
-    `record`, `.exchange()` shows what went over the wire last. It stops with `.stop()`, at the end of a `with` block,
-    or with this process.
+    `record`, `.exchange()` shows what went over the wire last. It ends with `.stop()`, a `with` block or this process.
     """
     options = {name: value for name, value in locals().items() if name != "key"}
     if profile not in PRACTICE_KEYS:
@@ -190,9 +189,8 @@ def serve(
             command.append(f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}"))
     environment = {name: value for name, value in os.environ.items() if name != "SLMLAB_SERVER_KEY"}
     if key is not None:
-        environment["SLMLAB_SERVER_KEY"] = (
-            key.get_secret_value()
-        )  # not among the arguments: those are there for all to read
+        # Not among the arguments: those are there for all to read.
+        environment["SLMLAB_SERVER_KEY"] = key.get_secret_value()
     # Where these packages aren't installed but stand beside the notebook, the child finds them as we did.
     paths = filter(None, (str(ROOT), environment.get("PYTHONPATH")))
     environment |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8"}

@@ -42,10 +42,6 @@ class Live:
         return self.root + self.profile.base
 
     @property
-    def port(self) -> int:
-        return int(self.root.rsplit(":", 1)[1])
-
-    @property
     def queue(self) -> Queue:
         return self.profile.queue
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from endpoint.batch.scheduler import BLOCK, Scheduler
-from slmlab.engines.local import LocalEngine, Session, Sight, capacity_for
+from slmlab.engines.local import LocalEngine, Session, Sight
 
 
 class BatchedEngine(LocalEngine):
@@ -33,11 +33,10 @@ class BatchedEngine(LocalEngine):
         try:
             yield
         finally:
-            self._asker.cancelled = None
+            del self._asker.cancelled
 
     def _take_spare(self, ids: Sequence[int], room: int, sight: Sight | None) -> "BatchedSession":
-        capacity = capacity_for(len(ids) + room, self.context)
-        return BatchedSession(self._scheduler, ids, capacity, getattr(self._asker, "cancelled", None))
+        return BatchedSession(self._scheduler, ids, getattr(self._asker, "cancelled", threading.Event()))
 
     def _put_away(self, session: Session, finished: bool) -> None:
         session.close()  # its slot is for the next answer
@@ -51,10 +50,10 @@ class BatchedSession(Session):
     """One text in the batch, which begins with some ids: those that are cached there are taken in at once. An id that
     was chosen is read by the model when the next one is wanted."""
 
-    def __init__(self, scheduler: Scheduler, ids: Sequence[int], capacity: int, cancelled: threading.Event | None):
-        super().__init__(capacity)
+    def __init__(self, scheduler: Scheduler, ids: Sequence[int], cancelled: threading.Event):
+        super().__init__(scheduler.context)
         self._scheduler, self._cancelled = scheduler, cancelled
-        self._slot = scheduler.acquire(len(ids), capacity, cancelled, ids)
+        self._slot = scheduler.acquire(ids, cancelled)
         self.ids, self.whole = list(ids[: self._slot.cached]), self._slot.cached
         self._logits: np.ndarray | None = None
         self._unread: list[int] = []
@@ -65,8 +64,6 @@ class BatchedSession(Session):
     def logits(self) -> np.ndarray:
         if self._unread:
             ids, self._unread = self._unread, []
-            if len(self.ids) > self._slot.cache.capacity:  # it has outgrown the shared table
-                self._slot = self._scheduler.grow(self._slot, self.capacity, self._cancelled)
             self._logits = self._scheduler.read(self._slot, ids, self._cancelled)
             if self.whole == len(self.ids) - len(ids):
                 self.whole += len(ids) // BLOCK * BLOCK

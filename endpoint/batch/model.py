@@ -26,6 +26,18 @@ class KeyValues:
         self.rows, self.capacity = rows, capacity
         self.bindings: dict[tuple[int, int], object] = {}  # first row and number of rows, to the runtime's view of them
 
+    def grow(self, capacity: int) -> None:
+        """Make room for longer texts, and keep what was read."""
+        self.arrays = [self._longer(array, capacity + 1) for array in self.arrays]
+        self.capacity = capacity
+        self.bindings.clear()
+
+    def _longer(self, array: np.ndarray, length: int) -> np.ndarray:
+        longer = np.zeros((*array.shape[:2], length, array.shape[3]), array.dtype)
+        for row, read in enumerate(self.lengths):
+            longer[row, :, :read] = array[row, :, :read]
+        return longer
+
 
 class BatchModel:
     """The model in a folder: `memory` for texts, and `forward` to read ids into it."""
@@ -94,11 +106,6 @@ def _config(folder: Path) -> dict:
 
 
 def can_batch(folder: Path) -> bool:
-    """Whether the model in a folder is of a family that is read in batches."""
-    try:
-        model = _config(folder)
-        return model["type"] in FAMILIES and (folder / "model.onnx").is_file() and (
-            model["context_length"] <= LONGEST_CONTEXT
-        )  # fmt: skip
-    except (OSError, ValueError, KeyError):  # a folder in another form
-        return False
+    """Whether the model in a folder in ONNX form is of a family that is read in batches."""
+    model = _config(folder)
+    return model["type"] in FAMILIES and model["context_length"] <= LONGEST_CONTEXT

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 
 from endpoint.batch import scheduler as scheduling
-from endpoint.batch.scheduler import BLOCK, Scheduler, _next_reader, _Request
+from endpoint.batch.scheduler import BLOCK, Scheduler
 from slmlab.errors import SlmLabError
-from tests.live_server import until
+from tests.live_server import ONE_FAMILY, until
 
 TEXTS = [[int(one) for one in np.random.default_rng(seed).integers(0, 256, size)] for seed, size in
          enumerate((1, 5, 40, 129, 200))]  # fmt: skip
+
+
+pytestmark = ONE_FAMILY
+WANTED = threading.Event()  # is never set
 
 
 @pytest.fixture
@@ -44,12 +48,12 @@ def before_runs(scheduler: Scheduler, monkeypatch, act) -> None:
 
 def walk(scheduler: Scheduler, ids: list[int], steps: int, between=lambda step: None) -> list[np.ndarray]:
     """The logits after a prompt, and after each of the likeliest ids that follow."""
-    slot = scheduler.acquire(len(ids) + steps)
+    slot = scheduler.acquire(ids, WANTED)
     try:
-        found = [scheduler.read(slot, ids)]
+        found = [scheduler.read(slot, ids, WANTED)]
         for step in range(steps):
             between(step)
-            found.append(scheduler.read(slot, [int(found[-1].argmax())]))
+            found.append(scheduler.read(slot, [int(found[-1].argmax())], WANTED))
         return found
     finally:
         scheduler.release(slot)
@@ -84,29 +88,6 @@ def test_logits_are_the_same_to_the_bit_alone_and_beside_others(scheduler):
         assert all(same(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_they_are_those_of_the_other_runtime(scheduler, tiny_onnx):
-    for ids in TEXTS:
-        session = tiny_onnx._session(256)
-        session.append(ids)
-        assert np.allclose(walk(scheduler, ids, 0)[0], session.logits(), atol=1e-4)
-
-
-def test_a_newcomer_joins_in_the_middle_and_changes_nothing(scheduler):
-    alone = [walk(scheduler, ids, 30) for ids in (TEXTS[1], TEXTS[3])]
-    joined, found = threading.Event(), []
-    newcomer = threading.Thread(target=lambda: found.append(walk(scheduler, TEXTS[3], 30, lambda _: joined.set())))
-
-    def between(step):
-        if step == 10:
-            newcomer.start()
-        if step == 20:
-            assert joined.wait(10), "it writes before the first one has ended"
-
-    first = walk(scheduler, TEXTS[1], 30, between)
-    newcomer.join(10)
-    assert same(first, alone[0]) and same(found[0], alone[1])
-
-
 def test_those_who_write_at_the_same_time_share_a_run(make, monkeypatch):
     scheduler, runs = make(5, GATHER_S=0.1), []  # a slow machine gathers them all the same
     before_runs(scheduler, monkeypatch, lambda cache, first, ids: runs.append(ids.shape))
@@ -122,79 +103,22 @@ def test_a_lone_row_has_a_neighbour_where_the_kernel_wants_one(make, monkeypatch
         alone = walk(scheduler, TEXTS[2], 5)
         scheduler._model.fewest_rows = 2
         before_runs(scheduler, monkeypatch, lambda cache, first, ids, runs=runs: runs.append(ids.shape))
-        held = [scheduler.acquire(10) for _ in range(slots - 1)]  # the last row has its neighbour before it
+        held = [scheduler.acquire([], WANTED) for _ in range(slots - 1)]  # the last row has its neighbour before it
         assert same(walk(scheduler, TEXTS[2], 5), alone) and runs[1:] == [(width, 1)] * 5
         for slot in held:
             scheduler.release(slot)
 
 
-def test_a_long_prompt_is_read_in_blocks_and_others_write_between_them(scheduler, monkeypatch):
-    runs = []
-    before_runs(scheduler, monkeypatch, lambda cache, first, ids: runs.append(ids.shape))
-    walk(scheduler, TEXTS[4], 0)
-    assert runs == [(1, BLOCK), (1, 200 - BLOCK)]
-
-
-def test_a_row_remembers_nothing_of_the_text_before(make):
-    scheduler = make(1)
-    alone = walk(scheduler, TEXTS[1], 5)
-    walk(scheduler, TEXTS[4], 20)
-    assert same(walk(scheduler, TEXTS[1], 5), alone)
-
-
-def test_a_full_row_is_read_to_its_last_id(scheduler):
-    alone = walk(scheduler, TEXTS[4], 56)
-    assert len(alone) == 57, "256 ids in all, which is the context"
-    assert same(in_threads(lambda: walk(scheduler, TEXTS[4], 56), lambda: walk(scheduler, TEXTS[1], 99))[0], alone)
-
-
-def test_a_long_text_has_memory_of_its_own_and_reads_the_same(make):
-    alone = walk(make(2), TEXTS[4], 10)
-    scheduler = make(2, LONGEST_SHARED=64)
-    long, short = scheduler.acquire(210), scheduler.acquire(64)
-    assert long.cache is not scheduler._table and short.cache is scheduler._table
-    scheduler.release(long), scheduler.release(short)
-    works = [lambda: walk(scheduler, TEXTS[4], 10), lambda: walk(scheduler, TEXTS[2], 20)]
-    first, _, third = in_threads(*works, works[0])
-    assert same(first, alone) and same(third, alone)
-
-
-def test_a_text_that_outgrows_the_table_moves_and_goes_on_the_same(make):
-    alone = walk(make(2), TEXTS[2], 60)
-    scheduler = make(1, LONGEST_SHARED=64)
-    slot = scheduler.acquire(len(TEXTS[2]), 200)
-    found = [scheduler.read(slot, TEXTS[2])]
-    for length in range(len(TEXTS[2]) + 1, len(TEXTS[2]) + 61):
-        if length > slot.cache.capacity:
-            slot = scheduler.grow(slot, 200)
-        found.append(scheduler.read(slot, [int(found[-1].argmax())]))
-    assert slot.cache is not scheduler._table and same(found, alone)
-    assert len(walk(scheduler, TEXTS[1], 3)) == 4, "its row is free for others"
-
-
-@pytest.mark.parametrize(("ids", "slots"), [(10, 1), (200, scheduling.LONG_SLOTS)], ids=["short", "long"])
-def test_one_more_than_there_are_slots_waits_until_one_is_released(make, ids, slots):
-    scheduler = make(1, LONGEST_SHARED=64)
-    held, found = [scheduler.acquire(ids) for _ in range(slots)], []
-    waiting = threading.Thread(target=lambda: found.append(scheduler.acquire(ids)))
-    waiting.start()
-    time.sleep(0.05)
-    assert not found, "all are taken"
-    if ids == 200:
-        assert len(walk(scheduler, TEXTS[1], 3)) == 4, "a short text doesn't wait for long ones"
-    scheduler.release(held[0])
-    waiting.join(5)
-    assert found
-
-
-def test_a_long_slot_is_not_lost_when_memory_is(make, monkeypatch):
-    scheduler = make(1, LONGEST_SHARED=64)
-    with monkeypatch.context() as patch:
-        patch.setattr(scheduler._model, "memory", lambda *_: np.zeros(1 << 50))
-        for _ in range(scheduling.LONG_SLOTS + 1):
-            with pytest.raises(MemoryError):
-                scheduler.acquire(200)
-    scheduler.release(scheduler.acquire(200))
+def test_the_table_grows_for_a_text_that_needs_more_and_no_logits_change(make, monkeypatch):
+    alone = [walk(make(2), ids, 56) for ids in (TEXTS[4], TEXTS[2])]  # the first one to the end of the context
+    scheduler = make(2, CAPACITY=64)
+    together = in_threads(lambda: walk(scheduler, TEXTS[4], 56), lambda: walk(scheduler, TEXTS[2], 56))
+    assert all(same(one, other) for one, other in zip(alone, together, strict=True))
+    assert scheduler._cache.capacity == 256
+    small = make(2, CAPACITY=64)
+    monkeypatch.setattr(small._cache, "_longer", lambda *_: np.zeros(1 << 50))
+    found, fault = in_threads(lambda: walk(small, TEXTS[2], 20), lambda: walk(small, TEXTS[4], 1))
+    assert "Unable to allocate" in str(fault) and same(found, alone[1][:21]), "memory that isn't there fails one text"
 
 
 def test_a_run_that_fails_reaches_only_its_askers(scheduler, monkeypatch):
@@ -237,23 +161,15 @@ def test_closing_tells_all_who_wait(make, monkeypatch):
         walk(scheduler, TEXTS[1], 1)
 
 
-def test_a_slow_chooser_holds_nobody_up(scheduler):
-    slow = scheduler.acquire(20)
-    scheduler.read(slow, TEXTS[1])  # its thread now chooses, and takes its time
-    (found,) = in_threads(lambda: walk(scheduler, TEXTS[1], 10))
-    assert len(found) == 11
-    scheduler.release(slow)
-
-
 def test_a_prompt_that_nobody_waits_for_is_left_at_its_next_block(make, monkeypatch):
     scheduler, cancelled, blocks = make(1, BLOCK=4), threading.Event(), []
     before_runs(scheduler, monkeypatch, lambda *_: (blocks.append(1), len(blocks) == 3 and cancelled.set()))
-    slot = scheduler.acquire(210)
+    slot = scheduler.acquire([], WANTED)
     with pytest.raises(SlmLabError, match="Nobody waits"):
         scheduler.read(slot, TEXTS[4], cancelled)
     assert len(blocks) == 3, "50 blocks are in it"
     with pytest.raises(SlmLabError, match="Nobody waits"):
-        scheduler.acquire(10, cancelled=cancelled)  # nor for a slot
+        scheduler.acquire([], cancelled)  # nor for a slot
     scheduler.release(slot)
     assert len(walk(scheduler, TEXTS[1], 3)) == 4
 
@@ -261,8 +177,8 @@ def test_a_prompt_that_nobody_waits_for_is_left_at_its_next_block(make, monkeypa
 def test_a_short_prompt_overtakes_a_long_one_and_the_long_one_is_still_read(make, monkeypatch):
     scheduler, order, begun = make(4, BLOCK=4), [], threading.Event()
     before_runs(scheduler, monkeypatch, lambda cache, first, ids: (order.append(first), begun.set(), time.sleep(0.002)))
-    long = scheduler.acquire(210)
-    reader = threading.Thread(target=lambda: scheduler.read(long, TEXTS[4]))
+    long = scheduler.acquire([], WANTED)
+    reader = threading.Thread(target=lambda: scheduler.read(long, TEXTS[4], WANTED))
     reader.start()
     begun.wait(10)
     for _ in range(5):  # one short prompt after the other
@@ -270,9 +186,3 @@ def test_a_short_prompt_overtakes_a_long_one_and_the_long_one_is_still_read(make
     assert 0 < order.count(long.row) < 50, "it is neither starved nor first"
     reader.join(20)
     assert order.count(long.row) == 50
-
-
-def test_the_shortest_goes_first_until_others_have_let_enough_pass():
-    long, short = _Request(None, [0] * BLOCK * 3), _Request(None, [0] * BLOCK)
-    chosen = [_next_reader([long, short]) for _ in range(5)]
-    assert chosen[:2] == [short, short] and long in chosen and long.passed >= 2

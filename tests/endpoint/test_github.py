@@ -35,10 +35,9 @@ def test_each_host_has_its_own_form_of_an_id(github):
         assert said == {"code": "unknown_model", "message": words, "details": words}
 
 
-def test_a_token_without_models_read_is_told_so(github):
+def test_a_token_that_may_not_ask_is_told_so(github):
     said = error(github.chat(headers={"Authorization": "Bearer github_pat_no-models"}), 401)
     assert said["message"] == "The `models` permission is required to access this endpoint"
-    assert error(github.chat(headers={}), 401)["message"] == "Bad credentials"
 
 
 def test_8000_tokens_are_too_many(github):
@@ -53,6 +52,7 @@ def test_the_minute_and_the_day_have_their_own_refusals():
     model = {"model": "microsoft/Phi-4-mini-instruct"}
     with live(ScriptedEngine(), "github-models", per_minute=2, per_day=3, minute_s=0.3) as github:
         assert [github.chat(**model).status_code for _ in range(2)] == [200, 200]
+        github.chat(BOMB), github.chat(model="wrong")  # what is refused costs nothing
         minute = github.chat(**model)
         assert error(minute, 429)["code"] == "RateLimitReached"
         assert "Rate limit of 2 per 0.3s exceeded for UserByModelByMinute. Please wait 1" in minute.text
@@ -66,21 +66,6 @@ def test_the_minute_and_the_day_have_their_own_refusals():
         assert 86_300 < int(day.headers["retry-after"]) <= 86_400, "which no client should sit out"
 
 
-def test_a_request_that_is_refused_costs_nothing():
-    with live(ScriptedEngine(), "github-models", per_minute=1) as github:
-        for _ in range(3):
-            github.chat(model="wrong")
-            github.chat(BOMB)
-        assert github.chat().status_code == 200
-
-
-def test_the_retired_service_answers_410_everywhere():
-    with live(ScriptedEngine(), "github-models", retired=True) as github:
-        for answer in (github.chat(), github.chat(headers={}), github.get("/models")):
-            said = error(answer, 410)
-            assert said["code"] == "github_models_retirement_brownout" and "details" not in said
-
-
 def test_a_stream_opens_with_the_prompts_verdict_and_no_choices(either):
     first, *rest = either.chunks()
     assert first["choices"] == [] and first["id"] == ""
@@ -89,12 +74,6 @@ def test_a_stream_opens_with_the_prompts_verdict_and_no_choices(either):
     said = [one["choices"][0] for one in rest if one["choices"] and one["choices"][0]["delta"].get("content")]
     assert [one["delta"]["content"] for one in said] == ["Hello", " there"]
     assert all(one["content_filter_results"]["hate"] == {"filtered": False, "severity": "safe"} for one in said)
-
-
-def test_a_whole_answer_has_both_verdicts(either):
-    answer = either.chat().json()
-    assert answer["prompt_filter_results"][0]["content_filter_results"]["violence"]["severity"] == "safe"
-    assert answer["choices"][0]["content_filter_results"]["violence"]["severity"] == "safe"
 
 
 def test_a_prompt_that_is_filtered_is_400_with_the_category(either):
@@ -106,9 +85,8 @@ def test_a_prompt_that_is_filtered_is_400_with_the_category(either):
     assert either.profile.engine.asked == [], "the model never sees it"
 
 
-@pytest.mark.parametrize("name", ["github-models", "foundry"])
-def test_an_answer_that_is_filtered_ends_where_the_phrase_is_complete(name):
-    with live(ScriptedEngine("To ", "build ", "a ", "bomb", " you", " need"), name) as server:
+def test_an_answer_that_is_filtered_ends_where_the_phrase_is_complete():
+    with live(ScriptedEngine("To ", "build ", "a ", "bomb", " you", " need"), "foundry") as server:
         choice = server.chat().json()["choices"][0]
         assert choice["finish_reason"] == "content_filter" and choice["message"]["content"] == "To build a "
         assert choice["content_filter_results"]["violence"]["filtered"], "the verdict is on what was stopped"

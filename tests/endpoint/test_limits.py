@@ -1,9 +1,6 @@
 """Windows of time, and the phrases that stand for a content filter."""
 
-import pytest
-
-from endpoint.limits import PHRASES, Switches, Window, filter_results, is_stopped
-from slmlab.errors import BadRequest
+from endpoint.limits import PHRASES, Window, filter_results, is_stopped
 
 
 def test_a_window_slides_and_says_how_long_to_wait():
@@ -30,17 +27,4 @@ def test_each_phrase_is_found_in_its_category_whatever_its_case_and_spaces():
             assert is_stopped(text)
             results = filter_results(text, with_jailbreak=True)
             assert [name for name, one in results.items() if one["filtered"]] == [category]
-
-
-def test_an_ordinary_text_passes():
     assert not is_stopped("How do I kill a process that hangs?")
-    results = filter_results("Why is the sky blue?", with_jailbreak=False)
-    assert results == {
-        name: {"filtered": False, "severity": "safe"} for name in ("hate", "self_harm", "sexual", "violence")
-    }
-
-
-def test_a_limit_of_nothing_is_refused_and_not_replaced():
-    for switch in ({"per_minute": 0}, {"per_day": -1}, {"minute_s": 0}):
-        with pytest.raises(BadRequest, match=next(iter(switch))):
-            Switches(**switch)

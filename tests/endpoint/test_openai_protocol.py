@@ -5,9 +5,8 @@ import math
 
 import pytest
 
-from endpoint.openai_protocol import Ask, Refusal, Writer, in_words, line, read_chat, read_completion, read_data_url
-from slmlab.pictures import as_picture
-from slmlab.records import Message, Sampling, Token, TokenProbability
+from endpoint.openai_protocol import Ask, Refusal, Writer, line, read_chat, read_data_url
+from slmlab.records import Sampling
 from tests.live_server import png, png_url
 
 USER = {"role": "user", "content": "Hello"}
@@ -17,23 +16,17 @@ def chat(**body) -> Ask:
     return read_chat(json.dumps({"messages": [USER]} | body).encode())
 
 
-def refused(read=read_chat, **body) -> Refusal:
+def refused(**body) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        read(json.dumps({"messages": [USER]} | body).encode())
+        read_chat(json.dumps({"messages": [USER]} | body).encode())
     assert caught.value.status == 400 and caught.value.message
     return caught.value
 
 
-def test_a_plain_body_is_a_greedy_question():
-    ask = chat()
-    assert ask.messages == (Message("user", "Hello"),) and ask.model is None and not ask.stream
-    assert ask.sampling == Sampling(max_tokens=512), "nothing set is nothing changed"
-
-
 def test_every_setting_arrives_under_our_name():
     settings = {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "seed": 3, "repetition_penalty": 1.1, "stop": ["a", "b"]}
-    ask = chat(**settings, max_tokens=9, logprobs=True, top_logprobs=2, stream=True, model="m")
-    assert ask.sampling == Sampling(**settings, max_tokens=9, logprobs=True, top_logprobs=2)
+    ask = chat(**settings, max_tokens=9, stream=True, model="m")
+    assert ask.sampling == Sampling(**settings, max_tokens=9)
     assert ask.stream and ask.model == "m"
     assert chat(max_tokens=5, max_completion_tokens=7).sampling.max_tokens == 7, "the newer name wins"
     assert chat(seed=-1).sampling.seed == 2**31 - 1, "any whole number is a seed"
@@ -42,13 +35,15 @@ def test_every_setting_arrives_under_our_name():
 def test_null_is_the_same_as_not_there():
     names = ("temperature", "top_p", "seed", "stop", "max_tokens", "stream", "stream_options", "n", "tools", "logprobs")
     assert chat(**dict.fromkeys(names)) == chat()
+    assert chat() == chat(n=1, presence_penalty=0, logit_bias={}, tools=[], response_format={"type": "text"}, user="me")
+    assert chat().sampling == Sampling(max_tokens=512), "nothing set is nothing changed"
 
 
 def test_a_wrong_value_is_refused_under_its_name():
     for name, value in (
         ("temperature", 9), ("temperature", "hot"), ("temperature", math.nan), ("top_p", 0), ("max_tokens", 0),
         ("max_tokens", 1.5), ("max_tokens", True), ("seed", "x"), ("stop", {"a": 1}), ("stream", "yes"), ("model", 5),
-        ("logprobs", 3), ("top_logprobs", 50), ("messages", []), ("messages", "hi"),
+        ("messages", []), ("messages", "hi"),
     ):  # fmt: skip
         refusal = refused(**{name: value})
         assert refusal.param.split(".")[0] == name, f"{name}={value}: {refusal.message}"
@@ -65,17 +60,11 @@ def test_what_the_server_cannot_do_is_refused_and_never_left_out():
     for name, value in (
         ("n", 2), ("presence_penalty", 0.5), ("logit_bias", {"5": 1}), ("tools", [{"type": "function"}]),
         ("tool_choice", "required"), ("response_format", {"type": "json_object"}),
+        ("logprobs", True), ("top_logprobs", 3),
     ):  # fmt: skip
         refusal = refused(**{name: value})
         assert (refusal.code, refusal.param) == ("unsupported_parameter", name)
-    assert refused(read_completion, prompt="x", logprobs=2).param == "logprobs"
     assert len(refused(tools=["x" * 100_000]).message) < 700, "a refusal quotes no more than a reader can read"
-
-
-def test_what_changes_nothing_is_taken_and_what_nobody_knows_is_named():
-    ask = chat(n=1, presence_penalty=0, logit_bias={}, tools=[], response_format={"type": "text"})
-    assert ask == chat()
-    assert chat(user="me", metadata={}, tools=[]).ignored == ("metadata", "user")
 
 
 def test_a_message_that_cannot_be_read_is_refused_where_it_stands():
@@ -88,18 +77,6 @@ def test_a_message_that_cannot_be_read_is_refused_where_it_stands():
         assert refused(messages=[USER, message]).param == param
 
 
-def test_a_developer_is_a_system_and_parts_become_one_text_and_its_pictures():
-    parts = [
-        {"type": "text", "text": "What"}, {"type": "image_url", "image_url": {"url": png_url(), "detail": "low"}},
-        {"type": "text", "text": "is it?"},
-    ]  # fmt: skip
-    given = [{"role": "developer", "content": "Be brief."}, {"role": "assistant", "content": None},
-             {"role": "user", "content": parts}]  # fmt: skip
-    system, assistant, user = chat(messages=given).messages
-    assert (system.role, assistant, user.content) == ("system", Message("assistant", ""), "What\nis it?")
-    assert [(one.data, one.kind, one.width, one.height) for one in user.images] == [(png(), "png", 8, 6)]
-
-
 def test_a_picture_comes_whole_and_inside_its_url():
     for url in ("", "https://example.org/a.png", "file:///etc/passwd", "data:text/plain;base64,AAAA",
                 "data:image/png;base64,A", "data:image/png;base64,%%%%", png_url(b"no picture"), png_url(png()[:40]),
@@ -109,44 +86,24 @@ def test_a_picture_comes_whole_and_inside_its_url():
         assert caught.value.status == 400 and caught.value.param == "messages[0].content", url
 
 
-def test_a_picture_is_told_in_words():
-    message = in_words(Message("user", "What is it?", (as_picture(png()),)))
-    assert message.content == "(A PNG picture of 8 x 6 pixels is here.)\nWhat is it?" and message.images == ()
-
-
-def test_a_completion_takes_one_text():
-    for prompt in ("Once", ["Once"]):
-        assert read_completion(json.dumps({"prompt": prompt}).encode()).text == "Once"
-    for prompt in (None, [], ["a", "b"], [1, 2], 5):
-        assert refused(read_completion, prompt=prompt).param.split("[")[0].split(".")[0] == "prompt"
-
-
-TOKENS = [
-    Token(0, "He", 1.0, -0.5, (TokenProbability(0, "He", math.exp(-0.5)), TokenProbability(1, "Ho", 0.0))),
-    Token(1, "", 1.1, -0.1),
-    Token(2, "llo", 1.2, -0.2),
-]
-SHOWN = ["He", "\ufffd", "llo"]
-
-
 def writer(ask: Ask) -> Writer:
-    return Writer(ask, "m", "print", SHOWN.__getitem__)
+    return Writer(ask, "m", "print")
 
 
 def test_a_whole_answer_has_openais_shape():
-    answer = writer(chat()).whole(TOKENS, "length", 7)
+    answer = writer(chat()).whole("Hello", "length", 7, 3)
     (choice,) = answer["choices"]
     assert choice["message"] == {"role": "assistant", "content": "Hello", "refusal": None}
     assert (choice["index"], choice["finish_reason"], choice["logprobs"]) == (0, "length", None)
     assert answer["object"] == "chat.completion" and answer["id"].startswith("chatcmpl-") and answer["model"] == "m"
     assert answer["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     for ours, theirs in (("end", "stop"), ("stop", "stop"), ("filtered", "content_filter")):
-        assert writer(chat()).whole(TOKENS, ours, 7)["choices"][0]["finish_reason"] == theirs
+        assert writer(chat()).whole("Hello", ours, 7, 3)["choices"][0]["finish_reason"] == theirs
 
 
 def test_the_chunks_of_one_answer_have_one_id():
     made = writer(chat(stream=True))
-    chunks = [made.chunk({"content": token.text}, token) for token in TOKENS] + [made.chunk({}, reason="end")]
+    chunks = [made.chunk({"content": text}) for text in ("He", "", "llo")] + [made.chunk({}, reason="end")]
     assert [one["choices"][0]["finish_reason"] for one in chunks] == [None, None, None, "stop"]
     assert len({(one["id"], one["created"], one["object"]) for one in chunks}) == 1
     assert not any("usage" in one for one in chunks) and made.counts(7, 3) == []
@@ -154,16 +111,6 @@ def test_the_chunks_of_one_answer_have_one_id():
     assert counting.chunk({})["usage"] is None, "unknown yet"
     (last,) = counting.counts(7, 3)
     assert last["choices"] == [] and last["usage"]["completion_tokens"] == 3
-
-
-def test_logprobs_tell_each_token_and_its_rivals():
-    made = writer(chat(logprobs=True, top_logprobs=2))
-    content = made.whole(TOKENS, "end", 7)["choices"][0]["logprobs"]["content"]
-    assert [one["token"] for one in content] == SHOWN and [one["logprob"] for one in content] == [-0.5, -0.1, -0.2]
-    assert bytes(content[0]["bytes"]) == b"He"
-    first, second = content[0]["top_logprobs"]
-    assert first["logprob"] == pytest.approx(-0.5)
-    assert second["token"] == "Ho" and second["logprob"] < -600, "JSON has no minus infinity"
 
 
 def test_a_line_cannot_be_taken_for_two():

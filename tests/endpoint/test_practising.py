@@ -42,11 +42,6 @@ def test_it_practises_where_the_service_is_gone_or_wants_what_is_not_set(started
     assert started == ["github-models", "nvidia", "local"], "one server for each protocol"
 
 
-def test_a_server_that_was_stopped_is_started_anew(started):
-    practise("nvidia").server.is_running = False
-    assert practise("nvidia").url.endswith(":2/v1") and len(started) == 2
-
-
 def test_a_key_or_an_address_leads_to_the_live_service(monkeypatch, started, capsys):
     monkeypatch.setenv("NVIDIA_API_KEY", "nvapi-planted")
     assert practise("nvidia").live
@@ -57,13 +52,9 @@ def test_a_key_or_an_address_leads_to_the_live_service(monkeypatch, started, cap
     assert "practice=True: a practice server" in capsys.readouterr().out
 
 
-def test_a_place_of_this_machine_is_live_only_where_somebody_listens(monkeypatch, capsys):
-    monkeypatch.setattr(practising, "_listens", lambda url: False)
-    assert not practise("ollama").live and "Nothing listens at http://" in capsys.readouterr().out
-    monkeypatch.setattr(practising, "_listens", lambda url: True)
-    assert practise("ollama").live
-
-
-def test_an_unknown_service_is_refused():
+def test_an_unknown_service_is_refused_and_one_of_this_machine_is_live_where_it_listens(monkeypatch):
+    for listens in (False, True):
+        monkeypatch.setattr(practising, "_listens", lambda url, listens=listens: listens)
+        assert practise("ollama").live == listens
     with pytest.raises(UnknownName, match="nvidia"):
         practise("nvidea")

@@ -1,14 +1,12 @@
 """The slots of an engine, the queue before them, and what happens to an answer whose reader has gone."""
 
 import asyncio
-from contextlib import aclosing, contextmanager
 
 import pytest
 
 from endpoint.openai_protocol import Refusal
 from endpoint.queue import Queue
 from slmlab.errors import BadRequest, SlmLabError
-from slmlab.records import End, Start, Token
 from tests.live_server import ScriptedEngine
 
 
@@ -44,13 +42,6 @@ async def whole(events) -> list:
     return [event async for event in events]
 
 
-def test_an_answer_is_started_then_told_then_ended():
-    start, *tokens, end = in_queue(lambda queue: whole(ask(queue)))
-    assert isinstance(start, Start) and start.prompt_tokens == 5
-    assert [one.text for one in tokens] == ["Hello", " there"]
-    assert isinstance(end, End) and end.reason == "end"
-
-
 def test_slots_and_then_the_queue_and_then_a_refusal_with_a_time():
     engine = ScriptedEngine(seats=2, stepwise=True)
 
@@ -67,45 +58,6 @@ def test_slots_and_then_the_queue_and_then_a_refusal_with_a_time():
         assert all(len(one) == 4 for one in answers), "whoever was let in is answered"
         await happened(lambda: queue.running == 0)
         assert queue.inside == 0
-
-    in_queue(work, engine)
-
-
-def test_leaving_stops_the_engine_and_frees_the_slot():
-    engine = ScriptedEngine(*"abcdefgh", stepwise=True)
-
-    async def work(queue):
-        async with aclosing(ask(queue)) as events:
-            engine.step.release()
-            async for event in events:
-                if isinstance(event, Token):
-                    break
-        assert queue.inside == 0
-        engine.step.release()
-        await happened(lambda: engine.left == 1)
-        for _ in range(8):
-            engine.step.release()
-        _, *tokens, _ = await whole(ask(queue))
-        assert len(tokens) == 8, "the slot is free for the next"
-
-    in_queue(work, engine)
-
-
-def test_one_that_leaves_the_queue_never_runs():
-    engine = ScriptedEngine(stepwise=True)
-
-    async def work(queue):
-        running = asyncio.create_task(whole(ask(queue)))
-        await happened(lambda: engine.open == 1)
-        waiting = asyncio.create_task(whole(ask(queue)))
-        await happened(lambda: queue.queued == 1)
-        waiting.cancel()
-        await happened(lambda: queue.inside == 1)
-        engine.step.release()
-        engine.step.release()
-        await running
-        await asyncio.sleep(0.05)
-        assert len(engine.asked) == 1
 
     in_queue(work, engine)
 
@@ -151,25 +103,3 @@ def test_a_fault_of_the_engine_reaches_its_asker_and_nobody_else():
         assert queue.inside == 0 and len(await whole(ask(queue))) == 4
 
     in_queue(work)
-
-
-def test_an_engine_is_told_when_nobody_waits(monkeypatch):
-    engine, told = ScriptedEngine("a", "b", stepwise=True), []
-
-    @contextmanager
-    def until(gone):
-        told.append(gone)
-        yield
-
-    monkeypatch.setattr(engine, "until", until)
-
-    async def work(queue):
-        events = ask(queue)
-        engine.step.release()
-        await anext(events)
-        assert not told[0].is_set()
-        await events.aclose()
-        assert told[0].is_set()
-        engine.step.release()
-
-    in_queue(work, engine)
