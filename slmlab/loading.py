@@ -67,7 +67,7 @@ def opened(chosen: Plan, threads: int | None = None) -> Engine:
     if chosen.engine == "onnx":
         from slmlab.engines import onnx
 
-        return (onnx.OnnxVisionEngine if chosen.card.sees else onnx.OnnxEngine)(*given, threads=threads)
+        return onnx.OnnxEngine(*given, threads=threads)
     from slmlab.engines import transformers
 
     kind = transformers.VisionEngine if chosen.card.sees else transformers.TransformersEngine

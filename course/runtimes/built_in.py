@@ -29,7 +29,7 @@ class BuiltIn(Runtime):
         if self._session:
             self._session.close()
             self._session = None  # before the next takes its memory
-        self._session = self._model._session(capacity_for(len(ids) + ANSWER, self._model.context))
+        self._session = self._model.session(capacity_for(len(ids) + ANSWER, self._model.context))
         self._session.append(ids)
         self._ready = self._session.take_likeliest()
 
@@ -37,7 +37,7 @@ class BuiltIn(Runtime):
         return self._session.take_likeliest()  # it has taken in the one before by itself
 
     def score(self, ids: list[int]) -> tuple[list[float], list[int]]:
-        return scores((row for block in self._model._logits_of(ids) for row in block), ids)
+        return scores((row for block in self._model.logits(ids) for row in block), ids)
 
     def close(self) -> None:
         self._model.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from endpoint.batch.scheduler import BLOCK, Scheduler
-from slmlab.engines.local import LocalEngine, Session, Sight
+from slmlab.engines.local import ImageInputs, LocalEngine, Session
 
 
 class BatchedEngine(LocalEngine):
@@ -35,10 +35,10 @@ class BatchedEngine(LocalEngine):
         finally:
             del self._asker.cancelled
 
-    def _take_spare(self, ids: Sequence[int], room: int, sight: Sight | None) -> "BatchedSession":
+    def _take_cached(self, ids: Sequence[int], max_new: int, image_inputs: ImageInputs | None) -> "BatchedSession":
         return BatchedSession(self._scheduler, ids, getattr(self._asker, "cancelled", threading.Event()))
 
-    def _put_away(self, session: Session, finished: bool) -> None:
+    def _keep_or_close(self, session: Session, finished: bool) -> None:
         session.close()  # its slot is for the next answer
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ class BatchedSession(Session):
         super().__init__(scheduler.context)
         self._scheduler, self._cancelled = scheduler, cancelled
         self._slot = scheduler.acquire(ids, cancelled)
-        self.ids, self.whole = list(ids[: self._slot.cached]), self._slot.cached
+        self.ids, self.in_blocks = list(ids[: self._slot.cached]), self._slot.cached
         self._logits: np.ndarray | None = None
         self._unread: list[int] = []
 
@@ -65,9 +65,9 @@ class BatchedSession(Session):
         if self._unread:
             ids, self._unread = self._unread, []
             self._logits = self._scheduler.read(self._slot, ids, self._cancelled)
-            if self.whole == len(self.ids) - len(ids):
-                self.whole += len(ids) // BLOCK * BLOCK
+            if self.in_blocks == len(self.ids) - len(ids):
+                self.in_blocks += len(ids) // BLOCK * BLOCK
         return self._logits
 
     def close(self) -> None:
-        self._scheduler.release(self._slot, self.ids[: self.whole])
+        self._scheduler.release(self._slot, self.ids[: self.in_blocks])

@@ -23,7 +23,7 @@ SEEING = "tiny-vlm"  # the course's own model that sees
 
 
 @dataclass(frozen=True)
-class Sight:
+class ImageInputs:
     """Pictures that stand in a prompt, and what the runtime made of them: two are equal if their pictures are."""
 
     pictures: tuple  # of slmlab.pictures.Picture
@@ -38,16 +38,16 @@ class Session:
 
     def __init__(self, capacity: int):
         self.ids: list[int] = []
-        self.whole = 0  # ids from the first on that were read in whole blocks, as others would read them
+        self.in_blocks = 0  # ids from the first on that were read in whole blocks, as others would read them
         self.capacity = capacity
-        self.sight: Sight | None = None  # set before the first ids
+        self.image_inputs: ImageInputs | None = None  # set before the first ids
 
     def append(self, ids: Sequence[int]) -> None:
         size = self.block or len(ids)
         for start in range(0, len(ids), size):
             part = ids[start : start + size]
-            if self.block == len(part) and self.whole == len(self.ids):
-                self.whole += len(part)
+            if self.block == len(part) and self.in_blocks == len(self.ids):
+                self.in_blocks += len(part)
             self.ids.extend(part)
             self._feed(part)
 
@@ -62,8 +62,8 @@ class Session:
 
 
 class LocalEngine(Engine):
-    """An engine whose weights are in a folder of this machine. A runtime defines `_session(capacity)`,
-    `_beams(ids, max_new, sampling)`, `_logits_of(ids)` with blocks of a row for each id, and `_look` if it sees."""
+    """An engine whose weights are in a folder of this machine. A runtime defines `session(capacity)`,
+    `_beams(ids, max_new, sampling)`, `logits(ids)` with blocks of a row for each id, and `_look` if it sees."""
 
     def __init__(self, card, folder: Path, precision: str):
         super().__init__(card)
@@ -74,7 +74,9 @@ class LocalEngine(Engine):
         self._cached_session: Session | None = None
         self._weights = 0  # goes up when they change: what was read before is of no use afterwards
 
-    def stream(self, ids: list[int], sampling: Sampling, scorer=None, weights=None, sight=None) -> Iterator[Event]:
+    def stream(
+        self, ids: list[int], sampling: Sampling, scorer=None, weights=None, image_inputs=None
+    ) -> Iterator[Event]:
         """The primitive: a Start, a Token for each id as soon as it is known, an End."""
         weights = self._weights if weights is None else weights  # those that the question was put to
         self._check_open(weights)
@@ -86,8 +88,8 @@ class LocalEngine(Engine):
             yield from self._write([(id, None) for id in found], max_new, sampling)
             return
         capacity = capacity_for(len(ids) + max_new, self.context)
-        session = self._take_spare(ids, max_new, sight) or self._session(capacity)
-        session.sight, finished = sight, False
+        session = self._take_cached(ids, max_new, image_inputs) or self.session(capacity)
+        session.image_inputs, finished = image_inputs, False
         try:
             # 1) read the prompt, without what the answer before has read of it
             yield Start(began, len(ids), reused_tokens=len(session.ids))
@@ -99,7 +101,7 @@ class LocalEngine(Engine):
             finished = True
         finally:
             # 6) keep what was read for the next turn
-            self._put_away(session, finished and weights == self._weights)
+            self._keep_or_close(session, finished and weights == self._weights)
 
     def _write(self, chosen: Iterable, max_new: int, sampling: Sampling) -> Iterator[Event]:
         """Ids to tokens, until the model ends, a stop text is complete, or the answer is long enough."""
@@ -121,24 +123,24 @@ class LocalEngine(Engine):
                 return
         yield End(perf_counter(), "end" if count < max_new else "length")  # a beam search that ended on its own
 
-    def _take_spare(self, ids: Sequence[int], max_new: int, sight: Sight | None) -> Session | None:
+    def _take_cached(self, ids: Sequence[int], max_new: int, image_inputs: ImageInputs | None) -> Session | None:
         """The session of the answer before, as far as this prompt goes on from it: all of it, or the blocks that both
         prompts begin with. No less: on a quantized model ids read one by one and in a block differ in the last digits,
         and the same question must give the same answer whatever was asked before."""
         with self._lock:
             cached, self._cached_session = self._cached_session, None
-        if cached is None or cached.sight != sight or len(ids) + max_new > cached.capacity:
+        if cached is None or cached.image_inputs != image_inputs or len(ids) + max_new > cached.capacity:
             return None
         shared = shared_length(cached.ids, ids)
         if shared == len(cached.ids) < len(ids):
             return cached
         size = cached.block or 1
-        kept = min(cached.whole, shared, len(ids) - 1) // size * size
+        kept = min(cached.in_blocks, shared, len(ids) - 1) // size * size
         if kept:
             cached.rewind(kept)
         return cached if kept else None
 
-    def _put_away(self, session: Session, finished: bool) -> None:
+    def _keep_or_close(self, session: Session, finished: bool) -> None:
         """Keep the session of a finished answer for the next turn; one that was left early is of no use."""
         if finished and not self._closed:
             self._cached_session = session
@@ -161,7 +163,7 @@ class LocalEngine(Engine):
     def next_token_probabilities(self, text: str, top: int = 10, sampling=None) -> list[TokenProbability]:
         """The likeliest next tokens after a text (for a chat's: .prompt), with a Sampling as it filters them."""
         ids = self._ids_of(text)
-        with closing(self._session(len(ids) + 1)) as session:
+        with closing(self.session(len(ids) + 1)) as session:
             session.append(ids)
             logits = session.logits()
         probabilities = filter_probabilities(logits, sampling) if sampling else softmax(logits)
@@ -172,7 +174,7 @@ class LocalEngine(Engine):
         ids = self._ids_of(after + text)
         given = shared_length(self.format.ids(after), ids) if after else 0
         found = [None]
-        for block in self._logits_of(ids):
+        for block in self.logits(ids):
             following = ids[len(found) : len(found) + len(block)]
             rows = log_softmax(block[: len(following)])
             found += rows[np.arange(len(following)), following].tolist()
@@ -180,7 +182,7 @@ class LocalEngine(Engine):
 
     def top1(self, text: str) -> list[int]:
         """The id that the model holds likeliest after each token of a text."""
-        return [int(id) for block in self._logits_of(self._ids_of(text)) for id in block.argmax(axis=-1)]
+        return [int(id) for block in self.logits(self._ids_of(text)) for id in block.argmax(axis=-1)]
 
     def forget(self, changed: bool = False) -> None:
         """Read the next prompt afresh, whatever is in the KV cache. `changed`: the model itself is another now."""
@@ -193,18 +195,18 @@ class LocalEngine(Engine):
 
     def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
         if any(message.images for message in messages):
-            ids, sight = self._look(messages)
+            ids, image_inputs = self._look(messages)
         else:
-            ids, sight = self._ids_of(self.format.prompt(messages)), None
-        return self._reply(ids, sampling, scorer, on_end, sight)
+            ids, image_inputs = self._ids_of(self.format.prompt(messages)), None
+        return self._reply(ids, sampling, scorer, on_end, image_inputs)
 
-    def _reply(self, ids: list[int], sampling: Sampling, scorer, on_end, sight=None) -> Reply:
-        if sampling.beams > 1 and (scorer or sight):
+    def _reply(self, ids: list[int], sampling: Sampling, scorer, on_end, image_inputs=None) -> Reply:
+        if sampling.beams > 1 and (scorer or image_inputs):
             raise BadRequest("Beam search takes no scorer and no pictures here: set beams=1.")
         weights = self._weights
-        return Reply(lambda: self.stream(ids, sampling, scorer, weights, sight), self.name, on_end)
+        return Reply(lambda: self.stream(ids, sampling, scorer, weights, image_inputs), self.name, on_end)
 
-    def _look(self, messages: list[Message]) -> tuple[list[int], Sight]:
+    def _look(self, messages: list[Message]) -> tuple[list[int], ImageInputs]:
         """The ids of a conversation with pictures in it, and what the runtime made of them."""
         advice = f"Ask a model that sees: slmlab.load({SEEING!r})."
         raise BadRequest(f"{self.name} reads text only: it can't see a picture. {advice}")

@@ -11,7 +11,7 @@ import numpy as np
 
 from slmlab.chat import as_messages
 from slmlab.engines.base import with_images
-from slmlab.engines.local import LocalEngine, Session, Sight
+from slmlab.engines.local import ImageInputs, LocalEngine, Session
 from slmlab.errors import BadRequest, NotHere
 from slmlab.gguf import EVERY
 from slmlab.machine import best_threads
@@ -67,10 +67,10 @@ class OnnxEngine(LocalEngine):
         params.set_search_options(**plain | {"max_length": min(capacity, self.context)} | options)
         return self._og.Generator(model, params)
 
-    def _session(self, capacity: int) -> "OnnxSession":
+    def session(self, capacity: int) -> "OnnxSession":
         return OnnxSession(self, capacity)
 
-    def _look(self, messages: list[Message]) -> tuple[list[int], Sight]:
+    def _look(self, messages: list[Message]) -> tuple[list[int], ImageInputs]:
         if not self.sees:
             return super()._look(messages)
         pictures = tuple(picture for message in messages for picture in message.images)
@@ -83,7 +83,7 @@ class OnnxEngine(LocalEngine):
             raise BadRequest(f"{self.name} can't take these pictures: {fault}") from fault
         ids = np.asarray(inputs["input_ids"].as_numpy())[0].tolist()
         self._refuse_overfull(len(ids), len(pictures))
-        return ids, Sight(pictures, {"inputs": inputs})
+        return ids, ImageInputs(pictures, {"inputs": inputs})
 
     def _beams(self, ids: Sequence[int], max_new: int, sampling: Sampling) -> list[int]:
         if self.sees:  # the runtime's own search fails inside a model of several graphs
@@ -96,7 +96,7 @@ class OnnxEngine(LocalEngine):
                 generator.generate_next_token()
         return [int(id) for id in generator.get_sequence(0)[len(ids) :]]
 
-    def _logits_of(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
+    def logits(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
         with self._lock:
             if self._reader is None:
                 apart = (self.folder / EVERY).is_file()
@@ -107,9 +107,6 @@ class OnnxEngine(LocalEngine):
                 generator.append_tokens(list(ids[start : start + BLOCK]))
                 block = generator.get_output("logits")[0]
             yield np.asarray(block, dtype=np.float32)
-
-
-OnnxVisionEngine = OnnxEngine  # the name that it had when pictures were an engine of their own
 
 
 class OnnxSession(Session):
@@ -125,8 +122,8 @@ class OnnxSession(Session):
 
     def _feed(self, ids: Sequence[int]) -> None:
         with self._lock:
-            if self.sight and len(self.ids) == len(ids):
-                self._generator.set_inputs(self.sight.inputs["inputs"])
+            if self.image_inputs and len(self.ids) == len(ids):
+                self._generator.set_inputs(self.image_inputs.inputs["inputs"])
                 return
             if self._chosen_unread:
                 # The runtime reads an id that it chose itself only when it chooses the next one: text appended before
@@ -140,7 +137,7 @@ class OnnxSession(Session):
         with self._lock:
             self._generator.rewind_to(count)
         del self.ids[count:]
-        self.whole, self._chosen_unread = count, False
+        self.in_blocks, self._chosen_unread = count, False
 
     def take_likeliest(self) -> int:
         if not self._rewinds:  # an id of the runtime's own choosing would have to be taken back before the next turn

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from slmlab.architecture import Architecture
-from slmlab.engines.local import LocalEngine, Session, Sight
+from slmlab.engines.local import ImageInputs, LocalEngine, Session
 from slmlab.errors import BadRequest, NotHere, SlmLabError
 from slmlab.machine import best_threads
 from slmlab.records import Message, Sampling
@@ -101,7 +101,7 @@ class TransformersEngine(LocalEngine):
             self._check_open()
             yield self._model
 
-    def _session(self, capacity: int) -> "TransformersSession":
+    def session(self, capacity: int) -> "TransformersSession":
         return TransformersSession(self, capacity)
 
     def _beams(self, ids: Sequence[int], max_new: int, sampling: Sampling) -> list[int]:
@@ -116,7 +116,7 @@ class TransformersEngine(LocalEngine):
             )  # fmt: skip
         return found[0, len(ids) :].tolist()
 
-    def _logits_of(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
+    def logits(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
         yield as_array(self.forward(ids, use_cache=False).logits[0])
 
     def close(self) -> None:
@@ -143,9 +143,9 @@ class TransformersSession(Session):
 
     def logits(self) -> np.ndarray:
         if self._unread:
-            first = self.sight and len(self._unread) == len(self.ids)  # pictures are looked at once
+            first = self.image_inputs and len(self._unread) == len(self.ids)  # pictures are looked at once
             options = {"past_key_values": self._cache, "use_cache": True, "logits_to_keep": 1}
-            output = self._forward(self._unread, **options, **(self.sight.inputs if first else {}))
+            output = self._forward(self._unread, **options, **(self.image_inputs.inputs if first else {}))
             self._logits, self._unread = as_array(output.logits[0, -1]), []
         return self._logits
 
@@ -177,7 +177,7 @@ class VisionEngine(TransformersEngine):
             model.set_adapter(ADAPTER)
         return model
 
-    def _look(self, messages: list[Message]) -> tuple[list[int], Sight]:
+    def _look(self, messages: list[Message]) -> tuple[list[int], ImageInputs]:
         self._ids_of(self.format.prompt(messages))  # refuses what is wrong with the text alone
         mark = self.processor.image_token
         if any(mark in message.content for message in messages):
@@ -191,7 +191,7 @@ class VisionEngine(TransformersEngine):
         pictures = tuple(picture for message in messages for picture in message.images)
         self._refuse_overfull(len(ids), len(pictures))
         inputs.pop("attention_mask", None)
-        return ids, Sight(pictures, dict(inputs.to(self.device, dtype=self._dtype)))
+        return ids, ImageInputs(pictures, dict(inputs.to(self.device, dtype=self._dtype)))
 
 
 def _as_parts(message: Message) -> dict:

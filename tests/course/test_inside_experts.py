@@ -90,14 +90,14 @@ def test_an_expert_switched_off_is_missed_where_it_was_called_and_nowhere_else(t
     routing = inside.routing(tiny_mixture, TEXT)
     expert = routing.experts[1, 0, 0]
     called = [expert in row for row in routing.experts[1].tolist()]
-    whole = next(tiny_mixture._logits_of(tiny_mixture.ids(TEXT)))
+    whole = next(tiny_mixture.logits(tiny_mixture.ids(TEXT)))
     with inside.without_expert(tiny_mixture, 1, expert):
-        less = next(tiny_mixture._logits_of(tiny_mixture.ids(TEXT)))
+        less = next(tiny_mixture.logits(tiny_mixture.ids(TEXT)))
         again = inside.routing(tiny_mixture, TEXT)
     changed = [not np.array_equal(one, other) for one, other in zip(whole, less, strict=True)]
     assert changed == called, "layer 1 is the last: a token's logits change only if the token went through this expert"
     with inside.without_expert(tiny_mixture, 0, []):
-        assert np.array_equal(next(tiny_mixture._logits_of(tiny_mixture.ids(TEXT))), whole), "nobody is off"
+        assert np.array_equal(next(tiny_mixture.logits(tiny_mixture.ids(TEXT))), whole), "nobody is off"
     assert again.experts[1].tolist() == routing.experts[1].tolist(), "what is seen is what the router decided"
     assert (again.weights > 0).all()
 

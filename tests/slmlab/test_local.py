@@ -155,7 +155,7 @@ def test_a_closed_model_says_how_to_get_it_back_and_keeps_nothing(tiny_folder):
 def test_beam_search_finds_a_sequence_at_least_as_likely_as_greedy(tiny):
     def likelihood(reply):
         ids = tiny.ids("abc") + ids_of(reply)
-        blocks = np.concatenate(list(tiny._logits_of(ids)))
+        blocks = np.concatenate(list(tiny.logits(ids)))
         shifted = blocks - np.log(np.exp(blocks).sum(-1, keepdims=True))
         return sum(shifted[row, ids[row + 1]] for row in range(2, len(ids) - 1))
 
@@ -167,7 +167,7 @@ def test_beam_search_finds_a_sequence_at_least_as_likely_as_greedy(tiny):
 def test_logprobs_of_the_stream_are_those_of_the_text(tiny):
     reply = tiny.complete("hello", max_tokens=5, logprobs=True, top_logprobs=2)
     ids = tiny.ids("hello") + ids_of(reply)
-    rows = np.concatenate(list(tiny._logits_of(ids)))[4:-1].astype(float)
+    rows = np.concatenate(list(tiny.logits(ids)))[4:-1].astype(float)
     expected = rows[np.arange(len(rows)), ids[5:]] - np.log(np.exp(rows).sum(-1))
     assert np.allclose([token.logprob for token in reply], expected, atol=1e-3)
     assert [token.top[0].id for token in reply] == ids[5:], "greedy writes the likeliest"
@@ -202,7 +202,7 @@ def test_a_conversation_reuses_the_cache_and_answers_as_if_read_afresh(tiny):
 
 def test_prompts_that_begin_alike_share_the_blocks_they_begin_with(tiny_onnx):
     """To the last bit: a block is read the same whatever follows it."""
-    rules, size = "rules " * 25, tiny_onnx._session(16).block
+    rules, size = "rules " * 25, tiny_onnx.session(16).block
 
     def answer(text):
         reply = tiny_onnx.complete(rules + text, max_tokens=6, logprobs=True)
@@ -221,7 +221,7 @@ def test_prompts_that_begin_alike_share_the_blocks_they_begin_with(tiny_onnx):
 
 def test_a_text_appended_after_greedy_tokens_is_read_after_all_of_them(tiny):
     for written in (1, 5):
-        session, afresh = tiny._session(128), tiny._session(128)
+        session, afresh = tiny.session(128), tiny.session(128)
         session.append(tiny.ids("hello"))
         for _ in range(written):
             session.take_likeliest()
