@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Literal, get_args
 
 from slmlab.architecture import PRECISIONS, Architecture, is_mixture, known_precision, shape_of
-from slmlab.errors import UnknownName, nearest, quoted
+from slmlab.errors import BadRequest, UnknownName, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
 Kind = Literal["text", "vision", "moe", "multimodal", "closed"]
@@ -168,6 +168,8 @@ def card(name: str | Card) -> Card:
     """The card of a model, by its id, its name or what a provider calls it; upper and lower case are the same."""
     if isinstance(name, Card):
         return name
+    if not isinstance(name, str):
+        raise BadRequest(f"A model's name is text, such as 'phi-3.5-mini', not {name!r}.")
     wanted = name.strip().lower()
     if wanted not in _names():
         raise UnknownName(f"Unknown model {quoted(name)}. {nearest(wanted, list(_cards()))}.")

@@ -251,6 +251,8 @@ def patches(seen: Seen, *, ax=None):
 def seen(seen: Seen, patch: tuple[int, int] = (0, 0), *, ax=None):
     """A picture, its patches coloured by what the encoder found in them, and how alike they are to one of them."""
     rows, columns = seen.projected.shape[:2]
+    if not (0 <= patch[0] < rows and 0 <= patch[1] < columns):
+        raise BadRequest(f"There is no patch at row {patch[0]}, column {patch[1]}: {rows} rows, {columns} columns.")
     alike = seen.likeness(*patch)
     with drawing.canvas(ax, 3.0) as ax:
         panel(ax, 0, "the picture", seen.pixels)

@@ -82,11 +82,14 @@ def _column(ax, left: float, width: float, head: str, look: dict, values, word, 
 
 
 def _handles(with_limit: bool) -> list:
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles = [Patch(label="more is better", **MORE), Patch(label="less is better", **LESS)]
-    look = {"color": drawing.ORANGE, "marker": "|", "markersize": 13, "markeredgewidth": 3}
-    return [*handles, drawing.sign("what the memory allows", **look)] if with_limit else handles
+    if with_limit:
+        look = {"color": drawing.ORANGE, "marker": "|", "markersize": 13, "markeredgewidth": 3, "linestyle": "none"}
+        handles.append(Line2D([], [], label="what the memory allows", **look))
+    return handles
 
 
 def _sentence(ran, full: float | None, limits: list) -> str:

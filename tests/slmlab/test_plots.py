@@ -151,7 +151,7 @@ def test_the_label_of_a_small_mixture_stays_clear_of_its_name():
 def test_memory_bars_add_up_to_what_a_precision_needs():
     report = will_it_fit("phi-3.5-mini", machine=LAPTOP)
     ax = plots.memory(report)
-    parts = zip(*(widths(ax)[start :: len(report)] for start in range(len(report))), strict=True)
+    parts = zip(*(widths(ax)[start :: len(report.fits)] for start in range(len(report.fits))), strict=True)
     totals = [sum(part) * 1e9 for part in zip(*parts, strict=True)]
     assert totals == pytest.approx([fit.total_bytes for fit in report])
     assert rows(ax) == [fit.precision for fit in report] and all(fit.verdict in words(ax) for fit in report)

