@@ -1,7 +1,6 @@
 """A whole folder on this machine for a model and a form: from data/, the cache, the package index or a hub, or given.
 
-Every folder is made beside its place, under a lock, and moved in when it is whole: nothing half-made is ever used.
-Knows nothing about engines.
+Each is made beside its place, under a lock, and moved in when it is whole: nothing half-made is used.
 """
 
 import hashlib
@@ -25,7 +24,6 @@ from slmlab.machine import cache_folder
 # What each form of the bundled model is made of: onnx-q4 has the file's own blocks, the others its unpacked weights.
 MADE_OF = {"gguf": None, "transformers": "gguf", "onnx-q4": "gguf"}
 MADE_OF |= dict.fromkeys(("onnx-int8", "onnx-int4", "onnx-fp32"), "transformers")
-FORMS = tuple(MADE_OF)
 MANIFEST = "manifest.json"  # the size and hash of each file beside it
 SHIPPED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 SHIPPED += ("chat_template.jinja", "processor_config.json")  # where a shipped model chats, or sees
@@ -44,8 +42,8 @@ def offline() -> list[str]:
 
 def place(card: Card, form: str) -> Path:
     """The folder of a form, whether it is there or not."""
-    if form not in FORMS:
-        raise NotHere(f"Unknown form {form!r}. A model comes as: {', '.join(FORMS)}.")
+    if form not in MADE_OF:
+        raise NotHere(f"Unknown form {form!r}. A model comes as: {', '.join(MADE_OF)}.")
     return cache_folder() / "models" / card.id / form
 
 
@@ -73,7 +71,7 @@ def fault_of(target: Path, *, thorough: bool = False) -> str | None:
 def verify(card: Card) -> dict[str, str | None]:
     """Read every form that is here again: its fault or None. What is damaged is deleted, to be made anew."""
     found = {}
-    for target in [place(card, form) for form in FORMS if place(card, form).exists()]:
+    for target in [place(card, form) for form in MADE_OF if place(card, form).exists()]:
         found[target.name] = fault_of(target, thorough=True)
         if found[target.name]:
             with _locked(target.parent, card.id):

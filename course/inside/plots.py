@@ -25,8 +25,7 @@ FAINT = 0.02  # a patch with less of the attention is never drawn at its brighte
 
 
 def layers(cards, *, ax=None):
-    """One layer of each model, a box as wide as its parameters: attention, and the feed-forward blocks. Filled boxes
-    work on a token, hollow ones wait."""
+    """One layer of each model, a box as wide as its parameters: filled ones work on a token, hollow ones wait."""
     cards = listed(cards, "card")
     for card in cards:
         if card.architecture is None:
