@@ -4,8 +4,10 @@ Each is a program of its own (`python -m slmlab.gguf.convert`), so that its 2 GB
 """
 
 import json
+import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +169,14 @@ def _write_json(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
+def _end_with_parent() -> None:
+    """The parent holds this program's standard input: when it closes, the parent is gone and so is the work's use."""
+    os.read(0, 1)  # not sys.stdin: its lock would still be held when the interpreter shuts down
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     form, source, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     try:
         if form == "transformers":
