@@ -13,11 +13,6 @@ _PLAIN_BYTES = {"fp32": 4, "bf16": 2}
 _EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
-def known_precision(precision: str, known=PRECISIONS) -> None:
-    if precision not in known:
-        raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(known)}.")
-
-
 @dataclass(frozen=True)
 class Architecture:
     """Layers and widths as a model's configuration gives them. `attention_bias` is on q, k, v and o alike."""
@@ -65,19 +60,15 @@ class Architecture:
         return self.vocab * self.hidden
 
     @property
-    def router_parameters(self) -> int:
-        return self.hidden * self.experts if self.experts > 1 else 0
-
-    @property
     def text_parameters(self) -> int:
-        """The language model alone."""
-        layer = self.attention_parameters + self.experts * self.expert_parameters + self.router_parameters
+        """The language model alone; tied embeddings count once."""
+        router = self.hidden * self.experts if self.experts > 1 else 0
+        layer = self.attention_parameters + self.experts * self.expert_parameters + router
         head = (0 if self.tied else self.embedding_parameters) + (self.vocab if self.head_bias else 0)
         return self.embedding_parameters + self.layers * layer + self.norm_parameters + head
 
     @property
     def parameters(self) -> int:
-        """All of it, with its extra parts; tied embeddings count once."""
         return self.text_parameters + sum(part.parameters for part in self.parts)
 
     @property
@@ -105,7 +96,7 @@ class Architecture:
         if precision in _PLAIN_BYTES:
             return self.parameters * _PLAIN_BYTES[precision]
         table = 0 if shared_embedding and precision == "int4" else self.embedding_parameters * 4
-        parts = (self.parameters - self.text_parameters) * 2  # they stay 16-bit
+        parts = sum(part.parameters for part in self.parts) * 2  # they stay 16-bit
         return self._read(self.text_parameters, precision, block) + table + parts
 
     def read_bytes(self, precision: str) -> int:
@@ -121,7 +112,8 @@ class Architecture:
         int8 and int4 are what ONNX Runtime's model builder writes: each block of `block` weights of a matrix shares
         one fp32 scale, so with 32 a weight takes 4 + 32/32 = 5 bits instead of 4. Norms and biases stay fp32.
         """
-        known_precision(precision)
+        if precision not in PRECISIONS:
+            raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(PRECISIONS)}.")
         parameters -= 0 if self.tied else self.embedding_parameters
         if precision in _PLAIN_BYTES:
             return parameters * _PLAIN_BYTES[precision]
@@ -140,13 +132,10 @@ class Architecture:
 
 def is_mixture(settings: Mapping) -> bool:
     """Whether a model's configuration names more than one expert, at any depth and under any of the usual names."""
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and is_mixture(value):
-            return True
-        counts = value if isinstance(value, list | tuple) else [value]
-        if key in _EXPERT_COUNTS and any(isinstance(one, int) and one > 1 for one in counts):
-            return True
-    return False
+    inner = [value for value in settings.values() if isinstance(value, Mapping)]
+    counts = [settings.get(name) for name in _EXPERT_COUNTS]
+    counts = [max(one) if isinstance(one, list) else one for one in counts]  # one for each kind of token
+    return any(map(is_mixture, inner)) or any(isinstance(one, int) and one > 1 for one in counts)
 
 
 def shape_of(settings: Mapping) -> Architecture | None:

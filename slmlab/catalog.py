@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal, get_args
 
-from slmlab.architecture import PRECISIONS, Architecture, is_mixture, known_precision, shape_of
+from slmlab.architecture import PRECISIONS, Architecture, is_mixture, shape_of
 from slmlab.errors import BadRequest, UnknownName, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
@@ -57,10 +57,6 @@ class Card(Shown):
     sources: tuple[Facts, ...] = ()
 
     @property
-    def hub(self) -> str | None:
-        return self.ids.hub
-
-    @property
     def sees(self) -> bool:
         """Whether pictures may come with a question."""
         return self.kind in ("vision", "multimodal")
@@ -91,35 +87,18 @@ class Card(Shown):
         return self.architecture.read_bytes(precision) if self.architecture else None
 
     def weight_bytes(self, precision: str) -> int | None:
-        return self.weight_size(precision).bytes
-
-    def weight_size(self, precision: str) -> Facts:
-        """`bytes`, `published` or not, and `how` it is known: the published files of this precision, else the shape."""
-        known_precision(precision, self.precisions)
-        if precision == "q4":
-            how = f"published: {self.wheel.file} in {self.wheel.project}"
-            return Facts(bytes=self.wheel.file_bytes, published=True, how=how)
+        """The published files of this precision, else what the shape makes of it."""
+        if precision == "q4" and self.wheel:
+            return self.wheel.file_bytes
         form = {"int4": "onnx-int4", "int8": "onnx-int8", "bf16": "transformers"}.get(precision)
-        for file in self.downloads:
-            if file.form == form:
-                how = f"published{', rounded' if file.about else ''}: {file.source}"
-                return Facts(bytes=file.bytes, published=True, how=how)
-        if self.architecture is None:
-            return Facts(bytes=None, published=False, how=f"{self.name}: {self.published.as_stated}")
+        published = [file.bytes for file in self.downloads if file.form == form]
+        if published or self.architecture is None:
+            return published[0] if published else None
         block = (self.onnx.block if self.onnx and precision == "int4" else None) or 32
         lent = self.architecture.tied and self.onnx is None
-        size = self.architecture.weight_bytes(precision, block=block, shared_embedding=lent)
-        return Facts(bytes=size, published=False, how="computed from the configuration")
+        return self.architecture.weight_bytes(precision, block=block, shared_embedding=lent)
 
     def _table(self) -> Table:
-        grades = ", ".join(sorted({one.grade for one in self.sources}, key=GRADES.index))
-        note = f"Sources: {grades}; see card.sources."
-        return Table(("", ""), self._rows(), f"{self.name} [{self.id}]", note, wrap=100)
-
-    def _text(self) -> Table:
-        return replace(self._table(), note="")
-
-    def _rows(self) -> list[tuple[str, str]]:
         training = self.training or Facts()
         known = (training.data, training.cutoff and f"up to {training.cutoff}", training.hardware)
         sparse = self.architecture and self.active_parameters < self.parameters
@@ -138,7 +117,13 @@ class Card(Shown):
             ("note", self.notes),
             *((str(one.date), one.text) for one in self.status),
         ]
-        return [(name, value) for name, value in rows if value]
+        rows = [(name, value) for name, value in rows if value]
+        grades = ", ".join(sorted({one.grade for one in self.sources}, key=GRADES.index))
+        note = f"Sources: {grades}; see card.sources."
+        return Table(("", ""), rows, f"{self.name} [{self.id}]", note, wrap=100)
+
+    def _text(self) -> Table:
+        return replace(self._table(), note="")
 
 
 @dataclass(frozen=True)
@@ -159,30 +144,9 @@ _HERE = Path(__file__).resolve().parent
 DATA = _HERE / "data" if (_HERE / "data").is_dir() else _HERE.parent / "data"
 
 
+@cache
 def cards() -> dict[str, Card]:
     """Every card by its id, in the order of data/models.toml."""
-    return dict(_cards())
-
-
-def card(name: str | Card) -> Card:
-    """The card of a model, by its id, its name or what a provider calls it; upper and lower case are the same."""
-    if isinstance(name, Card):
-        return name
-    if not isinstance(name, str):
-        raise BadRequest(f"A model's name is text, such as 'phi-3.5-mini', not {name!r}.")
-    wanted = name.strip().lower()
-    if wanted not in _names():
-        raise UnknownName(f"Unknown model {quoted(name)}. {nearest(wanted, list(_cards()))}.")
-    return _names()[wanted]
-
-
-def benchmarks(*, model: str | None = None, benchmark: str | None = None) -> list[Benchmark]:
-    """Published figures, all or those of one model or one benchmark."""
-    return [one for one in _benchmarks() if model in (None, one.model) and benchmark in (None, one.benchmark)]
-
-
-@cache
-def _cards() -> dict[str, Card]:
     found = {}
     for id, table in tomllib.loads((DATA / "models.toml").read_text(encoding="utf-8")).items():
         facts = {key: _facts(value) for key, value in table.items()}
@@ -196,20 +160,32 @@ def _cards() -> dict[str, Card]:
 def _names() -> dict[str, Card]:
     """Every name that a model answers to."""
     index: dict[str, Card] = {}
-    for one in _cards().values():
+    for one in cards().values():
         ids = one.ids
         names = (one.id, one.name, *one.aliases, ids.hub, ids.ollama, ids.github, ids.foundry, ids.nvidia)
         index |= {name.lower(): one for name in names if name}
     return index
 
 
-@cache
-def _benchmarks() -> tuple[Benchmark, ...]:
+def card(name: str | Card) -> Card:
+    """The card of a model, by its id, its name or what a provider calls it; upper and lower case are the same."""
+    if isinstance(name, Card):
+        return name
+    if not isinstance(name, str):
+        raise BadRequest(f"A model's name is text, such as 'phi-3.5-mini', not {name!r}.")
+    wanted = name.strip().lower()
+    if wanted not in _names():
+        raise UnknownName(f"Unknown model {quoted(name)}. {nearest(wanted, list(cards()))}.")
+    return _names()[wanted]
+
+
+def benchmarks(*, model: str | None = None, benchmark: str | None = None) -> list[Benchmark]:
+    """Published figures, all or those of one model or one benchmark."""
     rows = []
     for table in tomllib.loads((DATA / "benchmarks.toml").read_text(encoding="utf-8"))["tables"]:
-        for model, scores in table.pop("scores").items():
-            rows += [Benchmark(model, benchmark, value, **table) for benchmark, value in scores.items()]
-    return tuple(rows)
+        for scored, scores in table.pop("scores").items():
+            rows += [Benchmark(scored, name, value, **table) for name, value in scores.items()]
+    return [one for one in rows if model in (None, one.model) and benchmark in (None, one.benchmark)]
 
 
 def _facts(value):
@@ -220,8 +196,11 @@ def _facts(value):
 
 def card_of_folder(folder: Path) -> Card:
     """A card for a model folder that the reader has, from the configuration in it; what it doesn't say is None."""
-    settings = _configuration(folder)
-    runtime = settings.get("model", {})  # the part of ONNX Runtime GenAI's own configuration
+    settings = {}
+    for name in ("genai_config.json", "config.json"):  # of ONNX Runtime GenAI; of Transformers, which says more
+        with suppress(OSError, ValueError):
+            settings |= json.loads((folder / name).read_text(encoding="utf-8"))
+    runtime = settings.get("model", {})
     sees = bool(settings.get("vision_config") or runtime.get("vision"))
     kind = "vision" if sees else "moe" if is_mixture(settings) else "text"
     own = settings.get("text_config") or settings
@@ -230,11 +209,3 @@ def card_of_folder(folder: Path) -> Card:
     facts = {"maker": "unknown", "family": "unknown", "kind": kind, "licence": "see the folder", "context": context}
     shape = None if sees else shape_of(settings)
     return Card(name, name, **facts, published=Facts(as_stated="not stated"), architecture=shape)
-
-
-def _configuration(folder: Path) -> dict:
-    """What the folder says of its model: the configuration of Transformers, else that of ONNX Runtime GenAI."""
-    for name in ("config.json", "genai_config.json"):
-        with suppress(OSError, ValueError):
-            return json.loads((folder / name).read_text(encoding="utf-8"))
-    return {}

@@ -74,24 +74,21 @@ def opened(chosen: Plan, threads: int | None = None) -> Engine:
     return kind(*given, device=chosen.device, threads=threads, quantization=chosen.quantization)
 
 
-def plan(
-    name: str = BUNDLED,
-    *,
-    engine: str | None = None,
-    precision: str | None = None,
-    fallback: bool = True,
-    download: bool = True,
-    quantization=None,
-) -> Plan:
+def plan(name=BUNDLED, *, engine=None, precision=None, fallback=True, download=True, quantization=None) -> Plan:
     """What load() would open, its files on this machine: the model that is named, or the one that answers instead."""
     if quantization is not None:
         if engine == "onnx":
             raise BadRequest("quantization is for engine='transformers'.")
         engine = "transformers"
-    _check_choice(engine, precision)
-    path, wanted = _path_or_card(name)
-    if path:
-        return replace(_own(path, engine, precision), quantization=quantization)
+    if engine not in (None, *ENGINES):
+        raise BadRequest(f"Unknown engine {engine!r}. Available: {', '.join(ENGINES)}.")
+    known = ENGINES[engine] if engine else sorted({*ENGINES["onnx"], *ENGINES["transformers"]})
+    if precision not in (None, *known):
+        asked = f"Unknown precision {precision!r} for {engine or 'any engine'}."
+        raise BadRequest(f"{asked} Available: {', '.join(known)}.")
+    wanted = _card_or_path(name)
+    if isinstance(wanted, Path):
+        return replace(_own(wanted, engine, precision), quantization=quantization)
     try:
         return _of_catalog(wanted, engine, precision, download, quantization)
     except NotHere as fault:
@@ -103,24 +100,15 @@ def plan(
         return plan(other, engine=None if wanted.sees else engine, download=download)
 
 
-def _check_choice(engine: str | None, precision: str | None) -> None:
-    if engine is not None and engine not in ENGINES:
-        raise BadRequest(f"Unknown engine {engine!r}. Available: {', '.join(ENGINES)}.")
-    known = ENGINES[engine] if engine else sorted({*ENGINES["onnx"], *ENGINES["transformers"]})
-    if precision is not None and precision not in known:
-        asked = f"Unknown precision {precision!r} for {engine or 'any engine'}."
-        raise BadRequest(f"{asked} Available: {', '.join(known)}.")
-
-
-def _path_or_card(name: str | Path) -> tuple[Path | None, Card | None]:
-    """What a name is: a path, or a card. A name of the catalog wins over a folder of that name."""
-    if not isinstance(name, Path):
-        try:
-            return None, card(name)
-        except UnknownName:
-            if not os.path.exists(os.path.expanduser(name)) and not name.endswith(".gguf"):
-                raise
-    return Path(name).expanduser(), None
+def _card_or_path(name: str | Path) -> Card | Path:
+    """What a name is. A name of the catalog wins over a folder of that name."""
+    try:
+        return name.expanduser() if isinstance(name, Path) else card(name)
+    except UnknownName:
+        path = Path(name).expanduser()
+        if os.path.exists(path) or path.suffix.lower() == ".gguf":  # a name may be too long for path.exists()
+            return path
+        raise
 
 
 def _own(path: Path, engine: str | None, precision: str | None) -> Plan:
@@ -170,16 +158,17 @@ def _best_way(wanted: Card, engine: str | None, precision: str | None, quantizat
     for way in ways:
         if _fits(wanted, size or way[1], way[2], here, insisted) and not (size and way[2] == "auto"):
             return way
+    if not wanted.ids.hub:
+        raise NotHere(f"{wanted.name} has no weights to download: it is a service, not a file.")
+    if not ways and not wanted.native:
+        without = " engine='onnx' runs it without." if wanted.onnx else ""
+        own_code = "runs under Transformers only with code of its own, which this course never executes."
+        raise NotHere(f"{wanted.name} {own_code}{without}")
     if not ways:
-        why = "has no weights to download: it is a service, not a file."
-        if wanted.hub:
-            why = "is not published in a form that runs here with this choice: leave engine and precision out."
-        if wanted.hub and not wanted.native:
-            why = "runs under Transformers only with code of its own, which this course never executes."
-            why += " engine='onnx' runs it without." if wanted.onnx else ""
-        raise NotHere(f"{wanted.name} {why}")
+        choice = "is not published in a form that runs here with this choice: leave engine and precision out."
+        raise NotHere(f"{wanted.name} {choice}")
     fit = will_it_fit(wanted, size or precision or ("int4" if wanted.onnx else "bf16"), machine=here)[0]
-    if fit.fits_ram and not here.unified_memory:
+    if fit.total_bytes <= here.ram_available_bytes and not here.unified_memory:
         slow = "precision='bf16' insists on this CPU, where each word takes long."
         raise NotHere(f"{wanted.name} is published for a GPU, and none here has room for it. {slow}")
     raise NotHere(f"{fit.sentence} See slmlab.will_it_fit({wanted.id!r}).")
@@ -204,11 +193,11 @@ def _ways(wanted: Card, here: Machine) -> list[tuple[str, str, str]]:
 
 
 def _fits(wanted: Card, size: str, device: str, here: Machine, insisted) -> bool:
-    fit = will_it_fit(wanted, size, machine=here)[0]
+    needed = will_it_fit(wanted, size, machine=here)[0].total_bytes
+    gpu, ram = here.vram_free_bytes, here.ram_available_bytes
     if device == "cuda":
-        return fit.fits_vram
+        return needed <= gpu
     if device == "auto":  # unless the reader insists, at least half of it on the card
-        both = here.vram_free_bytes + here.ram_available_bytes
-        return fit.total_bytes <= (both if insisted else min(both, 2 * here.vram_free_bytes))
+        return needed <= (gpu + ram if insisted else min(gpu + ram, 2 * gpu))
     slow = size in ENGINES["transformers"] and device == "cpu"
-    return fit.fits_ram and bool(insisted or not slow)
+    return needed <= ram and bool(insisted or not slow)

@@ -51,10 +51,12 @@ NAMED = {
 def machine() -> Machine:
     """This machine as it is now, within the limits of a container if there is one."""
     total, available = memory()
-    gpu, vram, free = cuda_gpu()
+    gpu, vram, free = _cuda_gpu()
     apple = platform.system() == "Darwin" and platform.machine() == "arm64"
     gpu = "Apple silicon" if apple else gpu
-    disk, usable = disk_free(cache_folder()), cores()[1]
+    cache = cache_folder()
+    home = next(place for place in (cache, *cache.parents) if os.path.isdir(place))
+    disk, usable = shutil.disk_usage(home).free, cores()[1]
     return Machine(total, available, vram, free, gpu, apple, disk, usable, best_threads())
 
 
@@ -105,7 +107,7 @@ def best_threads(root: Path = Path("/")) -> int:
     return min(cores(root))
 
 
-def cuda_gpu() -> tuple[str, int, int] | tuple[None, None, None]:
+def _cuda_gpu() -> tuple[str, int, int] | tuple[None, None, None]:
     """Name, bytes and free bytes of the GPU that torch would use; Nones where torch itself can use none.
 
     What nvidia-smi lists is no answer: the torch here may be a CPU build, or the card hidden from it. But importing
@@ -122,11 +124,6 @@ def cuda_gpu() -> tuple[str, int, int] | tuple[None, None, None]:
     return None, None, None
 
 
-def disk_free(folder: Path) -> int:
-    """Free bytes where a folder is, or would be made."""
-    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if os.path.isdir(place))).free
-
-
 # What a runtime takes beside weights and KV cache. Measured on the bundled model as resident memory less the size of
 # the files: ONNX Runtime 76 MB (int8: 335 for 259), 165 MB (int4), 223 MB (fp32); Transformers 375 to 400 MB. So 400 MB
 # for any of them, and a margin of a twentieth of the weights for what grows with a model.
@@ -140,21 +137,13 @@ class Fit:
 
     model: str
     precision: str
-    parameters: int | None
-    active_parameters: int | None
+    flops_per_token: int | None  # a multiplication and an addition for each parameter that a token goes through
     verdict: str
     sentence: str
     weights_bytes: int | None = None
     kv_bytes: int | None = None
     overhead_bytes: int | None = None
     total_bytes: int | None = None  # in memory, while it answers
-    fits_ram: bool | None = None
-    fits_vram: bool | None = None
-
-    @property
-    def flops_per_token(self) -> int | None:
-        """What computing one token takes: a multiplication and an addition for each parameter that it goes through."""
-        return self.active_parameters and 2 * self.active_parameters
 
 
 @dataclass(frozen=True, repr=False)
@@ -196,9 +185,8 @@ def will_it_fit(
 
     `context` is how many tokens a conversation may have: 4,096, or the model's own limit, if not given."""
     chosen = card(name)
-    known = (*PRECISIONS, "q4") if chosen.wheel else PRECISIONS  # q4: the bundled model's own blocks
-    if precision not in (None, *known):
-        raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(known)}.")
+    if precision not in (None, *chosen.precisions):
+        raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(chosen.precisions)}.")
     if isinstance(machine, str) and machine not in NAMED:
         raise UnknownName(f"Unknown machine {quoted(machine)}. {nearest(machine, list(NAMED))}")
     here, most = NAMED.get(machine, machine) or _this_machine(), chosen.context or 10**9
@@ -209,8 +197,8 @@ def will_it_fit(
 
 
 def _fit(chosen: Card, precision: str, tokens: int, here: Machine) -> Fit:
-    known = (chosen.id, precision, chosen.parameters, chosen.active_parameters)
-    size = chosen.read_bytes("q4") if precision == "q4" else chosen.weight_bytes(precision)
+    known = (chosen.id, precision, chosen.active_parameters and 2 * chosen.active_parameters)
+    size = chosen.weight_bytes(precision)
     if size is None:
         return Fit(*known, "unknown", f"{chosen.maker} never published the size of {chosen.name}.")
     # ONNX Runtime on a CPU keeps the cache in fp32 whatever the weights are, Transformers in the type of the weights.
@@ -227,8 +215,7 @@ def _fit(chosen: Card, precision: str, tokens: int, here: Machine) -> Fit:
             f"{chosen.architecture.experts} experts of a layer; each token computes with "
             f"{in_count(chosen.active_parameters)}, as in a dense model of that size."
         )
-    fits_ram, fits_vram = (total <= (free or 0) for free in (here.ram_available_bytes, here.vram_free_bytes))
-    return Fit(*known, verdict, sentence, size, kv, overhead, total, fits_ram, fits_vram)
+    return Fit(*known, verdict, sentence, size, kv, overhead, total)
 
 
 def _judged(total: int, disk: int, here: Machine) -> tuple[str, str]:

@@ -4,7 +4,7 @@ Pure: knows nothing about what the rows are about.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -41,44 +41,35 @@ class Shown:
 
 def text_table(heads: Sequence[str], rows: Iterable[Sequence], wrap: int | None = None) -> str:
     """Columns lined up, those of figures to the right; `wrap` folds the last one so that the table is this wide."""
-    from tabulate import tabulate
-
-    rows = [[str(cell) for cell in row] for row in rows]
-    sides = ["right" if rows and all(row[i][:1].isdigit() for row in rows) else "left" for i in range(len(heads))]
-    shown = [[str(head) for head in heads], *rows] if any(heads) else rows
+    rows = [list(map(str, row)) for row in rows]
+    shown = [list(heads), *rows] if any(heads) else rows
     widths = None
     if wrap and shown:
         others = sum(max(len(row[i]) for row in shown) + 2 for i in range(len(heads) - 1))
         widths = [None] * (len(heads) - 1) + [max(30, wrap - others)]
-    text = tabulate(
-        shown, (), "plain", disable_numparse=True, colalign=sides, maxcolwidths=widths, break_on_hyphens=False
-    )
-    return "\n".join(line.rstrip() for line in text.split("\n"))
+    lines = _tabulated(shown, (), "plain", _sides(heads, rows, all), widths).split("\n")
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = "", note: str = "") -> str:
     """A plain table with its caption above and its note below; every cell is escaped."""
-    rows = [[str(cell) for cell in row] for row in rows]
-    head = ""
-    if any(heads):
-        figures = [any(_is_figure(row[i]) for row in rows) for i in range(len(heads))]
-        cells = (_html_cell("th", str(one), figure) for one, figure in zip(heads, figures, strict=True))
-        head = f"<thead><tr>{''.join(cells)}</tr></thead>"
-    lines = ("".join(_html_cell("td", cell, _is_figure(cell)) for cell in row) for row in rows)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    rows = [list(map(str, row)) for row in rows]
+    table = _tabulated(rows, heads if any(heads) else (), "html", _sides(heads, rows, any))
     above = f"<p><strong>{escape(caption)}</strong></p>" if caption else ""
     below = f"<p>{escape(note)}</p>" if note else ""
-    return f"{above}<table>{head}<tbody>{body}</tbody></table>{below}"
+    return above + table.replace("<table>", '<table cellpadding="6">') + below
 
 
-def _is_figure(text: str) -> bool:
-    """Whether a cell belongs to the right, where digits stand under digits; a date belongs to the left."""
-    return text[:1].isdigit() and not re.match(r"\d{4}-\d{2}-\d{2}", text)
+def _sides(heads: Sequence[str], rows: list[list[str]], which: Callable) -> list[str]:
+    figures = [which(row[i][:1].isdigit() for row in rows) for i in range(len(heads))]
+    return ["right" if rows and figure else "left" for figure in figures]
 
 
-def _html_cell(tag: str, text: str, figure: bool) -> str:
-    side = "right" if figure else "left"
-    return f'<{tag} style="text-align: {side}; padding: 4px 10px">{escape(text)}</{tag}>'
+def _tabulated(rows: list, heads: Sequence[str], form: str, sides: list[str], widths: list | None = None) -> str:
+    from tabulate import tabulate
+
+    options = {"disable_numparse": True, "colalign": sides, "maxcolwidths": widths, "break_on_hyphens": False}
+    return str(tabulate(rows, heads, form, **options))
 
 
 def marked(text: str) -> str:
@@ -90,21 +81,20 @@ def in_bytes(size: float | None) -> str:
     """A size in GB or MB, as disks and downloads are sold: 1 GB is 1,000,000,000 bytes."""
     if size is None:
         return "unknown"
-    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if abs(size) >= unit * 0.9995:
-            return f"{size / unit:,.{_digits(size / unit)}f} {name}"
-    return f"{size:,.0f} bytes"
+    return _scaled(size, {1e12: "TB", 1e9: "GB", 1e6: "MB", 1e3: "kB"}, " bytes")
 
 
 def in_count(number: float | None) -> str:
     """A number of parameters: 135 million, 3.82 billion."""
     if number is None:
         return "undisclosed"
-    for unit, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+    return _scaled(number, {1e12: "trillion", 1e9: "billion", 1e6: "million"}, "")
+
+
+def _scaled(number: float, units: dict[float, str], plain: str) -> str:
+    for unit, name in units.items():
         if number >= unit * 0.9995:
-            return f"{number / unit:,.{_digits(number / unit)}f} {name}"
-    return f"{number:,.0f}"
-
-
-def _digits(value: float) -> int:
-    return 2 if value < 9.995 else 1 if value < 99.95 else 0
+            value = number / unit
+            digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+            return f"{value:,.{digits}f} {name}"
+    return f"{number:,.0f}{plain}"

@@ -261,7 +261,7 @@ def _from_hub(card: Card, form: str, new: Path, download: bool, given: Path | No
             raise NotHere(f"{given} is no folder with {wanted}: it holds no {card.id} as {form}.")
         shutil.copytree(given, new, dirs_exist_ok=True)
         return
-    published = {"transformers": (card.hub, card.ids.hub_revision, "")} if card.native else {}
+    published = {"transformers": (card.ids.hub, card.ids.hub_revision, "")} if card.native else {}
     if card.onnx:
         published["onnx-int4"] = (card.onnx.repo, None, f"{card.onnx.folder}/")
     if form not in published:

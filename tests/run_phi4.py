@@ -71,8 +71,8 @@ def answers(folder: Path) -> dict:
         sizes = [(300, 200), (200, 500), (900, 900), (1500, 400)]
         found["prompt_tokens"] = [(*size, prompt_tokens(model, noise(0, *size))) for size in sizes]
         found["text_tokens"] = prompt_tokens(model)
-        chat = model.chat(images=[one], max_tokens=2)
-        first = chat.ask("one", scorer=forced(model.ids("ok")))
+        chat = model.chat(max_tokens=2)
+        first = chat.ask("one", images=[one], scorer=forced(model.ids("ok")))
         found["first"] = first.text
         second = chat.ask("two", max_tokens=6)
         found["continued"], found["reused"] = ids_of(second), second.start.reused_tokens

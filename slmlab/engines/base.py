@@ -29,12 +29,9 @@ class Engine:
         messages = with_images(as_messages(question, system), images)
         return self._answer(messages, as_sampling(settings), settings.get("scorer"), None)
 
-    def chat(self, question=None, *, system: str | None = None, images=None, **settings) -> "Conversation":
-        """A conversation: each `.ask` sees the turns before it. With a question, the first turn is asked at once."""
-        conversation = Conversation(self, system, settings, images)
-        if question is not None:
-            conversation.ask(question)
-        return conversation
+    def chat(self, *, system: str | None = None, **settings) -> "Conversation":
+        """A conversation: each `.ask` sees the turns before it, with their pictures."""
+        return Conversation(self, system, settings)
 
     @contextmanager
     def until(self, gone: threading.Event) -> Iterator[None]:
@@ -58,38 +55,25 @@ class Engine:
 class Conversation:
     """The turns so far. One joins `messages` when its answer has been read, at the latest by the next `.ask`."""
 
-    def __init__(self, model: Engine, system: str | None, settings: dict, images):
+    def __init__(self, model: Engine, system: str | None, settings: dict):
+        as_sampling(settings)  # refused now
         self.model, self.settings = model, settings
-        self.reply: Reply | None = None  # the latest answer
-        self._images = () if images is None else as_pictures(images)
-        as_sampling(self.settings)  # refused now
         self.messages: list[Message] = [] if system is None else [Message("system", system)]
+        self._latest: Reply | None = None
 
-    def ask(self, question: str, images: Iterable | None = None, **settings) -> Reply:
+    def ask(self, question: str, images=None, **settings) -> Reply:
         """The next turn. An interrupted or failed answer joins the conversation with the text that was read."""
-        turn = with_images(with_images(as_messages(question), self._images), images)
-        if self.reply and self.reply.finish_reason is None:
-            list(self.reply)  # an answer that nobody has read is read now, so that turns keep their order
-        settings = self.settings | settings
+        turn, settings = with_images(as_messages(question), images), self.settings | settings
+        if self._latest and self._latest.finish_reason is None:
+            list(self._latest)  # an answer that nobody has read is read now, so that turns keep their order
 
         def remember(reply: Reply):
             if reply.so_far:
                 self.messages += [*turn, Message("assistant", reply.so_far)]
-                self._images = ()  # until then they wait for a question that is answered
 
         sampling, scorer = as_sampling(settings), settings.get("scorer")
-        self.reply = self.model._answer([*self.messages, *turn], sampling, scorer, remember)
-        return self.reply
-
-    @property
-    def text(self) -> str:
-        """The latest answer; '' before the first question."""
-        return self.reply.text if self.reply else ""
-
-    def show(self) -> None:
-        """Print the latest answer as it arrives."""
-        if self.reply:
-            self.reply.show()
+        self._latest = self.model._answer([*self.messages, *turn], sampling, scorer, remember)
+        return self._latest
 
     def __repr__(self):
         return "\n".join(f"{one.role}: {one.content}" for one in self.messages) or "Conversation(no turn yet)"

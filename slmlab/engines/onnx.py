@@ -29,7 +29,12 @@ class OnnxEngine(LocalEngine):
 
     def __init__(self, card, folder: Path, precision: str, threads: int | None = None):
         super().__init__(card, folder, precision)
-        self._og = _runtime()
+        try:
+            import onnxruntime_genai
+        except ImportError as fault:
+            raise NotHere("ONNX Runtime GenAI isn't installed: python -m pip install onnxruntime-genai") from fault
+        onnxruntime_genai.disable_telemetry_events()
+        self._og = onnxruntime_genai
         self.threads = threads or best_threads()
         self.sees = card.sees
         self._model = self._open_graph()
@@ -87,7 +92,7 @@ class OnnxEngine(LocalEngine):
 
     def _beams(self, ids: Sequence[int], max_new: int, sampling: Sampling) -> list[int]:
         if self.sees:  # the runtime's own search fails inside a model of several graphs
-            raise BadRequest("ONNX Runtime GenAI has no beam search for a model that sees: set beams=1.")
+            return super()._beams(ids, max_new, sampling)
         options = {"num_beams": sampling.beams, "repetition_penalty": sampling.repetition_penalty}
         generator = self._generator(len(ids) + max_new, early_stopping=True, **options)
         generator.append_tokens(list(ids))
@@ -151,15 +156,6 @@ class OnnxSession(Session):
 
     def logits(self) -> np.ndarray:
         return self._generator.get_logits().reshape(-1)
-
-
-def _runtime():
-    try:
-        import onnxruntime_genai
-    except ImportError as fault:
-        raise NotHere("ONNX Runtime GenAI isn't installed: python -m pip install onnxruntime-genai") from fault
-    onnxruntime_genai.disable_telemetry_events()
-    return onnxruntime_genai
 
 
 def _with_marks(messages: Sequence[Message]) -> list[Message]:

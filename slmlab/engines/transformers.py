@@ -12,7 +12,7 @@ from slmlab.architecture import Architecture
 from slmlab.engines.local import ImageInputs, LocalEngine, Session
 from slmlab.errors import BadRequest, NotHere, SlmLabError
 from slmlab.machine import best_threads
-from slmlab.records import Message, Sampling
+from slmlab.records import Message
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 ADAPTER = "vision-lora"  # Phi-4-multimodal keeps what it learned to see in an adapter beside the weights
@@ -39,8 +39,11 @@ class TransformersEngine(LocalEngine):
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
             raise BadRequest(f"Transformers runs fp32 or bf16 here, not {precision}. Use engine='onnx' for that.")
-        self._torch = torch = _runtime()
-        self._dtype = getattr(torch, DTYPES[precision])
+        with _reading("Transformers can't start", package="torch"):
+            import torch
+            from transformers.utils import logging
+        logging.disable_progress_bar()
+        self._torch, self._dtype = torch, getattr(torch, DTYPES[precision])
         self.threads = threads or best_threads()
         torch.set_num_threads(self.threads)
         if module:
@@ -103,18 +106,6 @@ class TransformersEngine(LocalEngine):
 
     def session(self, capacity: int) -> "TransformersSession":
         return TransformersSession(self, capacity)
-
-    def _beams(self, ids: Sequence[int], max_new: int, sampling: Sampling) -> list[int]:
-        torch = self._torch
-        self.forward(ids[:1], use_cache=False)  # the search itself looks at no number
-        prompt = torch.tensor([list(ids)], device=self.device)
-        with self.exclusive() as model, torch.no_grad():
-            found = model.generate(
-                prompt, attention_mask=torch.ones_like(prompt), pad_token_id=min(self.format.end_ids, default=0),
-                max_new_tokens=max_new, num_beams=sampling.beams, do_sample=False, early_stopping=True,
-                repetition_penalty=sampling.repetition_penalty,
-            )  # fmt: skip
-        return found[0, len(ids) :].tolist()
 
     def logits(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
         yield as_array(self.forward(ids, use_cache=False).logits[0])
@@ -246,13 +237,3 @@ def _reading(what: str, package: str | None = None) -> Iterator[None]:
         raise NotHere(f"{what}: {str(fault).strip()}. pip install {fault.name or package}") from fault
     except Exception as fault:
         raise NotHere(f"{what}: {fault} Fetch it again.") from fault
-
-
-def _runtime():
-    try:
-        import torch
-        from transformers.utils import logging
-    except ImportError as fault:
-        raise NotHere("Transformers and torch aren't installed: python lab.py setup") from fault
-    logging.disable_progress_bar()
-    return torch

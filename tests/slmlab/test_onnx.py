@@ -97,8 +97,8 @@ def test_a_picture_is_no_word_that_repeats(tiny_phi3v):
 
 
 def test_a_second_turn_reuses_the_cache_and_answers_as_if_read_afresh(tiny_phi3v):
-    chat = tiny_phi3v.chat(images=[plain()], max_tokens=2)
-    first = chat.ask("one", scorer=forced(tiny_phi3v.format.ids("ok")))
+    chat = tiny_phi3v.chat(max_tokens=2)
+    first = chat.ask("one", images=[plain()], scorer=forced(tiny_phi3v.format.ids("ok")))
     assert first.text == "ok"
     second = chat.ask("two", max_tokens=6)
     continued = ids_of(second)
@@ -112,8 +112,8 @@ def test_a_chat_goes_on_after_an_answer_that_the_model_chose_itself(tiny_phi3v):
     """Greedy is the runtime's own choice elsewhere: here it could not be taken back, and the second turn failed."""
     images = [plain((shade, 10, 20)) for shade in range(0, 256, 8)]
     image = next(one for one in images if tiny_phi3v.ask("one", images=one, max_tokens=1).text)  # a whole character
-    chat = tiny_phi3v.chat("one", images=image, max_tokens=1)
-    answer, second = chat.text, chat.ask("two")
+    chat = tiny_phi3v.chat(max_tokens=1)
+    answer, second = chat.ask("one", images=image).text, chat.ask("two")
     turns = [with_picture("one", image), Message("assistant", answer), Message("user", "two")]
     assert ids_of(second) == ids_of(tiny_phi3v.ask(turns, max_tokens=1)) and second.start.reused_tokens > 1000
 

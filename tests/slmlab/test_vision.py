@@ -60,8 +60,8 @@ def test_the_prompt_shows_the_tokens_that_a_picture_is(tiny_sight):
 
 
 def test_a_second_turn_reuses_the_cache_if_the_picture_is_the_same(tiny_sight):
-    chat = tiny_sight.chat(images=[noise()], max_tokens=2)
-    first = chat.ask("one", scorer=forced(tiny_sight.ids("ok")))
+    chat = tiny_sight.chat(max_tokens=2)
+    first = chat.ask("one", images=[noise()], scorer=forced(tiny_sight.ids("ok")))
     assert first.text == "ok"
     second = chat.ask("two", max_tokens=8)
     continued = ids_of(second)
@@ -74,11 +74,9 @@ def test_a_second_turn_reuses_the_cache_if_the_picture_is_the_same(tiny_sight):
     assert other.tokens and other.start.reused_tokens == 0, "another picture, though its ids are equal"
 
 
-def test_a_picture_is_shown_once_and_waits_for_a_question_that_is_answered(tiny_sight):
-    chat = tiny_sight.chat(images=iter([noise()]), max_tokens=2, scorer=forced(tiny_sight.ids("ok" * 3)))
-    with pytest.raises(BadRequest, match="empty"):
-        chat.ask(" ")
-    assert chat.ask("one").text == chat.ask("two").text == "ok"
+def test_a_picture_is_shown_once_and_stays_with_its_question(tiny_sight):
+    chat = tiny_sight.chat(max_tokens=2, scorer=forced(tiny_sight.ids("ok" * 3)))
+    assert chat.ask("one", images=[noise()]).text == chat.ask("two").text == "ok"
     assert chat.ask("three", images=[noise(1)]).text == "ok", "one may come with a later question"
     assert [len(message.images) for message in chat.messages[::2]] == [1, 0, 1]
 
@@ -106,7 +104,7 @@ def test_what_can_not_be_shown_is_refused_before_anything_runs(tiny_sight):
 
 
 def test_a_model_of_text_names_one_that_sees(tiny):
-    for use in (tiny.ask, tiny.chat, tiny.prompt):
+    for use in (tiny.ask, tiny.chat().ask, tiny.prompt):
         with pytest.raises(BadRequest, match=r"can't see a picture.*slmlab\.load\('tiny-vlm'\)"):
             use(QUESTION, images=[noise()])
 
