@@ -19,32 +19,26 @@ def timeline(replies):
     with drawing.canvas(None, 0.25 + 0.8 * len(times)) as ax:
         for y, row in enumerate(times):
             colour = drawing.COLOURS[y % len(drawing.COLOURS)]
+            pace = f"s\n{(len(row) - 1) / (row[-1] - row[0]):,.0f} per s" if len(row) > 1 else ""
             ax.barh(y, row[0], height=0.16, color="#d0d0d0")
             ax.vlines(row, y - 0.3, y + 0.3, color=colour, linewidth=2.2, alpha=0.85)
             ax.plot(row[0], y, marker=">", color=colour, markersize=9, markeredgecolor="white")
             ax.text(row[0], y - 0.36, f"first token {drawing.seconds(row[0])}", fontsize=12, va="bottom")
-            ax.text(row[-1] + end * 0.015, y, _pace(row), fontsize=12, va="center", linespacing=1.3)
+            ax.text(row[-1] + end * 0.015, y, f"{len(row)} token{pace}", fontsize=12, va="center", linespacing=1.3)
         drawing.name_rows(ax, names)
         ax.set_ylim(len(times) - 0.55, -0.85)
         ax.set_xlim(0, end * 1.02)
         ax.set_xlabel("seconds since the request")
-        drawing.finish(ax, _timeline_sentence(dict(zip(names, times, strict=True))))
+        drawing.finish(ax, _timeline_sentence(names, times))
     return ax
 
 
-def _pace(times: list[float]) -> str:
-    if len(times) == 1:
-        return "1 token"
-    return f"{len(times)} tokens\n{(len(times) - 1) / (times[-1] - times[0]):,.0f} per s"
-
-
-def _timeline_sentence(rows: dict[str, list[float]]) -> str:
-    soonest = min(rows, key=lambda name: rows[name][0])
-    row = rows[soonest]
+def _timeline_sentence(names: Sequence[str], times: list[list[float]]) -> str:
+    row, soonest = min(zip(times, names, strict=True))
     start = f"{soonest} shows its first token after {drawing.seconds(row[0])}"
-    if len(rows) > 1:
-        first = min(rows, key=lambda name: rows[name][-1])
-        return f"{start}, the soonest; {first} ends first, after {drawing.seconds(rows[first][-1])}."
+    if len(names) > 1:
+        last_s, first = min((row[-1], name) for row, name in zip(times, names, strict=True))
+        return f"{start}, the soonest; {first} ends first, after {drawing.seconds(last_s)}."
     if len(row) == 1:
         return f"{start}, its only one."
     gap = drawing.seconds((row[-1] - row[0]) / (len(row) - 1))
@@ -71,18 +65,15 @@ def next_tokens(probabilities, after=None, *, names=("as the model gives it", "a
         ax.set_xlim(0, max(before + later) * 1.02)
         ax.xaxis.set_visible(False)
         ax.spines["bottom"].set_visible(False)
-        drawing.finish(ax, _next_sentence(rows, before, later, None if after is None else names[1]))
+        best = before.index(max(before))
+        name, share = f"“{visible(rows[best].text)}”", drawing.percent(before[best])
+        words = f"{name} comes next with {share}; these {len(rows)} tokens hold {sum(before):.0%} of all probability."
+        if after is not None:
+            kept = sum(value > 0 for value in later)
+            rest = "" if kept == len(rows) else f", and {kept} of these {len(rows)} tokens are left"
+            words = f"{name} goes from {share} to {drawing.percent(later[best])} {names[1]}{rest}."
+        drawing.finish(ax, words)
     return ax
-
-
-def _next_sentence(rows, before: list[float], later: list[float], changed: str | None) -> str:
-    best = before.index(max(before))
-    name, share = f"“{visible(rows[best].text)}”", drawing.percent(before[best])
-    if changed is None:
-        return f"{name} comes next with {share}; these {len(rows)} tokens hold {sum(before):.0%} of all probability."
-    kept = sum(value > 0 for value in later)
-    rest = "" if kept == len(rows) else f", and {kept} of these {len(rows)} tokens are left"
-    return f"{name} goes from {share} to {drawing.percent(later[best])} {changed}{rest}."
 
 
 def speeds(rows: Mapping[str, object], limit: Mapping[str, float] | None = None):
@@ -106,18 +97,14 @@ def speeds(rows: Mapping[str, object], limit: Mapping[str, float] | None = None)
         drawing.name_rows(ax, list(rates))
         ax.set_xlim(0, reach * 1.04)
         ax.set_xlabel("tokens per second")
-        drawing.finish(ax, _speeds_sentence(rates, limits))
+        fastest = max(rates, key=rates.get)
+        gives = "is fastest here, with" if len(rates) > 1 else "gives"
+        words = f"{fastest} {gives} {rates[fastest]:,.0f} tokens per second"
+        if fastest in limits:
+            share = rates[fastest] / limits[fastest]
+            words += f": {share:.0%} of what reading its weights from memory once per token allows"
+        drawing.finish(ax, words + ".")
     return ax
-
-
-def _speeds_sentence(rates: dict[str, float], limits: dict[str, float]) -> str:
-    fastest = max(rates, key=rates.get)
-    gives = "is fastest here, with" if len(rates) > 1 else "gives"
-    words = f"{fastest} {gives} {rates[fastest]:,.0f} tokens per second"
-    if fastest in limits:
-        share = rates[fastest] / limits[fastest]
-        words += f": {share:.0%} of what reading its weights from memory once per token allows"
-    return words + "."
 
 
 _COLUMNS = 62  # characters of 14 point type in a line of the figure
@@ -125,6 +112,8 @@ _COLUMNS = 62  # characters of 14 point type in a line of the figure
 
 def token_strip(pieces, *, ids: bool = False):
     """The tokens of a text as a strip of boxes, wrapped like a paragraph; `ids=True` writes each one's id under it."""
+    from matplotlib.patches import FancyBboxPatch
+
     pieces = listed(pieces, "token")
     names = [drawable(visible(piece.text), drawing.MONO) for piece in pieces]
     names = [name if len(name) <= _COLUMNS // 2 else name[: _COLUMNS // 2 - 1] + "…" for name in names]
@@ -137,8 +126,10 @@ def token_strip(pieces, *, ids: bool = False):
         column += cell
     with drawing.canvas(None, (0.66 if ids else 0.42) * (line + 1)) as ax:
         style = {"ha": "center", "va": "center", "family": drawing.MONO}
+        rounded = {"boxstyle": "round,pad=0,rounding_size=0.15", "mutation_aspect": 0.6}
         for number, (column, row, cell) in enumerate(places):
-            _token_box(ax, column, row, cell, ("#DCEBF5", "#FBEBD3")[number % 2])
+            box = {"facecolor": ("#DCEBF5", "#FBEBD3")[number % 2], "edgecolor": "#6b6b6b", "linewidth": 1.2}
+            ax.add_patch(FancyBboxPatch((column + 0.08, row + 0.07), cell - 0.16, 0.86, **rounded, **box))
             ax.text(column + cell / 2, row + (0.33 if ids else 0.49), names[number], fontsize=14, **style)
             if ids:
                 under = {"fontsize": 12, "color": drawing.GREY, **style}
@@ -147,23 +138,11 @@ def token_strip(pieces, *, ids: bool = False):
         ax.set_ylim(line + 1, 0)
         ax.set_axis_off()
         ax.xaxis.set_visible(False)
-        drawing.finish(ax, _strip_sentence(names))
+        signs = {"␣": "a space", "⏎": "a new line", "�": "part of a character"}
+        meanings = ", ".join(f"{sign} is {meaning}" for sign, meaning in signs.items() if sign in "".join(names))
+        words = f"{len(names)} tokens, a box each" if len(names) > 1 else "One token"
+        drawing.finish(ax, "; ".join(filter(None, (words, meanings))) + ".")
     return ax
-
-
-def _token_box(ax, column: int, row: int, cell: int, colour: str) -> None:
-    from matplotlib.patches import FancyBboxPatch
-
-    shape = {"boxstyle": "round,pad=0,rounding_size=0.15", "mutation_aspect": 0.6}
-    look = {"facecolor": colour, "edgecolor": "#6b6b6b", "linewidth": 1.2}
-    ax.add_patch(FancyBboxPatch((column + 0.08, row + 0.07), cell - 0.16, 0.86, **shape, **look))
-
-
-def _strip_sentence(names: list[str]) -> str:
-    signs = {"␣": "a space", "⏎": "a new line", "�": "part of a character"}
-    meanings = [f"{sign} is {meaning}" for sign, meaning in signs.items() if sign in "".join(names)]
-    words = f"{len(names)} tokens, a box each" if len(names) > 1 else "One token"
-    return "; ".join([words, ", ".join(meanings)] if meanings else [words]) + "."
 
 
 GAP = 0.12  # between panels, as a part of one

@@ -53,18 +53,17 @@ def _size_row(ax, y: int, card) -> None:
 
 def _sizes_sentence(known, hidden: list[str]) -> str:
     small, large = known[0], known[-1]
-    words = f"{small.id} has {drawing.count(small.parameters)} parameters"
-    if len(known) > 1:
-        ratio = large.parameters / small.parameters
-        times = f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
-        words = f"{large.id} is {times} times as large as {small.id}"
-    sparse = next((card for card in known if card.kind == "moe"), None)
-    if sparse:
+    ratio = large.parameters / small.parameters
+    times = f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+    words = [f"{large.id} is {times} times as large as {small.id}"]
+    if len(known) == 1:
+        words = [f"{small.id} has {drawing.count(small.parameters)} parameters"]
+    for sparse in [card for card in known if card.kind == "moe"][:1]:
         share = sparse.active_parameters / sparse.parameters
-        words += f"; {sparse.id} uses {share:.0%} of its parameters per token"
+        words.append(f"{sparse.id} uses {share:.0%} of its parameters per token")
     if hidden:
-        words += f"; the size of {' and '.join(hidden)} was never published"
-    return words + "."
+        words.append(f"the size of {' and '.join(hidden)} was never published")
+    return "; ".join(words) + "."
 
 
 def memory(fits):

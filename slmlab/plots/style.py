@@ -27,8 +27,6 @@ STYLE = {
     "legend.fontsize": 12,
     "legend.frameon": False,
     "legend.borderaxespad": 0.1,
-    "legend.handletextpad": 0.5,
-    "legend.columnspacing": 1.4,
     "text.color": INK,
     "text.parse_math": False,
     "axes.labelcolor": INK,
