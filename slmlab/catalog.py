@@ -6,7 +6,7 @@ Gives a card by any of its names. Knows nothing about loading a model, machines 
 import json
 import tomllib
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -119,11 +119,8 @@ class Card(Shown):
         ]
         rows = [(name, value) for name, value in rows if value]
         grades = ", ".join(sorted({one.grade for one in self.sources}, key=GRADES.index))
-        note = f"Sources: {grades}; see card.sources."
-        return Table(("", ""), rows, f"{self.name} [{self.id}]", note, wrap=100)
-
-    def _text(self) -> Table:
-        return replace(self._table(), note="")
+        source = f"Sources: {grades}; see card.sources."
+        return Table(("", ""), rows, f"{self.name} [{self.id}]", wrap=100, source=source)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ A single reply's figures are `reply.metrics`. Knows nothing about engines or plo
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
 from time import perf_counter
 
 from slmlab.errors import BadRequest
@@ -15,26 +14,19 @@ from slmlab.records import Metrics, Reply
 LEAST_BYTES = 200_000_000  # read in each run, whatever the size: a run that is too short measures the starting of it
 
 
-def median_metrics(runs: Iterable[Metrics]) -> Metrics:
-    """The median of each figure over several runs; a figure unknown in every run stays None."""
-    from statistics import median
-
-    runs, medians = list(runs), {}
-    for name in (field.name for field in fields(Metrics)):
-        known = [getattr(run, name) for run in runs if getattr(run, name) is not None]
-        medians[name] = median(known) if known else None
-    return Metrics(**medians)
-
-
 def rounds(wanted: int) -> int:
     """So many rounds, or fewer where SLMLAB_ROUNDS says so: a test of a lesson compares no speed, and measures once."""
     return min(wanted, int(os.environ.get("SLMLAB_ROUNDS") or wanted))
 
 
 def median_of(ask: Callable[[], Reply], runs: int = 3) -> Metrics:
-    """Ask once to warm up, then `runs` times, and give the medians."""
+    """Ask once to warm up, then `runs` times, and give each figure's median; what is unknown each time stays None."""
+    from statistics import median
+
     ask().metrics  # noqa: B018 - reading it runs the answer to its end
-    return median_metrics(ask().metrics for _ in range(rounds(runs)))
+    found = [vars(ask().metrics) for _ in range(rounds(runs))]
+    known = {name: [run[name] for run in found if run[name] is not None] for name in found[0]}
+    return Metrics(**{name: median(values) for name, values in known.items() if values})
 
 
 def perplexity(logprobs: Iterable[float | None]) -> float:
@@ -65,22 +57,15 @@ def agreement(first: Sequence[int], second: Sequence[int]) -> float:
 
 
 def memory_bandwidth(megabytes: int = 256, runs: int = 7) -> float:
-    """Bytes per second that the processor reads from memory, as decoding does.
-
-    The best of several runs over a block far larger than its cache, on as many threads as a model gets: the best,
-    because a limit is what was reached once.
-    """
+    """Bytes per second that the processor reads from memory, on as many threads as a model gets. The best of several
+    runs over a block far larger than its cache, because a limit is what was reached once."""
     from slmlab.machine import best_threads
 
     return max(read_rates(megabytes << 20, best_threads(), runs))
 
 
 def read_rates(size_bytes: int, threads: int, runs: int) -> list[float]:
-    """Bytes per second in each of some runs that read a block of this size, shared out among so many threads.
-
-    The largest of many whole numbers is looked for: one comparison for each number, several at once, so the processor
-    waits for the memory and not the other way round. (A sum in floating point is bound by its additions.)
-    """
+    """Bytes per second in each of some runs that read a block of this size, shared out among so many threads."""
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
@@ -90,7 +75,7 @@ def read_rates(size_bytes: int, threads: int, runs: int) -> list[float]:
 
     def read(block) -> None:
         for _ in range(times):
-            block.max()
+            block.max()  # whole numbers, several at once: it waits for memory, where a sum is bound by its additions
 
     rates = []
     with ThreadPoolExecutor(threads) as pool:

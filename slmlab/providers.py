@@ -51,10 +51,7 @@ class Provider(Shown, Facts):
         ]
         rows += [("key from", self.key_from)] if self.key_from else []
         rows += [(event["date"], f"{event['text']} [{event['grade']}]") for event in self.events]
-        return Table(("", ""), rows, f"{self.name} [{self.id}]", f"Source: {self.source}", wrap=100)
-
-    def _text(self) -> Table:
-        return replace(self._table(), note="")
+        return Table(("", ""), rows, f"{self.name} [{self.id}]", wrap=100, source=f"Source: {self.source}")
 
 
 class Services(Shown, dict):

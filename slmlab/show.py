@@ -11,13 +11,15 @@ from html import escape
 
 @dataclass(frozen=True)
 class Table:
-    """What a record shows. Empty heads give no first line; `wrap` folds the last column at this width in a terminal."""
+    """What a record shows. Empty heads give no first line; `wrap` folds the last column at this width in a terminal,
+    `source` is shown on a page alone."""
 
     heads: Sequence[str]
     rows: Iterable[Sequence]
     caption: str = ""
     note: str = ""
     wrap: int | None = None
+    source: str = ""
 
 
 class Shown:
@@ -36,7 +38,7 @@ class Shown:
 
     def _repr_html_(self):
         table = self._table()
-        return html_table(table.heads, table.rows, table.caption, table.note)
+        return html_table(table.heads, table.rows, table.caption, table.note or table.source)
 
 
 def text_table(heads: Sequence[str], rows: Iterable[Sequence], wrap: int | None = None) -> str:

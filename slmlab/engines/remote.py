@@ -5,7 +5,7 @@ Turns what the SDK gives into Start, Token and End, and its exceptions into Prov
 
 import warnings
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from math import exp
 from time import perf_counter
 
@@ -35,23 +35,16 @@ class RemoteEngine(Engine):
     def __init__(self, card: Card, provider: Provider, url: str, model: str, key: SecretStr | None, timeout_s: float):
         super().__init__(card)
         self.provider, self.url, self.model, self._key = provider, url, model, key
-        self._client = openai.OpenAI(
-            base_url=url,
-            api_key=key.get_secret_value() if key else "none",
-            organization="",  # and no project: else the SDK sends those of the environment
-            project="",
-            max_retries=TRIES - 1,
-            timeout=openai.Timeout(timeout_s, connect=10),  # a host that is there takes a connection at once
-            # a try is stamped: the time to the first piece begins at the one that was answered, not before its wait
-            http_client=openai.DefaultHttpxClient(
-                trust_env=not is_loopback(url),  # a proxy can't reach this machine's own servers
-                follow_redirects=False,  # a key is for the address that was named
-                event_hooks={
-                    "request": [lambda request: request.extensions.update(sent_s=perf_counter())],
-                    "response": [self._say_wait],
-                },
-            ),
-        )
+        # a try is stamped: the time to the first piece begins at the one that was answered, not before its wait
+        hooks = {"request": [lambda request: request.extensions.update(sent_s=perf_counter())]}
+        hooks["response"] = [self._say_wait]
+        # a proxy can't reach this machine's own servers, and a key is for the address that was named
+        rules = {"trust_env": not is_loopback(url), "follow_redirects": False}
+        options = {"organization": "", "project": ""}  # else the SDK sends those of the environment
+        options["timeout"] = openai.Timeout(timeout_s, connect=10)  # a host that is there takes a connection at once
+        options["http_client"] = openai.DefaultHttpxClient(event_hooks=hooks, **rules)
+        secret = key.get_secret_value() if key else "none"
+        self._client = openai.OpenAI(base_url=url, api_key=secret, max_retries=TRIES - 1, **options)
 
     def models(self) -> list[str]:
         """The names of the models that the server offers."""
@@ -75,10 +68,8 @@ class RemoteEngine(Engine):
         given = vars(sampling) | {"scorer": scorer}
         for name, plain in FOREIGN.items():
             if given[name] != plain:
-                raise BadRequest(
-                    f"{name} isn't part of OpenAI's protocol, so a service can't be asked for it. "
-                    "A model of this machine can: slmlab.load()."
-                )
+                advice = "so a service can't be asked for it. A model of this machine can: slmlab.load()."
+                raise BadRequest(f"{name} isn't part of OpenAI's protocol, {advice}")
         body = {"model": self.model, "stream": True, "stream_options": {"include_usage": True}}
         body |= {name: given[name] for name in ("max_tokens", "temperature", "top_p")}
         body |= {"seed": sampling.seed} if sampling.seed is not None else {}
@@ -90,10 +81,9 @@ class RemoteEngine(Engine):
         most = self.provider.image_characters
         for picture in message.images:
             if most and len(picture.base64) >= most:
-                raise BadRequest(
-                    f"The picture has {len(picture.base64):,} characters in base64 and {self.provider.name} takes "
-                    f"fewer than {most:,}. Make it smaller: picture.within({most:_})"
-                )
+                size = f"The picture has {len(picture.base64):,} characters in base64"
+                takes = f"{self.provider.name} takes fewer than {most:,}"
+                raise BadRequest(f"{size} and {takes}. Make it smaller: picture.within({most:_})")
         content = message.content
         if self.provider.image_form == "img-tag":
             content = " ".join([content, *(f'<img src="{picture.data_url}" />' for picture in message.images)])
@@ -161,9 +151,15 @@ class RemoteEngine(Engine):
         if code == "content_filter":
             return "The service's content filter refused the prompt: word it differently."
         if wait_s > LONGEST_WAIT_S:
-            return f"A limit is used up: it resets {_when(wait_s)}. Until then: another model, or a local one."
+            until, (hours, minutes) = datetime.now() + timedelta(seconds=wait_s), divmod(round(wait_s / 60), 60)
+            resets = f"it resets at {until:%H:%M on %Y-%m-%d}, in {hours:,} h {minutes} min"
+            return f"A limit is used up: {resets}. Until then: another model, or a local one."
         if status in (401, 403):
-            return self._key_advice(" for this" if status == 403 else "")
+            hint = "The key was refused" if self._key else "No key was sent"
+            hint = f"{hint}{' for this' if status == 403 else ''}. {who.key_hint}"
+            if who.status == "retired":  # it gives out no new key
+                return f"{hint} {who.go_to}"
+            return f"{hint} Check {who.key_names}; a new one: {who.key_from}" if who.key_names else hint
         if status == 404:
             return who.name_hint.format(model=self.model, url=self.url)
         if status == 410:
@@ -175,13 +171,6 @@ class RemoteEngine(Engine):
         if status in (408, 409, 429) or status >= 500:
             return f"Tried {TRIES} times. Try again later, or go on locally: slmlab.load()."
         return f"Asked {self.url}; trying again won't help."
-
-    def _key_advice(self, for_what: str) -> str:
-        who = self.provider
-        hint = f"{'The key was refused' if self._key else 'No key was sent'}{for_what}. {who.key_hint}"
-        if who.status == "retired":  # it gives out no new key
-            return f"{hint} {who.go_to}"
-        return f"{hint} Check {who.key_names}; a new one: {who.key_from}" if who.key_names else hint
 
     def _say_wait(self, response) -> None:
         """Print what the SDK does without a word: it waits as long as the service asks, and tries again."""
@@ -215,11 +204,3 @@ def _wait_s(response) -> float:
     """The seconds that a service asks to wait; 0 also for a date, which the SDK reads by itself."""
     asked = response.headers.get("retry-after", "")
     return float(asked) if asked.replace(".", "", 1).isdecimal() else 0
-
-
-def _when(wait_s: float) -> str:
-    """A moment by the clock, and how long that is: 'at 05:30 tomorrow, in 14 h 30 min'."""
-    until = datetime.now() + timedelta(seconds=wait_s)
-    day = {0: "", 1: " tomorrow"}.get((until.date() - date.today()).days, f" on {until:%Y-%m-%d}")
-    hours, minutes = divmod(round(wait_s / 60), 60)
-    return f"at {until:%H:%M}{day}, in {hours:,} h {minutes} min"

@@ -16,7 +16,6 @@ from slmlab.errors import NotHere
 from slmlab.gguf.blocks import rotary_halves
 
 FAMILY = ("llama", "smollm")  # a file's architecture and tokenizer
-REFUSED = 3  # the exit code of a conversion that says in one line why it can't be
 CONTROL = 3  # GGUF's type of a token that is no text
 # The file's own template slips a system prompt into every chat that has none, and a model this small wavers under it:
 # after "What is the capital of France?" the likeliest first word falls from 56 % to 15 %, one point above the next.
@@ -39,11 +38,21 @@ PLACES = {
 def gguf_to_transformers(source: Path, target: Path) -> None:
     """Unpack a Llama-shaped GGUF file to float32 safetensors: five times as fast as Transformers' own reader, which
     gives the same weights to the last bit."""
+    from gguf import quants
+    from safetensors.numpy import save_file
+
     tensors, fields, config = _read(source)
     _write_json(target / "config.json", config)
     _write_json(target / "generation_config.json", {key: config[key] for key in ("bos_token_id", "eos_token_id")})
     _write_tokenizer(fields, target)
-    _write_weights(tensors, config, target / "model.safetensors")
+    heads, found = {"attn_q": config["num_attention_heads"], "attn_k": config["num_key_value_heads"]}, {}
+    for tensor in tensors:
+        *block, kind, _ = tensor.name.split(".")
+        weights = quants.dequantize(tensor.data, tensor.tensor_type)
+        layer = f"layers.{block[1]}." if block else ""
+        weights = rotary_halves(weights, heads[kind]) if kind in heads else weights
+        found[f"model.{layer}{PLACES[kind]}.weight"] = weights
+    save_file(found, target / "model.safetensors", metadata={"format": "pt"})
 
 
 def gguf_to_onnx(source: Path, target: Path) -> None:
@@ -52,7 +61,12 @@ def gguf_to_onnx(source: Path, target: Path) -> None:
 
     tensors, fields, config = _read(source)
     LlamaGraph({tensor.name: tensor for tensor in tensors}, config).save(target)
-    _write_json(target / "genai_config.json", _genai_config(config))
+    shape = ("hidden_size", "num_attention_heads", "num_hidden_layers", "num_key_value_heads")
+    decoder = {"filename": "model.onnx", "head_size": config["head_dim"], **{key: config[key] for key in shape}}
+    model = {key: config[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id", "vocab_size")}
+    model |= {"type": "llama", "context_length": config["max_position_embeddings"], "decoder": decoder}
+    search = {"max_length": model["context_length"], "past_present_share_buffer": True}
+    _write_json(target / "genai_config.json", {"model": model, "search": search})
     _write_tokenizer(fields, target)
 
 
@@ -121,15 +135,6 @@ def _config(fields: dict) -> dict:
     }
 
 
-def _genai_config(config: dict) -> dict:
-    shape = ("hidden_size", "num_attention_heads", "num_hidden_layers", "num_key_value_heads")
-    decoder = {"filename": "model.onnx", "head_size": config["head_dim"], **{key: config[key] for key in shape}}
-    ids = {key: config[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id", "vocab_size")}
-    context = config["max_position_embeddings"]
-    model = {"type": "llama", "context_length": context, "decoder": decoder, **ids}
-    return {"model": model, "search": {"max_length": context, "past_present_share_buffer": True}}
-
-
 def _write_tokenizer(fields: dict, target: Path) -> None:
     """Byte-level BPE, after cutting numbers into single digits: a step that Transformers' own reader forgets."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -149,22 +154,6 @@ def _write_tokenizer(fields: dict, target: Path) -> None:
     (target / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
 
 
-def _write_weights(tensors: list, config: dict, path: Path) -> None:
-    from gguf import quants
-    from safetensors.numpy import save_file
-
-    heads = {"attn_q": config["num_attention_heads"], "attn_k": config["num_key_value_heads"]}
-    found = {}
-    for tensor in tensors:
-        *block, kind, _ = tensor.name.split(".")
-        weights = quants.dequantize(tensor.data, tensor.tensor_type)
-        if kind in heads:
-            weights = rotary_halves(weights, heads[kind])
-        layer = f"layers.{block[1]}." if block else ""
-        found[f"model.{layer}{PLACES[kind]}.weight"] = weights
-    save_file(found, path, metadata={"format": "pt"})
-
-
 def _write_json(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
@@ -172,19 +161,16 @@ def _write_json(path: Path, content: dict) -> None:
 def _end_with_parent() -> None:
     """The parent holds this program's standard input: when it closes, the parent is gone and so is the work's use."""
     os.read(0, 1)  # not sys.stdin: its lock would still be held when the interpreter shuts down
-    os._exit(1)
+    os._exit(2)
 
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
     form, source, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     try:
-        if form == "transformers":
-            gguf_to_transformers(source, target)
-        elif form == "onnx-q4":
-            gguf_to_onnx(source, target)
+        if form in ("transformers", "onnx-q4"):
+            {"transformers": gguf_to_transformers, "onnx-q4": gguf_to_onnx}[form](source, target)
         else:
             transformers_to_onnx(source, target, form.removeprefix("onnx-"))
     except NotHere as fault:
-        print(fault, file=sys.stderr)
-        sys.exit(REFUSED)
+        sys.exit(str(fault))
