@@ -28,7 +28,6 @@ class Architecture:
     experts: int = 1
     experts_per_token: int = 1
     attention_bias: bool = False
-    mlp_bias: bool = False
     head_bias: bool = False
     norm: str = "rms"
     sliding_window: int | None = None
@@ -41,14 +40,16 @@ class Architecture:
     @property
     def expert_parameters(self) -> int:
         """One feed-forward block of one layer: gate, up and down."""
-        return 3 * self.hidden * self.ffn + (2 * self.ffn + self.hidden if self.mlp_bias else 0)
+        return 3 * self.hidden * self.ffn
 
     @property
     def attention_parameters(self) -> int:
         """Queries, keys, values and output of one layer."""
-        queries, keys = self.heads * self.head_size, self.kv_heads * self.head_size
-        biases = queries + 2 * keys + self.hidden if self.attention_bias else 0
-        return self.hidden * (2 * queries + 2 * keys) + biases
+        return 2 * self.hidden * (self.heads + self.kv_heads) * self.head_size + self._attention_biases
+
+    @property
+    def _attention_biases(self) -> int:
+        return (self.heads + 2 * self.kv_heads) * self.head_size + self.hidden if self.attention_bias else 0
 
     @property
     def norm_parameters(self) -> int:
@@ -117,17 +118,10 @@ class Architecture:
         parameters -= 0 if self.tied else self.embedding_parameters
         if precision in _PLAIN_BYTES:
             return parameters * _PLAIN_BYTES[precision]
-        matrices = parameters - self._vector_parameters
+        vectors = self.norm_parameters + self.layers * self._attention_biases + (self.vocab if self.head_bias else 0)
+        matrices = parameters - vectors
         packed = matrices if precision == "int8" else matrices // 2
-        return packed + -(-matrices // block) * 4 + self._vector_parameters * 4
-
-    @property
-    def _vector_parameters(self) -> int:
-        """Norms and biases: everything that is no matrix."""
-        queries_to_output = (self.heads + 2 * self.kv_heads) * self.head_size + self.hidden
-        biases = self.layers * queries_to_output if self.attention_bias else 0
-        biases += self.layers * self.experts * (2 * self.ffn + self.hidden) if self.mlp_bias else 0
-        return self.norm_parameters + biases + (self.vocab if self.head_bias else 0)
+        return packed + -(-matrices // block) * 4 + vectors * 4
 
 
 def is_mixture(settings: Mapping) -> bool:
@@ -141,8 +135,7 @@ def is_mixture(settings: Mapping) -> bool:
 def shape_of(settings: Mapping) -> Architecture | None:
     """The architecture in a config.json, for the families whose layers this catalog counts exactly."""
     family = settings.get("model_type")
-    biased = settings.get("mlp_bias") or (settings.get("attention_bias") and family != "phimoe")
-    if family not in ("llama", "mistral", "phi3", "phimoe") or biased or "hidden_size" not in settings:
+    if family not in ("llama", "mistral", "phi3", "phimoe") or "hidden_size" not in settings:
         return None
     heads = settings["num_attention_heads"]
     return Architecture(

@@ -34,18 +34,15 @@ def as_messages(question: str | Message | Iterable[Message | dict], system: str 
     try:
         messages = [one if isinstance(one, Message) else Message(**one) for one in question]
     except TypeError as fault:
-        raise BadRequest(
-            "A question is text or a list of messages, and a message is Message(role, content) or a dict with these "
-            f"two keys, not {quoted(question)}."
-        ) from fault
+        known = "text or a list of messages, and a message is Message(role, content) or a dict with these two keys"
+        raise BadRequest(f"A question is {known}, not {quoted(question)}.") from fault
     if system is not None:
         messages = [Message("system", system), *messages]
     if not messages or not messages[-1].content.strip():
         raise BadRequest("The question is empty. Write something for the model to answer.")
     if messages[-1].role != "user":
-        raise BadRequest(
-            f"The last message is the {messages[-1].role}'s. A conversation to answer ends with the user's."
-        )
+        last = f"The last message is the {messages[-1].role}'s."
+        raise BadRequest(f"{last} A conversation to answer ends with the user's.")
     return messages
 
 
@@ -58,34 +55,30 @@ class ChatFormat:
         self.folder = folder
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            self._settings = _read(folder / "tokenizer_config.json")
+            settings = _read(folder / "tokenizer_config.json")
+            marks = {name: settings.get(name) or "" for name in ("bos_token", "eos_token")}
+            self._marks = {name: mark["content"] if isinstance(mark, dict) else mark for name, mark in marks.items()}
             self.end_ids = self._find_end_ids()
         except Exception as fault:  # the tokenizer's Rust code raises bare Exception, and damaged JSON fails in any way
             raise NotHere(f"The tokenizer in {folder} can't be read: {fault}. Fetch the model again.") from fault
         beside = folder / "chat_template.jinja"
-        self.template = beside.read_text("utf-8") if beside.is_file() else self._settings.get("chat_template")
+        self.template = beside.read_text("utf-8") if beside.is_file() else settings.get("chat_template")
 
     def _find_end_ids(self) -> frozenset[int]:
         """Every id that ends an answer: models name several, in up to three files."""
         # <|endoftext|> ends a document in every family of this course
-        found = [self._tokenizer.token_to_id(name) for name in (self._special("eos_token"), "<|endoftext|>")]
+        found = [self._tokenizer.token_to_id(name) for name in (self._marks["eos_token"], "<|endoftext|>")]
         for name in ("generation_config.json", "config.json", "genai_config.json"):
             settings = _read(self.folder / name)
             value = settings.get("model", settings).get("eos_token_id")
             found += value if isinstance(value, list) else [value]
         return frozenset(id for id in found if id is not None)
 
-    def _special(self, name: str) -> str:
-        token = self._settings.get(name) or ""
-        return token["content"] if isinstance(token, dict) else token
-
     def prompt(self, messages: Sequence[Message]) -> str:
         """The text the model is given for these messages, ready for its answer."""
         if self.template is None:
-            raise BadRequest(
-                f"The model in {self.folder} has no chat template: it completes text and was not taught to chat. "
-                "Use .complete(text), or a model whose name ends in -instruct."
-            )
+            why = f"The model in {self.folder} has no chat template: it completes text and was not taught to chat."
+            raise BadRequest(f"{why} Use .complete(text), or a model whose name ends in -instruct.")
         asked = messages[-1].content.strip()
         plain = self._rendered([{"role": one.role, "content": one.content} for one in messages])
         if asked in plain:
@@ -98,9 +91,8 @@ class ChatFormat:
         return plain
 
     def _rendered(self, messages: list[dict]) -> str:
-        marks = {name: self._special(name) for name in ("bos_token", "eos_token")}
         try:
-            return _compile(self.template).render(messages=messages, add_generation_prompt=True, **marks)
+            return _compile(self.template).render(messages=messages, add_generation_prompt=True, **self._marks)
         except Exception as fault:  # a template is a program that came with the model and may fail in any way
             raise BadRequest(f"The model's chat template refuses these messages: {fault}") from fault
 
@@ -125,9 +117,6 @@ class ChatFormat:
     def piece(self, id: int) -> TokenPiece:
         return TokenPiece(id, self.marked([id]))
 
-    def text(self, ids: Sequence[int]) -> str:
-        return self._tokenizer.decode(list(ids))
-
     def marked(self, ids: Sequence[int]) -> str:
         """The text of ids with those that stand for no text, such as <|user|>."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)
@@ -145,25 +134,16 @@ class StopWatcher:
     """Holds back text that may be the beginning of a stop text, and says when one is complete."""
 
     def __init__(self, stops: Sequence[str]):
-        self._stops, self._held = stops, ""
-        self.stopped = False
+        self._stops, self.held, self.stopped = stops, "", False
 
     def read(self, text: str) -> str:
         """The part of the text so far that may be shown."""
-        held = self._held + text
-        ends = [held.index(stop) for stop in self._stops if stop in held]
-        self.stopped = bool(ends)
-        if ends:
-            self._held = ""
-            return held[: min(ends)]
-        begun = [size for stop in self._stops for size in range(len(stop)) if held.endswith(stop[:size])]
-        shown = held[: len(held) - max(begun, default=0)]
-        self._held = held[len(shown) :]
-        return shown
-
-    def rest(self) -> str:
-        """What is held back, for an answer that ended without the stop text."""
-        return self._held
+        text = self.held + text
+        ends = [text.index(stop) for stop in self._stops if stop in text]
+        begun = [len(text) - size for stop in self._stops for size in range(len(stop)) if text.endswith(stop[:size])]
+        shown, self.stopped = min(ends or begun, default=len(text)), bool(ends)
+        self.held = "" if ends else text[shown:]
+        return text[:shown]
 
 
 def _read(path: Path) -> dict:

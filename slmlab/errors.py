@@ -3,7 +3,7 @@
 Knows nothing about models, files or networks: the room that finds a fault words it.
 """
 
-from numbers import Integral
+from numbers import Integral, Real
 
 SHOWN_WIDTH = 96
 
@@ -33,13 +33,11 @@ class BadRequest(SlmLabError):
 
 
 class NotHere(SlmLabError):
-    """What is asked for isn't on this machine: weights, a package, memory or disk, a key. The message says how to get
-    it, or how to go on without."""
+    """What is asked for isn't on this machine: weights, a package, memory or disk, a key."""
 
 
 class ProviderError(SlmLabError):
-    """A service refused, failed or can't be reached. `status` and `code` are its own,
-    `advice` is the part of the message that says what to do."""
+    """A service refused, failed or can't be reached; `status` and `code` are its own."""
 
     def __init__(self, message: str, advice: str = "", *, status=None, code=None):
         super().__init__(f"{message} {advice}".strip())
@@ -67,8 +65,12 @@ def nearest(name: str, known: list[str]) -> str:
     return "Available: " + ", ".join(sorted(known, key=distance))
 
 
-def whole(name: str, value: object, low: int, high: int, meaning: str) -> int:
-    """The value where it is a whole number in these limits (NumPy's are welcome), else a refusal in plain words."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
+def in_range(name: str, value: object, low: float, high: float, meaning: str):
+    """The number where it is in these limits, and whole where the lowest is (NumPy's are welcome), else a refusal."""
+    kind = Integral if isinstance(low, int) else Real
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:  # NaN is nowhere
         raise BadRequest(f"{name}={value!r} is out of range: {meaning}.")
-    return int(value)
+    return int(value) if kind is Integral else float(value)
+
+
+whole = in_range

@@ -12,7 +12,7 @@ from slmlab import weights
 from slmlab.catalog import Card, card, card_of_folder
 from slmlab.engines.base import Engine
 from slmlab.engines.local import SEEING
-from slmlab.errors import BadRequest, NotHere, UnknownName, whole
+from slmlab.errors import BadRequest, NotHere, UnknownName, in_range
 from slmlab.machine import Machine, machine, will_it_fit
 
 BUNDLED = "smollm2-135m"
@@ -62,7 +62,7 @@ def opened(chosen: Plan, threads: int | None = None) -> Engine:
     """The engine of a plan, its weights in memory."""
     if threads is not None:
         most = 4 * (os.cpu_count() or 1)
-        threads = whole("threads", threads, 1, most, f"1 to {most} here, and none for as many as help")
+        threads = in_range("threads", threads, 1, most, f"1 to {most} here, and none for as many as help")
     given = (chosen.card, chosen.folder, chosen.precision)
     if chosen.engine == "onnx":
         from slmlab.engines import onnx

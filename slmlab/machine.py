@@ -13,7 +13,7 @@ from pathlib import Path
 
 from slmlab.architecture import PRECISIONS
 from slmlab.catalog import Card, card
-from slmlab.errors import BadRequest, UnknownName, nearest, quoted, whole
+from slmlab.errors import BadRequest, UnknownName, in_range, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
 GB = 10**9
@@ -191,7 +191,7 @@ def will_it_fit(
         raise UnknownName(f"Unknown machine {quoted(machine)}. {nearest(machine, list(NAMED))}")
     here, most = NAMED.get(machine, machine) or _this_machine(), chosen.context or 10**9
     tokens = min(most, 4096) if context is None else context
-    tokens = whole("context", tokens, 1, most, f"{chosen.name} takes 1 to {most:,} tokens")
+    tokens = in_range("context", tokens, 1, most, f"{chosen.name} takes 1 to {most:,} tokens")
     wanted = [precision] if precision else PRECISIONS
     return FitReport(chosen, tokens, here, tuple(_fit(chosen, one, tokens, here) for one in wanted))
 
@@ -210,11 +210,9 @@ def _fit(chosen: Card, precision: str, tokens: int, here: Machine) -> Fit:
     if kv > size and verdict != "fits":
         sentence += f" Most of it is the KV cache of {tokens:,} tokens: a smaller context helps."
     if chosen.architecture.experts > 1:
-        sentence += (
-            f" Memory holds all {in_count(chosen.parameters)} parameters, for the next token may want any of the "
-            f"{chosen.architecture.experts} experts of a layer; each token computes with "
-            f"{in_count(chosen.active_parameters)}, as in a dense model of that size."
-        )
+        why = f"for the next token may want any of the {chosen.architecture.experts} experts of a layer"
+        active = f"each token computes with {in_count(chosen.active_parameters)}, as in a dense model of that size"
+        sentence += f" Memory holds all {in_count(chosen.parameters)} parameters, {why}; {active}."
     return Fit(*known, verdict, sentence, size, kv, overhead, total)
 
 

@@ -7,9 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from numbers import Real
 
-from slmlab.errors import BadRequest, whole
+from slmlab.errors import BadRequest, in_range
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,7 @@ class Message:
         object.__setattr__(self, "images", tuple(self.images))
 
 
-# name, lowest, highest, what a good value means
-_LIMITS = (
+_LIMITS = (  # name, lowest, highest, what a good value means
     ("max_tokens", 1, 1_000_000, "how many tokens the answer may have, 1 or more"),
     ("temperature", 0.0, 5.0, "0 for greedy, about 0.7 for lively, at most 5"),
     ("top_p", 1e-6, 1.0, "above 0, and 1 keeps every token"),
@@ -39,8 +37,6 @@ _LIMITS = (
     ("top_logprobs", 0, 20, "how many of the likeliest tokens to tell at each step, at most 20"),
     ("seed", 0, 2**31 - 1, "a whole number, or None for a new one each time"),
 )
-
-
 MEANINGS = {name: meaning for name, _, _, meaning in _LIMITS}
 
 
@@ -60,10 +56,9 @@ class Sampling:
     top_logprobs: int = 0
 
     def __post_init__(self):
-        for name, low, high, meaning in _LIMITS:
-            check = whole if isinstance(low, int) else _real
+        for name, *limits in _LIMITS:
             if name != "seed" or self.seed is not None:
-                object.__setattr__(self, name, check(name, getattr(self, name), low, high, meaning))
+                object.__setattr__(self, name, in_range(name, getattr(self, name), *limits))
         object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()))
         if "" in self.stop:
             raise BadRequest("stop takes texts that end the answer, and an empty one would end it before it begins.")
@@ -75,12 +70,6 @@ class Sampling:
     @property
     def greedy(self) -> bool:
         return self.temperature == 0.0
-
-
-def _real(name: str, value: object, low: float, high: float, meaning: str) -> float:
-    if not isinstance(value, Real) or not low <= value <= high:  # NaN is neither
-        raise BadRequest(f"{name}={value!r} is out of range: {meaning}.")
-    return float(value)
 
 
 @dataclass(frozen=True)
@@ -104,10 +93,8 @@ class TokenProbability:
 
 @dataclass(frozen=True)
 class Token:
-    """One token, stamped once. Its text is empty while a character is unfinished.
-
-    With no id it is a piece of text from a remote server: of how many tokens, only the server knows.
-    """
+    """One token, stamped once. Its text is empty while a character is unfinished. With no id it is a piece of text from
+    a remote server: of how many tokens, only the server knows."""
 
     id: int | None
     text: str
@@ -152,11 +139,10 @@ class Metrics:
 
 
 class Reply:
-    """An answer that arrives while you read it.
+    """An answer that arrives while you read it: iterate it to stream `Token`s, take `.text` for all of it at once.
 
-    Iterate it to stream `Token`s, take `.text` for all of it at once, `.show()` to watch it appear. Leaving a loop
-    early ends the answer; what was read stays. An answer that failed fails whenever it is read; `.so_far` has what
-    came before. `finish_reason` is that of End, 'interrupted' when the reader left, and None until then.
+    Leaving a loop early ends the answer; what was read stays. An answer that failed fails whenever it is read.
+    `finish_reason` is that of End, 'interrupted' when the reader left, and None until then.
     """
 
     def __init__(self, open_stream: Callable[[], Iterator[Event]], model: str, on_end: Callable | None = None):
@@ -209,7 +195,7 @@ class Reply:
 
     @property
     def tokens(self) -> list[Token]:
-        """All tokens; inside a loop over this reply, those that have arrived so far."""
+        """All tokens; inside a loop over this reply, those that have arrived."""
         return list(self)
 
     @property

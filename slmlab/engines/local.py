@@ -113,7 +113,7 @@ class LocalEngine(Engine):
             text = "" if ended else watcher.read(reader.read(id))
             # 4) why the answer ends here, if it does; what was held back is part of it after all
             reason = "end" if ended else "stop" if watcher.stopped else "length" if count == max_new else None
-            text += watcher.rest() if reason else ""
+            text += watcher.held if reason else ""
             # 5) the token, with what else was asked about it
             logprob = None if logprobs is None else float(logprobs[id])
             top = sampling.top_logprobs and likeliest(self.format, np.exp(logprobs), sampling.top_logprobs)
