@@ -34,8 +34,7 @@ class Architecture:
     parts: tuple = ()  # beside the language model: an image encoder, a projector, an adapter
 
     def __post_init__(self):
-        if self.head_size is None:
-            object.__setattr__(self, "head_size", self.hidden // self.heads)
+        object.__setattr__(self, "head_size", self.head_size or self.hidden // self.heads)
 
     @property
     def expert_parameters(self) -> int:
@@ -89,11 +88,8 @@ class Architecture:
         return 2 * self.layers * self.kv_heads * self.head_size * _PLAIN_BYTES[precision]
 
     def weight_bytes(self, precision: str, *, block: int = 32, shared_embedding: bool = False) -> int:
-        """The weights in a precision, the extra parts included.
-
-        A quantized file holds the table that turns ids into vectors in fp32, because it is looked up and not
-        multiplied, unless a tied output head lends its 4-bit matrix for it (`shared_embedding`).
-        """
+        """The weights in a precision, with the extra parts. A quantized file holds the table that turns ids into
+        vectors in fp32, for it is looked up, unless a tied head lends its 4-bit matrix for it (`shared_embedding`)."""
         if precision in _PLAIN_BYTES:
             return self.parameters * _PLAIN_BYTES[precision]
         table = 0 if shared_embedding and precision == "int4" else self.embedding_parameters * 4
@@ -101,18 +97,13 @@ class Architecture:
         return self._read(self.text_parameters, precision, block) + table + parts
 
     def read_bytes(self, precision: str) -> int:
-        """What is read from memory to write one token: each matrix that works on it once, idle experts not at all.
-
-        Of the table that turns ids into vectors it is one row, unless the table serves as the output head too.
-        """
+        """What is read from memory to write one token: each matrix that works on it once, idle experts not at all, and
+        of the table that turns ids into vectors one row, unless the table serves as the output head too."""
         return self._read(self.active_parameters, precision)
 
     def _read(self, parameters: int, precision: str, block: int = 32) -> int:
-        """The bytes of so many parameters of the language model, less an untied table of vectors.
-
-        int8 and int4 are what ONNX Runtime's model builder writes: each block of `block` weights of a matrix shares
-        one fp32 scale, so with 32 a weight takes 4 + 32/32 = 5 bits instead of 4. Norms and biases stay fp32.
-        """
+        """The bytes of so many parameters, less an untied table. int8 and int4 are what ONNX Runtime's builder writes:
+        each block of a matrix shares one fp32 scale, so of 32 a weight takes 4 + 32/32 = 5 bits. The rest is fp32."""
         if precision not in PRECISIONS:
             raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(PRECISIONS)}.")
         parameters -= 0 if self.tied else self.embedding_parameters

@@ -58,7 +58,6 @@ class Card(Shown):
 
     @property
     def sees(self) -> bool:
-        """Whether pictures may come with a question."""
         return self.kind in ("vision", "multimodal")
 
     @property
@@ -77,7 +76,6 @@ class Card(Shown):
         return ("q4", *PRECISIONS) if self.wheel else PRECISIONS
 
     def kv_bytes_per_token(self, precision: str = "bf16") -> int | None:
-        """What each token of context costs in memory."""
         return self.architecture.kv_bytes_per_token(precision) if self.architecture else None
 
     def read_bytes(self, precision: str) -> int | None:
@@ -136,9 +134,9 @@ class Benchmark:
     better: str = "higher"
 
 
-_HERE = Path(__file__).resolve().parent
 # facts, questions, recordings and small models: inside an installed package, beside it in a clone
-DATA = _HERE / "data" if (_HERE / "data").is_dir() else _HERE.parent / "data"
+_HOMES = Path(__file__).resolve().parents[:2]
+DATA = next(home / "data" for home in _HOMES if (home / "data").is_dir())
 
 
 @cache
@@ -158,8 +156,8 @@ def _names() -> dict[str, Card]:
     """Every name that a model answers to."""
     index: dict[str, Card] = {}
     for one in cards().values():
-        ids = one.ids
-        names = (one.id, one.name, *one.aliases, ids.hub, ids.ollama, ids.github, ids.foundry, ids.nvidia)
+        services = (getattr(one.ids, name) for name in ("hub", "ollama", "github", "foundry", "nvidia"))
+        names = (one.id, one.name, *one.aliases, *services)
         index |= {name.lower(): one for name in names if name}
     return index
 
@@ -177,7 +175,7 @@ def card(name: str | Card) -> Card:
 
 
 def benchmarks(*, model: str | None = None, benchmark: str | None = None) -> list[Benchmark]:
-    """Published figures, all or those of one model or one benchmark."""
+    """Published figures: all, or those of one model or benchmark."""
     rows = []
     for table in tomllib.loads((DATA / "benchmarks.toml").read_text(encoding="utf-8"))["tables"]:
         for scored, scores in table.pop("scores").items():

@@ -105,7 +105,6 @@ class ChatFormat:
         return [place for place, added in enumerate(self._encode(text).special_tokens_mask) if not added]
 
     def pieces(self, text: str) -> list[TokenPiece]:
-        """The tokens that a text is cut into."""
         return [self.piece(id) for id in self._encode(text, add_special_tokens=False).ids]
 
     def _encode(self, text: str, **options):

@@ -108,10 +108,8 @@ def best_threads(root: Path = Path("/")) -> int:
 
 
 def _cuda_gpu() -> tuple[str, int, int] | tuple[None, None, None]:
-    """Name, bytes and free bytes of the GPU that torch would use; Nones where torch itself can use none.
-
-    What nvidia-smi lists is no answer: the torch here may be a CPU build, or the card hidden from it. But importing
-    torch takes seconds, so it is asked only where a driver is."""
+    """Name, bytes and free bytes of the GPU that torch would use, if any. What nvidia-smi lists is no answer: the torch
+    here may be a CPU build, or the card hidden from it. Importing it takes seconds, so only where a driver is."""
     if "torch" in sys.modules or shutil.which("nvidia-smi"):
         import torch
 
@@ -181,9 +179,8 @@ class FitReport(Shown):
 def will_it_fit(
     name: str | Card, precision: str | None = None, context: int | None = None, machine: Machine | str | None = None
 ) -> FitReport:
-    """Whether a model fits a machine (this one, unless 'phone' or 'laptop' is named), in one precision or in each.
-
-    `context` is how many tokens a conversation may have: 4,096, or the model's own limit, if not given."""
+    """Whether a model fits a machine (this one, unless 'phone' or 'laptop' is named), in one precision or in each, with
+    a conversation of `context` tokens: 4,096, or the model's own limit, if not given."""
     chosen = card(name)
     if precision not in (None, *chosen.precisions):
         raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(chosen.precisions)}.")

@@ -38,8 +38,7 @@ def perplexity(logprobs: Iterable[float | None]) -> float:
 
 
 def bits_per_byte(logprobs: Sequence[tuple[object, float | None]], text: str) -> float:
-    """How many bits a model needs for each byte of a text, from `model.logprobs(text)`: comparable between tokenizers.
-
+    """How many bits a model needs for each byte of a text, from `model.logprobs(text)`, comparable between tokenizers:
     8 is to know nothing. A first token that nothing precedes has no probability, and its bytes are left out."""
     values = [value for _, value in logprobs if value is not None]
     first = str(logprobs[0][0]) if logprobs and logprobs[0][1] is None else ""

@@ -209,7 +209,6 @@ class Reply:
         return "".join(token.text for token in self._tokens)
 
     def show(self) -> None:
-        """Print the answer as it arrives."""
         for token in self:
             print(token.text, end="", flush=True)
         print(f"\n[{self.end.fault}]" if self.end and self.end.fault else "")

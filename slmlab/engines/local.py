@@ -55,7 +55,6 @@ class Session:
         """Give back what the runtime holds for this text."""
 
     def take_likeliest(self) -> int:
-        """Choose the likeliest next id and take it in."""
         id = int(self.logits().argmax())
         self.append([id])
         return id
@@ -157,7 +156,6 @@ class LocalEngine(Engine):
         return self._reply(self._ids_of(text), as_sampling(settings), scorer, None)
 
     def piece(self, id: int) -> str:
-        """The text of one token."""
         return self.format.piece(id).text
 
     def next_token_probabilities(self, text: str, top: int = 10, sampling=None) -> list[TokenProbability]:

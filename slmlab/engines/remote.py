@@ -47,7 +47,6 @@ class RemoteEngine(Engine):
         self._client = openai.OpenAI(base_url=url, api_key=secret, max_retries=TRIES - 1, **options)
 
     def models(self) -> list[str]:
-        """The names of the models that the server offers."""
         listed = self._try(self._client.get, path="/models", cast_to=object)  # models.list() fails on a page of HTML
         if isinstance(listed, dict) and listed.get("data"):
             return [one["id"] for one in listed["data"]]
@@ -146,7 +145,6 @@ class RemoteEngine(Engine):
         return ProviderError(f"{who}: {said[:500].rstrip('. ')}.", advice, status=status, code=code)
 
     def _advice(self, status: int, code: str | None, wait_s: float) -> str:
-        """What to do after a refusal."""
         who = self.provider
         if code == "content_filter":
             return "The service's content filter refused the prompt: word it differently."

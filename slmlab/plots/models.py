@@ -11,10 +11,7 @@ _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 
 
 def sizes(cards):
-    """Parameters on a log axis; a mixture of experts joins what it uses per token to what it holds.
-
-    A size that its maker never published stays without a dot.
-    """
+    """Parameters on a log axis; a mixture of experts joins what it uses per token to what it holds."""
     cards = sorted(listed(cards, "card"), key=lambda card: card.parameters or float("inf"))
     known = [card for card in cards if card.parameters]
     if not known:
@@ -86,7 +83,11 @@ def memory(fits):
             words = f"{gigabytes(fit.total_bytes)} · {fit.verdict}"
             ax.text(left[y] + reach * 0.012, y, words, va="center", fontweight="bold", bbox=_PAPER)
         for row, (name, size, dash) in enumerate(lines):
-            _memory_line(ax, f"{name} {gigabytes(size)}", size / 1e9, dash, reach, len(fits) - 0.25 + 0.45 * row)
+            gb, y = size / 1e9, len(fits) - 0.25 + 0.45 * row
+            ax.vlines(gb, -0.5, y + 0.2, color=drawing.INK, linestyle=dash, linewidth=2.2, zorder=1.5)
+            side, step = ("right", -0.01) if gb > reach * 0.7 else ("left", 0.01)
+            name = f"{name} {gigabytes(size)}"
+            ax.text(gb + reach * step, y, name, ha=side, va="center", fontsize=12, bbox=_PAPER)
         drawing.name_rows(ax, [fit.precision for fit in fits])
         ax.set_ylim(len(fits) - 0.5 + 0.45 * len(lines), -0.5)
         ax.set_xlim(0, reach * 1.04)
@@ -101,12 +102,6 @@ _PARTS = (
     ("KV cache", "kv_bytes", drawing.AMBER, "//"),
     ("runtime", "overhead_bytes", "#bdbdbd", ".."),
 )
-
-
-def _memory_line(ax, words, gb, dash, reach, y):
-    ax.vlines(gb, -0.5, y + 0.2, color=drawing.INK, linestyle=dash, linewidth=2.2, zorder=1.5)
-    side, step = ("right", -0.01) if gb > reach * 0.7 else ("left", 0.01)
-    ax.text(gb + reach * step, y, words, ha=side, va="center", fontsize=12, bbox=_PAPER)
 
 
 def _memory_sentence(fits, free_bytes) -> str:
@@ -145,7 +140,14 @@ def benchmarks(rows):
         ax.grid(axis="x", color="#dddddd", linewidth=1)
         ax.set_xlabel("score")
         drawing.legend(ax)
-        drawing.finish(ax, _benchmarks_sentence(figures, models, tests, list(publishers)))
+        said = ", ".join(publishers) if len(publishers) <= 3 else f"{len(publishers)} publishers"
+        sizes = [(len(models), "model"), (len(tests), "benchmark")]
+        counts = " on ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in sizes)
+        words = f"{counts}, as reported by {said}"
+        (model, test), values = max(figures.items(), key=lambda item: max(item[1]) - min(item[1]))
+        if max(values) > min(values):
+            words += f". Hollow is a second source: on {test}, {model} has {max(values):g} or {min(values):g}"
+        drawing.finish(ax, words + ".")
     return ax
 
 
@@ -155,13 +157,3 @@ def _mark(index: int, hollow: bool = False) -> dict:
     if hollow:
         return mark | {"color": "white", "markeredgecolor": colour, "markeredgewidth": 2.2}
     return mark | {"color": colour, "markeredgecolor": "white"}
-
-
-def _benchmarks_sentence(figures, models: list[str], tests: list[str], publishers: list[str]) -> str:
-    said = ", ".join(publishers) if len(publishers) <= 3 else f"{len(publishers)} publishers"
-    counts = [f"{len(some)} {noun}{'s' * (len(some) != 1)}" for some, noun in ((models, "model"), (tests, "benchmark"))]
-    words = f"{' on '.join(counts)}, as reported by {said}"
-    (model, test), values = max(figures.items(), key=lambda item: max(item[1]) - min(item[1]))
-    if max(values) > min(values):
-        words += f". Hollow is a second source: on {test}, {model} has {max(values):g} or {min(values):g}"
-    return words + "."
