@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import partial
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from endpoint.limits import Switches, Window
-from endpoint.metrics import Telemetry
 from endpoint.openai_protocol import Ask, Refusal, Writer, in_words, line, model_list, read_chat
 from endpoint.queue import Queue
 from slmlab.catalog import card
@@ -41,7 +41,7 @@ class Profile:
     def __init__(self, queue: Queue, key: str | None = None, switches: Switches | None = None):
         self.queue, self.key, self.switches = queue, key, switches or Switches()
         self.engine = queue.engine
-        self.telemetry = Telemetry(self.metrics_prefix, self.engine.name)
+        self.telemetry = Telemetry(self.metrics_prefix, queue)
         minute = Window(self.switches.per_minute or self.per_minute, self.switches.minute_s)
         day = Window(self.switches.per_day or self.per_day, 86_400)
         self.windows = {name: one for name, one in (("Minute", minute), ("Day", day)) if one.most}
@@ -165,7 +165,8 @@ class Profile:
                         return
         finally:
             if start:  # one that was refused is no answer
-                self.telemetry.answered(start.prompt_tokens or 0, count)
+                self.telemetry.prompt_tokens.inc(start.prompt_tokens or 0)
+                self.telemetry.new_tokens.inc(count)
 
     async def _stream(self, start: Start, events: AsyncIterator, writer: Writer) -> AsyncIterator[bytes]:
         count = 0
@@ -193,7 +194,7 @@ class Profile:
         return JSONResponse(model_list(self.models(), self.name))
 
     async def _metrics(self, request: Request) -> Response:
-        text = self.telemetry.text(self.queue.running, self.queue.queued)
+        text = generate_latest(self.telemetry.registry)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -213,3 +214,19 @@ def _card(name: str):
 
 def _event(chunk: dict) -> bytes:
     return b"data: " + line(chunk) + b"\n\n"
+
+
+class Telemetry:
+    """What a server counts, in the format that Prometheus reads; `prefix` is the service's."""
+
+    def __init__(self, prefix: str, queue: Queue):
+        disable_created_metrics()  # a second line for each counter, which no one here asks for
+        self.registry = CollectorRegistry()
+
+        def made(kind, name: str, text: str):
+            return kind(f"{prefix}{name}", text, ["model_name"], registry=self.registry).labels(queue.engine.name)
+
+        made(Gauge, "num_requests_running", "Requests that are being answered now.").set_function(lambda: queue.running)
+        made(Gauge, "num_requests_waiting", "Requests that wait for a seat.").set_function(lambda: queue.queued)
+        self.prompt_tokens = made(Counter, "prompt_tokens", "Tokens that were read.")
+        self.new_tokens = made(Counter, "generation_tokens", "Tokens that were written.")

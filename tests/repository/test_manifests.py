@@ -8,7 +8,10 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from endpoint.metrics import Telemetry
+from endpoint.nvidia import Nvidia
+from endpoint.profile import Telemetry
+from endpoint.queue import Queue
+from tests.live_server import ScriptedEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "data" / "nim"
@@ -29,7 +32,8 @@ def test_the_autoscaler_alone_says_how_many_replicas_run_by_a_figure_that_the_se
     spec = SERVICE["spec"]
     assert spec["scale"]["enabled"] and "replicas" not in spec, "the operator refuses replicas beside scale.enabled"
     (metric,) = spec["scale"]["hpa"]["metrics"]
-    assert f"vllm:{metric['pods']['metric']['name']}" in Telemetry("vllm:", "any").text(0, 0).decode()
+    told = Telemetry(Nvidia.metrics_prefix, Queue(ScriptedEngine())).registry.collect()
+    assert f"vllm:{metric['pods']['metric']['name']}" in [one.name for one in told]
 
 
 def test_every_file_starts_the_image_of_the_models_card_from_the_cache():
