@@ -93,7 +93,7 @@ class Door:
 
     def __init__(self, app: ASGIApp, profile: Profile, log: bool):
         self._app, self._profile, self._log = app, profile, log
-        self._recorder = recorder.Recorder() if profile.switches.record else None
+        self._recorder = recorder.Recorder() if profile.record else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began, status, answer = time.perf_counter(), 499, self._app

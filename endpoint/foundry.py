@@ -30,7 +30,7 @@ class Foundry(FilteredProfile):
     def find_model(self, asked: str | None) -> str:
         if asked is None:
             raise Refusal(400, "BadRequest", "model is missing: it is the name of a deployment.", param="model")
-        if self.switches.retired or asked not in self.models():
+        if self.retired or asked not in self.models():
             raise Refusal(404, "DeploymentNotFound", "The API deployment for this resource does not exist. If you "
                           "created the deployment within the last 5 minutes, please wait and try again.")  # fmt: skip
         return asked

@@ -72,7 +72,7 @@ class GitHubModels(FilteredProfile):
         return asked or self.models()[0]  # judged in check(), where the path tells which host was meant
 
     def authorize(self, request: Request) -> None:
-        if self.switches.retired:
+        if self.retired:
             raise Refusal(410, "github_models_retirement_brownout", "GitHub Models is temporarily unavailable as part "
                           "of a scheduled retirement brownout.")  # fmt: skip
         keys = given_keys(request)

@@ -6,7 +6,6 @@ The filter is a short list of phrases that stands for a classifier: it shows the
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 PHRASES = {
     "violence": ("build a bomb", "how to kill", "make a weapon"),
@@ -17,22 +16,10 @@ PHRASES = {
 }
 
 
-@dataclass(frozen=True)
-class Switches:
-    """`retired` answers as a service that is gone; `per_minute` and `per_day` are the requests that one model takes
-    (None: as the service's free tier did), `minute_s` how long a minute lasts; `record` keeps the last exchange."""
-
-    retired: bool = False
-    per_minute: int | None = None
-    per_day: int | None = None
-    minute_s: float = 60
-    record: bool = False
-
-
 class Window:
     """At most `most` requests in any stretch of `seconds`, for each model."""
 
-    def __init__(self, most: int | None, seconds: float, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, most: int, seconds: float, clock: Callable[[], float] = time.monotonic):
         self.most, self.seconds, self._clock = most, seconds, clock
         self._times: dict[str, deque[float]] = defaultdict(deque)
 

@@ -33,7 +33,7 @@ class Nvidia(Profile):
     def find_model(self, asked: str | None) -> str:
         if asked is None or asked not in self.models():
             raise Refusal(404, "not_found", f"Model '{asked}': Not found for account 'practice'")
-        if self.switches.retired:
+        if self.retired:
             raise Refusal(410, "gone", f"The model '{asked}' has reached its end of life on {ENDED} and is no longer "
                           "available.")  # fmt: skip
         return asked

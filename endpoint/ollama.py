@@ -61,8 +61,8 @@ class Ollama(Profile):
     name = "ollama"
     title = "Ollama"
 
-    def __init__(self, queue, key=None, switches=None):
-        super().__init__(queue, key, switches)
+    def __init__(self, queue, key=None, **practice):
+        super().__init__(queue, key, **practice)
         own = tagged(self.engine.card.ids.ollama or self.engine.name)
         self._known = {tagged(one.ids.ollama) for one in cards().values() if one.ids.ollama} | {own}
         self._pulled = {own}

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from endpoint.limits import Switches, Window
+from endpoint.limits import Window
 from endpoint.openai_protocol import Ask, Refusal, Writer, in_words, line, model_list, read_chat
 from endpoint.queue import Queue
 from slmlab.catalog import card
@@ -26,7 +26,7 @@ LOOKED_AT = 400  # the last characters of an answer, in which the filter looks f
 
 
 class Profile:
-    """OpenAI's protocol as it is; the base of the others."""
+    """OpenAI's protocol as it is; the base of the others. serve() says what its options do."""
 
     name = "local"
     title = "OpenAI's"
@@ -38,13 +38,12 @@ class Profile:
     per_minute: int | None = None  # requests that one model takes, as the service's free tier has it
     per_day: int | None = None
 
-    def __init__(self, queue: Queue, key: str | None = None, switches: Switches | None = None):
-        self.queue, self.key, self.switches = queue, key, switches or Switches()
-        self.engine = queue.engine
+    def __init__(self, queue: Queue, key: str | None = None, *, retired: bool = False, record: bool = False,
+                 per_minute: int | None = None, per_day: int | None = None, minute_s: float = 60):  # fmt: skip
+        self.queue, self.engine, self.key, self.retired, self.record = queue, queue.engine, key, retired, record
         self.telemetry = Telemetry(self.metrics_prefix, queue)
-        minute = Window(self.switches.per_minute or self.per_minute, self.switches.minute_s)
-        day = Window(self.switches.per_day or self.per_day, 86_400)
-        self.windows = {name: one for name, one in (("Minute", minute), ("Day", day)) if one.most}
+        limits = {"Minute": (per_minute or self.per_minute, minute_s), "Day": (per_day or self.per_day, 86_400)}
+        self.windows = {name: Window(most, seconds) for name, (most, seconds) in limits.items() if most}
 
     # What a service words or decides in its own way
 

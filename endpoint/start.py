@@ -55,7 +55,6 @@ def run(parsed) -> int:
     """Load the model and serve it until a signal comes."""
     try:
         from endpoint import app
-        from endpoint.limits import Switches
         from endpoint.queue import Queue
     except ModuleNotFoundError as fault:
         raise NotHere(f"{fault.name} isn't installed: python -m pip install {fault.name}") from fault
@@ -64,9 +63,10 @@ def run(parsed) -> int:
     key = None if given is None else server_key(given).get_secret_value()
     whole("seats", parsed.seats, 1, 64, "1 to 64 answers that are written at the same time")
     listening = app.listen(parsed.host, parsed.port, key is not None)  # what can't be is said before a model is loaded
-    switches = Switches(parsed.retired, parsed.per_minute, parsed.per_day, parsed.minute_s, parsed.record)
+    names = ("retired", "record", "per_minute", "per_day", "minute_s")
+    practice = {name: getattr(parsed, name) for name in names}
     queue = Queue(_model(parsed.model, parsed.precision, parsed.seats), parsed.waiting)
-    app.run(app.PROFILES[parsed.profile](queue, key, switches), listening, parsed.until_input_ends)
+    app.run(app.PROFILES[parsed.profile](queue, key, **practice), listening, parsed.until_input_ends)
     return 0
 
 

@@ -14,7 +14,6 @@ import requests
 import uvicorn
 
 from endpoint.app import PROFILES, build, listen
-from endpoint.limits import Switches
 from endpoint.profile import Profile
 from endpoint.queue import Queue
 from endpoint.start import PRACTICE_KEYS
@@ -72,9 +71,9 @@ class Live:
 
 
 @contextmanager
-def live(engine, profile="local", *, key=None, waiting=32, log=False, **switches) -> Iterator[Live]:
+def live(engine, profile="local", *, key=None, waiting=32, log=False, **practice) -> Iterator[Live]:
     """Serve an engine for as long as the block lasts."""
-    served = PROFILES[profile](Queue(engine, waiting), key, Switches(**switches))
+    served = PROFILES[profile](Queue(engine, waiting), key, **practice)
     listening = listen("127.0.0.1", 0, key is not None)
     config = uvicorn.Config(build(served, log), log_config=None, access_log=False, lifespan="off",
                             timeout_graceful_shutdown=2)  # fmt: skip
