@@ -50,16 +50,15 @@ class Nvidia(Profile):
 
     def error(self, refusal: Refusal) -> dict:
         body = {"status": refusal.status, "title": responses.get(refusal.status, "Error")}
-        if refusal.status == 410:
-            body["type"] = "about:blank"
         return {**body, "detail": refusal.message} if refusal.message else body
 
     async def serve(self, request: Request, ask: Ask) -> Response:
         return await super().serve(request, replace(ask, messages=tuple(map(_with_inline_pictures, ask.messages))))
 
-    def extra_routes(self) -> list[Route]:
+    def routes(self) -> list[Route]:
         ready = {"object": "health.response", "message": "Service is ready."}
-        return [Route(f"/v1/health/{name}", lambda request: JSONResponse(ready)) for name in ("ready", "live")]
+        health = [Route(f"/v1/health/{name}", lambda request: JSONResponse(ready)) for name in ("ready", "live")]
+        return [*super().routes(), *health]
 
 
 def _with_inline_pictures(message):

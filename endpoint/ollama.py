@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Literal
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -21,17 +20,11 @@ OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "se
 UNSUPPORTED = {"tools": "tools", "think": "thinking", "format": "structured outputs"}
 
 
-class Turn(BaseModel):
-    role: Literal["system", "user", "assistant"]
-    content: str = ""
-    images: list[str] | None = None
-
-
 class Body(BaseModel, extra="allow"):
     model: str | None = None
     stream: bool | None = None
     options: dict | None = None
-    messages: list[Turn] = []
+    messages: list[dict] = []
 
 
 def tagged(name: str) -> str:
@@ -40,19 +33,18 @@ def tagged(name: str) -> str:
 
 def read_ask(body: Body) -> Ask:
     """The question, by way of OpenAI's words for it."""
-    options = {name: value for name, value in (body.options or {}).items() if name in OPTIONS}
-    for name in ("num_predict", "top_k"):
-        if options.get(name) in (-1, -2):
-            options.pop(name)  # "no limit" and "every token" there
-    settings = {OPTIONS[name]: value for name, value in options.items()}
-    messages = [{"role": one.role, "content": _parts(one)} for one in body.messages]
+    settings = {OPTIONS[name]: value for name, value in (body.options or {}).items() if name in OPTIONS}
+    if settings.get("max_tokens") in (-1, -2):
+        del settings["max_tokens"]  # "no limit" there
+    messages = [{"role": one.get("role"), "content": _parts(one)} for one in body.messages]
     asked = {"model": body.model, "messages": messages, "stream": body.stream is not False}
     return read_chat(line(asked | settings))
 
 
-def _parts(turn: Turn) -> list[dict]:
-    urls = [{"url": f"data:image/any;base64,{one}"} for one in turn.images or []]
-    return [{"type": "text", "text": turn.content}, *({"type": "image_url", "image_url": url} for url in urls)]
+def _parts(turn: dict) -> list[dict]:
+    urls = [{"url": f"data:image/any;base64,{one}"} for one in turn.get("images") or []]
+    text = {"type": "text", "text": turn.get("content") or ""}
+    return [text, *({"type": "image_url", "image_url": url} for url in urls)]
 
 
 class Ollama(Profile):
@@ -78,10 +70,10 @@ class Ollama(Profile):
     def error(self, refusal: Refusal) -> dict:
         return {"error": refusal.message}
 
-    def extra_routes(self) -> list[Route]:
+    def routes(self) -> list[Route]:
         return [
+            *super().routes(),
             Route("/", lambda request: PlainTextResponse(f"Ollama is running\n{self.introduction}\n")),
-            Route("/api/version", lambda request: JSONResponse({"version": "0.0.0-practice"})),
             Route("/api/tags", self._tags),
             Route("/api/pull", self._pull, methods=["POST"]),
             Route("/api/chat", self._api_chat, methods=["POST"]),
@@ -89,11 +81,7 @@ class Ollama(Profile):
 
     async def _tags(self, request: Request) -> Response:
         self.authorize(request)
-        card = self.engine.card
-        details = {"format": "onnx", "family": card.family.lower(), "quantization_level": self.engine.precision or "",
-                   "parameter_size": f"{(card.parameters or 0) / 1e6:.0f}M"}  # fmt: skip
-        same = {"modified_at": _now(), "details": details}
-        return JSONResponse({"models": [{"name": one, "model": one} | same for one in self.models()]})
+        return JSONResponse({"models": [{"name": one, "model": one, "modified_at": _now()} for one in self.models()]})
 
     async def _pull(self, request: Request) -> Response:
         body = read_as(Body, await self.body(request))

@@ -72,9 +72,6 @@ class Profile:
         kind = kind or ("server_error" if refusal.status >= 500 else "invalid_request_error")
         return {"error": {"message": refusal.message, "type": kind, "param": refusal.param, "code": refusal.code}}
 
-    def extra_routes(self) -> list[Route]:
-        return []
-
     def opening_chunks(self) -> list[dict]:
         return []
 
@@ -107,7 +104,6 @@ class Profile:
 
     def routes(self) -> list[Route]:
         return [
-            *self.extra_routes(),
             *[Route(path, self._chat, methods=["POST"]) for path in self.chat_paths],
             *[Route(path, self._models) for path in self.model_paths],
             Route("/health", lambda request: JSONResponse({"status": "ok"})),

@@ -47,7 +47,7 @@ def test_options_reach_the_engine_under_our_names(tiny_batched):
             assert caught.value.status_code == 400
 
 
-def test_a_model_answers_once_it_is_pulled_and_is_listed(server, client):
+def test_a_model_answers_once_it_is_pulled_and_is_listed(client):
     for name, call in (("phi3.5", lambda: client.chat("phi3.5", messages=HELLO)), ("no", lambda: client.chat("no"))):
         with pytest.raises(ResponseError, match=f"model '{name}' not found") as caught:
             call()
@@ -56,7 +56,6 @@ def test_a_model_answers_once_it_is_pulled_and_is_listed(server, client):
     assert client.pull("phi3.5").status == "success", "it can be silent"
     assert client.chat("phi3.5:latest", messages=HELLO, options={"num_predict": -1}).message.content == "Hello there"
     assert [one.model for one in client.list().models] == ["phi3.5:latest", OWN]
-    assert client.list().models[0].details.parameter_size == "135M" and server.get("/api/version").ok
     for stream in (True, False):
         with pytest.raises(ResponseError, match="file does not exist"):
             list(client.pull("nothing", stream=stream))
