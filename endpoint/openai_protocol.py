@@ -9,7 +9,7 @@ import time
 import uuid
 from base64 import b64decode
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -44,19 +44,15 @@ class Refusal(Exception):
         return fault if isinstance(fault, cls) else cls(500, "server_error", f"The server failed: {fault!r}")
 
 
-class TextPart(BaseModel):
-    type: Literal["text"]
-    text: str
-
-
-class ImagePart(BaseModel):
-    type: Literal["image_url"]
-    image_url: dict
+class Part(BaseModel):
+    type: Literal["text", "image_url"]
+    text: str = ""
+    image_url: dict = {}
 
 
 class Turn(BaseModel):
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]] | None = None
+    content: str | list[Part] | None = None
 
 
 class ChatBody(BaseModel, extra="allow", strict=True):
@@ -113,8 +109,8 @@ def read_chat(data: bytes) -> Ask:
 
 
 def _sampling(body: ChatBody) -> Sampling:
-    names = ("temperature", "top_p", "top_k", "repetition_penalty", "stop")
-    settings = {name: getattr(body, name) for name in names if getattr(body, name) is not None}
+    names = {"temperature", "top_p", "top_k", "repetition_penalty", "stop"}
+    settings = body.model_dump(include=names, exclude_none=True)
     most = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     settings["max_tokens"] = DEFAULT_TOKENS if most is None else most
     settings["seed"] = None if body.seed is None else body.seed % 2**31  # the protocol's are any whole numbers
@@ -129,8 +125,8 @@ def _message(turn: Turn, param: str) -> Message:
     role = "system" if turn.role == "developer" else turn.role
     if not isinstance(turn.content, list):
         return Message(role, turn.content or "")
-    texts = [part.text for part in turn.content if isinstance(part, TextPart)]
-    urls = [str(part.image_url.get("url")) for part in turn.content if isinstance(part, ImagePart)]
+    texts = [part.text for part in turn.content if part.type == "text"]
+    urls = [str(part.image_url.get("url")) for part in turn.content if part.type == "image_url"]
     return Message(role, "\n".join(texts), tuple(read_data_url(url, param) for url in urls))
 
 
