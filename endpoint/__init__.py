@@ -5,7 +5,6 @@ server = serve()                # OpenAI's protocol at server.url
 nim = practise("nvidia")        # the live service where its key is set, else a practice server here
 """
 
-from endpoint.practising import practise
-from endpoint.start import Server, serve
+from endpoint.start import Server, practise, serve
 
 __all__ = ["serve", "practise", "Server"]

@@ -1,4 +1,5 @@
 """serve(): a server in a process of its own, so that a notebook goes on, and a crash there is no crash here.
+practise(name): a service, live where its key is set and it still exists, else such a server that speaks its protocol.
 
 The child lives as long as this process: it ends when its standard input does. Knows nothing about protocols.
 """
@@ -6,16 +7,19 @@ The child lives as long as this process: it ends when its standard input does. K
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from endpoint.recorder import PATH, Exchange
-from slmlab.connecting import as_key, read_at
+from slmlab.connecting import Endpoint, is_loopback, placed, read_at
 from slmlab.errors import BadRequest, NotHere, SlmLabError, nearest, quoted, whole
+from slmlab.providers import Provider, as_key, key_of, services
 
 # Whose protocol a server can speak, and a key to practise with, of the form that the service gives out.
 PRACTICE_KEYS = {
@@ -28,6 +32,7 @@ PRACTICE_KEYS = {
 LISTENING = "Listening at "  # the beginning of the line that the starter of a server waits for
 STOP_S = 7  # the server itself lets answers finish for 5
 ROOT = Path(__file__).resolve().parents[1]  # the folder that holds the packages
+_practice_servers: dict[str, "Server"] = {}  # one for each profile, started when it is first wanted
 
 
 def register(commands) -> None:
@@ -202,3 +207,43 @@ def serve(
         encoding="utf-8", errors="replace", env=environment, **own_group,
     )  # fmt: skip
     return Server(process, profile, model, key)
+
+
+def practise(name: str, *, practice: bool | None = None) -> Endpoint:
+    """One line says which it is and why. `practice` True or False decides it by hand."""
+    who = services()[name]
+    why = "practice=True" if practice else _why_practice(who) if practice is None else None
+    if why is None:
+        live = placed(who.id, None, None)
+        print(f"{who.name}, live at {live.url}.")
+        return live
+    profile = who.practice or "local"
+    if profile not in _practice_servers or not _practice_servers[profile].is_running:
+        _practice_servers[profile] = serve(profile=profile, record=True)
+    server = _practice_servers[profile]
+    protocol = f"the protocol of {who.name.replace('A ', 'a ', 1)}" if who.practice else "OpenAI's protocol"
+    print(f"{why}: a practice server at {server.url} speaks {protocol}; its answers come from {server.model}.")
+    return Endpoint(who, server.url, server.key, live=False, server=server)
+
+
+def _why_practice(who: Provider) -> str | None:
+    """Why the live service can't be asked, or None when it can."""
+    if who.status == "retired":
+        return f"{who.name} was retired on {who.status_date}"
+    if who.key_needed and key_of(who) is None:
+        return f"{who.key_names} isn't set"
+    if any(os.environ.get(variable, "").strip() for variable in who.url_variables):
+        return None
+    if who.base_url is None:
+        return f"{who.url_names} isn't set"
+    if is_loopback(who.base_url) and not _listens(who.base_url):
+        return f"Nothing listens at {who.base_url}"
+    return None
+
+
+def _listens(url: str) -> bool:
+    try:
+        with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=1):
+            return True
+    except OSError:
+        return False

@@ -4,8 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from endpoint import practising
-from endpoint.practising import practise
+from endpoint import practise, start
 from slmlab.errors import UnknownName
 from slmlab.providers import services
 
@@ -23,8 +22,8 @@ def started(monkeypatch):
         url = f"http://127.0.0.1:{len(made)}/v1"
         return SimpleNamespace(url=url, key=None, model="smollm2-135m", is_running=True, record=record)
 
-    monkeypatch.setattr(practising, "serve", serve)
-    monkeypatch.setattr(practising, "_practice_servers", {})
+    monkeypatch.setattr(start, "serve", serve)
+    monkeypatch.setattr(start, "_practice_servers", {})
     return made
 
 
@@ -54,7 +53,7 @@ def test_a_key_or_an_address_leads_to_the_live_service(monkeypatch, started, cap
 
 def test_an_unknown_service_is_refused_and_one_of_this_machine_is_live_where_it_listens(monkeypatch):
     for listens in (False, True):
-        monkeypatch.setattr(practising, "_listens", lambda url, listens=listens: listens)
+        monkeypatch.setattr(start, "_listens", lambda url, listens=listens: listens)
         assert practise("ollama").live == listens
     with pytest.raises(UnknownName, match="nvidia"):
         practise("nvidea")
