@@ -27,16 +27,13 @@ class KeyValues:
         self.bindings: dict[tuple[int, int], object] = {}  # first row and number of rows, to the runtime's view of them
 
     def grow(self, capacity: int) -> None:
-        """Make room for longer texts, and keep what was read."""
-        self.arrays = [self._longer(array, capacity + 1) for array in self.arrays]
-        self.capacity = capacity
+        """Make room for longer texts, and keep what was read; all that was there, where memory for it isn't."""
+        grown = [np.zeros((*one.shape[:2], capacity + 1, one.shape[3]), one.dtype) for one in self.arrays]
+        for longer, array in zip(grown, self.arrays, strict=True):
+            for row, read in enumerate(self.lengths):
+                longer[row, :, :read] = array[row, :, :read]
+        self.arrays, self.capacity = grown, capacity
         self.bindings.clear()
-
-    def _longer(self, array: np.ndarray, length: int) -> np.ndarray:
-        longer = np.zeros((*array.shape[:2], length, array.shape[3]), array.dtype)
-        for row, read in enumerate(self.lengths):
-            longer[row, :, :read] = array[row, :, :read]
-        return longer
 
 
 class BatchModel:

@@ -116,7 +116,7 @@ def test_the_table_grows_for_a_text_that_needs_more_and_no_logits_change(make, m
     assert all(same(one, other) for one, other in zip(alone, together, strict=True))
     assert scheduler._cache.capacity == 256
     small = make(2, CAPACITY=64)
-    monkeypatch.setattr(small._cache, "_longer", lambda *_: np.zeros(1 << 50))
+    monkeypatch.setattr(small._cache, "grow", lambda *_: np.zeros(1 << 50))
     found, fault = in_threads(lambda: walk(small, TEXTS[2], 20), lambda: walk(small, TEXTS[4], 1))
     assert "Unable to allocate" in str(fault) and same(found, alone[1][:21]), "memory that isn't there fails one text"
 
