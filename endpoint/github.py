@@ -10,9 +10,7 @@ from endpoint.openai_protocol import Ask, Refusal
 from endpoint.profile import Profile, given_keys
 from slmlab.catalog import cards
 
-FILTERED = (
-    "The response was filtered: the prompt triggered the content management policy. Change your prompt and try again."
-)
+PROMPT_RESULTS = [{"prompt_index": 0, "content_filter_results": filter_results("", with_jailbreak=True)}]  # let through
 
 
 class FilteredProfile(Profile):
@@ -21,7 +19,8 @@ class FilteredProfile(Profile):
     def check(self, ask: Ask, model: str, request: Request) -> None:
         prompt = "\n".join(message.content for message in ask.messages)
         if is_stopped(prompt):
-            refusal = Refusal(400, "content_filter", FILTERED, param="prompt")
+            refusal = Refusal(400, "content_filter", "The response was filtered: the prompt triggered the content "
+                              "management policy. Change your prompt and try again.", param="prompt")  # fmt: skip
             refusal.results = filter_results(prompt, with_jailbreak=True)
             raise refusal
 
@@ -37,7 +36,7 @@ class FilteredProfile(Profile):
 
     def opening_chunks(self) -> list[dict]:
         head = {"choices": [], "created": 0, "id": "", "model": "", "object": ""}
-        return [head | {"prompt_filter_results": self._prompt_results()}]
+        return [head | {"prompt_filter_results": PROMPT_RESULTS}]
 
     def decorated(self, answer: dict, stopped: str = "") -> dict:
         for choice in answer["choices"]:
@@ -45,11 +44,8 @@ class FilteredProfile(Profile):
             if text or choice.get("finish_reason"):  # a chunk without text has nothing to judge
                 choice["content_filter_results"] = filter_results(stopped or text, with_jailbreak=False)
             if "message" in choice:
-                answer["prompt_filter_results"] = self._prompt_results()
+                answer["prompt_filter_results"] = PROMPT_RESULTS
         return answer
-
-    def _prompt_results(self) -> list[dict]:
-        return [{"prompt_index": 0, "content_filter_results": filter_results("", with_jailbreak=True)}]
 
 
 class GitHubModels(FilteredProfile):
