@@ -13,7 +13,6 @@ from endpoint.openai_protocol import Refusal
 from slmlab.engines.base import Engine
 from slmlab.records import End, Reply, Start, Token
 
-WAITING = 32
 RETRY_S = 2  # when one that is sent away may come back: a short answer takes so long
 LOOK_S = 0.5  # how often one that waits is looked after: has its client gone?
 
@@ -21,7 +20,7 @@ LOOK_S = 0.5  # how often one that waits is looked after: has its client gone?
 class Queue:
     """An engine, its slots, and who waits for one."""
 
-    def __init__(self, engine: Engine, waiting: int = WAITING):
+    def __init__(self, engine: Engine, waiting: int = 32):
         self.engine, self.slots, self.waiting = engine, engine.seats, waiting
         self.inside = 0  # requests that run or wait
         self.running = 0

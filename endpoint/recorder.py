@@ -20,12 +20,10 @@ class Recorder:
         asked, answered = bytearray(), bytearray()
         query = scope["query_string"].decode("latin-1")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        self.last = exchange = {
-            "method": scope["method"],
-            "path": scope["path"] + (f"?{query}" if query else ""),
-            "headers": {name: _shown(name, headers[name]) for name in SHOWN if name in headers},
-            "body": "", "status": "", "answer": "",
-        }  # fmt: skip
+        path = scope["path"] + (f"?{query}" if query else "")
+        shown = [f"{name}: {_shown(name, headers[name])}" for name in SHOWN if name in headers]
+        head = "\n".join([f"{scope['method']} {path}", *shown])
+        self.last = exchange = {"head": head, "body": "", "status": "", "answer": ""}
 
         async def heard():
             message = await receive()
@@ -61,12 +59,10 @@ class Exchange:
         parts = self.parts
         if not parts:
             return "Nothing was asked yet."
-        headers = [f"{name}: {value}" for name, value in parts["headers"].items()]
         answer = [line for line in parts["answer"].split("\n") if line]
         shown = [line if len(line) <= 160 else f"{line[:60]} ... {line[-95:]}" for line in answer[: self.lines]]
         if self.lines and (left := len(answer) - self.lines) > 0:
             shown.append(f"... and {left} more {'line' if left == 1 else 'lines'}")
-        head = f"{parts['method']} {parts['path']}"
-        return "\n".join([head, *headers, "", parts["body"], "", str(parts["status"]), *shown])
+        return "\n".join([parts["head"], "", parts["body"], "", str(parts["status"]), *shown])
 
     __repr__ = __str__
