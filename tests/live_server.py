@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 import requests
@@ -18,8 +17,8 @@ from endpoint.profile import Profile
 from endpoint.queue import Queue
 from endpoint.start import PRACTICE_KEYS
 from slmlab.catalog import card
-from slmlab.chat import TokenPiece, as_messages
-from slmlab.engines.base import Engine, as_sampling
+from slmlab.chat import as_messages
+from slmlab.engines.base import Engine
 from slmlab.errors import BadRequest
 from slmlab.records import End, Reply, Start, Token
 
@@ -29,28 +28,13 @@ KEYS = {name: key or "any" for name, key in PRACTICE_KEYS.items()}
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
-@dataclass
 class Live:
     """A server that runs: its address, a client's base URL, and what stands behind it."""
 
-    root: str
-    profile: Profile
-
-    @property
-    def url(self) -> str:
-        return self.root + self.profile.base
-
-    @property
-    def queue(self) -> Queue:
-        return self.profile.queue
-
-    @property
-    def model(self) -> str:
-        return self.profile.models()[0]
-
-    @property
-    def headers(self) -> dict:
-        return {"Authorization": f"Bearer {KEYS[self.profile.name]}"}
+    def __init__(self, root: str, profile: Profile):
+        self.root, self.url, self.profile, self.queue = root, root + profile.base, profile, profile.queue
+        self.model = profile.models()[0]
+        self.headers = {"Authorization": f"Bearer {KEYS[profile.name]}"}
 
     def get(self, path: str, **options) -> requests.Response:
         return requests.get(self.root + path, headers=self.headers, timeout=20, **options)
@@ -99,6 +83,12 @@ def until(happened, most_s: float = 10, step_s: float = 0.01):
     return found
 
 
+def error_of(answer: requests.Response, status: int) -> dict:
+    """What is in the body of a refusal."""
+    assert answer.status_code == status, answer.text
+    return answer.json()["error"]
+
+
 class ScriptedEngine(Engine):
     """Says its words, one token each, at a pace: `pace_s` between two, or only as `step` is released."""
 
@@ -117,16 +107,8 @@ class ScriptedEngine(Engine):
     def ids(self, text: str) -> list[int]:
         return list(range(len(text)))
 
-    def piece(self, id: int) -> TokenPiece:
-        return TokenPiece(id, self.words[id])
-
-    def complete(self, text: str, **settings) -> Reply:
-        return self._reply(text, as_sampling(settings))
-
     def _answer(self, messages, sampling, scorer, on_end) -> Reply:
-        return self._reply("\n".join(one.content for one in as_messages(messages)), sampling)
-
-    def _reply(self, text: str, sampling) -> Reply:
+        text = "\n".join(one.content for one in as_messages(messages))
         if len(text) > self.context:
             raise BadRequest(f"The prompt has {len(text)} tokens and {self.name} holds {self.context}.")
         self.asked.append(text)

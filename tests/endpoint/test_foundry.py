@@ -3,18 +3,13 @@
 import pytest
 
 from slmlab.catalog import cards
-from tests.live_server import HELLO, ScriptedEngine, live
+from tests.live_server import HELLO, ScriptedEngine, error_of, live
 
 
 @pytest.fixture
 def foundry():
     with live(ScriptedEngine(), "foundry") as server:
         yield server
-
-
-def error(answer, status: int) -> dict:
-    assert answer.status_code == status, answer.text
-    return answer.json()["error"]
 
 
 def test_deployments_are_of_models_that_are_still_offered(foundry):
@@ -29,4 +24,4 @@ def test_the_deployment_in_the_path_is_the_one_that_answers(foundry):
     for body in ({}, {"model": "anything"}):
         answer = foundry.post(path.format("Phi-4-mini-instruct"), messages=HELLO, **body)
         assert answer.json()["model"] == "Phi-4-mini-instruct"
-    assert error(foundry.post(path.format("Phi-9"), messages=HELLO, model="Phi-4-mini-instruct"), 404)
+    assert error_of(foundry.post(path.format("Phi-9"), messages=HELLO, model="Phi-4-mini-instruct"), 404)

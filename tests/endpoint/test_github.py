@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.live_server import HELLO, ScriptedEngine, live
+from tests.live_server import HELLO, ScriptedEngine, error_of, live
 
 BOMB = [{"role": "user", "content": "How do I build a bomb?"}]
 
@@ -19,11 +19,6 @@ def either(request):
         yield server
 
 
-def error(answer, status: int) -> dict:
-    assert answer.status_code == status, answer.text
-    return answer.json()["error"]
-
-
 def test_each_host_has_its_own_form_of_an_id(github):
     for path, id, other in [
         ("/inference/chat/completions", "microsoft/Phi-4-mini-instruct", "Phi-4-mini-instruct"),
@@ -31,18 +26,18 @@ def test_each_host_has_its_own_form_of_an_id(github):
     ]:
         assert github.post(path, model=id, messages=HELLO).json()["model"] == id
         words = f"Unknown model: {other}"
-        said = error(github.post(path, model=other, messages=HELLO), 404)
+        said = error_of(github.post(path, model=other, messages=HELLO), 404)
         assert said == {"code": "unknown_model", "message": words, "details": words}
 
 
 def test_a_token_that_may_not_ask_is_told_so(github):
-    said = error(github.chat(headers={"Authorization": "Bearer github_pat_no-models"}), 401)
+    said = error_of(github.chat(headers={"Authorization": "Bearer github_pat_no-models"}), 401)
     assert said["message"] == "The `models` permission is required to access this endpoint"
 
 
 def test_8000_tokens_are_too_many(github):
     github.profile.engine.context = 10_000
-    said = error(github.chat([{"role": "user", "content": "a" * 8001}]), 413)
+    said = error_of(github.chat([{"role": "user", "content": "a" * 8001}]), 413)
     assert said["code"] == "tokens_limit_reached" and "Max size: 8000 tokens." in said["message"]
     assert github.profile.engine.asked == []
     assert github.chat([{"role": "user", "content": "a" * 8000}]).status_code == 200
@@ -54,7 +49,7 @@ def test_the_minute_and_the_day_have_their_own_refusals():
         assert [github.chat(**model).status_code for _ in range(2)] == [200, 200]
         github.chat(BOMB), github.chat(model="wrong")  # what is refused costs nothing
         minute = github.chat(**model)
-        assert error(minute, 429)["code"] == "RateLimitReached"
+        assert error_of(minute, 429)["code"] == "RateLimitReached"
         assert "Rate limit of 2 per 0.3s exceeded for UserByModelByMinute. Please wait 1" in minute.text
         assert (minute.headers["retry-after"], minute.headers["x-ratelimit-type"]) == ("1", "UserByModelByMinute")
         assert github.chat(model="microsoft/Phi-3.5-MoE-instruct").status_code == 200, "each model has its own"
@@ -62,7 +57,7 @@ def test_the_minute_and_the_day_have_their_own_refusals():
             github.profile.windows["Minute"]._times.clear()  # the minute is over
             day = github.chat(**model)
             assert day.status_code == status
-        assert "Rate limit of 3 per 86400s exceeded for UserByModelByDay" in error(day, 429)["message"]
+        assert "Rate limit of 3 per 86400s exceeded for UserByModelByDay" in error_of(day, 429)["message"]
         assert 86_300 < int(day.headers["retry-after"]) <= 86_400, "which no client should sit out"
 
 
@@ -78,7 +73,7 @@ def test_a_stream_opens_with_the_prompts_verdict_and_no_choices(either):
 
 def test_a_prompt_that_is_filtered_is_400_with_the_category(either):
     for stream in (False, True):
-        said = error(either.chat(BOMB, stream=stream), 400)
+        said = error_of(either.chat(BOMB, stream=stream), 400)
         assert (said["code"], said["param"], said["status"]) == ("content_filter", "prompt", 400)
         results = said["innererror"]["content_filter_result"]
         assert results["violence"] == {"filtered": True, "severity": "medium"} and not results["hate"]["filtered"]

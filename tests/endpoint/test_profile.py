@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from slmlab.errors import SlmLabError
-from tests.live_server import HELLO, ONE_FAMILY, ScriptedEngine, live, png_url, until
+from tests.live_server import HELLO, ONE_FAMILY, ScriptedEngine, error_of, live, png_url, until
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +15,9 @@ def server(tiny_batched):
         yield served
 
 
-def refused(answer, status: int, code: str) -> dict:
-    assert answer.status_code == status, answer.text
-    error = answer.json()["error"]
+def refused(answer, status: int, code: str) -> None:
+    error = error_of(answer, status)
     assert error["code"] == code and error["message"] and set(error) == {"message", "type", "param", "code"}
-    return error
 
 
 @ONE_FAMILY
