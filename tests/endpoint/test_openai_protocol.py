@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from endpoint.openai_protocol import Ask, Refusal, Writer, line, read_chat, read_data_url
+from endpoint.openai_protocol import Ask, Refusal, line, read_chat, read_data_url
 from slmlab.records import Sampling
 from tests.live_server import png, png_url
 
@@ -84,33 +84,6 @@ def test_a_picture_comes_whole_and_inside_its_url():
         with pytest.raises(Refusal) as caught:
             read_data_url(url, "messages[0].content")
         assert caught.value.status == 400 and caught.value.param == "messages[0].content", url
-
-
-def writer(ask: Ask) -> Writer:
-    return Writer(ask, "m", "print")
-
-
-def test_a_whole_answer_has_openais_shape():
-    answer = writer(chat()).whole("Hello", "length", 7, 3)
-    (choice,) = answer["choices"]
-    assert choice["message"] == {"role": "assistant", "content": "Hello", "refusal": None}
-    assert (choice["index"], choice["finish_reason"], choice["logprobs"]) == (0, "length", None)
-    assert answer["object"] == "chat.completion" and answer["id"].startswith("chatcmpl-") and answer["model"] == "m"
-    assert answer["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    for ours, theirs in (("end", "stop"), ("stop", "stop"), ("filtered", "content_filter")):
-        assert writer(chat()).whole("Hello", ours, 7, 3)["choices"][0]["finish_reason"] == theirs
-
-
-def test_the_chunks_of_one_answer_have_one_id():
-    made = writer(chat(stream=True))
-    chunks = [made.chunk({"content": text}) for text in ("He", "", "llo")] + [made.chunk({}, reason="end")]
-    assert [one["choices"][0]["finish_reason"] for one in chunks] == [None, None, None, "stop"]
-    assert len({(one["id"], one["created"], one["object"]) for one in chunks}) == 1
-    assert not any("usage" in one for one in chunks) and made.counts(7, 3) == []
-    counting = writer(chat(stream=True, stream_options={"include_usage": True}))
-    assert counting.chunk({})["usage"] is None, "unknown yet"
-    (last,) = counting.counts(7, 3)
-    assert last["choices"] == [] and last["usage"]["completion_tokens"] == 3
 
 
 def test_a_line_cannot_be_taken_for_two():

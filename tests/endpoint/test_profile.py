@@ -22,7 +22,11 @@ def refused(answer, status: int, code: str) -> None:
 
 @ONE_FAMILY
 def test_a_stream_has_lf_only_and_says_when_it_is_done_and_what_it_cost(server):
-    assert server.chunks(stream_options={"include_usage": True})[-1]["usage"] == server.chat().json()["usage"]
+    whole, (*chunks, last) = server.chat().json(), server.chunks(stream_options={"include_usage": True})
+    assert (last["choices"], last["usage"]) == ([], whole["usage"])
+    assert {one["usage"] for one in chunks} == {None}, "unknown yet"
+    assert len({(one["id"], one["created"], one["object"]) for one in chunks}) == 1
+    assert not any("usage" in one for one in server.chunks()), "where nobody asked for it"
     answer = server.chat(stream=True)
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert b"\r" not in answer.content, "azure-ai-inference reads no CRLF"
