@@ -21,9 +21,9 @@ class Server:
 """
 
 
-def plant(folder: Path, monkeypatch, package: str, version: str, code: str, module: str | None = None) -> None:
+def plant(folder: Path, monkeypatch, package: str, version: str, code: str) -> None:
     """From here on a child process finds this package first."""
-    (folder / f"{(module or package).replace('-', '_')}.py").write_text(code, encoding="utf-8")
+    (folder / f"{package.replace('-', '_')}.py").write_text(code, encoding="utf-8")
     about = folder / f"{package.replace('-', '_')}-{version}.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n", encoding="utf-8")

@@ -109,10 +109,6 @@ def test_no_orphan_is_left_when_the_starter_is_killed(tiny_onnx_folder):
 
 
 def test_what_cannot_be_is_said_before_anything_is_loaded():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(SlmLabError, match=f"Can't listen at 127.0.0.1 port {port}.*--port 0 finds one"):
-            serve("no such model", port=port)
     with pytest.raises(SlmLabError, match="Give a key"):
         serve("no such model", host="0.0.0.0")
     with pytest.raises(SlmLabError, match="seats=0 is out of range"):
