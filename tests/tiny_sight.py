@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper, parser
 
 from tests.conftest import write_byte_tokenizer, write_tiny_model
 
@@ -53,7 +53,7 @@ def inputs_of(reference, question: str, *images):
     return reference[0].apply_chat_template([{"role": "user", "content": parts}], **options)
 
 
-def write_tiny_sight(folder: Path, seed: int = 0) -> Path:
+def write_tiny_sight(folder: Path) -> Path:
     """LLaVA's kind as tiny-vlm is made: CLIP's encoder, a projector, a Phi-3 decoder; 16 tokens a picture."""
     import torch
     from transformers import (
@@ -86,7 +86,7 @@ def write_tiny_sight(folder: Path, seed: int = 0) -> Path:
         vision_feature_layer=-1, vision_feature_select_strategy="default", image_seq_length=PATCHES,
         initializer_range=0.5,
     )  # fmt: skip
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     LlavaForConditionalGeneration(config).save_pretrained(folder)
     return folder
 
@@ -104,7 +104,7 @@ def seeing_tokenizer(folder: Path, *marks: str, **options):
     )
 
 
-def write_tiny_phi4(folder: Path, seed: int = 0) -> Path:
+def write_tiny_phi4(folder: Path) -> Path:
     """Phi-4-multimodal: its encoder of crops, a part for sound that nobody asks, its decoder. Needs torchvision."""
     import torch
     from transformers import (
@@ -137,7 +137,7 @@ def write_tiny_phi4(folder: Path, seed: int = 0) -> Path:
             "audio_token_id": sound,
         },
     )  # fmt: skip
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     Phi4MultimodalForCausalLM(config).save_pretrained(folder)
     return folder
 
@@ -188,68 +188,50 @@ def _build_text_part(source: Path, folder: Path) -> None:
 
 def _embedding_graph(table: np.ndarray):
     """Ids to vectors, and the features of the pictures to the places whose ids are below zero."""
-    node, width = helper.make_node, table.shape[1]
-    nodes = [
-        node("Max", ["input_ids", "zero"], ["known"]),
-        node("Gather", ["table", "known"], ["vectors"]),
-        node("Less", ["input_ids", "zero"], ["pictured"]),
-        node("NonZero", ["pictured"], ["found"]),
-        node("Transpose", ["found"], ["places"], perm=[1, 0]),
-        node("ScatterND", ["vectors", "places", "image_features"], ["inputs_embeds"]),
-    ]
-    given = {"input_ids": (np.int64, ["texts", "length"]), "image_features": (np.float32, ["tokens", width])}
-    made = {"inputs_embeds": (np.float32, ["texts", "length", width])}
-    return _graph(nodes, given, made, {"table": table, "zero": np.int64(0)})
+    model = parser.parse_model("""
+        <ir_version: 9, opset_import: ["": 17]>
+        tiny (int64[texts, length] input_ids, float[tokens, width] image_features)
+            => (float[texts, length, width] inputs_embeds) <int64 zero = {0}> {
+            known = Max(input_ids, zero)
+            vectors = Gather(table, known)
+            pictured = Less(input_ids, zero)
+            found = NonZero(pictured)
+            places = Transpose <perm = [1, 0]> (found)
+            inputs_embeds = ScatterND(vectors, places, image_features)
+        }""")
+    model.graph.initializer.append(numpy_helper.from_array(table, "table"))
+    return model
 
 
 def _vision_graph(width: int):
     """Each picture's mean colour as one vector, as often as its crops have tokens:
-    (rows x columns + 1) x 144 + 1 + (rows + 1) x 12."""
-    node = helper.make_node
-    nodes = [
-        node("Div", ["image_sizes", "side"], ["grid"]),
-        node("Gather", ["grid", "zero"], ["rows"], axis=1),
-        node("Gather", ["grid", "one"], ["columns"], axis=1),
-        node("Mul", ["rows", "columns"], ["crops"]),
-        node("Add", ["crops", "one"], ["squares"]),
-        node("Mul", ["squares", "square"], ["patches"]),
-        node("Add", ["rows", "one"], ["lines"]),
-        node("Mul", ["lines", "line"], ["ends_of_lines"]),
-        node("Add", ["patches", "ends_of_lines"], ["all_but_one"]),
-        node("Add", ["all_but_one", "one"], ["tokens"]),
-        node("CumSum", ["tokens", "zero"], ["ends"]),
-        node("ReduceSum", ["tokens"], ["total"], keepdims=0),
-        node("Range", ["zero", "total", "one"], ["places"]),
-        node("Unsqueeze", ["places", "last"], ["column"]),
-        node("GreaterOrEqual", ["column", "ends"], ["past"]),
-        node("Cast", ["past"], ["passed"], to=TensorProto.INT64),
-        node("ReduceSum", ["passed", "last"], ["picture"], keepdims=0),
-        node("ReduceMean", ["pixel_values"], ["colours"], axes=[1, 3, 4], keepdims=0),
-        node("MatMul", ["colours", "directions"], ["vectors"]),
-        node("Gather", ["vectors", "picture"], ["image_features"]),
-    ]
-    given = {
-        "pixel_values": (np.float32, ["pictures", "crops_and_whole", 3, 336, 336]),
-        "image_sizes": (np.int64, ["pictures", 2]),
-    }
-    made = {"image_features": (np.float32, ["tokens", width])}
-    numbers = {"side": 336, "square": 144, "line": 12, "zero": 0, "one": 1, "last": [1]}
-    known = {name: np.array(number, dtype=np.int64) for name, number in numbers.items()}
+    (rows x columns + 1) x 144 + 1 + (rows + 1) x 12, where the whole picture has the 157 that every size has."""
+    model = parser.parse_model("""
+        <ir_version: 9, opset_import: ["": 17]>
+        tiny (float[pictures, crops_and_whole, 3, 336, 336] pixel_values, int64[pictures, 2] image_sizes)
+            => (float[tokens, width] image_features)
+            <int64 side = {336}, int64 square = {144}, int64 line = {12}, int64 whole = {157},
+             int64 zero = {0}, int64 one = {1}, int64[1] first = {0}> {
+            grid = Div(image_sizes, side)
+            rows, columns = Split <axis = 1> (grid)
+            crops = Mul(rows, columns)
+            patches = Mul(crops, square)
+            ends_of_lines = Mul(rows, line)
+            parts = Add(patches, ends_of_lines)
+            tokens = Add(parts, whole)
+            ends = CumSum(tokens, zero)
+            total = ReduceSum <keepdims = 0> (tokens)
+            places = Range(zero, total, one)
+            past = GreaterOrEqual(places, ends)
+            passed = Cast <to = 7> (past)
+            picture = ReduceSum <keepdims = 0> (passed, first)
+            colours = ReduceMean <axes = [1, 3, 4], keepdims = 0> (pixel_values)
+            vectors = MatMul(colours, directions)
+            image_features = Gather(vectors, picture)
+        }""")
     directions = np.random.default_rng(0).normal(size=(3, width)).astype(np.float32)
-    return _graph(nodes, given, made, known | {"directions": directions})
-
-
-def _graph(nodes: list, given: dict, made: dict, known: dict):
-    inputs, outputs = (
-        [
-            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
-            for name, (dtype, shape) in values.items()
-        ]
-        for values in (given, made)
-    )
-    constants = [numpy_helper.from_array(array, name) for name, array in known.items()]
-    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    model.graph.initializer.append(numpy_helper.from_array(directions, "directions"))
+    return model
 
 
 def _part(file: str, inputs: list[str], output: str) -> dict:
