@@ -13,7 +13,6 @@ from packaging.specifiers import SpecifierSet
 
 from setup.machine import NEWEST, OLDEST
 from slmlab.__main__ import _parser
-from slmlab.providers import services
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -110,18 +109,6 @@ def deep_imports(source):
 
 
 # README
-
-
-def test_the_tables_of_lessons_and_services_say_what_lessons_and_data_say():
-    for path in LESSONS:
-        opening = nbformat.read(path, as_version=4).cells[0].source
-        minutes, memory = re.search(r"\*\*(\d+) minutes · ([\d.]+ GB) of memory", opening).groups()
-        row = next(line for line in README.splitlines() if f"](notebooks/{path.name})" in line)
-        assert [cell.strip() for cell in row.split("|")[3:6]] == [minutes, memory, "yes"], path.name
-    for one in services().values():
-        row = next((line for line in README.splitlines() if line.startswith("|") and f"| `{one.id}` |" in line), "")
-        names = [*one.url_variables[:1], *one.key_variables[:1]]
-        assert one.id == "local" or (row and all(f"`{name}`" in row for name in names)), one.id
 
 
 def test_every_link_picture_and_command_of_the_readme_is_real():
