@@ -31,10 +31,6 @@ def at_the_same_time(work, texts) -> dict:
         return dict(zip(texts, threads.map(work, texts), strict=True))
 
 
-def free_slots(engine) -> int:
-    return len(engine._scheduler._free)
-
-
 def test_more_threads_than_slots_each_get_their_own_answer_to_the_bit(tiny_batched):
     for settings in SETTINGS:
         work = partial(written, tiny_batched, **settings)
@@ -81,7 +77,7 @@ def test_a_slot_is_free_after_every_kind_of_end(tiny_batched):
 
     with pytest.raises(BadRequest):
         tiny_batched.complete("abc", scorer=fail).show()
-    until(lambda: free_slots(tiny_batched) == 4)
+    until(lambda: len(tiny_batched._scheduler._free) == 4)
 
 
 def test_an_answer_that_nobody_waits_for_ends(tiny_batched):

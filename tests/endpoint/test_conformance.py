@@ -17,13 +17,10 @@ def server(request, tiny_batched):
         yield served
 
 
-def client_of(served, key: str | None = None) -> OpenAI:
-    return OpenAI(base_url=served.url, api_key=key or KEYS[served.profile.name], max_retries=0, timeout=20)
-
-
 def ask(served, key: str | None = None, stream: bool = False, **request):
     """What openai's SDK gives: the text and why it ended, and of a whole answer the usage."""
-    with client_of(served, key) as client:
+    key = key or KEYS[served.profile.name]
+    with OpenAI(base_url=served.url, api_key=key, max_retries=0, timeout=20) as client:
         asked = {"model": served.model, "messages": HELLO, "max_tokens": 8} | request
         answer = client.chat.completions.create(stream=stream, **asked)
         if not stream:

@@ -107,11 +107,6 @@ def locked(tmp_path):
     return tmp_path / "lab.py"
 
 
-def is_free(path):
-    with open(path, "rb") as file:
-        return programs._lock(file)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows gives no lock to children")
 def test_a_second_setup_waits_for_the_first_and_for_an_installer_that_outlives_it(locked, capsys):
     command = [sys.executable, "-c", HOLDER, str(locked)]
@@ -128,8 +123,8 @@ def test_a_second_setup_waits_for_the_first_and_for_an_installer_that_outlives_i
 def test_the_lock_ends_with_the_setup_although_a_child_lives_on(locked):
     with only_one(locked):
         child = start([sys.executable, "-c", SLEEP], stdout=subprocess.DEVNULL)
-    with child:
-        free = is_free(locked)
+    with child, open(locked, "rb") as file:
+        free = programs._lock(file)
         child.kill()
     assert free, "JupyterLab, started later, must not lock the next set-up out"
 
