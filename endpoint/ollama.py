@@ -20,11 +20,17 @@ OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "se
 UNSUPPORTED = {"tools": "tools", "think": "thinking", "format": "structured outputs"}
 
 
+class Turn(BaseModel):
+    role: str = ""
+    content: str | None = None
+    images: list[str] | None = None
+
+
 class Body(BaseModel, extra="allow"):
     model: str | None = None
     stream: bool | None = None
     options: dict | None = None
-    messages: list[dict] = []
+    messages: list[Turn] = []
 
 
 def tagged(name: str) -> str:
@@ -36,15 +42,14 @@ def read_ask(body: Body) -> Ask:
     settings = {OPTIONS[name]: value for name, value in (body.options or {}).items() if name in OPTIONS}
     if settings.get("max_tokens") in (-1, -2):
         del settings["max_tokens"]  # "no limit" there
-    messages = [{"role": one.get("role"), "content": _parts(one)} for one in body.messages]
+    messages = [{"role": one.role, "content": _parts(one)} for one in body.messages]
     asked = {"model": body.model, "messages": messages, "stream": body.stream is not False}
     return read_chat(line(asked | settings))
 
 
-def _parts(turn: dict) -> list[dict]:
-    urls = [{"url": f"data:image/any;base64,{one}"} for one in turn.get("images") or []]
-    text = {"type": "text", "text": turn.get("content") or ""}
-    return [text, *({"type": "image_url", "image_url": url} for url in urls)]
+def _parts(turn: Turn) -> list[dict]:
+    urls = [{"url": f"data:image/any;base64,{one}"} for one in turn.images or []]
+    return [{"type": "text", "text": turn.content or ""}, *({"type": "image_url", "image_url": url} for url in urls)]
 
 
 class Ollama(Profile):
@@ -74,6 +79,7 @@ class Ollama(Profile):
         return [
             *super().routes(),
             Route("/", lambda request: PlainTextResponse(f"Ollama is running\n{self.introduction}\n")),
+            Route("/api/version", lambda request: JSONResponse({"version": "0.0.0-practice"})),
             Route("/api/tags", self._tags),
             Route("/api/pull", self._pull, methods=["POST"]),
             Route("/api/chat", self._api_chat, methods=["POST"]),
