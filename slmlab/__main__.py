@@ -14,7 +14,7 @@ from pathlib import Path
 
 from slmlab.errors import SlmLabError
 from slmlab.pictures import as_pictures
-from slmlab.records import MEANINGS, Reply, Sampling
+from slmlab.records import MEANINGS, Sampling
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,10 +89,8 @@ def models(parsed) -> None:
         return
     here, rows = machine(), []
     for one in cards().values():
-        verdict = will_it_fit(one, "int4", machine=here)[0].verdict
-        about = f"{one.kind}, {one.maker}, {one.licence}"
-        context = f"{one.context:,}" if one.context else "-"
-        rows.append((one.id, in_count(one.parameters), context, verdict, about))
+        verdict, context = will_it_fit(one, "int4", machine=here)[0].verdict, f"{one.context:,}" if one.context else "-"
+        rows.append((one.id, in_count(one.parameters), context, verdict, f"{one.kind}, {one.maker}, {one.licence}"))
     print(text_table(("name", "parameters", "context", "int4 here", "what it is"), rows))
 
 
@@ -124,20 +122,20 @@ def chat(parsed) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # what loading and clips have to say is no part of the answer
         model = load(parsed.model, engine=parsed.engine, precision=parsed.precision, fallback=not parsed.no_fallback)
         pictures = as_pictures(parsed.image) if parsed.image else None
+    shown = ("model", "text", "finish_reason", "metrics", "start", "tokens")
     with model:
         conversation = model.chat(system=parsed.system, **settings)
-        if parsed.question is not None:
-            _answer(conversation.ask(parsed.question, images=pictures), parsed.json)
-            return
-        print(f"{model}\nAsk something. An empty line or Ctrl-D ends, Ctrl-C stops an answer.", file=sys.stderr)
-        for question in _questions():
+        if parsed.question is None:
+            print(f"{model}\nAsk something. An empty line or Ctrl-D ends, Ctrl-C stops an answer.", file=sys.stderr)
+        for question in _questions() if parsed.question is None else [parsed.question]:
             try:
-                _answer(conversation.ask(question, images=pictures), parsed.json)
+                reply = conversation.ask(question, images=pictures)
+                print(_as_json({name: getattr(reply, name) for name in shown})) if parsed.json else reply.show()
                 pictures = None
-            except KeyboardInterrupt:
-                print(" [stopped]")
-            except SlmLabError as fault:
-                print(f"{fault}", file=sys.stderr)
+            except (KeyboardInterrupt, SlmLabError) as fault:
+                if parsed.question is not None:
+                    raise
+                print(str(fault) or " [stopped]", file=sys.stderr)
 
 
 def _questions() -> Iterator[str]:
@@ -147,14 +145,6 @@ def _questions() -> Iterator[str]:
         while (question := input("\n> " if typed else "").strip()) or not typed:
             if question:
                 yield question
-
-
-def _answer(reply: Reply, in_json: bool) -> None:
-    if not in_json:
-        reply.show()
-        return
-    shown = ("model", "text", "finish_reason", "metrics", "start", "tokens")
-    print(_as_json({name: getattr(reply, name) for name in shown}))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,12 +113,10 @@ def _cuda_gpu() -> tuple[str, int, int] | tuple[None, None, None]:
     if "torch" in sys.modules or shutil.which("nvidia-smi"):
         import torch
 
-        try:
+        with suppress(RuntimeError):  # the card is there, and taken or out of order
             if torch.cuda.is_available():
                 free, total = torch.cuda.mem_get_info(0)  # .to("cuda") is card 0
                 return torch.cuda.get_device_name(0), total, free
-        except RuntimeError:  # the card is there, and taken or out of order
-            pass
     return None, None, None
 
 
@@ -146,19 +144,15 @@ class Fit:
 
 @dataclass(frozen=True, repr=False)
 class FitReport(Shown):
-    """The fits of one model, a row per precision. Iterate it, or show it."""
+    """The fits of one model, a row per precision: report[0], report["int4"], or iterate it."""
 
     card: Card
     context: int
     machine: Machine
     fits: tuple[Fit, ...]
 
-    def __iter__(self) -> Iterator[Fit]:
-        return iter(self.fits)
-
-    def __getitem__(self, precision: str | int) -> Fit:
-        named = {fit.precision: fit for fit in self.fits}
-        return named[precision] if isinstance(precision, str) else self.fits[precision]
+    def __getitem__(self, which: str | int) -> Fit:
+        return {fit.precision: fit for fit in self.fits}[which] if isinstance(which, str) else self.fits[which]
 
     def _table(self) -> Table:
         here, rows = self.machine, []
@@ -214,7 +208,6 @@ def _fit(chosen: Card, precision: str, tokens: int, here: Machine) -> Fit:
 
 
 def _judged(total: int, disk: int, here: Machine) -> tuple[str, str]:
-    """One word, and the sentence that gives its reason."""
     if here.disk_free_bytes is not None and disk > here.disk_free_bytes:
         return "too big", f"Its files take {in_bytes(disk)} and the disk has {in_bytes(here.disk_free_bytes)} free."
     ram, all_ram, vram = here.ram_available_bytes, here.ram_total_bytes, here.vram_free_bytes
