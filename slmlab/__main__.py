@@ -130,7 +130,10 @@ def chat(parsed) -> None:
         for question in _questions() if parsed.question is None else [parsed.question]:
             try:
                 reply = conversation.ask(question, images=pictures)
-                print(_as_json({name: getattr(reply, name) for name in shown})) if parsed.json else reply.show()
+                if parsed.json:
+                    print(_as_json({name: getattr(reply, name) for name in shown}))
+                else:
+                    reply.show()
                 pictures = None
             except (KeyboardInterrupt, SlmLabError) as fault:
                 if parsed.question is not None:

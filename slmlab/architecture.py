@@ -121,26 +121,3 @@ def is_mixture(settings: Mapping) -> bool:
     counts = [settings.get(name) for name in _EXPERT_COUNTS]
     counts = [max(one) if isinstance(one, list) else one for one in counts]  # one for each kind of token
     return any(map(is_mixture, inner)) or any(isinstance(one, int) and one > 1 for one in counts)
-
-
-def shape_of(settings: Mapping) -> Architecture | None:
-    """The architecture in a config.json, for the families whose layers this catalog counts exactly."""
-    family = settings.get("model_type")
-    if family not in ("llama", "mistral", "phi3", "phimoe") or "hidden_size" not in settings:
-        return None
-    heads = settings["num_attention_heads"]
-    return Architecture(
-        layers=settings["num_hidden_layers"],
-        hidden=settings["hidden_size"],
-        heads=heads,
-        kv_heads=settings.get("num_key_value_heads", heads),
-        ffn=settings["intermediate_size"],
-        vocab=settings["vocab_size"],
-        head_size=settings.get("head_dim"),
-        tied=bool(settings.get("tie_word_embeddings")),
-        experts=settings.get("num_local_experts", 1),
-        experts_per_token=settings.get("num_experts_per_tok", 1),
-        attention_bias=bool(settings.get("attention_bias")),
-        head_bias=bool(settings.get("lm_head_bias")),
-        norm="layer" if family == "phimoe" else "rms",
-    )

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal, get_args
 
-from slmlab.architecture import PRECISIONS, Architecture, is_mixture, shape_of
+from slmlab.architecture import PRECISIONS, Architecture, is_mixture
 from slmlab.errors import BadRequest, UnknownName, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
@@ -201,6 +201,5 @@ def card_of_folder(folder: Path) -> Card:
     own = settings.get("text_config") or settings
     context = own.get("max_position_embeddings") or runtime.get("context_length")
     name = folder.resolve().name
-    facts = {"maker": "unknown", "family": "unknown", "kind": kind, "licence": "see the folder", "context": context}
-    shape = None if sees else shape_of(settings)
-    return Card(name, name, **facts, published=Facts(as_stated="not stated"), architecture=shape)
+    published = Facts(as_stated="not stated")
+    return Card(name, name, "unknown", "unknown", kind, "see the folder", published, context=context)

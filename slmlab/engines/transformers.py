@@ -18,17 +18,13 @@ DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 ADAPTER = "vision-lora"  # Phi-4-multimodal keeps what it learned to see in an adapter beside the weights
 UNPACKED = ("fp8", "mxfp8")  # Transformers 5.23 unpacks them on a CPU and says so, experts and all
 REACH_EXPERTS = (*UNPACKED, "torchao", "mxfp4", "fbgemm_fp8")  # or may: the loaded model shows it
-ADVICE = (
-    "What works: torchao with the experts named, "
-    r'TorchAoConfig(FqnToConfig({r"re:.*experts\.(gate_up|down)_proj": Int8WeightOnlyConfig()})); '
-    "or a GGUF file of the model, with llama.cpp."
-)
+NAMED = r'TorchAoConfig(FqnToConfig({r"re:.*experts\.(gate_up|down)_proj": Int8WeightOnlyConfig()}))'
+ADVICE = f"What works: torchao with the experts named, {NAMED}; or a GGUF file of the model, with llama.cpp."
 
 
 class TransformersEngine(LocalEngine):
-    """A causal language model. `device` is 'cpu', 'cuda', 'mps' or 'auto': a model larger than one card is then
-    split, as there is room or as `max_memory` allows ({0: "6GiB", "cpu": "30GiB"}). A `quantization` is a
-    configuration of Transformers' own. A `module` is a torch model to run in place of the weights in the folder."""
+    """A causal language model. `device` is 'cpu', 'cuda', 'mps' or 'auto': one larger than a card is then split, as
+    there is room or as `max_memory` allows. A `module` is a torch model to run in place of the folder's weights."""
 
     engine = "transformers"
 
@@ -174,8 +170,12 @@ class VisionEngine(TransformersEngine):
         if any(mark in message.content for message in messages):
             raise BadRequest(f"The text holds {mark}, which {self.name} takes for a picture's place. Leave it out.")
         options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
+        turns = []
+        for message in messages:
+            pictures = [{"type": "image", "image": picture.image} for picture in message.images]
+            turns.append({"role": message.role, "content": [*pictures, {"type": "text", "text": message.content}]})
         try:
-            inputs = self.processor.apply_chat_template([_as_parts(message) for message in messages], **options)
+            inputs = self.processor.apply_chat_template(turns, **options)
         except ValueError as fault:
             raise BadRequest(f"{self.name} can't take this picture: {fault}") from fault
         ids = inputs.pop("input_ids")[0].tolist()
@@ -183,11 +183,6 @@ class VisionEngine(TransformersEngine):
         self._refuse_overfull(len(ids), len(pictures))
         inputs.pop("attention_mask", None)
         return ids, ImageInputs(pictures, dict(inputs.to(self.device, dtype=self._dtype)))
-
-
-def _as_parts(message: Message) -> dict:
-    pictures = [{"type": "image", "image": picture.image} for picture in message.images]
-    return {"role": message.role, "content": [*pictures, {"type": "text", "text": message.content}]}
 
 
 def as_array(tensor) -> np.ndarray:
