@@ -11,7 +11,7 @@ from pathlib import Path
 
 from measure import finish, machine_in_words, parser, put_between, refuse_busy
 
-from course.runtimes.listing import names
+from course.runtimes.listing import RUNTIMES
 from course.runtimes.racing import FULL, race
 from course.runtimes.results import Results
 from slmlab.loading import ENGINES
@@ -74,9 +74,9 @@ def goals(found: Results) -> dict:
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--publish", action="store_true", help="write table and plot into benchmarks/")
-    options.add_argument("--only", nargs="+", metavar="NAME", help=f"of: {', '.join(names())}")
+    options.add_argument("--only", nargs="+", metavar="NAME", help=f"of: {', '.join(RUNTIMES)}")
     told = options.parse_args()
-    chosen = told.only or ([DEFAULT, REFERENCE, PEER] if told.quick else list(names()))
+    chosen = told.only or ([DEFAULT, REFERENCE, PEER] if told.quick else list(RUNTIMES))
     chosen += [] if REFERENCE in chosen else [REFERENCE]  # what quality is compared with
     rounds, written, judged = (3, 32, 600) if told.quick else (15, 64, 1000)
     found = race(chosen, rounds, written, judged)

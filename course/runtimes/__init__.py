@@ -5,9 +5,8 @@ data/runtimes.toml. No module is called as a function here: importing it would t
 """
 
 from course.runtimes import plots
-from course.runtimes.asking import ask
 from course.runtimes.listing import answers, roster
-from course.runtimes.memory_speed import bandwidth
-from course.runtimes.racing import race
+from course.runtimes.racing import ask, race
+from course.runtimes.results import bandwidth
 
 __all__ = ["answers", "ask", "bandwidth", "plots", "race", "roster"]

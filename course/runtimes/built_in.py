@@ -1,11 +1,8 @@
 """The two engines of the course, in each precision, as slmlab.load opens them."""
 
-from course.runtimes.contract import Runtime, folder_bytes, model_card, scores
+from course.runtimes.contract import CAPACITY, Runtime, folder_bytes, model_card, scores
 from slmlab import weights
-from slmlab.engines.local import capacity_for
 from slmlab.loading import load
-
-ANSWER = 256  # ids of an answer, as in a question that doesn't say how many
 
 
 class BuiltIn(Runtime):
@@ -29,7 +26,7 @@ class BuiltIn(Runtime):
         if self._session:
             self._session.close()
             self._session = None  # before the next takes its memory
-        self._session = self._model.session(capacity_for(len(ids) + ANSWER, self._model.context))
+        self._session = self._model.session(CAPACITY)
         self._session.append(ids)
         self._ready = self._session.take_likeliest()
 

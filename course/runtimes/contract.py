@@ -1,19 +1,24 @@
 """What every runtime of the bundled model offers: a prompt read, ids written greedily, a text scored. Ids alone.
 
-Knows nothing about races.
+What it is for is a table of data/runtimes.toml. Knows nothing about races.
 """
 
+import importlib.metadata
+import platform
+import re
+import tomllib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
-from course.runtimes.facts import facts, this_platform
 from slmlab import weights
-from slmlab.catalog import Card, card
+from slmlab.catalog import DATA, Card, Facts, card
 from slmlab.chat import ChatFormat
 from slmlab.loading import BUNDLED, ENGINES
 from slmlab.sampling import log_softmax
 
 CAPACITY = 1024  # ids that a text may have: a long prompt and what is written after it
+PINS = (DATA.parent / "requirements.txt", DATA / "environments/runtimes.txt")  # the first in a clone only
 
 
 class Runtime:
@@ -30,11 +35,30 @@ class Runtime:
 
     def __init__(self, name: str):
         self.name, self.facts = name, facts()[self.id]
-        self.version = self.facts.version()
+        try:
+            self.version = importlib.metadata.version(self.facts.package)
+        except importlib.metadata.PackageNotFoundError:
+            self.version = None
 
     def need(self) -> str | None:
         """The line that installs it, or the sentence that says why it can't run here; None where it can."""
-        return self.facts.need()
+        from packaging.version import Version
+
+        least, platforms = self.facts.at_least, self.facts.runs_on
+        if platforms and this_platform() not in platforms:
+            return f"{self.facts.name} has no build for {this_platform()}. It runs on: {', '.join(platforms)}."
+        if self.version is None:
+            return self.install_line()
+        if least and Version(self.version) < Version(least):
+            return f"{self.install_line()}   ({self.facts.package} {self.version} is too old: {least} or later)"
+        return None
+
+    def install_line(self) -> str:
+        """The one line for this runtime, in the tested versions."""
+        texts = [path.read_text(encoding="utf-8") for path in PINS if path.is_file()]
+        pins = dict(re.findall(r"^([\w.\[\]-]+)==([^\s;#]+)", "\n".join(texts), re.MULTILINE))
+        words = [f"{name}=={pins[name]}" if name in pins else name for name in self.facts.install]
+        return "python -m pip install " + " ".join(f'"{word}"' if "[" in word else word for word in words)
 
     def answers(self) -> list[tuple[str, str]]:
         """What this machine answers when it is asked for what the runtime needs."""
@@ -85,6 +109,17 @@ def scores(rows: Iterable, ids: list[int]) -> tuple[list[float], list[int]]:
         told.append(float(log_softmax(row)[id]))
         likeliest.append(int(row.argmax()))
     return told, likeliest
+
+
+def this_platform() -> str:
+    return f"{platform.system()} {platform.machine()}"
+
+
+@cache
+def facts() -> dict[str, Facts]:
+    """What each runtime is for, by its id."""
+    tables = tomllib.loads((DATA / "runtimes.toml").read_text(encoding="utf-8"))
+    return {id: Facts(**table) for id, table in tables.items()}
 
 
 def model_card() -> Card:

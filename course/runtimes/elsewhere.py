@@ -6,8 +6,7 @@ with fixed shapes, quantized with QDQ nodes and compiled for it; the bundled mod
 
 import shutil
 
-from course.runtimes.contract import Runtime
-from course.runtimes.facts import this_platform
+from course.runtimes.contract import Runtime, this_platform
 
 QNN = "QNNExecutionProvider"
 
@@ -18,7 +17,7 @@ class FoundryLocal(Runtime):
     def need(self) -> str:
         return (
             f"An environment of its own, for it pins another onnxruntime than the course's; there "
-            f"{self.facts.install_line()}; and a network, once, for its catalog. This machine: {this_platform()}."
+            f"{self.install_line()}; and a network, once, for its catalog. This machine: {this_platform()}."
         )
 
     def answers(self) -> list[tuple[str, str]]:
@@ -31,7 +30,7 @@ class Qnn(Runtime):
 
     def need(self) -> str:
         return (
-            f"A Snapdragon with an NPU, {self.facts.install_line()}, and the model quantized with QDQ nodes and "
+            f"A Snapdragon with an NPU, {self.install_line()}, and the model quantized with QDQ nodes and "
             f"compiled into a context binary. This machine: {this_platform()}, whose onnxruntime offers {_offered()}."
         )
 

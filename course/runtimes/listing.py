@@ -3,16 +3,15 @@
 Imports a runtime's file when it is asked for, and never the package that the runtime is.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 
 from course.runtimes.contract import Runtime
-from course.runtimes.facts import EVERY, Facts
 from slmlab.errors import UnknownName, nearest, quoted
 from slmlab.loading import ENGINES
 from slmlab.show import Shown, Table
 
+EVERY = "python -m pip install -r data/environments/runtimes.txt"
 RUNTIMES = {
     **{f"{engine} {precision}": "built_in.BuiltIn" for engine, each in ENGINES.items() for precision in each},
     "llama.cpp": "llama_cpp.LlamaCpp",
@@ -24,11 +23,6 @@ RUNTIMES = {
 }
 
 
-def names() -> tuple[str, ...]:
-    """Every runtime by the name that a race and a question take."""
-    return tuple(RUNTIMES)
-
-
 def made(name: str) -> Runtime:
     """A runtime that holds nothing yet."""
     if name not in RUNTIMES:
@@ -37,23 +31,17 @@ def made(name: str) -> Runtime:
     return getattr(import_module(f"course.runtimes.{module}"), kind)(name)
 
 
-@dataclass(frozen=True, repr=False)
-class Roster(Shown):
+class Roster(Shown, tuple):
     """Every runtime, with its facts and what is missing for it here. Iterate it, or show it."""
-
-    runtimes: tuple[Runtime, ...]
-
-    def __iter__(self) -> Iterator[Runtime]:
-        return iter(self.runtimes)
 
     def _table(self) -> Table:
         """A row for each kind of runtime, whatever precisions it is in the race with."""
         rows = {}
-        for runtime in self.runtimes:
+        for runtime in self:
             facts = runtime.facts
             here = "no" if runtime.need() else f"yes, {runtime.version}"
             name = facts.name if facts.maker in facts.name else f"{facts.name} ({facts.maker})"
-            rows[facts.id] = (name, facts.what, facts.choose, facts.platforms, here)
+            rows[runtime.id] = (name, facts.what, facts.choose, facts.platforms, here)
         heads = ("runtime", "what it is for", "choose it when", "runs on", "here")
         note = f"To have those that this machine can run: {EVERY}"
         return Table(heads, rows.values(), "Runtimes of the bundled model", note)
@@ -66,24 +54,22 @@ class Roster(Shown):
 
 def roster() -> Roster:
     """Every runtime with its facts, and whether it is here."""
-    return Roster(tuple(made(name) for name in RUNTIMES))
+    return Roster(map(made, RUNTIMES))
 
 
 @dataclass(frozen=True, repr=False)
 class Answers(Shown):
-    """What this machine answers when it is asked for what a runtime needs."""
+    """What this machine answers when it is asked, part by part, for what a runtime needs."""
 
-    facts: Facts
-    rows: tuple[tuple[str, str], ...]
+    runtime: Runtime
 
     def _table(self) -> Table:
-        return Table(("", ""), self.rows, f"{self.facts.name} on this machine", f"Source: {self.facts.source}")
+        facts = self.runtime.facts
+        return Table(("", ""), self.runtime.answers(), f"{facts.name} on this machine", f"Source: {facts.source}")
 
     def _text(self) -> Table:
-        return Table(("", ""), self.rows, self.facts.name, wrap=100)
+        return Table(("", ""), self.runtime.answers(), self.runtime.facts.name, wrap=100)
 
 
 def answers(name: str) -> Answers:
-    """The parts that a runtime needs, one by one, and what this machine says to each."""
-    runtime = made(name)
-    return Answers(runtime.facts, tuple(runtime.answers()))
+    return Answers(made(name))

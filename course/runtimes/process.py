@@ -105,7 +105,7 @@ def serve(name: str) -> None:
         began = perf_counter()
         runtime.open()
     except ImportError as fault:  # it is there by its name alone, or a part of it isn't
-        return send(absent=f"{runtime.facts.install_line()}   ({fault})")
+        return send(absent=f"{runtime.install_line()}   ({fault})")
     except SlmLabError as fault:
         return send(refused=str(fault))
     about = {"size_bytes": runtime.size_bytes, "token_bytes": runtime.token_bytes, "version": runtime.version}

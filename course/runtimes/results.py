@@ -1,15 +1,18 @@
-"""What a race found, a record for each runtime, as a table for a terminal and for a notebook.
+"""What a race found, a record for each runtime, and what the memory gives, as tables for a terminal and a notebook.
 
-Pure: knows nothing about how a race is run.
+Knows nothing about how a race is run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
 from statistics import median
 
 from slmlab.errors import UnknownName, nearest, quoted
+from slmlab.measure import read_rates
 from slmlab.show import Shown, Table, in_bytes
+
+SIZES = (1_000_000, 8_000_000, 64_000_000, 256_000_000)  # bytes: a core's own cache, the shared one, memory
 
 
 @dataclass(frozen=True)
@@ -101,3 +104,25 @@ class Results(Shown):
 def _spread(values: tuple[float, ...]) -> str:
     """Median, with the smallest and the largest round."""
     return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+
+
+@dataclass(frozen=True, repr=False)
+class Bandwidths(Shown):
+    """Bytes read per second in each run, by size of the block and number of threads."""
+
+    rates: dict[tuple[int, int], list[float]]
+
+    def _text(self) -> Table:
+        rows = [
+            (in_bytes(size_bytes), threads, in_bytes(median(rates)), in_bytes(max(rates)))
+            for (size_bytes, threads), rates in self.rates.items()
+        ]
+        return Table(("block", "threads", "read per second, median", "best run"), rows)
+
+    def _table(self) -> Table:
+        return replace(self._text(), note="Only reading is counted; a copy would write as well.")
+
+
+def bandwidth(sizes_bytes: Iterable[int] = SIZES, threads: Iterable[int] = (1, 2), runs: int = 5) -> Bandwidths:
+    """Read blocks that fit the processor's caches and blocks that don't, with each number of threads, and time it."""
+    return Bandwidths({(size, count): read_rates(size, count, runs) for size in sizes_bytes for count in threads})

@@ -2,15 +2,12 @@
 
 import re
 import shutil
-from dataclasses import replace
 
 import pytest
 
-from course.runtimes import facts as room
-from course.runtimes.contract import Runtime
-from course.runtimes.facts import facts, this_platform
-from course.runtimes.listing import RUNTIMES, answers, made, roster
-from slmlab.catalog import DATA
+from course.runtimes.contract import Runtime, facts, this_platform
+from course.runtimes.listing import EVERY, RUNTIMES, answers, made, roster
+from slmlab.catalog import DATA, Facts
 from slmlab.errors import UnknownName
 from slmlab.loading import ENGINES
 from tests.planted_package import plant
@@ -25,20 +22,24 @@ def test_every_precision_of_the_course_is_a_runtime_and_all_facts_have_one():
 
 def test_the_line_for_one_names_the_tested_version_and_that_is_new_enough():
     pinned = re.search(r"^xllamacpp==(\S+)", (DATA / "environments/runtimes.txt").read_text(), re.M)[1]
-    known = facts()
-    assert known["llama.cpp"].install_line() == f"python -m pip install xllamacpp=={pinned}"
-    assert re.fullmatch(r'python -m pip install "mlx\[cpu\]==[\d.]+" mlx-lm==[\d.]+', known["mlx"].install_line())
-    assert (DATA.parent / room.EVERY.split()[-1]).is_file()
+    assert made("llama.cpp").install_line() == f"python -m pip install xllamacpp=={pinned}"
+    assert re.fullmatch(r'python -m pip install "mlx\[cpu\]==[\d.]+" mlx-lm==[\d.]+', made("mlx").install_line())
+    assert (DATA.parent / EVERY.split()[-1]).is_file()
 
 
-def test_what_is_missing_too_old_or_not_built_for_this_machine_is_said():
-    missing = replace(facts()["llama.cpp"], package="no-such-package")
-    assert missing.version() is None and missing.need() == missing.install_line()
-    old = replace(facts()["onnx"], at_least="99.1")
+def test_what_is_missing_too_old_or_not_built_for_this_machine_is_said(monkeypatch):
+    def changed(name, **other):
+        id = made(name).id
+        monkeypatch.setitem(facts(), id, Facts(**vars(facts()[id]) | other))
+        return made(name)
+
+    assert made("onnx q4").need() is None
+    missing = changed("llama.cpp", package="no-such-package")
+    assert missing.version is None and missing.need() == missing.install_line()
+    old = changed("onnx q4", at_least="99.1")
     assert old.need().startswith(old.install_line()) and "99.1 or later" in old.need()
-    other = replace(facts()["mlx"], runs_on=["AIX"])
+    other = changed("mlx", runs_on=["AIX"])
     assert other.need() == f"MLX has no build for {this_platform()}. It runs on: AIX."
-    assert facts()["onnx"].need() is None
 
 
 def test_the_table_has_a_row_for_each_kind_and_says_whether_it_is_here():
@@ -46,7 +47,7 @@ def test_the_table_has_a_row_for_each_kind_and_says_whether_it_is_here():
     for one in facts().values():
         assert shown.count(f"\n{one.name} ") == 1 and html.count(one.platforms.split(",")[0]) >= 1
     assert "python -m pip install -r data/environments/runtimes.txt" in shown
-    assert made("onnx q4").need() is None and "Snapdragon" in made("qnn").need()
+    assert "Snapdragon" in made("qnn").need()
     assert "another onnxruntime" in made("foundry local").need()
     assert [one.name for one in roster()] == list(RUNTIMES)
 
@@ -59,10 +60,11 @@ def test_the_machine_answers_for_each_part(tmp_path, monkeypatch):
         ("qnn", "execution providers of onnxruntime", " and ".join(onnxruntime.get_available_providers())),
         ("foundry local", "the older command `foundry`", "on the PATH"),
     ):
-        told = answers(name)
-        assert told.rows[0] == ("machine", this_platform()) and dict(told.rows)[part] == found
-        assert told.facts.name in str(told) and told.facts.source in told._repr_html_()
+        told, rows = answers(name), made(name).answers()
+        assert rows[0] == ("machine", this_platform()) and dict(rows)[part] == found
+        assert all(one in told._repr_html_() for one in (part, found, facts()[told.runtime.id].source))
+        assert told.runtime.facts.name in str(told)
     with pytest.raises(UnknownName, match="Unknown runtime 'opnvino'. Available: openvino"):
         answers("opnvino")
     plant(tmp_path, monkeypatch, "onnxruntime-qnn", "2.7.0", "def get_library_path(): return '/nowhere/qnn.so'")
-    assert dict(answers("qnn").rows)["NPU that QNN sees"].startswith("its plugin answers: ")
+    assert dict(made("qnn").answers())["NPU that QNN sees"].startswith("its plugin answers: ")

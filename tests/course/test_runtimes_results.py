@@ -1,10 +1,9 @@
-"""runtimes.results and memory_speed: medians, order, and what is said of those that didn't run."""
+"""runtimes.results: medians, order, and what is said of those that didn't run."""
 
 import pytest
 
 from course.runtimes import bandwidth
-from course.runtimes.memory_speed import Bandwidths
-from course.runtimes.results import Result, Results
+from course.runtimes.results import Bandwidths, Result, Results
 from slmlab.errors import UnknownName
 
 RAN = Result(
