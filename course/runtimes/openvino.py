@@ -3,7 +3,6 @@
 The graph is kept in the cache. Its state is the KV cache: reset before each prompt, so nothing of the one before helps.
 """
 
-import os
 import shutil
 from pathlib import Path
 
@@ -21,12 +20,23 @@ class OpenVino(Runtime):
     def prepare(self) -> None:
         from filelock import FileLock
 
-        # what another version made need not fit
-        self._folder = cache_folder() / "runtimes" / f"openvino-{self.version}"
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._folder.parent / "openvino.lock"):
+        home = cache_folder() / "runtimes"
+        self._folder = home / f"openvino-{self.version}"  # what another version made need not fit
+        with FileLock(home / "openvino.lock"):
             if not self._folder.is_dir():
-                _make_graph(gguf_file(), self._folder)
+                self._make_graph(home / "openvino.new")
+
+    def _make_graph(self, new: Path) -> None:
+        """It is written beside the file, so the file is copied to a folder of its own, which is moved when whole."""
+        import openvino_genai
+
+        shutil.rmtree(new, ignore_errors=True)  # openvino-genai ends the whole process over a file that is cut short
+        new.mkdir()
+        file = shutil.copyfile(gguf_file(), new / "model.gguf")
+        print(f"OpenVINO makes its graph from {gguf_file().name}, once.", flush=True)
+        openvino_genai.LLMPipeline(str(file), "CPU", enable_save_ov_model=True)
+        file.unlink()
+        new.rename(self._folder)
 
     def open(self) -> None:
         import openvino
@@ -82,22 +92,3 @@ def _last_row_alone(graph):
     last = opset13.slice(head.input_value(0), start, stop, step, axis)
     head.input(0).replace_source_output(last.output(0))
     return graph
-
-
-def _make_graph(file: Path, target: Path) -> None:
-    """The graph that openvino-genai builds from a GGUF file, moved into place when whole. It writes beside the file, so
-    the file gets a link in a folder of its own first."""
-    import openvino_genai
-
-    new = target.with_name(f"{target.name}.new")
-    shutil.rmtree(new, ignore_errors=True)  # openvino-genai ends the whole process over a file that is cut short
-    new.mkdir()
-    link = new / "model.gguf"
-    try:
-        os.link(file, link)
-    except OSError:  # another disk, or one without links
-        shutil.copyfile(file, link)
-    print(f"OpenVINO makes its graph from {file.name}, once.", flush=True)
-    openvino_genai.LLMPipeline(str(link), "CPU", enable_save_ov_model=True)
-    link.unlink()
-    os.replace(new, target)

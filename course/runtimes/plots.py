@@ -4,23 +4,20 @@ Pure: takes the results of a race, gives matplotlib Axes with a sentence under t
 """
 
 from slmlab.plots import style as drawing
-from slmlab.plots.style import gigabytes, listed
 
 MORE = {"facecolor": drawing.BLUE, "edgecolor": drawing.BLUE}  # full bars where more is better, hollow where less is
 LESS = {"facecolor": "#fdf3de", "edgecolor": drawing.AMBER}
-GAP_IN, ROW_IN = 0.11, 0.4
+GAP_IN, ROW_IN, HEADS_ROWS = 0.11, 0.4, 1.25
 LIKE_FULL = 1.02  # of fp32's perplexity: nobody sees a difference
-HEADS_ROWS = 1.25
 
 
-def race(results, bandwidth_bytes_per_s: float | None = None, *, ax=None):
-    """Speeds, memory, size, start and quality of each runtime in a race. With a memory bandwidth, a tick marks what it
-    allows each to write; one that didn't run is a grey row."""
-    results = listed(results, "result of a race")
+def race(results, bandwidth: float | None = None, *, ax=None):
+    """Speeds, memory, size, start and quality of each runtime in a race. With a memory bandwidth, in bytes per second,
+    a tick marks what it allows each to write; one that didn't run is a grey row."""
+    results = drawing.listed(results, "result of a race")
     ran, others = [one for one in results if one.ran], [one for one in results if not one.ran]
     # what quality is held against: a runtime that agrees with fp32 everywhere is fp32
     full = next((one.perplexity for one in ran if one.agreement == 1 and one.perplexity), None)
-    bandwidth = bandwidth_bytes_per_s
     limits = [bandwidth / one.token_bytes if bandwidth and one.token_bytes else None for one in ran]
     with drawing.canvas(ax, ROW_IN * (len(results) + HEADS_ROWS), legend_rows=1) as ax:
         left = 0.0
@@ -54,8 +51,8 @@ def _columns(ran, full: float | None, limits: list) -> list[tuple]:
     return [
         (1.7 if any(limits) else 1.15, "writes\ntokens/s", MORE, of("writes_tokens_per_s"), whole, limits),
         (1.0, "reads\ntokens/s", MORE, of("reads_tokens_per_s"), whole),
-        (0.78, "memory", LESS, of("resident_bytes"), gigabytes),
-        (0.78, "on disk", LESS, of("size_bytes"), gigabytes),
+        (0.78, "memory", LESS, of("resident_bytes"), drawing.gigabytes),
+        (0.78, "on disk", LESS, of("size_bytes"), drawing.gigabytes),
         (0.74, "starts in", LESS, of("start_s"), drawing.seconds),
         quality,
     ]

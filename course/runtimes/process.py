@@ -13,17 +13,18 @@ from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 
-from slmlab.errors import SlmLabError
+from slmlab.errors import NotHere, SlmLabError
 
 STOP_S = 5
 
 
 class Ended(SlmLabError):
-    """A runtime's process ended before its time; the message holds its reason, or else its last line."""
+    """A runtime's process ended before its time, or was never started; the message says why."""
 
 
 class Worker:
-    """The asking side. `start` waits until the model is loaded, `ask` gives what a command gave and took."""
+    """The asking side. The first `answer` comes when the model is loaded: what the runtime says of itself, or
+    {"absent": ...} where it isn't here. `ask` gives what a command gave and took."""
 
     def __init__(self, name: str):
         self.name = name
@@ -33,44 +34,34 @@ class Worker:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=self._log)
 
-    def start(self) -> dict:
-        """What the runtime says of itself once it is loaded; {"absent": ...} where it isn't here."""
-        about = self._answer()
-        if "refused" in about:
-            raise Ended(f"{self.name}: {about['refused']}")
-        return about
-
     def ask(self, **command) -> dict:
         with suppress(OSError):  # it ended while nobody asked: the answer says how
             pickle.dump(command, self.process.stdin)
             self.process.stdin.flush()
-        return self._answer()
+        return self.answer()
 
-    def _answer(self) -> dict:
+    def answer(self) -> dict:
         with suppress(EOFError, pickle.UnpicklingError):
             return pickle.load(self.process.stdout)
         code = self.process.wait()
         self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing.")
+        said = self._log.read().decode(errors="replace").strip() or "it said nothing."
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        raise Ended(f"{self.name} ended ({how}): {last}")
+        raise Ended(f"{self.name} ended ({how}): {said.splitlines()[-1]}")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         """Let it end; make it, where it doesn't."""
-        with suppress(OSError):
-            self.process.stdin.close()
-        for force in (self.process.terminate, self.process.kill):
-            try:
-                self.process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                force()
-        self.process.wait()
-        self.process.stdout.close()
-        self._log.close()
+        with self._log, self.process:  # which closes its pipes and waits
+            with suppress(OSError):
+                self.process.stdin.close()
+            for force in (self.process.terminate, self.process.kill):
+                try:
+                    self.process.wait(STOP_S)
+                except subprocess.TimeoutExpired:
+                    force()
 
 
 def cores() -> list[int] | None:
@@ -106,8 +97,8 @@ def serve(name: str) -> None:
         runtime.open()
     except ImportError as fault:  # it is there by its name alone, or a part of it isn't
         return send(absent=f"{runtime.install_line()}   ({fault})")
-    except SlmLabError as fault:
-        return send(refused=str(fault))
+    except NotHere as fault:
+        return send(absent=str(fault))
     about = {"size_bytes": runtime.size_bytes, "token_bytes": runtime.token_bytes, "version": runtime.version}
     send(start_s=perf_counter() - began, **about)
     with suppress(EOFError):  # nobody asks any more

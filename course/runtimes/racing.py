@@ -52,7 +52,7 @@ def ask(name: str, question, max_tokens: int = 64) -> Answer:
     together = f"a question and its answer have at most {CAPACITY:,} tokens, and this question has {len(ids):,}"
     whole("max_tokens", max_tokens, 1, CAPACITY - len(ids), together)
     with Worker(name) as worker:
-        if absent := worker.start().get("absent"):
+        if absent := worker.answer().get("absent"):
             return Answer(name, absent)
         worker.ask(read=ids)
         written, new = [], [None]
@@ -121,7 +121,7 @@ class _Racer:
             has, may = in_bytes(free), in_bytes(ROOM_BYTES)
             raise Ended(f"{name} was left out: {has} of memory are free, and it may take {may}.")
         worker = self.worker = stack.enter_context(Worker(name))
-        self.note(**worker.start())
+        self.note(**worker.answer())
         if self.result.absent:
             return f"{name} isn't here"
         worker.ask(read=ids[:ASKED], write=SHORT_WRITTEN)  # the first of all is slow everywhere

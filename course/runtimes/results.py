@@ -44,13 +44,6 @@ class Result:
     def writes_tokens_per_s(self) -> float | None:
         return median(self.writes) if self.writes else None
 
-    def row(self) -> tuple[str, ...]:
-        perplexity = "unknown" if self.perplexity is None else f"{self.perplexity:.2f}"
-        agreement = "unknown" if self.agreement is None else f"{self.agreement:.1%}"
-        sizes = in_bytes(self.resident_bytes), in_bytes(self.size_bytes)
-        speeds = _spread(self.writes), _spread(self.reads), f"{self.start_s:.1f} s"
-        return (self.name, *speeds, *sizes, perplexity, agreement)
-
 
 @dataclass(frozen=True, repr=False)
 class Results(Shown):
@@ -59,8 +52,8 @@ class Results(Shown):
     `others_cores` is how much of a core other programs used: above some 0.15, figures are worth little."""
 
     results: tuple[Result, ...]
-    about: str = ""
-    others_cores: float | None = None
+    about: str
+    others_cores: float
 
     heads = (
         "runtime", "writes, tokens/s", "reads, tokens/s", "starts in", "memory", "on disk", "perplexity",
@@ -78,20 +71,25 @@ class Results(Shown):
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row for each runtime that ran."""
-        return [one.row() for one in self.results if one.ran]
+        rows = []
+        for one in filter(lambda one: one.ran, self.results):
+            perplexity = "unknown" if one.perplexity is None else f"{one.perplexity:.2f}"
+            agreement = "unknown" if one.agreement is None else f"{one.agreement:.1%}"
+            sizes = in_bytes(one.resident_bytes), in_bytes(one.size_bytes)
+            speeds = _spread(one.writes), _spread(one.reads), f"{one.start_s:.1f} s"
+            rows.append((one.name, *speeds, *sizes, perplexity, agreement))
+        return rows
 
     def left_out(self) -> list[str]:
         """A line for each that didn't run: what it would take, or how it ended."""
-        absent = [f"{one.name} isn't here: {one.absent}" for one in self.results if one.absent]
-        return absent + [one.fault for one in self.results if one.fault]
+        return [one.fault or f"{one.name} isn't here: {one.absent}" for one in self.results if not one.ran]
 
     def note(self) -> str:
         """How it was raced, and how busy the machine was meanwhile."""
-        used = "" if self.others_cores is None else f" Other programs used {self.others_cores:.0%} of a core."
-        return f"{self.about}{used}".strip()
+        return f"{self.about} Other programs used {self.others_cores:.0%} of a core."
 
     def _text(self) -> Table:
-        return replace(self._table(), caption="", note="\n".join([*self.left_out(), self.note()]).strip())
+        return replace(self._table(), caption="", note="\n".join([*self.left_out(), self.note()]))
 
     def _table(self) -> Table:
         return Table(self.heads, self.rows(), "One model, every runtime", self.note())

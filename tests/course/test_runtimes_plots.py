@@ -25,7 +25,8 @@ def ran(name, writes, reads, perplexity, agreement, token_bytes=100_000_000):
 
 FULL = ran("onnx fp32", 40.0, 400.0, 20.0, 1.0, 500_000_000)
 GOOD, COARSE = ran("onnx q4", 100.0, 500.0, 20.1, 0.97), ran("onnx int4", 150.0, 450.0, 26.0, 0.6)
-FOUND = Results((COARSE, GOOD, FULL, Result("qnn", absent="a Snapdragon"), Result("mlx", fault="mlx ended")))
+ABSENT, ENDED = Result("qnn", absent="a Snapdragon"), Result("mlx", fault="mlx ended")
+FOUND = Results((COARSE, GOOD, FULL, ABSENT, ENDED), "3 rounds.", 0.05)
 
 
 def words(ax):
@@ -69,5 +70,5 @@ def test_the_caption_names_the_fastest_and_the_fastest_that_is_as_good_as_fp32()
 def test_without_fp32_perplexity_stands_as_it_is_and_unknown_is_a_question_mark():
     ax = runtime_plots.race([GOOD, replace(COARSE, perplexity=None, agreement=None, name="ollama")])
     assert {"20.1", "?", "perplexity"} <= set(words(ax))
-    nobody = runtime_plots.race([Result("qnn", absent="a Snapdragon")])
+    nobody = runtime_plots.race([ABSENT])
     assert plots.caption(nobody) == "None of these runtimes ran on this machine."

@@ -25,7 +25,7 @@ def planted(tmp_path, monkeypatch):
 def test_it_says_what_it_has_loaded_and_answers_each_command(planted):
     planted(NOISE + COUNTING)
     with Worker("llama.cpp") as worker:
-        told = worker.start()
+        told = worker.answer()
         assert told["size_bytes"] > 10**7 and told["version"] == "2026.11" and told["start_s"] > 0
         answer = worker.ask(read=[1, 2], write=3)
         assert answer["ids"] == [7, 8, 9] and answer["read_s"] > 0 and answer["resident_bytes"] > 10**6
@@ -45,7 +45,7 @@ def test_a_script_without_a_main_guard_may_ask(planted, tmp_path):
 def test_what_is_absent_is_all_it_says(planted):
     planted("import a_part_that_is_missing")
     with Worker("llama.cpp") as worker:
-        absent = worker.start()["absent"]
+        absent = worker.answer()["absent"]
     assert absent.startswith("python -m pip install xllamacpp==") and "a_part_that_is_missing" in absent
 
 
@@ -60,13 +60,13 @@ def test_it_is_on_its_cores_before_a_runtime_is_imported(planted):
         os.sched_setaffinity(0, allowed)
     said = str(process.cores()).replace("[", r"\[")
     with Worker("llama.cpp") as worker, pytest.raises(Ended, match=rf"\(exit code 1\): cores: {said}"):
-        worker.start()
+        worker.answer()
 
 
 def test_one_that_dies_gives_its_last_line(planted):
     planted(COUNTING)
     with Worker("llama.cpp") as worker:
-        worker.start()
+        worker.answer()
         worker.process.kill()
         worker.process.wait()
         with pytest.raises(Ended, match=r"llama.cpp ended \((signal 9|exit code \d+)\): it said nothing"):
