@@ -4,13 +4,11 @@ Quick, changes nothing, and shows the names of keys, never a value, and no path 
 """
 
 import importlib.metadata
-import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from slmlab import weights
@@ -19,7 +17,6 @@ from slmlab.machine import Machine, cache_folder, machine
 from slmlab.providers import services
 from slmlab.show import Shown, Table, in_bytes
 
-PYTHONS = ((3, 11), (3, 13))
 REQUIREMENTS = DATA.parent / "requirements.txt"  # in a clone
 BUNDLED = "smollm2-135m"
 FORM = "onnx-q4"  # what answers
@@ -42,35 +39,26 @@ class Finding:
     mend: str = ""
 
 
-@dataclass(frozen=True, repr=False)
-class Report(Shown):
+class Report(Shown, tuple):
     """What the doctor found. Iterate it, print it, or read `ok`: true when nothing fails."""
-
-    findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        return all(finding.status != "fail" for finding in self.findings)
-
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(self.findings)
-
-    def __getitem__(self, name: str) -> Finding:
-        return {finding.name: finding for finding in self.findings}[name]
+        return all(finding.status != "fail" for finding in self)
 
     def _table(self) -> Table:
-        rows = [(one.status, one.name, one.detail, one.mend) for one in self.findings]
+        rows = [(one.status, one.name, one.detail, one.mend) for one in self]
         return Table(("", "looked at", "found", "the line that mends it"), rows, note=self._summary())
 
     def _text(self) -> Table:
         rows = []
-        for one in self.findings:
+        for one in self:
             rows.append((one.status.upper() if one.status == "fail" else one.status, one.name, one.detail))
             rows += [("", "", f"-> {one.mend}")] if one.mend else []
         return Table(("", "", ""), rows, note=self._summary())
 
     def _summary(self) -> str:
-        faults, warnings = (sum(one.status == status for one in self.findings) for status in ("fail", "warn"))
+        faults, warnings = (sum(one.status == status for one in self) for status in ("fail", "warn"))
         if faults or warnings:
             return f"{faults} to mend first, {warnings} to know about."
         return "All is well."
@@ -98,16 +86,15 @@ def examine() -> Report:
             findings.append(Finding(name, *check()))
         except Exception as fault:  # see above; only the fault's type is shown: its text could hold anything
             findings.append(Finding(name, "warn", f"could not be looked at ({type(fault).__name__})"))
-    return Report(tuple(findings))
+    return Report(findings)
 
 
 def _python() -> tuple[str, ...]:
-    now, (low, high) = sys.version_info[:2], PYTHONS
-    if low <= now <= high:
-        return "ok", f"Python {now[0]}.{now[1]}"
-    detail = f"Python {now[0]}.{now[1]}; the course is for {low[0]}.{low[1]} to {high[0]}.{high[1]}"
+    here = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
+    if sys.version_info < (3, 14):  # on one older than 3.11 nothing of the course starts
+        return "ok", here
     mend = "install Python 3.12 from python.org, then: python3.12 lab.py (Windows: py -3.12 lab.py)"
-    return "fail" if now < low else "warn", detail, mend
+    return "warn", f"{here}; the course is for 3.11 to 3.13", mend
 
 
 def _kernel() -> tuple[str, ...]:
@@ -231,11 +218,10 @@ def _offline() -> tuple[str, ...]:
 def register(commands) -> None:
     """Add `doctor` to the commands of `python -m slmlab`."""
     doctor = commands.add_parser("doctor", help="look at this machine and say the line that mends each fault")
-    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor.set_defaults(run=_run)
 
 
 def _run(parsed) -> int:
     report = examine()
-    print(json.dumps({"ok": report.ok} | asdict(report), indent=1) if parsed.json else report)
+    print(report)
     return 0 if report.ok else 1
