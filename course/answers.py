@@ -162,5 +162,8 @@ def numbers_from(value: object, size: int | None = None) -> list[float]:
     return numbers
 
 
-def near(value: float, wanted: float) -> bool:
-    return math.isclose(value, wanted, rel_tol=1e-6, abs_tol=1e-12)
+def near(value: object, wanted: object) -> bool:
+    """Whether it is the same, but for the last digits of a float."""
+    if isinstance(value, float) and isinstance(wanted, float):
+        return math.isclose(value, wanted, rel_tol=1e-6, abs_tol=1e-12)
+    return value == wanted

@@ -41,26 +41,24 @@ def seconds_to_wait(status, retry_after):
     return wait if wait <= 60 else None
 
 
-@exercise("nim-1", cases=[(3,), (300,), (1,), (2,)], told="`base64_length({size})` gave {value:g}")
+@exercise("nim-1", cases=[(3,), (300,), (1,), (2,)], told="`base64_length({size})` gave {value:g}", mistakes=[
+    ("base64 is longer than the bytes, four characters for three", lambda size: size),
+    ("the last group is filled up, so it is {right:g}", lambda size: size * 4 / 3),
+])  # fmt: skip
 def base64_length(size):
     return 4 * ((size + 2) // 3)
 
 
-base64_length.mistake("base64 is longer than the bytes, four characters for three", lambda size: size)
-base64_length.mistake("the last group is filled up, so it is {right:g}", lambda size: size * 4 / 3)
-
-
 @exercise("nim-2", cases=[(1_000_000, 0, 0.5, 2.0), (0, 1_000_000, 0.5, 2.0), (1200, 300, 0.1, 0.4)],
           told="`cost({read}, {written}, {price_in}, {price_out})` gave {value:.6g}",
-          otherwise=", and {right:.6g} is right")  # fmt: skip
+          otherwise=", and {right:.6g} is right", mistakes=[
+    ("prices are for a million tokens",
+     lambda read, written, price_in, price_out: read * price_in + written * price_out),
+    ("tokens that are written have a price of their own",
+     lambda read, written, price_in, price_out: (read + written) * price_in / 1e6),
+])  # fmt: skip
 def cost(read, written, price_in, price_out):
     return (read * price_in + written * price_out) / 1_000_000
-
-
-cost.mistake("prices are for a million tokens",
-             lambda read, written, price_in, price_out: read * price_in + written * price_out)  # fmt: skip
-cost.mistake("tokens that are written have a price of their own",
-             lambda read, written, price_in, price_out: (read + written) * price_in / 1e6)  # fmt: skip
 
 
 @exercise("foundry-1", reads=returned, told="for {old!r} it gave {shown}", otherwise="; wanted: {right!r}", cases=[

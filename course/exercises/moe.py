@@ -16,17 +16,16 @@ def _sizes(name: str) -> tuple:
 
 @exercise("moe-1", told="for {why} it gave {value:,.0f}", otherwise=", and {right:,.0f} is right", cases=[
     _sizes("phi-3.5-moe"), _sizes("tiny-moe")
+], mistakes=[
+    ("that takes a part of everything, and attention, embeddings and norms work on every token",
+     lambda total, layers, experts, used, size: total * used / experts),
+    ("experts are left out in every layer, not in one",
+     lambda total, layers, experts, used, size: total - (experts - used) * size),
+    ("that counts the experts alone, and the rest of the model works too",
+     lambda total, layers, experts, used, size: layers * used * size),
 ])  # fmt: skip
 def active(total, layers, experts, used, expert_size):
     return total - layers * (experts - used) * expert_size
-
-
-active.mistake("that takes a part of everything, and attention, embeddings and norms work on every token",
-               lambda total, layers, experts, used, expert_size: total * used / experts)  # fmt: skip
-active.mistake("experts are left out in every layer, not in one",
-               lambda total, layers, experts, used, expert_size: total - (experts - used) * expert_size)  # fmt: skip
-active.mistake("that counts the experts alone, and the rest of the model works too",
-               lambda total, layers, experts, used, expert_size: layers * used * expert_size)  # fmt: skip
 
 
 @exercise("moe-2")

@@ -11,20 +11,18 @@ def _ids(values) -> list:
 
 
 _LOGITS = {3: [0.1, 3.0, -2.0, 1.5, 2.2], 2: [-5.0, -1.0, -3.0], 1: [7.0, 1.0]}
+_VALUES = "those are the logits themselves, and their ids are wanted"
 
 
 @exercise("onnx-1", cases=[(np.array(logits), k, logits) for k, logits in _LOGITS.items()], reads=_ids,
-          told="of the logits {why}, the top {k} came out as {shown}", otherwise=", and {right} is right")  # fmt: skip
+          told="of the logits {why}, the top {k} came out as {shown}", otherwise=", and {right} is right", mistakes=[
+    (_VALUES, lambda logits, k: np.sort(logits)[:k]),
+    (_VALUES, lambda logits, k: np.sort(logits)[::-1][:k]),
+    ("those are the lowest", lambda logits, k: np.argsort(logits)[:k]),
+    ("the right ids, in another order than from the highest logit down", lambda logits, k: np.argsort(logits)[-k:]),
+])  # fmt: skip
 def pick_top_k(logits, k):
     return np.argsort(-logits)[:k]
-
-
-_VALUES = "those are the logits themselves, and their ids are wanted"
-pick_top_k.mistake(_VALUES, lambda logits, k: np.sort(logits)[:k])
-pick_top_k.mistake(_VALUES, lambda logits, k: np.sort(logits)[::-1][:k])
-pick_top_k.mistake("those are the lowest", lambda logits, k: np.argsort(logits)[:k])
-pick_top_k.mistake("the right ids, in another order than from the highest logit down",
-                   lambda logits, k: np.argsort(logits)[-k:])  # fmt: skip
 
 
 @exercise("onnx-2")
@@ -53,15 +51,14 @@ def _(answer):
         need(same, f"{told} the other logits changed too: {shown(kept.tolist())}")
 
 
-@exercise("onnx-3")
+def dequantize(small, scale):
+    return small.astype(np.float32) * scale
+
+
+@exercise("onnx-3", also=[dequantize])
 def quantize_int8(values):
     scale = float(np.abs(values).max() / 127) or 1.0
     return np.round(values / scale).astype(np.int8), scale
-
-
-@quantize_int8.also
-def dequantize(small, scale):
-    return small.astype(np.float32) * scale
 
 
 @quantize_int8.judged

@@ -69,26 +69,19 @@ class Solution:
     """A right answer, the cases that tell others from it, and the likely mistakes. It can be called like its function.
 
     A case is the arguments, and after them a text for the messages, `why`, if they need one. `told` says what came
-    out; ": " and a mistake's words follow, or `otherwise`. In all three, {value}, {right}, {shown} (the value in
-    backticks), {why} and the arguments' names are filled in. `reads` makes what came out fit to be compared.
+    out; ": " and the words of a mistake that gives the same follow, or `otherwise`. In all three, {value}, {right},
+    {shown} (the value in backticks), {why} and the arguments' names are filled in. `reads` makes what came out fit to
+    be compared. The solution is the function and those in `also`, or a `source` without one.
     """
 
-    def __init__(self, function=None, *, source="", cases=(), told="", otherwise=", and {right:g} is right",
-                 reads=number_from):  # fmt: skip
-        self.functions, self.source, self.cases, self.reads = [function], source, cases, reads
-        self.told, self.otherwise, self.mistakes, self.verdict = told, otherwise, [], self.compare
+    def __init__(self, function=None, *, source="", also=(), cases=(), told="", otherwise=", and {right:g} is right",
+                 mistakes=(), reads=number_from):  # fmt: skip
+        self.functions, self.source, self.cases, self.reads = [function, *also], source, cases, reads
+        self.told, self.otherwise, self.mistakes, self.verdict = told, otherwise, mistakes, self.compare
         self.names = [*inspect.signature(function).parameters] if function else []
 
     def __call__(self, *arguments):
         return self.functions[0](*arguments)
-
-    def mistake(self, words: str, wrong: Callable) -> None:
-        self.mistakes.append((words, wrong))
-
-    def also(self, function: Callable) -> Callable:
-        """Decorates a second function of the solution."""
-        self.functions.append(function)
-        return function
 
     def judged(self, verdict: Callable) -> Callable:
         """Decorates a verdict of the exercise's own: a function of the answer that raises NotYet until it is right."""
@@ -107,17 +100,11 @@ class Solution:
         for case in self.cases:
             arguments = case[: len(self.names)]
             value, right = self.reads(function(*map(copy, arguments))), self.reads(self(*arguments))
-            if not _same(value, right):
-                known = (words for words, wrong in self.mistakes if _same(value, self.reads(wrong(*arguments))))
+            if not near(value, right):
+                known = (words for words, wrong in self.mistakes if near(value, self.reads(wrong(*arguments))))
                 words = next((f": {words}" for words in known), self.otherwise)
                 fields = dict(zip([*self.names, "why"], case, strict=False))
                 raise NotYet((self.told + words).format(**fields, value=value, right=right, shown=shown(value)))
-
-
-def _same(value: object, right: object) -> bool:
-    if isinstance(value, float) and isinstance(right, float):
-        return near(value, right)
-    return value == right
 
 
 def exercise(exercise_id: str, **options) -> Callable[[Callable | None], Solution]:

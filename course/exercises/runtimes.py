@@ -8,22 +8,18 @@ from course.exercises.registry import exercise
 
 @exercise("runtimes-2", cases=[(512, 64, 600, 100), (8000, 100, 250, 50), (20, 500, 400, 80)],
           told="`seconds({prompt_tokens}, {answer_tokens}, {reads_per_s}, {writes_per_s})` gave {value:.4g}",
-          otherwise=", and {right:.4g} is right")  # fmt: skip
+          otherwise=", and {right:.4g} is right", mistakes=[
+    ("that is the reading; the answer has to be written as well", lambda p, a, reads, writes: p / reads),
+    ("that is the writing; before it the prompt is read", lambda p, a, reads, writes: a / writes),
+    ("the speeds don't add up, because nothing is written while it reads",
+     lambda p, a, reads, writes: (p + a) / (reads + writes)),
+    ("tokens over tokens per second are seconds: divide", lambda p, a, reads, writes: p * reads + a * writes),
+    ("that is upside down: the tokens stand above, the speed below",
+     lambda p, a, reads, writes: reads / p + writes / a),
+    ("the two speeds have changed places", lambda p, a, reads, writes: p / writes + a / reads),
+])  # fmt: skip
 def seconds(prompt_tokens, answer_tokens, reads_per_s, writes_per_s):
     return prompt_tokens / reads_per_s + answer_tokens / writes_per_s
-
-
-for _words, _wrong in {
-    "that is the reading; the answer has to be written as well": lambda p, a, reads, writes: p / reads,
-    "that is the writing; before it the prompt is read": lambda p, a, reads, writes: a / writes,
-    "the speeds don't add up, because nothing is written while it reads":
-        lambda p, a, reads, writes: (p + a) / (reads + writes),
-    "tokens over tokens per second are seconds: divide": lambda p, a, reads, writes: p * reads + a * writes,
-    "that is upside down: the tokens stand above, the speed below":
-        lambda p, a, reads, writes: reads / p + writes / a,
-    "the two speeds have changed places": lambda p, a, reads, writes: p / writes + a / reads,
-}.items():  # fmt: skip
-    seconds.mistake(_words, _wrong)
 
 
 _RUNS = tuple(

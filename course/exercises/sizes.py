@@ -7,29 +7,26 @@ from slmlab.catalog import card
 
 @exercise("size-1", cases=[(3.8e9, 16), (3.8e9, 4), (134_515_008, 8)],
           told="`weights_gb({parameters:g}, {bits})` gave {value:.4g}",
-          otherwise=", and {right:.4g} is right")  # fmt: skip
+          otherwise=", and {right:.4g} is right", mistakes=[
+    ("those are gigabits, and a byte has 8 bits", lambda parameters, bits: parameters * bits / 1e9),
+    ("those are bytes, and a GB is a thousand million of them", lambda parameters, bits: parameters * bits / 8),
+    ("that counts in GiB (1024³); take a GB as 10⁹ bytes, as file sizes are published",
+     lambda parameters, bits: parameters * bits / 8 / 2**30),
+])  # fmt: skip
 def weights_gb(parameters, bits):
     return parameters * bits / 8 / 1e9
 
 
-weights_gb.mistake("those are gigabits, and a byte has 8 bits", lambda parameters, bits: parameters * bits / 1e9)
-weights_gb.mistake("those are bytes, and a GB is a thousand million of them",
-                   lambda parameters, bits: parameters * bits / 8)  # fmt: skip
-weights_gb.mistake("that counts in GiB (1024³); take a GB as 10⁹ bytes, as file sizes are published",
-                   lambda parameters, bits: parameters * bits / 8 / 2**30)  # fmt: skip
-
-
 @exercise("size-2", cases=[(32, 32, 96, 4096, 2), (32, 8, 128, 131_072, 2), (30, 3, 64, 1000, 4)],
           told="`kv_cache_gb({layers}, {kv_heads}, {head_size}, {tokens}, {bytes_per_number})` gave {value:.4g}",
-          otherwise=", and {right:.4g} is right")  # fmt: skip
+          otherwise=", and {right:.4g} is right", mistakes=[
+    ("half of it is missing, for each token keeps a key and a value",
+     lambda layers, heads, size, tokens, each: layers * heads * size * tokens * each / 1e9),
+    ("those are bytes, and GB are wanted",
+     lambda layers, heads, size, tokens, each: 2 * layers * heads * size * tokens * each),
+])  # fmt: skip
 def kv_cache_gb(layers, kv_heads, head_size, tokens, bytes_per_number):
     return 2 * layers * kv_heads * head_size * tokens * bytes_per_number / 1e9
-
-
-kv_cache_gb.mistake("half of it is missing, for each token keeps a key and a value",
-                    lambda layers, heads, size, tokens, each: layers * heads * size * tokens * each / 1e9)  # fmt: skip
-kv_cache_gb.mistake("those are bytes, and GB are wanted",
-                    lambda layers, heads, size, tokens, width: 2 * layers * heads * size * tokens * width)  # fmt: skip
 
 
 def _why(one) -> str:
@@ -53,9 +50,7 @@ def fits(card, ram_gb):
 
 @exercise("speed-1", cases=[(150e6, 50e9), (7.6e9, 50e9), (2e9, 100e9)],
           told="`speed_limit({weights_bytes:g}, {bytes_per_s:g})` gave {value:.4g}",
-          otherwise=", and {right:.4g} is right: how often per second can all the weights be read?")  # fmt: skip
+          otherwise=", and {right:.4g} is right: how often per second can all the weights be read?",
+          mistakes=[("that is seconds per token, so turn it over", lambda weights, rate: weights / rate)])  # fmt: skip
 def speed_limit(weights_bytes, bytes_per_s):
     return bytes_per_s / weights_bytes
-
-
-speed_limit.mistake("that is seconds per token, so turn it over", lambda weights, bandwidth: weights / bandwidth)
