@@ -7,11 +7,11 @@ data/models was trained on the story or the programs. Knows nothing about models
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 
 from slmlab.catalog import DATA
 
 DOMAINS = ("English", "Python", "Spanish", "arithmetic", "JSON")
-_SEED = 7
 
 
 def domain_texts(size: int = 3300) -> dict[str, str]:
@@ -19,7 +19,7 @@ def domain_texts(size: int = 3300) -> dict[str, str]:
     sums and records go on."""
     files = {name: DATA / "texts" / f"{name.lower()}.txt" for name in DOMAINS[:3]}
     texts = {name: file.read_text(encoding="utf-8") for name, file in files.items()}
-    made = {"arithmetic": arithmetic(size, _SEED), "JSON": json_records(size, _SEED)}
+    made = {"arithmetic": arithmetic(size, seed=7), "JSON": json_records(size, seed=7)}
     return {name: text[:size] for name, text in (texts | made).items()}
 
 
@@ -28,11 +28,8 @@ def samples(text: str, size_bytes: int = 256) -> list[str]:
     assert size_bytes >= 4, f"a character may have 4 bytes, got {size_bytes}"
     coded, pieces, start = text.encode(), [], 0
     while start + size_bytes <= len(coded):
-        end = start + size_bytes
-        while end < len(coded) and coded[end] & 0b1100_0000 == 0b1000_0000:  # in the middle of a character
-            end -= 1
-        pieces.append(coded[start:end].decode())
-        start = end
+        pieces.append(coded[start : start + size_bytes].decode(errors="ignore"))  # but for half a character at its end
+        start += len(pieces[-1].encode())
     return pieces or [text]
 
 
@@ -45,12 +42,8 @@ def _made(line: Callable, size: int, seed: int) -> str:
     return "\n".join(lines)
 
 
-def arithmetic(size: int, seed: int) -> str:
-    """Sums with their results, one a line."""
-    return _made(_sum, size, seed)
-
-
 def _sum(chance: random.Random) -> str:
+    """A sum with its result."""
     a, b = chance.randint(0, 10 ** chance.randint(1, 4)), chance.randint(0, 10 ** chance.randint(1, 3))
     kind = chance.choice("+-*/(")
     if kind == "+":
@@ -72,12 +65,8 @@ _KEYS = (
 _NAMES = "Anna Ben Clara David Emma Felix Grace Hugo Ida Jonas Lena Marco Nina Oscar Paula Rosa Tim Vera".split()
 
 
-def json_records(size: int, seed: int) -> str:
-    """Records with a few fields of every kind, on one line or several."""
-    return _made(_record, size, seed)
-
-
 def _record(chance: random.Random) -> str:
+    """A record with a few fields of every kind, on one line or several."""
     fields = {chance.choice(_KEYS): _value(chance, 0) for _ in range(chance.randint(1, 5))}
     record = {"id": chance.randint(1, 99_999), "name": chance.choice(_NAMES), **fields}
     return json.dumps(record, indent=2 if chance.random() < 0.3 else None)
@@ -96,3 +85,6 @@ def _value(chance: random.Random, depth: int):
     if kind < 0.9:
         return round(chance.uniform(0, 100), 2)
     return chance.choice([True, False, None])
+
+
+arithmetic, json_records = partial(_made, _sum), partial(_made, _record)

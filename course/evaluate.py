@@ -5,6 +5,7 @@ Knows nothing about plotting. A question set is a file in data/questions.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,30 +35,20 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Score:
-    """The verdicts of one run over a question set."""
+    """The verdicts of one run over a question set; as a text, topic by topic."""
 
     model: str
     verdicts: tuple[Verdict, ...]
 
     @property
-    def right(self) -> int:
-        return sum(one.right for one in self.verdicts)
-
-    @property
     def share(self) -> float:
-        return self.right / len(self.verdicts)
-
-    def by_topic(self) -> dict[str, tuple[int, int]]:
-        """Right answers and questions, topic by topic."""
-        verdicts: dict[str, list[bool]] = {}
-        for one in self.verdicts:
-            verdicts.setdefault(one.question.topic, []).append(one.right)
-        return {topic: (sum(right), len(right)) for topic, right in verdicts.items()}
+        return sum(one.right for one in self.verdicts) / len(self.verdicts)
 
     def __str__(self):
-        lines = [f"{self.model}: {self.right} of {len(self.verdicts)}"]
-        lines += [f"{topic:14} {right} of {asked}" for topic, (right, asked) in self.by_topic().items()]
-        return "\n".join(lines)
+        asked = Counter(one.question.topic for one in self.verdicts)
+        right = Counter(one.question.topic for one in self.verdicts if one.right)
+        lines = [f"{self.model}: {right.total()} of {asked.total()}"]
+        return "\n".join(lines + [f"{topic:14} {right[topic]} of {asked[topic]}" for topic in asked])
 
 
 def questions(name: str) -> list[Question]:

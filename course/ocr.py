@@ -55,9 +55,6 @@ class Page:
     def __iter__(self) -> Iterator[Line]:
         return (line for row in self.rows for line in row)
 
-    def __len__(self) -> int:
-        return len(self.lines)
-
     def __str__(self):
         return self.text or "(no text was found)"
 

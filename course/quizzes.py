@@ -1,12 +1,14 @@
 """A quiz as radio buttons with a Check button, a score and explanations; as text, with its answers folded away."""
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from html import escape
 
 from course import record
 from course.live import Live, ipywidgets, paragraph
+from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest, quoted
 from slmlab.show import marked
 
@@ -22,17 +24,13 @@ class QuizQuestion:
     answer: int
     why: str
 
-    @property
-    def letter(self) -> str:
-        return LETTERS[self.answer]
-
     def remark(self, chosen: int | None) -> str:
         """What is said of a choice; None is no choice yet."""
         if chosen is None:
             return "○ Not answered yet."
         if chosen == self.answer:
             return f"✓ {self.why}"
-        return f"○ {LETTERS[chosen]} isn't it: {self.letter} is. {self.why}"
+        return f"○ {LETTERS[chosen]} isn't it: {LETTERS[self.answer]} is. {self.why}"
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,9 @@ class Quiz:
     questions: tuple[QuizQuestion, ...]
 
 
-@lru_cache
+@cache
 def quizzes() -> dict[str, Quiz]:
     """Every quiz by id, in the order of the lessons."""
-    import tomllib
-
-    from slmlab.catalog import DATA
-
     rows = tomllib.loads((DATA / "quizzes.toml").read_text(encoding="utf-8"))
     return {
         name: Quiz(name, row["lesson"], row["title"], tuple(QuizQuestion(**one) for one in row["questions"]))
@@ -76,7 +70,10 @@ class QuizBox(Live):
         rows = [w.HTML(_STYLE, layout={"display": "none"}), w.HTML(title)]
         for number, one in enumerate(quiz.questions, 1):
             ask = f'<div style="font-size: 16px; margin-top: 8px"><b>{number}. {marked(one.ask)}</b></div>'
-            self.choices.append(_radio(number, one))
+            told, *plain = [text.replace("`", "") for text in (one.ask, *one.options)]  # a radio button shows no code
+            look = {"layout": {"width": "auto"}, "tooltip": f"Question {number}: {told}"}
+            options = [(f"{LETTERS[index]}. {option}", index) for index, option in enumerate(plain)]
+            self.choices.append(w.RadioButtons(options=options, index=None, **look))
             self.remarks.append(w.HTML())
             rows += [w.HTML(ask), self.choices[-1], self.remarks[-1]]
         self.button = w.Button(description="Check", button_style="primary", tooltip="Check the answers")
@@ -100,7 +97,7 @@ class QuizBox(Live):
         for number, one in enumerate(self.quiz.questions, 1):
             lines += ["", f"{number}. {one.ask}"]
             lines += [f"   {letter}. {option}" for letter, option in zip(LETTERS, one.options, strict=False)]
-        answers = " · ".join(f"{number} {one.letter}" for number, one in enumerate(self.quiz.questions, 1))
+        answers = " · ".join(f"{number} {LETTERS[one.answer]}" for number, one in enumerate(self.quiz.questions, 1))
         return "\n".join([*lines, "", f"Answers: {answers}"])
 
     def static_html(self) -> str:
@@ -108,7 +105,7 @@ class QuizBox(Live):
         for one in self.quiz.questions:
             options = "".join(f"<li>{marked(option)}</li>" for option in one.options)
             asked += f'<li><b>{marked(one.ask)}</b><ol type="A">{options}</ol></li>'
-            answers += f"<li><b>{one.letter}. {marked(one.options[one.answer])}</b><br>{marked(one.why)}</li>"
+            answers += f"<li><b>{LETTERS[one.answer]}. {marked(one.options[one.answer])}</b><br>{marked(one.why)}</li>"
         folded = f"<details><summary>Answers</summary><ol>{answers}</ol></details>"
         title = f"<p><b>Quiz: {escape(self.quiz.title)}</b> (run the notebook to answer it here)</p>"
         return f"{title}<ol>{asked}</ol>{folded}"
@@ -120,10 +117,3 @@ def quiz(quiz_id: str) -> QuizBox:
     if quiz_id not in known:
         raise UnknownName(f"Unknown quiz {quoted(quiz_id)}. {nearest(str(quiz_id), list(known))}")
     return QuizBox(known[quiz_id])
-
-
-def _radio(number: int, one: QuizQuestion):
-    ask, *plain = [text.replace("`", "") for text in (one.ask, *one.options)]  # a radio button shows no code
-    options = [(f"{LETTERS[index]}. {option}", index) for index, option in enumerate(plain)]
-    told = f"Question {number}: {ask}"
-    return ipywidgets().RadioButtons(options=options, index=None, layout={"width": "auto"}, tooltip=told)

@@ -5,13 +5,15 @@ the words of that mistake. Knows nothing about hints, progress or how a verdict 
 """
 
 import inspect
+import tomllib
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 
 from course.answers import NotYet, function_in, near, number_from, shown
+from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest, quoted
 
 # where exercises stand whose file has another name than their id: it is read when one of them is checked
@@ -47,13 +49,9 @@ class Exercise:
         return "\n\n".join(["\n".join(imports), *sources, self.starter.strip().splitlines()[-1]]).strip()
 
 
-@lru_cache
+@cache
 def exercises() -> dict[str, Exercise]:
     """Every exercise by id, in the order of the lessons."""
-    import tomllib
-
-    from slmlab.catalog import DATA
-
     rows = tomllib.loads((DATA / "exercises.toml").read_text(encoding="utf-8"))
     return {name: Exercise(id=name, **row | {"hints": tuple(row["hints"])}) for name, row in rows.items()}
 
