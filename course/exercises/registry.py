@@ -43,8 +43,9 @@ class Exercise:
 
     @property
     def solution(self) -> str:
-        """A cell that passes."""
-        sources = self.answer.sources
+        """A cell that passes: the functions as they are written, without what decorates them."""
+        texts = [self.answer.source] if self.answer.source else map(inspect.getsource, self.answer.functions)
+        sources = [text[text.startswith("@") and text.index("\ndef ") + 1 :].rstrip() for text in texts]
         imports = [line for line in _IMPORTS if any(f"{line.split()[-1]}." in source for source in sources)]
         return "\n\n".join(["\n".join(imports), *sources, self.starter.strip().splitlines()[-1]]).strip()
 
@@ -85,12 +86,6 @@ class Solution:
         """Decorates a verdict of the exercise's own: a function of the answer that raises NotYet until it is right."""
         self.verdict = verdict
         return verdict
-
-    @property
-    def sources(self) -> list[str]:
-        """The functions as they are written, without what decorates them."""
-        texts = [self.source.strip()] if self.source else map(inspect.getsource, self.functions)
-        return [text[text.startswith("@") and text.index("\ndef ") + 1 :].rstrip() for text in texts]
 
     def compare(self, answer: object) -> None:
         """Raises what the first case that comes out wrong says."""

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+import psutil
+from packaging.version import Version
+
 from slmlab import weights
 from slmlab.catalog import DATA, Facts, card
 from slmlab.chat import ChatFormat
@@ -43,8 +46,6 @@ class Runtime:
 
     def need(self) -> str | None:
         """The line that installs it, or the sentence that says why it can't run here; None where it can."""
-        from packaging.version import Version
-
         least, platforms = self.facts.at_least, self.facts.runs_on
         if platforms and this_platform() not in platforms:
             return f"{self.facts.name} has no build for {this_platform()}. It runs on: {', '.join(platforms)}."
@@ -95,8 +96,6 @@ class Runtime:
 
     def resident_bytes(self) -> int:
         """Memory that it takes, the process around it included."""
-        import psutil
-
         return psutil.Process().memory_info().rss
 
     def close(self) -> None:

@@ -11,7 +11,6 @@ from slmlab.errors import UnknownName, nearest, quoted
 from slmlab.loading import ENGINES
 from slmlab.show import Shown, Table
 
-EVERY = "python -m pip install -r data/environments/runtimes.txt"
 RUNTIMES = {
     **{f"{engine} {precision}": "built_in.BuiltIn" for engine, each in ENGINES.items() for precision in each},
     "llama.cpp": "llama_cpp.LlamaCpp",
@@ -43,7 +42,7 @@ class Roster(Shown, tuple):
             name = facts.name if facts.maker in facts.name else f"{facts.name} ({facts.maker})"
             rows[runtime.id] = (name, facts.what, facts.choose, facts.platforms, here)
         heads = ("runtime", "what it is for", "choose it when", "runs on", "here")
-        note = f"To have those that this machine can run: {EVERY}"
+        note = "To have those that this machine can run: python -m pip install -r data/environments/runtimes.txt"
         return Table(heads, rows.values(), "Runtimes of the bundled model", note)
 
     def _text(self) -> Table:

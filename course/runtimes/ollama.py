@@ -15,10 +15,16 @@ class Ollama(Runtime):
     id = "ollama"
 
     def need(self) -> str | None:
-        missing = super().need()
-        if missing or _answers():
+        if missing := super().need():
             return missing
-        return "Install Ollama from https://ollama.com/download, start it (ollama serve), and run this again."
+        import httpx
+        import ollama
+
+        try:
+            ollama.Client(timeout=2).list()
+        except (ConnectionError, httpx.HTTPError, ollama.ResponseError):
+            return "Install Ollama from https://ollama.com/download, start it (ollama serve), and run this again."
+        return None
 
     def open(self) -> None:
         import ollama
@@ -56,14 +62,3 @@ class Ollama(Runtime):
     def close(self) -> None:
         """Take the model out of the reader's store again."""
         self._client.delete(NAME)
-
-
-def _answers() -> bool:
-    import httpx
-    import ollama
-
-    try:
-        ollama.Client(timeout=2).list()
-    except (ConnectionError, httpx.HTTPError, ollama.ResponseError):
-        return False
-    return True

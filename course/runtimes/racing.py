@@ -150,9 +150,7 @@ class _Racer:
 
 def _each(racers: list[_Racer], show: Callable[[str], None], task: Callable[[_Racer], str | None]) -> None:
     """Do a task with each that runs: one whose process ends leaves the race with a line, and the others go on."""
-    for racer in racers:
-        if not racer.result.ran:
-            continue
+    for racer in filter(lambda racer: racer.result.ran, racers):
         try:
             line = task(racer)
         except Ended as fault:

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from course.runtimes.contract import Runtime, facts, this_platform
-from course.runtimes.listing import EVERY, RUNTIMES, answers, made, roster
+from course.runtimes.listing import RUNTIMES, answers, made, roster
 from slmlab.catalog import DATA, Facts
 from slmlab.errors import UnknownName
 from slmlab.loading import ENGINES
@@ -24,7 +24,7 @@ def test_the_line_for_one_names_the_tested_version_and_that_is_new_enough():
     pinned = re.search(r"^xllamacpp==(\S+)", (DATA / "environments/runtimes.txt").read_text(), re.M)[1]
     assert made("llama.cpp").install_line() == f"python -m pip install xllamacpp=={pinned}"
     assert re.fullmatch(r'python -m pip install "mlx\[cpu\]==[\d.]+" mlx-lm==[\d.]+', made("mlx").install_line())
-    assert (DATA.parent / EVERY.split()[-1]).is_file()
+    assert (DATA.parent / str(roster()).split()[-1]).is_file()
 
 
 def test_what_is_missing_too_old_or_not_built_for_this_machine_is_said(monkeypatch):
