@@ -118,11 +118,9 @@ def _packages() -> tuple[str, ...]:
     lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
     pins = dict(line.split()[0].split("==") for line in lines if line[:1].isalpha())
     found = {name: _version(name) for name in pins}
-    missing = [name for name, here in found.items() if here is None]
-    if missing:
+    if missing := [name for name, here in found.items() if here is None]:
         return "fail", f"missing: {', '.join(missing)}", SETUP
-    other = [name for name, pin in pins.items() if found[name].partition("+")[0] != pin]  # 2.13.0+cpu is a build
-    if other:
+    if other := [name for name, pin in pins.items() if found[name].partition("+")[0] != pin]:  # 2.13.0+cpu is a build
         told = ", ".join(f"{name} {found[name]} (pinned: {pins[name]})" for name in other)
         return "warn", f"not the tested version: {told}", SETUP
     return "ok", f"all {len(pins)} are here, in the tested versions"
@@ -203,8 +201,7 @@ def key_variables() -> list[str]:
 def _keys() -> tuple[str, ...]:
     """Which keys are set, by name. Their values are looked at only for spaces, and never leave this function."""
     present = [name for name in key_variables() if os.environ.get(name)]
-    odd = [name for name in present if [os.environ[name]] != os.environ[name].split()]
-    if odd:
+    if odd := [name for name in present if [os.environ[name]] != os.environ[name].split()]:
         detail = f"{', '.join(odd)}: there is a space or a line end in it, and the service will refuse it"
         return "warn", detail, f"set {odd[0]} again, without spaces or quotes"
     return "ok", f"set: {', '.join(present)}" if present else "none set, and none needed"

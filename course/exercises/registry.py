@@ -82,10 +82,9 @@ class Solution:
     def __call__(self, *arguments):
         return self.functions[0](*arguments)
 
-    def judged(self, verdict: Callable) -> Callable:
+    def judged(self, verdict: Callable) -> None:
         """Decorates a verdict of the exercise's own: a function of the answer that raises NotYet until it is right."""
         self.verdict = verdict
-        return verdict
 
     def compare(self, answer: object) -> None:
         """Raises what the first case that comes out wrong says."""
@@ -102,8 +101,4 @@ class Solution:
 
 def exercise(exercise_id: str, **options) -> Callable[[Callable | None], Solution]:
     """Decorates the solution's function, and keeps it as the answer to this exercise."""
-
-    def keep(function=None):
-        return _SOLUTIONS.setdefault(exercise_id, Solution(function, **options))
-
-    return keep
+    return lambda function=None: _SOLUTIONS.setdefault(exercise_id, Solution(function, **options))

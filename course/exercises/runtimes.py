@@ -50,13 +50,11 @@ def _(answer):
         value, wanted = function(list(_RUNS), most_mb, worst), choose(_RUNS, most_mb, worst)
         need(not isinstance(value, dict), "it gave a whole run, and its name is wanted")
         told = f"with at most {most_mb} MB and a perplexity of at most {worst}, it chose {value!r}"
-        for run in _RUNS:
-            if run["name"] == value != wanted:
-                memory_mb, perplexity = run["memory_mb"], run["perplexity"]
-                need(memory_mb <= most_mb, f"{told}, which takes {memory_mb} MB")
-                unknown = f"{told}, whose quality nobody measured: unknown is not good enough"
-                need(perplexity is not None, unknown)
-                need(perplexity <= worst, f"{told}, whose perplexity is {perplexity}: lower is better")
+        for run in (run for run in _RUNS if run["name"] == value != wanted):
+            memory_mb, perplexity = run["memory_mb"], run["perplexity"]
+            need(memory_mb <= most_mb, f"{told}, which takes {memory_mb} MB")
+            need(perplexity, f"{told}, whose quality nobody measured: unknown is not good enough")
+            need(perplexity <= worst, f"{told}, whose perplexity is {perplexity}: lower is better")
         need(value == wanted, f"{told}, and {wanted!r} is right")
 
 

@@ -5,7 +5,8 @@ data/runtimes.toml. No module is called as a function here: importing it would t
 """
 
 from course.runtimes import plots
-from course.runtimes.listing import answers, roster
+from course.runtimes.listing import made as answers
+from course.runtimes.listing import roster
 from course.runtimes.racing import ask, race
 from course.runtimes.results import bandwidth
 

@@ -8,6 +8,7 @@ import platform
 import re
 import tomllib
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -19,13 +20,14 @@ from slmlab.catalog import DATA, Facts, card
 from slmlab.chat import ChatFormat
 from slmlab.loading import BUNDLED, ENGINES
 from slmlab.sampling import log_softmax
+from slmlab.show import Shown, Table
 
 MODEL = card(BUNDLED)
 CAPACITY = 1024  # ids that a text may have: a long prompt and what is written after it
 PINS = (DATA.parent / "requirements.txt", DATA / "environments/runtimes.txt")  # the first in a clone only
 
 
-class Runtime:
+class Runtime(Shown):
     """The bundled model in one runtime. Made, it holds nothing yet; `need()` says what is missing for more.
 
     `prepare` makes the files it wants, where this machine lacks them, and `open` loads them: from then on there are
@@ -65,6 +67,12 @@ class Runtime:
     def answers(self) -> list[tuple[str, str]]:
         """What this machine answers when it is asked for what the runtime needs."""
         return [("machine", this_platform()), (f"package {self.facts.package}", self.version or "not installed")]
+
+    def _table(self) -> Table:
+        return replace(self._text(), caption=f"{self.facts.name} on this machine", note=f"Source: {self.facts.source}")
+
+    def _text(self) -> Table:
+        return Table(("", ""), self.answers(), self.facts.name, wrap=100)
 
     def prepare(self) -> None:
         """Make what `open` reads: the GGUF file at least."""

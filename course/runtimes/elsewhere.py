@@ -5,6 +5,7 @@ with fixed shapes, quantized with QDQ nodes and compiled for it; the bundled mod
 """
 
 import shutil
+from functools import cache
 
 from course.runtimes.contract import Runtime, this_platform
 
@@ -44,6 +45,7 @@ def _offered() -> str:
     return " and ".join(get_available_providers())
 
 
+@cache  # a plugin is registered once
 def _npu() -> str:
     """The NPU, asked of QNN's own plugin where it is installed."""
     import onnxruntime

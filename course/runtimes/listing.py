@@ -3,7 +3,6 @@
 Imports a runtime's file when it is asked for, and never the package that the runtime is.
 """
 
-from dataclasses import dataclass
 from importlib import import_module
 
 from course.runtimes.contract import Runtime
@@ -23,7 +22,7 @@ RUNTIMES = {
 
 
 def made(name: str) -> Runtime:
-    """A runtime that holds nothing yet."""
+    """A runtime that holds nothing yet; shown, it is what this machine answers when it is asked for its parts."""
     if name not in RUNTIMES:
         raise UnknownName(f"Unknown runtime {quoted(name)}. {nearest(str(name), list(RUNTIMES))}.")
     module, kind = RUNTIMES[name].split(".")
@@ -54,21 +53,3 @@ class Roster(Shown, tuple):
 def roster() -> Roster:
     """Every runtime with its facts, and whether it is here."""
     return Roster(map(made, RUNTIMES))
-
-
-@dataclass(frozen=True, repr=False)
-class Answers(Shown):
-    """What this machine answers when it is asked, part by part, for what a runtime needs."""
-
-    runtime: Runtime
-
-    def _table(self) -> Table:
-        facts = self.runtime.facts
-        return Table(("", ""), self.runtime.answers(), f"{facts.name} on this machine", f"Source: {facts.source}")
-
-    def _text(self) -> Table:
-        return Table(("", ""), self.runtime.answers(), self.runtime.facts.name, wrap=100)
-
-
-def answers(name: str) -> Answers:
-    return Answers(made(name))

@@ -13,17 +13,16 @@ class Mlx(Runtime):
     id = "mlx"
 
     def prepare(self) -> None:
-        weights.folder(MODEL, "transformers")
+        self._folder = weights.folder(MODEL, "transformers")
 
     def open(self) -> None:
         import mlx.core
         from mlx_lm.models.cache import make_prompt_cache
         from mlx_lm.utils import load_model
 
-        folder = weights.folder(MODEL, "transformers")
         self._mx, self._new_cache = mlx.core, make_prompt_cache
-        self._model, _ = load_model(folder, model_config=_rotation(folder))
-        self.size_bytes, self.token_bytes = folder_bytes(folder), MODEL.read_bytes("fp32")
+        self._model, _ = load_model(self._folder, model_config=_rotation(self._folder))
+        self.size_bytes, self.token_bytes = folder_bytes(self._folder), MODEL.read_bytes("fp32")
 
     def read(self, ids: list[int]) -> None:
         self._cache = self._new_cache(self._model)

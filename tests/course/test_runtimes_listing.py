@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
+from course.runtimes import answers, elsewhere
 from course.runtimes.contract import Runtime, facts, this_platform
-from course.runtimes.listing import RUNTIMES, answers, made, roster
+from course.runtimes.listing import RUNTIMES, made, roster
 from slmlab.catalog import DATA, Facts
 from slmlab.errors import UnknownName
 from slmlab.loading import ENGINES
@@ -60,11 +61,13 @@ def test_the_machine_answers_for_each_part(tmp_path, monkeypatch):
         ("qnn", "execution providers of onnxruntime", " and ".join(onnxruntime.get_available_providers())),
         ("foundry local", "the older command `foundry`", "on the PATH"),
     ):
-        told, rows = answers(name), made(name).answers()
-        assert rows[0] == ("machine", this_platform()) and dict(rows)[part] == found
-        assert all(one in told._repr_html_() for one in (part, found, facts()[told.runtime.id].source))
-        assert told.runtime.facts.name in str(told)
+        told = answers(name)
+        rows = dict(told.answers())
+        assert rows["machine"] == this_platform() and rows[part] == found
+        assert all(one in told._repr_html_() for one in (part, found, told.facts.source))
+        assert told.facts.name in str(told)
     with pytest.raises(UnknownName, match="Unknown runtime 'opnvino'. Available: openvino"):
         answers("opnvino")
+    elsewhere._npu.cache_clear()
     plant(tmp_path, monkeypatch, "onnxruntime-qnn", "2.7.0", "def get_library_path(): return '/nowhere/qnn.so'")
-    assert dict(made("qnn").answers())["NPU that QNN sees"].startswith("its plugin answers: ")
+    assert dict(answers("qnn").answers())["NPU that QNN sees"].startswith("its plugin answers: ")
