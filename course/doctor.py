@@ -4,6 +4,7 @@ Quick, changes nothing, and shows the names of keys, never a value, and no path 
 """
 
 import importlib.metadata
+import json
 import os
 import shutil
 import sys
@@ -215,10 +216,12 @@ def _offline() -> tuple[str, ...]:
 def register(commands) -> None:
     """Add `doctor` to the commands of `python -m slmlab`."""
     doctor = commands.add_parser("doctor", help="look at this machine and say the line that mends each fault")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor.set_defaults(run=_run)
 
 
 def _run(parsed) -> int:
     report = examine()
-    print(report)
+    plain = {"ok": report.ok, "findings": [vars(finding) for finding in report]}
+    print(json.dumps(plain, indent=1) if parsed.json else report)
     return 0 if report.ok else 1

@@ -99,10 +99,13 @@ def test_a_check_that_fails_becomes_a_finding_without_its_text(monkeypatch):
 
 
 def test_the_command_prints_it_and_its_exit_code_tells():
-    command = [sys.executable, "-m", "slmlab", "doctor"]
-    said = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HF_TOKEN": SECRET})
-    assert said.returncode == 1 and "smollm2-135m is not there" in said.stdout and "slmlab fetch" in said.stdout
-    assert SECRET not in said.stdout + said.stderr
+    for extra in ([], ["--json"]):
+        command = [sys.executable, "-m", "slmlab", "doctor", *extra]
+        said = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HF_TOKEN": SECRET})
+        assert said.returncode == 1 and "smollm2-135m is not there" in said.stdout
+        assert SECRET not in said.stdout + said.stderr
+    found = json.loads(said.stdout)
+    assert found["ok"] is False and any(one["mend"].endswith("slmlab fetch") for one in found["findings"])
 
 
 def test_it_imports_no_runtime():
