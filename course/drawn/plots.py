@@ -14,15 +14,16 @@ from slmlab.plots import style as drawing
 from slmlab.plots.answers import GAP, bare, frame
 from slmlab.plots.style import drawable, listed
 
+CONTEXT = 131_072  # tokens: what the Phi models hold
 ROW = 1.42  # the height of a picture with the two lines under it
 
 
-def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str], *, ax=None):
+def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str]):
     """Pictures with a question each, what the model said, and whether that is what the picture was drawn from."""
     rows = listed(zip(scenes, questions, map(answer_of, replies), strict=True), "scene")
     across = min(3, len(rows))
     down = -(-len(rows) // across)
-    with drawing.canvas(ax, down * 3.25) as ax:
+    with drawing.canvas(None, down * 3.25) as ax:
         for number, (scene, question, said) in enumerate(rows):
             left, top = number % across * (1 + GAP), number // across * ROW
             _picture(ax, scene.pictures, left, top)
@@ -41,18 +42,18 @@ def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str]
     return ax
 
 
-def scores(forms: Sequence, *, ocr: bool = True, ax=None):
+def scores(forms: Sequence, *, ocr: bool = True):
     """How often each form of question is answered exactly, with its interval; beside it who sees no picture, and
     OCR."""
     forms = listed(forms, "form of question")
-    with drawing.canvas(ax, 0.5 + 0.46 * len(forms), legend_rows=2) as ax:
+    with drawing.canvas(None, 0.5 + 0.46 * len(forms), legend_rows=2) as ax:
         for y, one in enumerate(forms):
             colour = drawing.BLUE if one.relied_on else drawing.ORANGE
-            ax.plot((one.model.low, one.model.high), (y, y), color=colour, linewidth=5, alpha=0.45)
+            ax.plot(one.model.interval, (y, y), color=colour, linewidth=5, alpha=0.45)
             ax.plot(one.model.share, y, "o" if one.relied_on else "D", color=colour, markersize=9)
             ax.plot(one.blind, y, "|", color=drawing.INK, markersize=17, markeredgewidth=2.5)
             if ocr and one.ocr is not None:
-                ax.plot((one.ocr.low, one.ocr.high), (y + 0.24, y + 0.24), color=drawing.GREEN, linewidth=2, alpha=0.45)
+                ax.plot(one.ocr.interval, (y + 0.24, y + 0.24), color=drawing.GREEN, linewidth=2, alpha=0.45)
                 ax.plot(one.ocr.share, y + 0.24, "^", color=drawing.GREEN, markersize=8)
         ax.axvline(GATE, color="#8c8c8c", linewidth=1.2, linestyle=":")
         drawing.name_rows(ax, [one.form for one in forms])
@@ -80,11 +81,11 @@ def _score_handles(ocr: bool) -> list:
     return [Line2D([], [], linestyle="", marker=mark, color=at, label=name, **more) for mark, at, name, more in keys]
 
 
-def image_tokens(bills: Sequence[ImageTokens], context: int = 131_072, *, ax=None):
+def image_tokens(bills: Sequence[ImageTokens]):
     """What pictures cost in tokens, one bar each, and how many of them a context holds."""
     bills = listed(bills, "bill of image_tokens")
     most = max(one.tokens for one in bills)
-    with drawing.canvas(ax, 0.3 + 0.5 * len(bills)) as ax:
+    with drawing.canvas(None, 0.3 + 0.5 * len(bills)) as ax:
         for y, one in enumerate(bills):
             ax.barh(y, one.tokens, height=0.6, color=drawing.COLOURS[y % len(drawing.COLOURS)])
             ax.text(one.tokens + most * 0.012, y, f"{one.tokens:,}", va="center", fontsize=13)
@@ -93,7 +94,7 @@ def image_tokens(bills: Sequence[ImageTokens], context: int = 131_072, *, ax=Non
         ax.set_xlabel("tokens of the context that one picture takes")
         drawing.finish(
             ax,
-            f"At {most:,} tokens each, {context // most} pictures fill a context of {context:,}, and nothing has been "
+            f"At {most:,} tokens each, {CONTEXT // most} pictures fill a context of {CONTEXT:,}, and nothing has been "
             "asked yet.",
         )
     return ax

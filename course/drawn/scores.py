@@ -24,26 +24,18 @@ class Share:
 
     @property
     def share(self) -> float:
-        return self.right / self.asked if self.asked else 0.0
+        return self.right / self.asked
 
     @property
-    def low(self) -> float:
-        return self._bounds()[0]
-
-    @property
-    def high(self) -> float:
-        return self._bounds()[1]
-
-    def _bounds(self) -> tuple[float, float]:
-        if not self.asked:
-            return 0.0, 1.0
+    def interval(self) -> tuple[float, float]:
         z, n, p = 1.96, self.asked, self.share
         middle = (p + z * z / (2 * n)) / (1 + z * z / n)
         half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
         return max(0.0, middle - half), min(1.0, middle + half)
 
     def __str__(self):
-        return f"{self.share:.0%} ({self.low:.0%}-{self.high:.0%}, n={self.asked})" if self.asked else "-"
+        low, high = self.interval
+        return f"{self.share:.0%} ({low:.0%}-{high:.0%}, n={self.asked})"
 
 
 @dataclass(frozen=True)
@@ -110,9 +102,8 @@ class VisionScores(Shown):
         return json.dumps(asdict(self), indent=1) + "\n"
 
 
-def vision_scores(path: Path | None = None) -> VisionScores:
+def vision_scores(path: Path = DATA / "models" / "tiny-vlm" / "scores.json") -> VisionScores:
     """The scores of the bundled model, or those in another file."""
-    path = path or DATA / "models" / "tiny-vlm" / "scores.json"
     fields = json.loads(path.read_text(encoding="utf-8"), object_hook=_record)
     return VisionScores(**fields | {name: tuple(fields[name]) for name in ("forms", "looks")})
 
