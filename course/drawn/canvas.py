@@ -8,8 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from random import Random
 
-from slmlab.errors import UnknownName, nearest
-
 SIDE = 192  # pixels: the side of every picture that the course's own vision model reads
 SMALLEST = 8  # pixels of a letter: smaller ones can't be read
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif")
@@ -17,12 +15,6 @@ COLOURS = {
     "red": (214, 39, 40), "blue": (40, 90, 200), "green": (44, 150, 60), "orange": (250, 130, 20),
     "purple": (135, 70, 175), "brown": (125, 80, 60), "pink": (240, 130, 190), "yellow": (235, 205, 40),
 }  # fmt: skip
-
-
-def known_colour(name: str) -> None:
-    """Refuses a colour that no picture is drawn in."""
-    if name not in COLOURS:
-        raise UnknownName(f"No colour {name!r}. {nearest(str(name), list(COLOURS))}.")
 
 
 @dataclass(frozen=True)

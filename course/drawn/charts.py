@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import cos, pi, sin
 from numbers import Integral
 
-from course.drawn.canvas import SIDE, Canvas, Style, known_colour
-from slmlab.errors import BadRequest
+from course.drawn.canvas import COLOURS, SIDE, Canvas, Style
+from slmlab.errors import BadRequest, UnknownName, nearest
 
 HIGHEST = 100  # the top of an axis
 GRID = (205, 205, 205)
@@ -21,7 +21,8 @@ class Row:
     colour: str = "blue"
 
     def __post_init__(self):
-        known_colour(self.colour)
+        if self.colour not in COLOURS:
+            raise UnknownName(f"No colour {self.colour!r}. {nearest(str(self.colour), list(COLOURS))}.")
         if not self.label or not isinstance(self.value, Integral) or self.value < 0:
             raise BadRequest(f"Row({self.label!r}, {self.value!r}): a label, and a whole number from 0 on.")
 
@@ -54,10 +55,7 @@ def draw_line(rows: Sequence[Row], style: Style, printed: bool = True) -> Canvas
 
 def draw_pie(rows: Sequence[Row], style: Style, printed: str = "legend") -> Canvas:
     """A pie over its legend. Percents are printed in the legend, on the slices or nowhere ('')."""
-    total = sum(row.value for row in rows)
-    if not total:
-        raise BadRequest("A pie of nothing but zeros has no slices.")
-    canvas = Canvas(style)
+    canvas, total = Canvas(style), sum(row.value for row in rows)
     top, legend = _title(canvas), (style.size + 4) * len(rows)
     radius = min((SIDE - top - legend - 12) / 2, 52)
     x, y, angle = SIDE / 2 + style.shift[0], top + radius + 3, -90.0
@@ -89,8 +87,7 @@ def _legend(canvas: Canvas, rows: Sequence[Row], top: float, percents: bool) -> 
 def _points(canvas: Canvas, rows: Sequence[Row], printed: bool) -> tuple[list[tuple[float, float]], float, float]:
     """Draws the axes; gives the point of each value, the height of the axis below, and the step between the points."""
     style, most = canvas.style, max(row.value for row in rows)
-    if not printed and most > HIGHEST:
-        raise BadRequest(f"{most} is above the axis, which ends at {HIGHEST}. Print the values, or keep below.")
+    assert printed or most <= HIGHEST, f"the axis ends at {HIGHEST}, got {most}"
     most = max(most, 1) if printed else HIGHEST
     top, bottom = _title(canvas) + style.size + 8, SIDE - style.size - 10 + min(style.shift[1], 0)
     left, right = (12 if printed else 41) + style.shift[0], SIDE - 10 + min(style.shift[0], 0)

@@ -1,13 +1,13 @@
 """The same truth in pictures unlike those of the training: another library's charts, photographs, small print.
 
-Each takes a scene and gives one with the same questions, so that only the look differs.
+Each takes a scene of one picture and gives one with the same questions, so that only the look differs.
 """
 
 from dataclasses import replace
 from io import BytesIO
 from random import Random
 
-from course.drawn.canvas import COLOURS, SIDE, Canvas, Style
+from course.drawn.canvas import COLOURS, SIDE, Canvas
 from course.drawn.questions import Scene
 
 
@@ -18,7 +18,6 @@ def by_matplotlib(scene: Scene) -> Scene:
     from matplotlib.figure import Figure
     from PIL import Image
 
-    assert scene.kind == "bars", f"bars with their values printed are redrawn, got {scene.kind}"
     labels, colours, values = zip(*(row.rsplit(" ", 2) for row in scene.reading.split(", ")), strict=True)
     with matplotlib.rc_context(matplotlib.rcParamsDefault):
         figure = Figure(figsize=(SIDE / 100, SIDE / 100), dpi=100, layout="tight")
@@ -27,17 +26,33 @@ def by_matplotlib(scene: Scene) -> Scene:
         ax.bar_label(ax.bar(labels, [int(value) for value in values], color=fills))
         png = BytesIO()
         FigureCanvasAgg(figure).print_png(png)
-    return replace(scene, canvases=(Canvas(Style(), image=Image.open(png).convert("RGB").resize((SIDE, SIDE))),))
+    return _redrawn(scene, Image.open(png).convert("RGB").resize((SIDE, SIDE)))
 
 
 def photographed(scene: Scene, seed: int = 0) -> Scene:
-    """As if each picture had been printed and photographed: tilted, unevenly lit, a little soft, with noise."""
-    return _redrawn(scene, [_photo(picture, Random(f"{seed}:{at}")) for at, picture in enumerate(scene.pictures)])
+    """As if the picture had been printed and photographed: tilted, unevenly lit, a little soft, with noise."""
+    import numpy as np
+    from PIL import Image, ImageFilter
+
+    rng = Random(f"{seed}:0")
+    angle, paper = rng.uniform(2, 5) * rng.choice((-1, 1)), (205, 195, 180)
+    small = scene.pictures[0].resize((int(SIDE * 0.92),) * 2)
+    turned = small.rotate(angle, expand=True, fillcolor=paper, resample=Image.BICUBIC)
+    photo = turned.resize((SIDE, SIDE)).filter(ImageFilter.GaussianBlur(0.6))
+    pixels = np.asarray(photo, dtype=np.float32)
+    light = np.linspace(rng.uniform(0.65, 0.8), 1.0, SIDE, dtype=np.float32)  # it comes from the right
+    noise = np.random.default_rng(rng.randrange(2**32)).normal(0, 6, pixels.shape)
+    return _redrawn(scene, Image.fromarray((pixels * light[None, :, None] + noise).clip(0, 255).astype(np.uint8)))
 
 
 def shrunk(scene: Scene, share: float) -> Scene:
-    """Each picture at a part of its size, in the middle of an empty one: the same things in fewer pixels."""
-    return _redrawn(scene, [_small(picture, share) for picture in scene.pictures])
+    """The picture at a part of its size, in the middle of an empty one: the same things in fewer pixels."""
+    from PIL import Image
+
+    picture, side = scene.pictures[0], round(SIDE * share)
+    empty = Image.new("RGB", (SIDE, SIDE), picture.getpixel((0, 0)))
+    empty.paste(picture.resize((side, side), Image.LANCZOS), ((SIDE - side) // 2,) * 2)
+    return _redrawn(scene, empty)
 
 
 LOOKS = {  # what each makes of a scene of bars; those with chance in them take a seed
@@ -49,30 +64,5 @@ LOOKS = {  # what each makes of a scene of bars; those with chance in them take 
 }
 
 
-def _redrawn(scene: Scene, images: list) -> Scene:
-    canvases = (Canvas(canvas.style, image=image) for canvas, image in zip(scene.canvases, images, strict=True))
-    return replace(scene, canvases=tuple(canvases))
-
-
-def _photo(picture, rng: Random):
-    import numpy as np
-    from PIL import Image, ImageFilter
-
-    angle, paper = rng.uniform(2, 5) * rng.choice((-1, 1)), (205, 195, 180)
-    small = picture.resize((int(SIDE * 0.92),) * 2)
-    turned = small.rotate(angle, expand=True, fillcolor=paper, resample=Image.BICUBIC)
-    photo = Image.new("RGB", (SIDE, SIDE), paper)
-    photo.paste(turned.resize((SIDE, SIDE)))
-    pixels = np.asarray(photo.filter(ImageFilter.GaussianBlur(0.6)), dtype=np.float32)
-    light = np.linspace(rng.uniform(0.65, 0.8), 1.0, SIDE, dtype=np.float32)  # it comes from the right
-    noise = np.random.default_rng(rng.randrange(2**32)).normal(0, 6, pixels.shape)
-    return Image.fromarray((pixels * light[None, :, None] + noise).clip(0, 255).astype(np.uint8))
-
-
-def _small(picture, share: float):
-    from PIL import Image
-
-    side = round(SIDE * share)
-    empty = Image.new("RGB", (SIDE, SIDE), picture.getpixel((0, 0)))
-    empty.paste(picture.resize((side, side), Image.LANCZOS), ((SIDE - side) // 2,) * 2)
-    return empty
+def _redrawn(scene: Scene, image) -> Scene:
+    return replace(scene, canvases=(Canvas(scene.canvases[0].style, image=image),))

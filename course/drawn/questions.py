@@ -15,7 +15,6 @@ _LARGEST = (
     "Where is the maximum?",
 )
 _SMALLEST = ("Which one is the smallest?", "What has the lowest value?", "Which is the least?", "Where is the minimum?")
-_COMPARE = ("Is {} larger than {}?", "Is {} more than {}?", "Is {} bigger than {}?")
 _TREND = ("Is it rising or falling?", "What is the trend?", "Does it go up or down?")
 _FRAMES = ("How many frames are there?", "How many pictures are there?", "Count the frames.")
 
@@ -24,7 +23,8 @@ def _chart(kind: str, thing: str, colours: bool = True) -> dict[str, tuple[str, 
     """The wordings of a chart's forms; the first one of each is the one that a plot or a lesson shows."""
     wordings = {
         "count": (f"How many {thing}s are there?", f"How many {thing}s?", f"Count the {thing}s."),
-        "value": _VALUE, "largest": _LARGEST, "smallest": _SMALLEST, "compare": _COMPARE,
+        "value": _VALUE, "largest": _LARGEST, "smallest": _SMALLEST,
+        "compare": ("Is {} larger than {}?", "Is {} more than {}?", "Is {} bigger than {}?"),
     }  # fmt: skip
     if colours:
         wordings["colour"] = ("What colour is {}?", f"Which colour has the {thing} {{}}?", "What is the color of {}?")
@@ -100,10 +100,6 @@ class Scene:
     @property
     def pictures(self) -> list:
         return [canvas.image for canvas in self.canvases]
-
-    def reply_to(self, question: Question) -> str:
-        """What a model should write: the reading, what it finds there, the answer; where that is all, the answer."""
-        return f"{self.reading}{ARROW}{question.reply}" if self.reading else question.answer
 
 
 def answer_of(reply: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from course import drawn
 from course.drawn.canvas import FONTS, SIDE, Canvas, Style
 from course.drawn.charts import Row, draw_bars, draw_line, draw_pie
-from course.drawn.looks import by_matplotlib, photographed, shrunk
+from course.drawn.looks import by_matplotlib
 from course.drawn.papers import PLACES, Shape, draw_shapes
 
 ROWS = [Row("Ann", 40, "red"), Row("Bo", 80, "green"), Row("Cy", 20, "yellow")]
@@ -166,8 +166,6 @@ def test_a_look_changes_every_picture_and_not_the_truth():
         assert [(picture.size, picture.mode) for picture in foreign.pictures] == [((SIDE, SIDE), "RGB")]
         assert bytes_of(look(BARS, 3)) == bytes_of(foreign), f"{name}: the same every time"
     assert bytes_of(BARS) == before, "the scene itself stays as it was"
-    pair = drawn.pair(ROWS, [Row(row.label, row.value + 1, row.colour) for row in ROWS])
-    assert len({*bytes_of(pair), *bytes_of(photographed(pair)), *bytes_of(shrunk(pair, 0.5))}) == 6
 
 
 def test_matplotlibs_bars_are_right_whatever_a_notebook_has_set():

@@ -25,7 +25,7 @@ class Knows:
         if isinstance(self.says, Exception):
             raise self.says
         known = [one for one in self.box.scene.questions if one.text == question] if self.box else []
-        self.text = self.says or (self.box.scene.reply_to(known[0]) if known else "=> who knows")
+        self.text = self.says or (f"{self.box.scene.reading} => {known[0].reply}" if known else "=> who knows")
         return self
 
 

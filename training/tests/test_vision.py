@@ -184,7 +184,7 @@ def conversation(scene, chance: Random) -> list[dict]:
     """What a reader would send who asked as the training asks, and got the right answers."""
     content, messages = [{"type": "image"} for _ in scene.pictures], []
     for question in vision_batches.in_turn(scene.questions, chance)[: vision_batches.FOLLOW_UPS + 1]:
-        reply = question.reply if messages else scene.reply_to(question)
+        reply = question.reply if messages or not scene.reading else f"{scene.reading} => {question.reply}"
         messages.append({"role": "user", "content": [*content, text(vision_batches.asked(question, chance))]})
         messages.append({"role": "assistant", "content": [text(reply)]})
         content = []
