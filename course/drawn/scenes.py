@@ -5,15 +5,12 @@ its truth: the reading (the picture written out as text) and its questions with 
 """
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from course.drawn.canvas import Canvas, Style
 from course.drawn.charts import Row, draw_bars, draw_line, draw_pie
 from course.drawn.papers import FORMS_OF_SHAPES, PLACES, Shape, draw_lines, draw_receipt, draw_shapes, draw_table
 from course.drawn.questions import Question, Scene
-from slmlab.errors import BadRequest
-from slmlab.plots.style import listed
 
 
 class Entry(NamedTuple):
@@ -27,20 +24,17 @@ class Entry(NamedTuple):
 
 def bars(rows: Sequence[Row], style: Style | None = None, printed: bool = True) -> Scene:
     """A bar chart, with its values printed or beside an axis."""
-    rows = _labelled(rows)
     return _coloured("bars" if printed else "heights", rows, draw_bars(rows, style or Style(), printed))
 
 
 def pie(rows: Sequence[Row], style: Style | None = None, printed: str = "legend") -> Scene:
     """A pie over its legend, with percents in the legend, on the slices, or none."""
-    rows = _labelled(rows)
     return _coloured("pie" if printed else "wedges", rows, draw_pie(rows, style or Style(), printed))
 
 
 def line(rows: Sequence[Row], style: Style | None = None, printed: bool = True) -> Scene:
     """A line through points, with their values printed or beside an axis."""
-    rows, kind = _labelled(rows), "line" if printed else "curve"
-    entries, values = _plain(rows), [row.value for row in rows]
+    kind, entries, values = "line" if printed else "curve", _plain(rows), [row.value for row in rows]
     trend = "rising" if values == sorted(values) else "falling" if values[::-1] == sorted(values) else "up and down"
     questions = _about_entries(kind, entries)
     if len(set(values)) > 1:
@@ -51,7 +45,6 @@ def line(rows: Sequence[Row], style: Style | None = None, printed: bool = True) 
 
 def receipt(items: Sequence[tuple[str, int]], style: Style | None = None) -> Scene:
     """A receipt of names and prices in cents, with its total."""
-    items = _distinct(items, "pair of a name and its price in cents", itemgetter(0))
     entries = [Entry(name, cents, _price(cents), f"{name} {_price(cents)}") for name, cents in items]
     total = _price(sum(cents for _, cents in items))
     questions = (
@@ -67,7 +60,6 @@ def receipt(items: Sequence[tuple[str, int]], style: Style | None = None) -> Sce
 
 def table(heads: tuple[str, str], rows: Sequence[tuple[str, int]], style: Style | None = None) -> Scene:
     """Two columns: names and numbers, under their headings."""
-    rows = _distinct(rows, "pair of a name and its number", itemgetter(0))
     entries = [Entry(name, number, str(number), f"{name} {number}") for name, number in rows]
     numbers = [number for _, number in rows]
     questions = [Question("table/count", (), str(len(rows))), *_extreme("table/largest", max, entries)]
@@ -82,14 +74,13 @@ def table(heads: tuple[str, str], rows: Sequence[tuple[str, int]], style: Style 
 
 def text(lines: Sequence[str], style: Style | None = None) -> Scene:
     """Plain lines: a word, a code, a number. What it says is the whole answer."""
-    lines = listed(lines, "line of text")
     questions = (Question("text/read", (), " / ".join(lines)),)
     return Scene("text", (draw_lines(lines, style or Style(size=24)),), "", questions)
 
 
 def shapes(these: Sequence[Shape], style: Style | None = None) -> Scene:
     """Coloured shapes on nine places."""
-    these = sorted(listed(these, "Shape"), key=lambda shape: shape.place)
+    these = sorted(these, key=lambda shape: shape.place)
     forms = [shape.form for shape in these]
     questions = [Question("shapes/count", (), str(len(these)))]
     for trait, values in (("form", FORMS_OF_SHAPES), ("colour", sorted({shape.colour for shape in these}))):
@@ -105,9 +96,7 @@ def shapes(these: Sequence[Shape], style: Style | None = None) -> Scene:
 
 def pair(first: Sequence[Row], second: Sequence[Row], style: Style | None = None) -> Scene:
     """Two bar charts with the same labels, to be compared."""
-    first, second, questions = _labelled(first), _labelled(second), []
-    if [row.label for row in first] != [row.label for row in second]:
-        raise BadRequest("Two charts are compared label by label: give both the same labels in the same order.")
+    questions = []
     for before, after in zip(_plain(first), _plain(second), strict=True):
         found = (f"1: {before.reading}", f"2: {after.reading}")
         if before.value != after.value:
@@ -121,7 +110,6 @@ def pair(first: Sequence[Row], second: Sequence[Row], style: Style | None = None
 
 def counter(numbers: Sequence[int], style: Style | None = None) -> Scene:
     """Frames of a display that shows one number after the other."""
-    numbers = listed(numbers, "number")
     first, last, questions = numbers[0], numbers[-1], []
     if first != last:
         questions.append(Question("counter/trend", (), "rising" if last > first else "falling", f"{first}; {last}"))
@@ -133,7 +121,6 @@ def counter(numbers: Sequence[int], style: Style | None = None) -> Scene:
 
 def moving(shape: Shape, places: Sequence[int], style: Style | None = None) -> Scene:
     """Frames in which one shape goes from place to place, along a row or a column."""
-    places = listed(places, "place")
     first, last = places[0], places[-1]
     ways = ("left", "right") if first // 3 == last // 3 else ("up", "down")
     way = "nowhere" if first == last else ways[last > first]
@@ -146,19 +133,6 @@ def moving(shape: Shape, places: Sequence[int], style: Style | None = None) -> S
     canvases = tuple(draw_shapes([Shape(shape.form, shape.colour, place)], style or Style()) for place in places)
     reading = f"{shape.colour} {shape.form}: " + "; ".join(PLACES[place] for place in places)
     return Scene("moving", canvases, reading, questions)
-
-
-def _distinct(items: Sequence, what: str, name: Callable) -> list:
-    """The items as a list. A name that comes twice is refused: nobody could ask about one of the two."""
-    items = listed(items, what)
-    names = [name(one) for one in items]
-    if len(set(names)) < len(names):
-        raise BadRequest(f"A name comes twice: {', '.join(names)}.")
-    return items
-
-
-def _labelled(rows: Sequence[Row]) -> list[Row]:
-    return _distinct(rows, "Row", attrgetter("label"))
 
 
 def _plain(rows: Sequence[Row]) -> list[Entry]:
@@ -197,9 +171,8 @@ def _about_entries(kind: str, entries: Sequence[Entry]) -> list[Question]:
 def _extreme(form: str, pick: Callable, entries: Sequence[Entry]) -> list[Question]:
     """Which entry has the largest or smallest value; no question where several have it."""
     values = [entry.value for entry in entries]
-    value = pick(values)
-    at = values.index(value)
-    if values.count(value) > 1:
+    at = values.index(pick(values))
+    if values.count(values[at]) > 1:
         return []
     return [Question(form, (), entries[at].name, _up_to(entries[at].printed, entries, at))]
 

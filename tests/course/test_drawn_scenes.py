@@ -91,9 +91,6 @@ def test_what_has_two_answers_or_none_is_not_asked():
 
 def test_what_cannot_be_drawn_or_asked_about_is_refused():
     for make, words in (
-        (lambda: drawn.bars([]), "at least one Row"),
-        (lambda: drawn.bars([Row("A", 3), Row("A", 4)]), "comes twice: A, A"),
-        (lambda: drawn.pair([Row("A", 3)], [Row("B", 4)]), "the same labels"),
         (lambda: Row("A", -1), "whole number from 0 on"),
         (lambda: Row("A", 2, "teal"), "No colour 'teal'"),
         (lambda: draw("barz", 0), "'barz'.*bars"),
