@@ -40,7 +40,7 @@ def routing(model, text: str) -> Routing:
     choices, weights = (np.stack([as_array(each[part])[own] for each in decided]) for part in (0, 1))
     reader = model.format.reader(with_marks=True)  # a character of several tokens comes whole, with its last one
     pieces = tuple(TokenPiece(ids[place], reader.read(ids[place])) for place in own)
-    return Routing(model.name, _count(layers[min(layers)]), tuple(layers), pieces, choices.astype(int), weights)
+    return Routing(model.name, layers[min(layers)].num_experts, tuple(layers), pieces, choices.astype(int), weights)
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def without_expert(model, layer: int, expert: int | Iterable[int]) -> Iterator[N
     layers = experts_in(model)
     if layer not in layers:
         raise BadRequest(f"There are no experts in layer {layer!r}. There are some in: {[*layers]}.")
-    count, silent = _count(layers[layer]), np.atleast_1d(expert).tolist()
+    count, silent = layers[layer].num_experts, np.atleast_1d(expert).tolist()
     for one in silent:
         if one not in range(count):
             raise BadRequest(f"There is no expert {one!r}: layer {layer} has experts 0 to {count - 1}.")
@@ -105,11 +105,6 @@ def experts_in(model) -> dict[int, object]:
         hidden = f"{kind} is a mixture of experts whose code doesn't say whom it calls: nothing to watch."
         raise BadRequest(hidden if mixture else DENSE.format(kind))
     return found
-
-
-def _count(experts) -> int:
-    """How many experts a layer has."""
-    return getattr(experts, "num_experts", None) or next(experts.parameters()).shape[0]
 
 
 def _ranked(choices, weights, family: str):

@@ -9,10 +9,9 @@ import numpy as np
 
 from course.inside.router import Routing
 from course.inside.vision import Gaze, Seen
-from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
 from slmlab.plots.answers import GAP, bare, frame, panel
-from slmlab.plots.style import drawable, finite, listed, visible
+from slmlab.plots.style import drawable, visible
 
 HATCHES = ("", "//", "..", "xx", "--")
 # Okabe and Ito's colours, each light and dark: neighbours in number differ in lightness as well
@@ -20,18 +19,14 @@ TINTS = (
     "#9ecae9 #0072b2 #f3b48b #b24b00 #8fd9bf #00795a #e8bcd3 #a8527f"
     " #f5d58c #b57b00 #bfe3f7 #2f86b8 #cfcfcf #6b6b6b #d9e59a #6f7d1c"
 ).split()
-COLUMNS, TALLEST_IN = 56, 14.0  # of a routing: letters in a line, and inches of all lines
+COLUMNS = 56  # letters in a line of a routing
 FAINT = 0.02  # a patch with less of the attention is never drawn at its brightest: nothing must not look like something
 
 
-def layers(cards, *, ax=None):
+def layers(cards):
     """One layer of each model, a box as wide as its parameters: filled ones work on a token, hollow ones wait."""
-    cards = listed(cards, "card")
-    for card in cards:
-        if card.architecture is None:
-            raise BadRequest(f"The shape of {card.id} was never published, so its layer can't be drawn.")
     shapes = [card.architecture for card in cards]
-    with drawing.canvas(ax, 0.2 + 0.8 * len(cards), legend_rows=1) as ax:
+    with drawing.canvas(None, 0.2 + 0.8 * len(cards), legend_rows=1) as ax:
         for y, shape in enumerate(shapes):
             _layer_row(ax, y, shape)
         drawing.name_rows(ax, [card.id for card in cards])
@@ -41,9 +36,7 @@ def layers(cards, *, ax=None):
         handles = [drawing.patch(*key) for key in keys]
         handles[-1].set_edgecolor(drawing.BLUE)
         drawing.legend(ax, handles)
-        sparse = [card for card in cards if card.architecture.experts > 1]
-        sentence = "Every parameter of a dense layer works on every token."
-        drawing.finish(ax, _sparse_sentence(sparse[0]) if sparse else sentence)
+        drawing.finish(ax, _layers_sentence(max(cards, key=lambda card: card.architecture.experts)))
     return ax
 
 
@@ -59,7 +52,7 @@ def _layer_row(ax, y, shape):
     ax.text(0, y - 0.31, words, fontsize=12, va="bottom")
 
 
-def _sparse_sentence(card) -> str:
+def _layers_sentence(card) -> str:
     shape = card.architecture
     busy = _parameters(shape, shape.experts_per_token) / _parameters(shape, shape.experts)
     return (
@@ -73,14 +66,14 @@ def _parameters(shape, experts: int) -> int:
     return shape.attention_parameters + experts * shape.expert_parameters
 
 
-def expert_table(rows: Mapping, *, what="share of the choices", signed=False, darkest: float | None = None, ax=None):
+def expert_table(rows: Mapping, *, what="share of the choices", signed=False, darkest: float | None = None):
     """A table of experts: a row for each name with a figure per expert, dark where it is high. Shares are written in
     percent; `signed` figures, such as a damage, as they are. Tables with the same `darkest` have one scale."""
     from matplotlib import colormaps
 
-    names, table = _figures(rows, "expert")
+    names, table = list(rows), np.array([*rows.values()])
     top, experts = darkest or np.abs(table).max() or 1.0, table.shape[1]
-    with drawing.canvas(ax, 0.44 * len(names) + 0.1) as ax:
+    with drawing.canvas(None, 0.44 * len(names) + 0.1) as ax:
         for y, values in enumerate(table):
             shades = (values / top).clip(0, 1)
             fills = colormaps["Blues"](0.04 + 0.9 * shades)
@@ -110,14 +103,14 @@ def _cell_text(value: float, signed: bool) -> str:
     return f"{value:.2f}" if abs(value) >= 0.005 else "0"
 
 
-def loads(loads: Mapping, *, ax=None):
+def loads(loads: Mapping):
     """How the work is spread: for each name the experts' shares, the busiest first, and the even share as a line."""
-    names, table = _figures(loads, "expert")
-    table, experts = -np.sort(-table), table.shape[1]
+    names, table = list(loads), -np.sort(-np.array([*loads.values()]))
+    experts = table.shape[1]
     scale = 0.74 / table.max()
     style = {"ha": "center", "va": "bottom", "fontsize": 10, "zorder": 5}
     style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-    with drawing.canvas(ax, 1.3 * len(names)) as ax:
+    with drawing.canvas(None, 1.3 * len(names)) as ax:
         for y, shares in enumerate(table):
             foot, colour = y + 0.45, drawing.COLOURS[y % len(drawing.COLOURS)]
             ax.bar(range(experts), -shares * scale, bottom=foot, width=0.8, color=colour, gid="expert")
@@ -134,14 +127,14 @@ def loads(loads: Mapping, *, ax=None):
     return ax
 
 
-def following(rows: Mapping, *, ax=None):
+def following(rows: Mapping):
     """What experts tell, layer by layer: name -> the information of each layer, as a share, 0 to 1."""
-    names, table = _figures(rows, "layer")
+    names, table = list(rows), np.array([*rows.values()])
     layers = range(table.shape[1])
     thick, top = 0.8 / len(names), table.max() or 1.0
     looks = [(drawing.COLOURS[n % len(drawing.COLOURS)], HATCHES[n % len(HATCHES)]) for n in range(len(names))]
     height = (0.22 * len(names) + 0.2) * len(layers)
-    with drawing.canvas(ax, height, legend_rows=-(-len(names) // 2)) as ax:
+    with drawing.canvas(None, height, legend_rows=-(-len(names) // 2)) as ax:
         for number, (values, (colour, hatch)) in enumerate(zip(table, looks, strict=True)):
             ys = [y + (number - (len(names) - 1) / 2) * thick for y in range(len(layers))]
             ax.barh(ys, values, height=thick * 0.92, color=colour, hatch=hatch, edgecolor="white")
@@ -157,15 +150,6 @@ def following(rows: Mapping, *, ax=None):
     return ax
 
 
-def _figures(rows: Mapping, each: str) -> tuple[list[str], np.ndarray]:
-    """The names, and their figures as (rows, columns)."""
-    rows = listed(dict(rows).items(), f"row of figures, one per {each}")
-    if len({len(values) for _, values in rows}) > 1:
-        raise BadRequest(f"Each row has one figure per {each}, so all rows are of one length.")
-    table = [[finite(value, f"A figure of {name}") for value in values] for name, values in rows]
-    return [name for name, _ in rows], np.array(table)
-
-
 def _hide_x(ax) -> None:
     ax.xaxis.set_visible(False)
     ax.spines["bottom"].set_visible(False)
@@ -178,16 +162,16 @@ def expert_colours(expert: int) -> tuple[str, str]:
     return tint, drawing.INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#ffffff"
 
 
-def routing(routing: Routing, *, ax=None):
+def routing(routing: Routing):
     """A text with each token on the colour of its first expert, whose number stands under it, a row for each layer."""
     layers, firsts = routing.layers, [routing.first(layer) for layer in routing.layers]
     names = [drawable(visible(piece.text), drawing.MONO) if piece.text else "·" for piece in routing.pieces]
     names = [name if len(name) <= 12 else name[:11] + "…" for name in names]
     height = 0.34 + 0.25 * len(layers) + 0.12
-    places = _wrapped([max(len(name), 2) for name in names], max(1, int(TALLEST_IN / height)))
+    places = _wrapped([max(len(name), 2) for name in names])
     lines = places[-1][2] + 1
     style = {"ha": "center", "va": "center", "family": drawing.MONO, "clip_on": True}
-    with drawing.canvas(ax, height * lines) as ax:
+    with drawing.canvas(None, height * lines) as ax:
         for token, (column, width, line) in enumerate(places):
             x = column + width / 2
             ax.text(x, line * height + 0.17, names[token], fontsize=13, **style)
@@ -207,31 +191,27 @@ def routing(routing: Routing, *, ax=None):
         counts = f"{used[0]}" if len(used) == 1 else f"{used[0]} to {used[-1]}"
         begin = "The number under a token is its first expert, a row for each layer"
         sentence = f"{begin}; {counts} of {routing.expert_count} are somebody's first choice in a layer."
-        if hidden := len(routing.pieces) - len(places):
-            sentence += f" ({hidden:,} more tokens are not drawn.)"
         drawing.finish(ax, sentence)
     return ax
 
 
-def _wrapped(widths, most_lines):
-    """Column, width and line of each token, as many as there are lines for; none is wider than a line."""
+def _wrapped(widths: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Column, width and line of each token."""
     places, column, line = [], 0, 0
     for width in widths:
         if column + width > COLUMNS:
             column, line = 0, line + 1
-        if line == most_lines:
-            break
         places.append((column, width, line))
         column += width
     return places
 
 
-def patches(seen: Seen, *, ax=None):
+def patches(seen: Seen):
     """A picture as the model takes it, cut into patches; each becomes one token, counted as one reads: the first row
     and column say how."""
     rows, columns = seen.projected.shape[:2]
     height, width = seen.pixels.shape[:2]
-    with drawing.canvas(ax, 6.2) as ax:
+    with drawing.canvas(None, 6.2) as ax:
         ax.imshow(seen.pixels, extent=(0, columns, rows, 0), interpolation="nearest")
         ax.hlines(range(rows + 1), 0, columns, color="#7a9cc6", linewidth=0.7)
         ax.vlines(range(columns + 1), 0, rows, color="#7a9cc6", linewidth=0.7)
@@ -247,13 +227,11 @@ def patches(seen: Seen, *, ax=None):
     return ax
 
 
-def seen(seen: Seen, patch: tuple[int, int] = (0, 0), *, ax=None):
+def seen(seen: Seen, patch: tuple[int, int] = (0, 0)):
     """A picture, its patches coloured by what the encoder found in them, and how alike they are to one of them."""
     rows, columns = seen.projected.shape[:2]
-    if not (0 <= patch[0] < rows and 0 <= patch[1] < columns):
-        raise BadRequest(f"There is no patch at row {patch[0]}, column {patch[1]}: {rows} rows, {columns} columns.")
     alike = seen.likeness(*patch)
-    with drawing.canvas(ax, 3.0) as ax:
+    with drawing.canvas(None, 3.0) as ax:
         panel(ax, 0, "the picture", seen.pixels)
         panel(ax, 1, "what the encoder makes of it", seen.as_colours())
         panel(ax, 2, "alike to the marked patch", alike, cmap="cividis", vmin=-0.2, vmax=1)
@@ -270,25 +248,23 @@ def seen(seen: Seen, patch: tuple[int, int] = (0, 0), *, ax=None):
     return ax
 
 
-def gaze(gaze: Gaze, texts: Sequence[str], picture: int = 0, layer: int | None = None, last=False, *, ax=None):
+def gaze(gaze: Gaze, texts: Sequence[str], picture: int = 0, last=False):
     """Where a model looked as it began parts of its answer, the first time that they come or the last: the picture
     once for each part, lit where it looked, on one scale."""
-    texts = listed([texts] if isinstance(texts, str) else texts, "part of the answer")
     tokens = [gaze.place_of(text, last) for text in texts]
-    heats = [gaze.on(token, picture, layer) for token in tokens]
+    heats = [gaze.on(token, picture) for token in tokens]
     most = max(float(heat.max()) for heat in heats)
     names = [f"before {visible(text.strip())}" for text in texts]
     pixels = np.asarray(gaze.pictures[picture].image, dtype=np.float32) / 255
-    with drawing.canvas(ax, 8.0 / max(len(texts), 2) * 0.95) as ax:
+    with drawing.canvas(None, 8.0 / max(len(texts), 2) * 0.95) as ax:
         for number, (name, heat) in enumerate(zip(names, heats, strict=True)):
             panel(ax, number, name, _lit(pixels, heat / max(most, FAINT)))
         bare(ax, len(texts))
-        where = "all layers" if layer is None else f"layer {layer}"
         parts = [f"{gaze.share(token):.0%} {name}" for token, name in zip(tokens, names, strict=True)]
         drawing.finish(
             ax,
-            f"Bright is where {gaze.model} looks as it chooses the next token (mean of the heads, {where}); the "
-            f"brightest patch has {most:.1%} of its attention. The whole picture gets {', '.join(parts)}; the rest "
+            f"Bright is where {gaze.model} looks as it chooses the next token (mean of the heads, all layers); "
+            f"the brightest patch has {most:.1%} of its attention. The whole picture gets {', '.join(parts)}; the rest "
             "goes to the text.",
         )
     return ax

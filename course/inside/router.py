@@ -1,6 +1,5 @@
 """The way of a text through a mixture of experts, as records, and what follows from them by counting."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,10 +35,6 @@ class Routing(Shown):
     pieces: tuple
     experts: np.ndarray
     weights: np.ndarray
-
-    @property
-    def text(self) -> str:
-        return "".join(piece.text for piece in self.pieces)
 
     def __iter__(self) -> Iterator[Routed]:
         for row, layer in enumerate(self.layers):
@@ -93,8 +88,7 @@ def information(labels: Sequence, routings: Sequence[Routing], layer: int) -> fl
     """How much one of a token's experts tells about its label (as in `shares_by`): the information they share over the
     label's. 0: nothing; 1: all of it. A few texts give a little by chance alone: compare with shuffled labels."""
     names, table = _counted(labels, routings, layer)
-    if len(names) < 2:
-        raise BadRequest("Information needs at least two different labels.")
+    assert len(names) > 1, "information needs at least two different labels"
     joint = table / table.sum()
     rows, columns = joint.sum(axis=1, keepdims=True), joint.sum(axis=0, keepdims=True)
     some = joint > 0
@@ -123,13 +117,10 @@ def kinds(routing: Routing) -> list[str]:
 
 def _counted(labels: Sequence, routings: Sequence[Routing], layer: int) -> tuple[list[str], np.ndarray]:
     """The labels in order, and how often each expert was chosen under each: every choice of a token counts."""
-    counts: dict[str, Counter] = {}
+    counts: dict[str, np.ndarray] = {}
     for label, one in zip(labels, routings, strict=True):
-        each = list(label) if isinstance(label, list | tuple | np.ndarray) else [label] * len(one.pieces)
-        if len(each) != len(one.pieces):
-            raise BadRequest(f"A text of {len(one.pieces)} tokens has {len(each)} labels: give one to each token.")
-        for name, chosen in zip(each, one.experts[one.row_of(layer)].tolist(), strict=True):
-            counts.setdefault(name, Counter()).update(chosen)
+        each = label if isinstance(label, list) else [label] * len(one.pieces)
+        for name, chosen in zip(each, one.experts[one.row_of(layer)], strict=True):
+            counts.setdefault(name, np.zeros(one.expert_count))[chosen] += 1
     names = [name for name in KINDS if name in counts] if counts.keys() <= set(KINDS) else list(counts)
-    experts = range(routings[0].expert_count)
-    return names, np.array([[counts[name][expert] for expert in experts] for name in names], float)
+    return names, np.array([counts[name] for name in names])

@@ -19,7 +19,6 @@ class Seen:
     for each patch from the encoder, and from the projector: (rows, columns, width)."""
 
     model: str
-    picture: Picture
     pixels: np.ndarray
     encoded: np.ndarray
     projected: np.ndarray
@@ -59,11 +58,9 @@ class Gaze:
     def text(self) -> str:
         return "".join(self.pieces)
 
-    def on(self, token: int, picture: int = 0, layer: int | None = None) -> np.ndarray:
-        """The patches that a token of the answer looked at, (rows, columns), over all layers or in one."""
-        weights = self.weights[token]
-        chosen = weights if layer is None else weights[[layer]]
-        return chosen[:, :, picture].mean((0, 1))
+    def on(self, token: int, picture: int = 0) -> np.ndarray:
+        """The patches that a token of the answer looked at, (rows, columns), over all layers and heads."""
+        return self.weights[token][:, :, picture].mean((0, 1))
 
     def share(self, token: int) -> float:
         """The part of its attention that a token gave to pictures, over all layers and heads."""
@@ -99,7 +96,7 @@ def look(model, picture) -> Seen:
     pixels = (pixels * np.array(processor.image_std) + np.array(processor.image_mean)).clip(0, 1)
     side = isqrt(caught["projected"].shape[-2])
     shapes = [as_array(caught[name]).reshape(side, side, -1) for name in ("encoded", "projected")]
-    return Seen(model.name, pictures[0], pixels, *shapes)
+    return Seen(model.name, pixels, *shapes)
 
 
 def gaze(model, question, images=(), answer: str | None = None) -> Gaze:

@@ -62,8 +62,7 @@ def test_what_makes_no_sense_is_refused():
     one = routed("ab", [0, 1])
     for ask, words in (
         (lambda: one.first(7), "no experts in layer 7"),
-        (lambda: information(["x"], [one], 0), "two different labels"),
-        (lambda: shares_by([["x"]], [one], 0), "has 1 labels"),
+        (lambda: shares_by(["x"], [one], 7), "no experts in layer 7"),
     ):
         with pytest.raises(BadRequest, match=words):
             ask()

@@ -18,7 +18,7 @@ PICTURE = as_picture(Image.new("RGB", (8, 8), "white"))
 
 def seen(encoded, projected=None) -> Seen:
     encoded = np.asarray(encoded, dtype=float)
-    return Seen("tiny", PICTURE, np.ones((8, 8, 3)), encoded, encoded if projected is None else projected)
+    return Seen("tiny", np.ones((8, 8, 3)), encoded, encoded if projected is None else projected)
 
 
 def patches(rows=3, columns=4, width=8) -> Seen:
@@ -43,7 +43,6 @@ def test_two_kinds_of_patch_get_two_colours():
 
 def test_a_gaze_is_the_mean_over_layers_and_heads():
     assert np.allclose(gaze().on(2), np.full((2, 2), 0.003)), "layers of 0.002 and 0.004"
-    assert np.allclose(gaze().on(2, layer=1), np.full((2, 2), 0.004))
     assert np.allclose(gaze().on(2, picture=1), 0)
 
 

@@ -28,7 +28,9 @@ def test_it_shows_each_model_with_every_token_and_its_experts(box):
 
 def test_enter_routes_the_new_text_and_one_that_is_refused_leaves_what_is_shown(box):
     press_enter(box, "xyz")
-    assert [one.text for one in box.routings] == ["xyz", "xyz"] and box.view.value.count("min-width") == 2 * 3
+    assert [[piece.text for piece in one.pieces] for one in box.routings] == [list("xyz")] * 2 and box.view.value.count(
+        "min-width"
+    ) == 2 * 3
     before = box.view.value
     for text, says in (("", "empty"), ("x" * 300, "256")):
         press_enter(box, text)
