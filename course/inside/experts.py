@@ -6,7 +6,7 @@ sees and may change what the router decided.
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from inspect import signature
 
 import numpy as np
@@ -27,14 +27,11 @@ def routing(model, text: str) -> Routing:
     def keep(layer):
         return lambda _, inputs: seen.__setitem__(layer, inputs[1:])
 
-    with model.exclusive() as module:  # or the hooks would see what another thread asks
-        # before any hook that silences: what is seen is what the router decided
-        hooks = [layers[layer].register_forward_pre_hook(keep(layer), prepend=True) for layer in layers]
-        try:
-            model.logprobs(text)
-        finally:
-            for hook in hooks:
-                hook.remove()
+    with model.exclusive() as module, ExitStack() as hooks:  # or the hooks would see what another thread asks
+        for layer, experts in layers.items():
+            # before any hook that silences: what is seen is what the router decided
+            hooks.enter_context(experts.register_forward_pre_hook(keep(layer), prepend=True))
+        model.logprobs(text)
     ids, own = model.ids(text), model.format.own_places(text)  # without what the tokenizer adds
     decided = [_ranked(*seen[layer], module.config.model_type) for layer in layers]
     choices, weights = (np.stack([as_array(each[part])[own] for each in decided]) for part in (0, 1))
@@ -61,13 +58,11 @@ def without_expert(model, layer: int, expert: int | Iterable[int]) -> Iterator[N
         tokens, choices, weights = inputs
         return tokens, choices, weights.masked_fill(torch.isin(choices, choices.new_tensor(silent)), 0.0)
 
-    hook = layers[layer].register_forward_pre_hook(silence)
-    try:
-        model.forget(changed=True)  # what the whole model has cached is of no use to the lesser one
-        yield
-    finally:
-        hook.remove()
+    with ExitStack() as after:
+        after.callback(model.forget, changed=True)  # what the lesser model has cached is of no use to the whole one
+        after.enter_context(layers[layer].register_forward_pre_hook(silence))
         model.forget(changed=True)  # and the other way
+        yield
 
 
 def untrained(model, seed: int = 0) -> TransformersEngine:

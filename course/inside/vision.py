@@ -9,7 +9,7 @@ from slmlab.chat import as_messages
 from slmlab.engines.base import with_images
 from slmlab.engines.transformers import VisionEngine, as_array
 from slmlab.errors import BadRequest
-from slmlab.pictures import Picture, as_pictures
+from slmlab.pictures import Picture, as_picture
 from slmlab.records import Message
 
 
@@ -77,20 +77,15 @@ class Gaze:
 
 def look(model, picture) -> Seen:
     """What becomes of a picture before the first word."""
-    projector, pictures, caught = _projector(model), as_pictures(picture), {}
-    if len(pictures) != 1:
-        raise BadRequest(f"look() takes one picture, not {len(pictures)}.")
-    ids, images = model._look([Message("user", "?", pictures)])
+    projector, caught = _projector(model), {}
+    ids, images = model._look([Message("user", "?", (as_picture(picture),))])
 
     def keep(_, inputs, output):
         caught.update(encoded=inputs[0], projected=output)
 
-    with model.exclusive():  # or the hook would catch what another thread asks
-        hook = projector.register_forward_hook(keep)
-        try:
-            model.forward(ids, use_cache=False, **images.inputs)
-        finally:
-            hook.remove()
+    # exclusive: or the hook would catch what another thread asks
+    with model.exclusive(), projector.register_forward_hook(keep):
+        model.forward(ids, use_cache=False, **images.inputs)
     processor = model.processor.image_processor
     pixels = as_array(images.inputs["pixel_values"][0]).transpose(1, 2, 0)
     pixels = (pixels * np.array(processor.image_std) + np.array(processor.image_mean)).clip(0, 1)
