@@ -6,7 +6,7 @@ A picture is cut into crops, and each crop is a fixed number of tokens. Knows no
 from dataclasses import dataclass
 from math import ceil, floor
 
-from slmlab.errors import BadRequest, UnknownName, nearest, whole
+from slmlab.errors import UnknownName, nearest, whole
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,6 @@ def image_tokens(model: str, width: int, height: int, crops: int | None = None) 
     for name, value in (("width", width), ("height", height), ("crops", 1 if crops is None else crops)):
         whole(name, value, 1, 100_000, "a whole number, 1 to 100,000")
     bill, default = _BILLS[model]
-    if default == 1 and crops not in (None, 1):
-        raise BadRequest(f"{model} makes every picture one square and never crops: leave crops out.")
     return bill(model, width, height, crops or default)
 
 
@@ -51,10 +49,7 @@ def _phi3(model: str, width: int, height: int, crops: int) -> ImageTokens:
     while columns * ceil(columns / ratio) <= crops:
         columns += 1
     columns -= 1
-    tall = int(columns * 336 / ratio)
-    if not tall:
-        raise _too_thin(model, width, height)
-    rows = ceil(tall / 336)
+    rows = ceil(int(columns * 336 / ratio) / 336)
     if height > width:
         rows, columns = columns, rows
     tokens = (rows * columns + 1) * 144 + 1 + (rows + 1) * 12
@@ -73,8 +68,6 @@ def _phi4(model: str, width: int, height: int, crops: int) -> ImageTokens:
     empty_below = 448 * rows - int(height * wide) if wide < tall else 0
     across = ceil((32 * columns - floor(empty_right / 14)) / 2)
     down = ceil((32 * rows - floor(empty_below / 14)) / 2)
-    if min(across, down) < 1 or min(int(width * min(wide, tall)), int(height * min(wide, tall))) < 10:
-        raise _too_thin(model, width, height)
     tokens = 256 + 16 + 1 + down * across + down
     return ImageTokens(model, width, height, crops, rows, columns, tokens, f"256 + 16 + 1 + {down} x {across} + {down}")
 
@@ -93,12 +86,8 @@ def _closest(width: int, height: int, crops: int) -> tuple[int, int]:
     return best
 
 
-def _too_thin(model: str, width: int, height: int) -> BadRequest:
-    return BadRequest(f"{width} x {height} is too long and thin for {model}: it refuses such a picture.")
-
-
 def _one_square(model: str, width: int, height: int, crops: int) -> ImageTokens:
-    return ImageTokens(model, width, height, crops, 1, 1, 144, "12 x 12 patches of 16 pixels")
+    return ImageTokens(model, width, height, 1, 1, 1, 144, "12 x 12 patches of 16 pixels")
 
 
 _BILLS = {  # and the crops that its own configuration allows
