@@ -17,11 +17,10 @@ _HEADS = ("model", "tokens read", "tokens written", "first after", "tokens per s
 class SideBySide(Live):
     """The answers of several models to one prompt, with tokens and speed, and a box to ask them something else."""
 
-    def __init__(self, models: Sequence, prompt: str, names: Sequence[str] | None = None, **sampling):
+    def __init__(self, models: Sequence, prompt: str, **sampling):
         w = ipywidgets()
         self.models = list(models)
-        self.names = list(names or (" ".join(filter(None, (one.name, one.precision))) for one in models))
-        assert len(self.models) == len(self.names), f"got {len(self.names)} names for {len(self.models)} models"
+        self.names = [" ".join(filter(None, (one.name, one.precision))) for one in models]
         self._sampling = {"max_tokens": 80} | sampling
         self.prompt = w.Text(value=prompt, description="prompt", layout=FULL)
         self.button = w.Button(description="Ask both", button_style="primary", tooltip="Ask every model (Enter)")

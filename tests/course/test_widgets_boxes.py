@@ -17,10 +17,11 @@ from slmlab.sampling import filter_probabilities
 class TinyModel:
     """A vocabulary of six tokens whose logits depend on the text, and answers that come token by token when let."""
 
-    name, precision = "tiny", None
+    precision = None
     vocabulary = (" Paris", " the", "\n", "<b>", " 你", " cats")
 
-    def __init__(self):
+    def __init__(self, name="tiny"):
+        self.name = name
         self.asked = []
         self.may_go_on = threading.Event()
         self.may_go_on.set()
@@ -177,7 +178,7 @@ def test_the_box_reads_as_a_sentence_starts_nothing_by_itself_and_stops_when_it_
 
 
 def test_two_models_answer_side_by_side_and_one_that_refuses_leaves_the_other():
-    control = side_by_side([TinyModel(), TinyModel()], "Why?", ["left", "right"], max_tokens=5)
+    control = side_by_side([TinyModel("left"), TinyModel("right")], "Why?", max_tokens=5)
     html, text = both(control)
     assert text.startswith("Why?\n\nleft: <script>é") and "tokens per second" in text and html.count("&lt;script") == 6
     assert control.models[0].asked == [("Why?", {"max_tokens": 5})]
