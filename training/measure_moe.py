@@ -15,7 +15,6 @@ import numpy as np
 
 from course import inside
 from course.domains import samples
-from course.inside.router import information, kinds, load, spread
 from course.sparse import Recipe
 from slmlab.catalog import card_of_folder
 from slmlab.engines.transformers import TransformersEngine
@@ -164,15 +163,15 @@ def followed(model, texts: dict[str, list[str]]) -> list[dict]:
     domains = [name for name, some in texts.items() for _ in some]
     routings = [inside.routing(model, one) for some in texts.values() for one in some]
     shuffled = random.Random(0).sample(domains, len(domains))
-    kind_labels, loads = [kinds(one) for one in routings], load(routings)
-    rows = []
-    for row, layer in enumerate(routings[0].layers):
+    kind_labels, rows = [inside.kinds(one) for one in routings], []
+    for layer in routings[0].layers:
+        load = inside.shares_by(["all"] * len(routings), routings, layer)["all"]
         rows.append({
-            "domain": information(domains, routings, layer),
-            "domain, labels shuffled": information(shuffled, routings, layer),
-            "kind of byte": information(kind_labels, routings, layer),
-            "load": sorted(loads[row].tolist()),
-            "spread": spread(loads[row]),
+            "domain": inside.information(domains, routings, layer),
+            "domain, labels shuffled": inside.information(shuffled, routings, layer),
+            "kind of byte": inside.information(kind_labels, routings, layer),
+            "load": sorted(load.tolist()),
+            "spread": float(np.std(load) / np.mean(load)),
         })  # fmt: skip
     return rows
 

@@ -80,7 +80,10 @@ def expert_table(rows: Mapping, *, what="share of the choices", signed=False, da
             ax.bar(range(experts), 0.9, 0.94, bottom=y - 0.45, color=fills, edgecolor="none", gid="cell")
             for x, (value, shade) in enumerate(zip(values, shades, strict=True)):
                 ink = "white" if shade > 0.55 else drawing.INK
-                ax.text(x, y, _cell_text(value, signed), ha="center", va="center", fontsize=11, color=ink)
+                words = f"{value * 100:.0f}"
+                if signed:
+                    words = f"{value:.2f}" if abs(value) >= 0.005 else "0"
+                ax.text(x, y, words, ha="center", va="center", fontsize=11, color=ink)
         drawing.name_rows(ax, names)
         ax.set_xlim(-0.5, experts - 0.5)
         ax.set_xticks(range(experts), map(str, range(experts)))
@@ -95,12 +98,6 @@ def expert_table(rows: Mapping, *, what="share of the choices", signed=False, da
             sentence = f"In percent of each row: expert {expert} gets {table.max():.0%} of “{names[y]}”; {even}."
         drawing.finish(ax, sentence)
     return ax
-
-
-def _cell_text(value: float, signed: bool) -> str:
-    if not signed:
-        return f"{value * 100:.0f}"
-    return f"{value:.2f}" if abs(value) >= 0.005 else "0"
 
 
 def loads(loads: Mapping):

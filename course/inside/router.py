@@ -64,19 +64,6 @@ class Routing(Shown):
         return Table(heads, rows, f"{self.model}: {used} that each token went through, first choice first")
 
 
-def load(routings: Sequence[Routing]) -> np.ndarray:
-    """Each expert's share of the work over some texts, (layers, experts): every row sums to 1."""
-    count = routings[0].expert_count
-    rows = [np.concatenate(layer, axis=None) for layer in zip(*(one.experts for one in routings), strict=True)]
-    counts = np.array([np.bincount(row, minlength=count) for row in rows])
-    return counts / counts.sum(axis=1, keepdims=True)
-
-
-def spread(shares: np.ndarray) -> float:
-    """How unequal shares are: their standard deviation over their mean, 0 when all are the same."""
-    return float(np.std(shares) / np.mean(shares))
-
-
 def shares_by(labels: Sequence, routings: Sequence[Routing], layer: int) -> dict[str, np.ndarray]:
     """For each label, the share that each expert got in a layer of its tokens' choices. A label is one for a whole
     text, or a list with one for each of its tokens."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course.inside.router import Routed, Routing, information, kind_of, kinds, load, shares_by
+from course.inside.router import Routed, Routing, information, kind_of, kinds, shares_by
 from slmlab.chat import TokenPiece
 from slmlab.errors import BadRequest
 
@@ -22,10 +22,9 @@ def test_it_is_a_record_for_each_layer_and_token():
     assert found[0] == Routed(0, "a", 1, (2, 3), (0.5, 0.5)) and found[3] == Routed(1, "b", 5, (3, 0), (0.5, 0.5))
 
 
-def test_the_load_counts_every_choice_and_sums_to_one():
-    both = load([routed("ab", [0, 0], [1, 2]), routed("cd", [3, 0], [0, 3])])
-    assert both.tolist() == [[4 / 8, 1 / 8, 1 / 8, 2 / 8]]
-    assert load([routed("ab", [0, 1], layers=(0, 1))]).sum(axis=1).tolist() == [1, 1]
+def test_shares_count_every_choice_and_sum_to_one():
+    both = [routed("ab", [0, 0], [1, 2]), routed("cd", [3, 0], [0, 3])]
+    assert shares_by(["all", "all"], both, 0)["all"].tolist() == [4 / 8, 1 / 8, 1 / 8, 2 / 8]
 
 
 def test_the_information_agrees_with_a_computation_by_hand():
