@@ -144,18 +144,15 @@ def _shares(rng: Chance, number: int) -> list[int]:
 
 
 def _receipt(rng: Chance) -> Scene:
-    number = rng.randint(2, 4)
-    names = _names(rng, number, GOODS)
-    prices = rng.sample(range(25, 1000, 5), number)
+    names = _names(rng, rng.randint(2, 4), GOODS)
+    prices = rng.sample(range(25, 1000, 5), len(names))
     return scenes.receipt(list(zip(names, prices, strict=True)), _style(rng))
 
 
 def _table(rng: Chance) -> Scene:
-    number = rng.randint(2, 5)
-    names = _names(rng, number, NAMES)
-    heads = (rng.choice(HEADS), rng.choice(COLUMNS))
-    style = Style.random(rng)
-    return scenes.table(heads, list(zip(names, rng.sample(range(1, 100), number), strict=True)), style)
+    names = _names(rng, rng.randint(2, 5), NAMES)
+    heads, style = (rng.choice(HEADS), rng.choice(COLUMNS)), Style.random(rng)
+    return scenes.table(heads, list(zip(names, rng.sample(range(1, 100), len(names)), strict=True)), style)
 
 
 def _text(rng: Chance) -> Scene:

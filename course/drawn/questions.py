@@ -9,11 +9,8 @@ from course.drawn.canvas import Canvas
 
 _VALUE = ("What is the value of {}?", "How much is {}?", "Which number belongs to {}?", "{}?")
 _LARGEST = (
-    "Which one is the largest?",
-    "What has the highest value?",
-    "Which is the biggest?",
-    "Where is the maximum?",
-)
+    "Which one is the largest?", "What has the highest value?", "Which is the biggest?", "Where is the maximum?",
+)  # fmt: skip
 _SMALLEST = ("Which one is the smallest?", "What has the lowest value?", "Which is the least?", "Where is the minimum?")
 _TREND = ("Is it rising or falling?", "What is the trend?", "Does it go up or down?")
 _FRAMES = ("How many frames are there?", "How many pictures are there?", "Count the frames.")
