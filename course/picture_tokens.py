@@ -4,7 +4,7 @@ A picture is cut into crops, and each crop is a fixed number of tokens. Knows no
 """
 
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, floor, prod
 
 from slmlab.errors import UnknownName, nearest, whole
 
@@ -44,11 +44,9 @@ def image_tokens(model: str, width: int, height: int, crops: int | None = None) 
 def _phi3(model: str, width: int, height: int, crops: int) -> ImageTokens:
     """Crops of 336 pixels: as many columns as the crops allow at the picture's own shape. 144 tokens a crop and for
     the whole picture, 12 line ends for each row of them, one separator."""
-    long, short = max(width, height), min(width, height)
-    ratio, columns = long / short, 1
-    while columns * ceil(columns / ratio) <= crops:
+    ratio, columns = max(width, height) / min(width, height), 1
+    while (columns + 1) * ceil((columns + 1) / ratio) <= crops:
         columns += 1
-    columns -= 1
     rows = ceil(int(columns * 336 / ratio) / 336)
     if height > width:
         rows, columns = columns, rows
@@ -75,12 +73,10 @@ def _phi4(model: str, width: int, height: int, crops: int) -> ImageTokens:
 def _closest(width: int, height: int, crops: int) -> tuple[int, int]:
     """The columns and rows of at most so many crops whose shape is nearest to the picture's."""
     best, distance = (1, 1), float("inf")
-    shapes = sorted(
-        ((i, j) for i in range(1, crops + 1) for j in range(1, crops // i + 1)), key=lambda shape: shape[0] * shape[1]
-    )
-    for shape in shapes:
+    shapes = [(columns, rows) for columns in range(1, crops + 1) for rows in range(1, crops // columns + 1)]
+    for shape in sorted(shapes, key=prod):
         off = abs(width / height - shape[0] / shape[1])
-        large = width * height > 0.5 * 448 * 448 * shape[0] * shape[1]
+        large = width * height > 0.5 * 448 * 448 * prod(shape)
         if off < distance or (off == distance and large):
             best, distance = shape, off
     return best
