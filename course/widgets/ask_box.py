@@ -34,17 +34,13 @@ class AskBox(Live):
 
     def ask(self) -> None:
         """Begin the answer and return at once. While one is running, nothing happens."""
-        question = self.question.value.strip()
         if self.running:
-            return
-        if not question:
-            self.say("Write a question first.")
             return
         self._stopping.clear()
         self._set_running(True)
         self.answer.value = ""
         self.say("The model is reading …")
-        self._thread = threading.Thread(target=self._stream, args=(question,), daemon=True)
+        self._thread = threading.Thread(target=self._stream, args=(self.question.value.strip(),), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -47,39 +47,32 @@ class ChartBox(Live):
         offered = (_CHOOSE, *(question.text for question in self.scene.questions))
         if self.known.options != offered:  # setting them takes the choice back
             self.known.options = offered
-        self.picture.value, self.reply, self._fault = _image(self.scene), "", ""
+        self.picture.value = _image(self.scene)
         try:
-            self.reply = self._model.ask(self.question.value, images=self.scene.pictures).text
+            self._said = self._words(self._model.ask(self.question.value, images=self.scene.pictures).text)
         except SlmLabError as fault:
-            self._fault = str(fault)
-        self.say(self._words())
+            self._said = str(fault)
+        self.say(self._said)
 
     def _take(self, change: dict) -> None:
         """Ask one of the questions that the model was taught."""
         if change["new"] != _CHOOSE:
             self.question.value = change["new"]
 
-    def _words(self) -> str:
-        if self._fault:
-            return self._fault
-        found, said = found_of(self.reply), answer_of(self.reply)
-        lines = [f"It reads: {reading_of(self.reply) or '(nothing)'}", f"Drawn:    {self.scene.reading}"]
+    def _words(self, reply: str) -> str:
+        found, said, known = found_of(reply), answer_of(reply), _question(self.scene, self.question.value)
+        lines = [f"It reads: {reading_of(reply) or '(nothing)'}", f"Drawn:    {self.scene.reading}"]
         lines += [f"It finds: {found}"] if found else []
-        return "\n".join([*lines, f"It answers: {said}", self._mark(said)])
-
-    def _mark(self, said: str) -> str:
-        known = _question(self.scene, self.question.value)
-        if known is None:
-            return "(Not taught, or without a single answer here: nobody marks it.)"
-        if said == known.answer:
-            return "✓ right"
-        return f"✗ it is {known.answer}"
+        mark = "(Not taught, or without a single answer here: nobody marks it.)"
+        if known:
+            mark = "✓ right" if said == known.answer else f"✗ it is {known.answer}"
+        return "\n".join([*lines, f"It answers: {said}", mark])
 
     def static_text(self) -> str:
-        return f"{self.question.value}\n{self._words()}\n(run the notebook to move the sliders)"
+        return f"{self.question.value}\n{self._said}\n(run the notebook to move the sliders)"
 
     def static_html(self) -> str:
-        words = paragraph(f"{self.question.value}\n{self._words()}")
+        words = paragraph(f"{self.question.value}\n{self._said}")
         return f"<p>Run the notebook to move the sliders.</p>{_image(self.scene)}{words}"
 
 
