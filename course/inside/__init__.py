@@ -2,8 +2,7 @@
 
 from course.domains import domain_texts, samples
 from course.inside import plots
-from course.inside.experts import routing, untrained, without_expert
-from course.inside.router import information, kinds, shares_by
+from course.inside.experts import information, kinds, routing, shares_by, untrained, without_expert
 from course.inside.vision import gaze, look
 from slmlab.gguf.blocks import read_blocks
 

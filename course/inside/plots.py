@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from course.inside.router import Routing
+from course.inside.experts import Routing
 from course.inside.vision import Gaze, Seen
 from slmlab.plots import style as drawing
 from slmlab.plots.answers import GAP, bare, frame, panel

@@ -1,9 +1,9 @@
-"""inside/router: records of the way through the experts, and figures that can be counted by hand."""
+"""inside/experts: records of the way through the experts, and figures that can be counted by hand."""
 
 import numpy as np
 import pytest
 
-from course.inside.router import Routed, Routing, information, kind_of, kinds, shares_by
+from course.inside.experts import Routed, Routing, information, kind_of, kinds, shares_by
 from slmlab.chat import TokenPiece
 from slmlab.errors import BadRequest
 
