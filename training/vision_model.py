@@ -8,7 +8,7 @@ import re
 import torch
 
 from course.drawn.canvas import COLOURS, SIDE
-from course.drawn.papers import FORMS_OF_SHAPES, PLACES
+from course.drawn.pictures import FORMS_OF_SHAPES, PLACES
 from course.drawn.questions import ABSENT, WORDINGS
 
 PATCH = 16

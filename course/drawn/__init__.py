@@ -1,9 +1,9 @@
 """Pictures drawn from a seed, with questions whose answers are known."""
 
 from course.drawn import plots
-from course.drawn.charts import Row
 from course.drawn.draws import draw
 from course.drawn.looks import LOOKS
+from course.drawn.pictures import Row
 from course.drawn.questions import answer_of, found_of, reading_of
 from course.drawn.scenes import bars, counter, line, moving, pair, pie, receipt, shapes, table, text
 from course.drawn.scores import vision_scores

@@ -11,8 +11,7 @@ from random import Random
 
 from course.drawn import scenes
 from course.drawn.canvas import COLOURS, Style
-from course.drawn.charts import Row
-from course.drawn.papers import FORMS_OF_SHAPES, Shape
+from course.drawn.pictures import FORMS_OF_SHAPES, Row, Shape
 from course.drawn.questions import ABSENT, Question, Scene
 from slmlab.errors import UnknownName, nearest
 

@@ -7,10 +7,12 @@ its truth: the reading (the picture written out as text) and its questions with 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from course.drawn import pictures
 from course.drawn.canvas import Canvas, Style
-from course.drawn.charts import Row, draw_bars, draw_line, draw_pie
-from course.drawn.papers import FORMS_OF_SHAPES, PLACES, Shape, draw_lines, draw_receipt, draw_shapes, draw_table
+from course.drawn.pictures import FORMS_OF_SHAPES, PLACES, Row, Shape
 from course.drawn.questions import Question, Scene
+
+PLAIN, LARGE, LARGEST = Style(), Style(size=24), Style(size=40)
 
 
 class Entry(NamedTuple):
@@ -22,28 +24,28 @@ class Entry(NamedTuple):
     reading: str
 
 
-def bars(rows: Sequence[Row], style: Style | None = None, printed: bool = True) -> Scene:
+def bars(rows: Sequence[Row], style: Style = PLAIN, printed: bool = True) -> Scene:
     """A bar chart, with its values printed or beside an axis."""
-    return _coloured("bars" if printed else "heights", rows, draw_bars(rows, style or Style(), printed))
+    return _coloured("bars" if printed else "heights", rows, pictures.draw_bars(rows, style, printed))
 
 
-def pie(rows: Sequence[Row], style: Style | None = None, printed: str = "legend") -> Scene:
+def pie(rows: Sequence[Row], style: Style = PLAIN, printed: str = "legend") -> Scene:
     """A pie over its legend, with percents in the legend, on the slices, or none."""
-    return _coloured("pie" if printed else "wedges", rows, draw_pie(rows, style or Style(), printed))
+    return _coloured("pie" if printed else "wedges", rows, pictures.draw_pie(rows, style, printed))
 
 
-def line(rows: Sequence[Row], style: Style | None = None, printed: bool = True) -> Scene:
+def line(rows: Sequence[Row], style: Style = PLAIN, printed: bool = True) -> Scene:
     """A line through points, with their values printed or beside an axis."""
     kind, entries, values = "line" if printed else "curve", _plain(rows), [row.value for row in rows]
     trend = "rising" if values == sorted(values) else "falling" if values[::-1] == sorted(values) else "up and down"
     questions = _about_entries(kind, entries)
     if len(set(values)) > 1:
         questions.append(Question(f"{kind}/trend", (), trend, " ".join(map(str, values))))
-    canvas = draw_line(rows, style or Style(), printed)
+    canvas = pictures.draw_line(rows, style, printed)
     return Scene(kind, (canvas,), _reading(entries), tuple(questions))
 
 
-def receipt(items: Sequence[tuple[str, int]], style: Style | None = None) -> Scene:
+def receipt(items: Sequence[tuple[str, int]], style: Style = PLAIN) -> Scene:
     """A receipt of names and prices in cents, with its total."""
     entries = [Entry(name, cents, _price(cents), f"{name} {_price(cents)}") for name, cents in items]
     total = _price(sum(cents for _, cents in items))
@@ -54,11 +56,11 @@ def receipt(items: Sequence[tuple[str, int]], style: Style | None = None) -> Sce
         *_extreme("receipt/cheapest", min, entries),
         *(Question("receipt/price", (entry.name,), entry.printed, entry.reading) for entry in entries),
     )
-    canvas = draw_receipt([(entry.name, entry.printed) for entry in entries], total, style or Style())
+    canvas = pictures.draw_receipt([(entry.name, entry.printed) for entry in entries], total, style)
     return Scene("receipt", (canvas,), f"{_reading(entries)}, TOTAL {total}", questions)
 
 
-def table(heads: tuple[str, str], rows: Sequence[tuple[str, int]], style: Style | None = None) -> Scene:
+def table(heads: tuple[str, str], rows: Sequence[tuple[str, int]], style: Style = PLAIN) -> Scene:
     """Two columns: names and numbers, under their headings."""
     entries = [Entry(name, number, str(number), f"{name} {number}") for name, number in rows]
     numbers = [number for _, number in rows]
@@ -68,17 +70,17 @@ def table(heads: tuple[str, str], rows: Sequence[tuple[str, int]], style: Style 
         if numbers.count(entry.value) == 1:
             found = _up_to(entry.printed, entries, at)
             questions.append(Question("table/who", (entry.printed,), entry.name, found))
-    canvas = draw_table(heads, [(entry.name, entry.printed) for entry in entries], style or Style())
+    canvas = pictures.draw_table(heads, [(entry.name, entry.printed) for entry in entries], style)
     return Scene("table", (canvas,), f"{heads[0]} {heads[1]}: {_reading(entries)}", tuple(questions))
 
 
-def text(lines: Sequence[str], style: Style | None = None) -> Scene:
+def text(lines: Sequence[str], style: Style = LARGE) -> Scene:
     """Plain lines: a word, a code, a number. What it says is the whole answer."""
     questions = (Question("text/read", (), " / ".join(lines)),)
-    return Scene("text", (draw_lines(lines, style or Style(size=24)),), "", questions)
+    return Scene("text", (pictures.draw_lines(lines, style),), "", questions)
 
 
-def shapes(these: Sequence[Shape], style: Style | None = None) -> Scene:
+def shapes(these: Sequence[Shape], style: Style = PLAIN) -> Scene:
     """Coloured shapes on nine places."""
     these = sorted(these, key=lambda shape: shape.place)
     forms = [shape.form for shape in these]
@@ -91,10 +93,10 @@ def shapes(these: Sequence[Shape], style: Style | None = None) -> Scene:
     for shape in these:
         if forms.count(shape.form) == 1:
             questions.append(Question("shapes/colour", (shape.form,), shape.colour, _shapes([shape])))
-    return Scene("shapes", (draw_shapes(these, style or Style()),), _shapes(these), tuple(questions))
+    return Scene("shapes", (pictures.draw_shapes(these, style),), _shapes(these), tuple(questions))
 
 
-def pair(first: Sequence[Row], second: Sequence[Row], style: Style | None = None) -> Scene:
+def pair(first: Sequence[Row], second: Sequence[Row], style: Style = PLAIN) -> Scene:
     """Two bar charts with the same labels, to be compared."""
     questions = []
     for before, after in zip(_plain(first), _plain(second), strict=True):
@@ -104,22 +106,22 @@ def pair(first: Sequence[Row], second: Sequence[Row], style: Style | None = None
             questions.append(Question("pair/larger", (before.name,), larger, "; ".join(found)))
         for at, entry, reading in zip("12", (before, after), found, strict=True):
             questions.append(Question("pair/value", (entry.name, at), entry.printed, reading))
-    canvases = tuple(draw_bars(rows, style or Style()) for rows in (first, second))
+    canvases = tuple(pictures.draw_bars(rows, style) for rows in (first, second))
     return Scene("pair", canvases, f"1: {_reading(_plain(first))}; 2: {_reading(_plain(second))}", tuple(questions))
 
 
-def counter(numbers: Sequence[int], style: Style | None = None) -> Scene:
+def counter(numbers: Sequence[int], style: Style = LARGEST) -> Scene:
     """Frames of a display that shows one number after the other."""
     first, last, questions = numbers[0], numbers[-1], []
     if first != last:
         questions.append(Question("counter/trend", (), "rising" if last > first else "falling", f"{first}; {last}"))
     questions.append(Question("counter/frames", (), str(len(numbers))))
     questions += [Question("counter/last", (), str(last)), Question("counter/first", (), str(first))]
-    canvases = tuple(draw_lines([str(number)], style or Style(size=40)) for number in numbers)
+    canvases = tuple(pictures.draw_lines([str(number)], style) for number in numbers)
     return Scene("counter", canvases, "; ".join(map(str, numbers)), tuple(questions))
 
 
-def moving(shape: Shape, places: Sequence[int], style: Style | None = None) -> Scene:
+def moving(shape: Shape, places: Sequence[int], style: Style = PLAIN) -> Scene:
     """Frames in which one shape goes from place to place, along a row or a column."""
     first, last = places[0], places[-1]
     ways = ("left", "right") if first // 3 == last // 3 else ("up", "down")
@@ -130,7 +132,7 @@ def moving(shape: Shape, places: Sequence[int], style: Style | None = None) -> S
         Question("moving/last", (), PLACES[last]),
         Question("moving/frames", (), str(len(places))),
     )
-    canvases = tuple(draw_shapes([Shape(shape.form, shape.colour, place)], style or Style()) for place in places)
+    canvases = tuple(pictures.draw_shapes([Shape(shape.form, shape.colour, place)], style) for place in places)
     reading = f"{shape.colour} {shape.form}: " + "; ".join(PLACES[place] for place in places)
     return Scene("moving", canvases, reading, questions)
 

@@ -8,9 +8,8 @@ import pytest
 
 from course import drawn
 from course.drawn.canvas import FONTS, SIDE, Canvas, Style
-from course.drawn.charts import Row, draw_bars, draw_line, draw_pie
 from course.drawn.looks import by_matplotlib
-from course.drawn.papers import PLACES, Shape, draw_shapes
+from course.drawn.pictures import PLACES, Row, Shape, draw_bars, draw_line, draw_pie, draw_shapes
 
 ROWS = [Row("Ann", 40, "red"), Row("Bo", 80, "green"), Row("Cy", 20, "yellow")]
 STYLES = [Style(), *(Style.random(Random(seed), "Title" if seed % 2 else "") for seed in range(4))]

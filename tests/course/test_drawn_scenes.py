@@ -10,9 +10,8 @@ import pytest
 
 from course import drawn
 from course.drawn.canvas import COLOURS, SIDE
-from course.drawn.charts import Row
 from course.drawn.draws import KINDS, draw
-from course.drawn.papers import PLACES, Shape
+from course.drawn.pictures import PLACES, Row, Shape
 from course.drawn.questions import ABSENT, WORDINGS, answer_of, found_of, reading_of
 from slmlab.errors import SlmLabError
 from tests.course.test_drawn_pictures import said

@@ -6,7 +6,7 @@ import pytest
 matplotlib.use("agg")
 
 from course import drawn
-from course.drawn.charts import Row
+from course.drawn.pictures import Row
 from course.drawn.scores import GATE, FormScore, LookScore, Share, VisionScores, vision_scores
 from slmlab import plots
 from slmlab.errors import SlmLabError

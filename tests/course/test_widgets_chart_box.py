@@ -5,7 +5,7 @@ from PIL import Image
 
 from course import widgets
 from course.drawn.canvas import SIDE
-from course.drawn.charts import Row
+from course.drawn.pictures import Row
 from slmlab.errors import BadRequest
 
 ROWS = [Row("Ann", 40, "red"), Row("Bo", 80, "green")]
