@@ -89,19 +89,14 @@ def image_tokens(bills: Sequence[ImageTokens]):
         for y, one in enumerate(bills):
             ax.barh(y, one.tokens, height=0.6, color=drawing.COLOURS[y % len(drawing.COLOURS)])
             ax.text(one.tokens + most * 0.012, y, f"{one.tokens:,}", va="center", fontsize=13)
-        drawing.name_rows(ax, [f"{one.model}, {one.width} x {one.height}, {_crops(one)}" for one in bills])
+        grids = ["1 square" if one.crops == 1 else f"{one.rows} x {one.columns} crops" for one in bills]
+        names = [f"{one.model}, {one.width} x {one.height}, {grid}" for one, grid in zip(bills, grids, strict=True)]
+        drawing.name_rows(ax, names)
         ax.set_xlim(0, most * 1.12)
         ax.set_xlabel("tokens of the context that one picture takes")
-        drawing.finish(
-            ax,
-            f"At {most:,} tokens each, {CONTEXT // most} pictures fill a context of {CONTEXT:,}, and nothing has been "
-            "asked yet.",
-        )
+        words = f"At {most:,} tokens each, {CONTEXT // most} pictures fill a context of {CONTEXT:,}"
+        drawing.finish(ax, f"{words}, and nothing has been asked yet.")
     return ax
-
-
-def _crops(bill: ImageTokens) -> str:
-    return "1 square" if bill.crops == 1 else f"{bill.rows} x {bill.columns} crops"
 
 
 def _picture(ax, pictures: list, left: float, top: float) -> None:

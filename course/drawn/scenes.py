@@ -12,7 +12,7 @@ from course.drawn.canvas import Canvas, Style
 from course.drawn.pictures import FORMS_OF_SHAPES, PLACES, Row, Shape
 from course.drawn.questions import Question, Scene
 
-PLAIN, LARGE, LARGEST = Style(), Style(size=24), Style(size=40)
+PLAIN, LARGE, HUGE = Style(), Style(size=24), Style(size=40)
 
 
 class Entry(NamedTuple):
@@ -110,7 +110,7 @@ def pair(first: Sequence[Row], second: Sequence[Row], style: Style = PLAIN) -> S
     return Scene("pair", canvases, f"1: {_reading(_plain(first))}; 2: {_reading(_plain(second))}", tuple(questions))
 
 
-def counter(numbers: Sequence[int], style: Style = LARGEST) -> Scene:
+def counter(numbers: Sequence[int], style: Style = HUGE) -> Scene:
     """Frames of a display that shows one number after the other."""
     first, last, questions = numbers[0], numbers[-1], []
     if first != last:

@@ -6,7 +6,7 @@ sees and may change what the router decided.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from inspect import signature
@@ -97,22 +97,18 @@ def routing(model, text: str) -> Routing:
 
 
 @contextmanager
-def without_expert(model, layer: int, expert: int | Iterable[int]) -> Iterator[None]:
-    """Inside, an expert of a layer, or several, add nothing to a token sent to them, and nobody takes their place. A
-    reply is read in the block that it is asked in."""
-    import torch
-
+def without_expert(model, layer: int, expert: int) -> Iterator[None]:
+    """Inside, an expert of a layer adds nothing to a token sent to it, and nobody takes its place. A reply is read in
+    the block that it is asked in."""
     layers = experts_in(model)
     if layer not in layers:
         raise BadRequest(f"There are no experts in layer {layer!r}. There are some in: {[*layers]}.")
-    count, silent = layers[layer].num_experts, np.atleast_1d(expert).tolist()
-    for one in silent:
-        if one not in range(count):
-            raise BadRequest(f"There is no expert {one!r}: layer {layer} has experts 0 to {count - 1}.")
+    if expert not in range(count := layers[layer].num_experts):
+        raise BadRequest(f"There is no expert {expert!r}: layer {layer} has experts 0 to {count - 1}.")
 
     def silence(_, inputs):
         tokens, choices, weights = inputs
-        return tokens, choices, weights.masked_fill(torch.isin(choices, choices.new_tensor(silent)), 0.0)
+        return tokens, choices, weights.masked_fill(choices == expert, 0.0)
 
     with ExitStack() as after:
         after.callback(model.forget, changed=True)  # what the lesser model has cached is of no use to the whole one

@@ -55,10 +55,8 @@ def _layer_row(ax, y, shape):
 def _layers_sentence(card) -> str:
     shape = card.architecture
     busy = _parameters(shape, shape.experts_per_token) / _parameters(shape, shape.experts)
-    return (
-        f"{card.id} has {shape.experts} feed-forward blocks in a layer and sends a token through "
-        f"{shape.experts_per_token}: {busy:.0%} of the layer works on it, and attention is there once."
-    )
+    sent = f"{card.id} has {shape.experts} feed-forward blocks in a layer and sends a token through"
+    return f"{sent} {shape.experts_per_token}: {busy:.0%} of the layer works on it, and attention is there once."
 
 
 def _parameters(shape, experts: int) -> int:
@@ -129,19 +127,19 @@ def following(rows: Mapping):
     names, table = list(rows), np.array([*rows.values()])
     layers = range(table.shape[1])
     thick, top = 0.8 / len(names), table.max() or 1.0
-    looks = [(drawing.COLOURS[n % len(drawing.COLOURS)], HATCHES[n % len(HATCHES)]) for n in range(len(names))]
     height = (0.22 * len(names) + 0.2) * len(layers)
     with drawing.canvas(None, height, legend_rows=-(-len(names) // 2)) as ax:
-        for number, (values, (colour, hatch)) in enumerate(zip(table, looks, strict=True)):
+        for number, (name, values) in enumerate(zip(names, table, strict=True)):
             ys = [y + (number - (len(names) - 1) / 2) * thick for y in range(len(layers))]
-            ax.barh(ys, values, height=thick * 0.92, color=colour, hatch=hatch, edgecolor="white")
+            colour, hatch = drawing.COLOURS[number % len(drawing.COLOURS)], HATCHES[number % len(HATCHES)]
+            look = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": drawable(name)}
+            ax.barh(ys, values, height=thick * 0.92, **look)
             for y, value in zip(ys, values, strict=True):
                 ax.text(value + top * 0.01, y, f"{value:.0%}", va="center", fontsize=11)
         drawing.name_rows(ax, [f"layer {layer}" for layer in layers])
         ax.set_xlim(0, top * 1.08)
         _hide_x(ax)
-        handles = [drawing.patch(name, *look) for name, look in zip(names, looks, strict=True)]
-        drawing.legend(ax, handles, columns=2)
+        drawing.legend(ax, columns=2)
         number, layer = np.argwhere(table == table.max())[-1]
         drawing.finish(ax, f"Highest: {names[number]} in layer {layer}, {table.max():.0%} of all there is to know.")
     return ax
@@ -187,8 +185,7 @@ def routing(routing: Routing):
         used = sorted({len(set(first)) for first in firsts})
         counts = f"{used[0]}" if len(used) == 1 else f"{used[0]} to {used[-1]}"
         begin = "The number under a token is its first expert, a row for each layer"
-        sentence = f"{begin}; {counts} of {routing.expert_count} are somebody's first choice in a layer."
-        drawing.finish(ax, sentence)
+        drawing.finish(ax, f"{begin}; {counts} of {routing.expert_count} are somebody's first choice in a layer.")
     return ax
 
 
@@ -216,11 +213,8 @@ def patches(seen: Seen):
         for row, column in [*((0, column) for column in range(columns)), *((row, 0) for row in range(1, rows))]:
             ax.text(column + 0.06, row + 0.05, str(row * columns + column + 1), **style)
         bare(ax)
-        drawing.finish(
-            ax,
-            f"{width} x {height} pixels in {rows} x {columns} patches of {height // rows} x {width // columns}: "
-            f"{seen.tokens} tokens for {seen.model}, whatever is in the picture.",
-        )
+        cut = f"{width} x {height} pixels in {rows} x {columns} patches of {height // rows} x {width // columns}"
+        drawing.finish(ax, f"{cut}: {seen.tokens} tokens for {seen.model}, whatever is in the picture.")
     return ax
 
 

@@ -93,9 +93,7 @@ class AskBox(Live):
 
 
 def _cost(metrics) -> str:
-    parts = (
-        ("{} tokens", metrics.new_tokens),
-        ("first after {:.2f} s", metrics.ttft_s),
-        ("{:.0f} per second", metrics.decode_tokens_per_s or None),
-    )
-    return ", ".join(text.format(value) for text, value in parts if value is not None) + "."
+    texts = ("{} tokens", "first after {:.2f} s", "{:.0f} per second")
+    values = (metrics.new_tokens, metrics.ttft_s, metrics.decode_tokens_per_s or None)
+    parts = [text.format(value) for text, value in zip(texts, values, strict=True) if value is not None]
+    return ", ".join(parts) + "."

@@ -74,7 +74,7 @@ def test_any_family_is_watched_by_the_same_call(tmp_path):
         assert family == "phimoe" or (np.diff(routing.weights) <= 0).all(), "the one that counts most comes first"
         assert text_of(routing) == TEXT and (routing.weights > 0).all()
         before = model.logprobs(TEXT)
-        with inside.without_expert(model, 1, range(routing.expert_count)):
+        with inside.without_expert(model, 1, routing.experts[-1, 0, 0]):
             assert model.logprobs(TEXT) != before
         assert model.logprobs(TEXT) == before
 
@@ -100,15 +100,13 @@ def test_an_expert_switched_off_is_missed_where_it_was_called_and_nowhere_else(t
         again = inside.routing(tiny_mixture, TEXT)
     changed = [not np.array_equal(one, other) for one, other in zip(whole, less, strict=True)]
     assert changed == called, "layer 1 is the last: a token's logits change only if the token went through this expert"
-    with inside.without_expert(tiny_mixture, 0, []):
-        assert np.array_equal(next(tiny_mixture.logits(tiny_mixture.ids(TEXT))), whole), "nobody is off"
     assert again.experts[1].tolist() == routing.experts[1].tolist(), "what is seen is what the router decided"
     assert (again.weights > 0).all()
 
 
 def test_a_reply_is_read_where_it_was_asked(tiny_mixture):
     before = tiny_mixture.complete("ab", max_tokens=6)
-    with inside.without_expert(tiny_mixture, 0, [0, 1, 2]):
+    with inside.without_expert(tiny_mixture, 0, 1):
         unread, begun = tiny_mixture.complete("ab", max_tokens=6), iter(tiny_mixture.complete("ab", max_tokens=6))
         next(begun)
         with pytest.raises(BadRequest, match="Read a reply inside its own"):
