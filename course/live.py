@@ -17,7 +17,6 @@ class Live:
     `static_text` in their place."""
 
     def lay_out(self, *rows, **layout) -> None:
-        """The control's rows, from top to bottom, and the status under them."""
         w = ipywidgets()
         self.status = w.HTML()
         self.box = w.VBox([*rows, self.status], layout=layout)
@@ -53,7 +52,6 @@ class Live:
         return self.static_text()
 
     def close(self) -> None:
-        """Take the control off the page."""
         self.box.close()
 
 
@@ -66,7 +64,6 @@ def ipywidgets():
 
 
 def wide(label_px: int, width_px: int) -> dict:
-    """The size of a control and of the label before it."""
     return {"style": {"description_width": f"{label_px}px"}, "layout": {"width": f"{width_px}px"}}
 
 

@@ -18,8 +18,6 @@ USED = 2  # experts for a token: Phi's router knows no other number
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what comes out."""
-
     seed: int = 0
     dense: bool = False
     steps: int = 2000

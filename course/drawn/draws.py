@@ -84,12 +84,11 @@ def labels(rng: Chance, number: int, most: int, pool: Sequence[str] = THINGS) ->
         return rng.sample(LETTERS, number)
     if share < 0.85 and len(known) >= number:
         return rng.sample(known, number)
-    found: list[str] = []
+    found: dict[str, str] = {}
     while len(found) < number:
         made = word(rng, 1 if most < 3 else 2, most)
-        if made.lower() not in {one.lower() for one in found}:  # a question may be typed without capitals
-            found.append(made)
-    return found
+        found.setdefault(made.lower(), made)  # a question may be typed without capitals
+    return list(found.values())
 
 
 def _names(rng: Chance, number: int, pool: Sequence[str]) -> list[str]:

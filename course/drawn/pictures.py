@@ -135,7 +135,6 @@ def _label(canvas: Canvas, label: str, x: float, bottom: float, room: float) -> 
 
 
 def draw_receipt(items: Sequence[tuple[str, str]], total: str, style: Style) -> Canvas:
-    """Names at the left, prices at the right, and the total under a line."""
     canvas = Canvas(style)
     lines = [*items, ("TOTAL", total)]
     top = 8.0
@@ -154,7 +153,6 @@ def draw_receipt(items: Sequence[tuple[str, str]], total: str, style: Style) -> 
 
 
 def draw_table(heads: tuple[str, str], rows: Sequence[tuple[str, str]], style: Style) -> Canvas:
-    """Two columns under their headings, ruled."""
     canvas = Canvas(style)
     lines = [heads, *rows]
     step = min((SIDE - 16) / len(lines), style.size * 2.2)

@@ -9,7 +9,6 @@ from math import sqrt
 from pathlib import Path
 
 from slmlab.catalog import DATA
-from slmlab.errors import UnknownName, nearest
 from slmlab.show import Shown, Table
 
 GATE = 0.9  # the share of exact answers from which a lesson relies on a form
@@ -83,10 +82,7 @@ class VisionScores(Shown):
     notes: dict[str, object]
 
     def __getitem__(self, form: str) -> FormScore:
-        scores = {one.form: one for one in self.forms}
-        if form not in scores:
-            raise UnknownName(f"No form {form!r}. {nearest(str(form), list(scores))}.")
-        return scores[form]
+        return {one.form: one for one in self.forms}[form]
 
     def of(self, kind: str) -> list[FormScore]:
         return [one for one in self.forms if one.form.split("/")[0] == kind]

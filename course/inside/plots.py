@@ -60,7 +60,6 @@ def _layers_sentence(card) -> str:
 
 
 def _parameters(shape, experts: int) -> int:
-    """The parameters of a layer's attention and of so many of its experts."""
     return shape.attention_parameters + experts * shape.expert_parameters
 
 

@@ -123,10 +123,8 @@ def gaze(model, question, images=(), answer: str | None = None) -> Gaze:
 
 def _projector(model):
     """The part of a model of LLaVA's kind that brings pictures into the decoder's space; another kind is refused."""
-    found = None
     if isinstance(model, VisionEngine):
         with model.exclusive() as module:
-            found = getattr(getattr(module, "model", None), "multi_modal_projector", None)
-    if found is None:
-        raise BadRequest(f"{model.name} isn't of LLaVA's kind (encoder, projector, decoder): nothing to take apart.")
-    return found
+            if found := getattr(module.model, "multi_modal_projector", None):
+                return found
+    raise BadRequest(f"{model.name} isn't of LLaVA's kind (encoder, projector, decoder): nothing to take apart.")

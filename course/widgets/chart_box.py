@@ -40,7 +40,6 @@ class ChartBox(Live):
         self.ask()
 
     def ask(self) -> None:
-        """Draw the chart as the sliders say, and ask the model about it."""
         set_to = zip(self._rows, self.sliders, self.colours, strict=True)
         rows = [replace(row, value=slider.value, colour=colour.value) for row, slider, colour in set_to]
         self.scene = bars(rows, Style(), printed=self.printed.value)
@@ -55,7 +54,6 @@ class ChartBox(Live):
         self.say(self._said)
 
     def _take(self, change: dict) -> None:
-        """Ask one of the questions that the model was taught."""
         if change["new"] != _CHOOSE:
             self.question.value = change["new"]
 

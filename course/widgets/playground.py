@@ -41,7 +41,6 @@ class Playground(Live):
         self._read()
 
     def _read(self) -> None:
-        """Ask the model about the text in the box."""
         text = self.text.value
         rows = [row for row in self._model.next_token_probabilities(text, top=EVERY) if row.probability > 0]
         self.tokens, self._asked = sorted(rows, key=lambda row: -row.probability), text

@@ -35,17 +35,14 @@ class SideBySide(Live):
         self.asked, self.replies = prompt, []
         for name, model in zip(self.names, self.models, strict=True):
             self.say(f"{name} is writing …")
-            self.replies.append(self._answer(model, prompt))
+            try:
+                reply = model.ask(prompt, **self._sampling)
+                reply.metrics  # noqa: B018 - reading it runs the answer to its end
+            except Exception as fault:  # one model that refuses leaves the others their column
+                reply = fault
+            self.replies.append(reply)
             self.answers.value = self._html()
         self.say("")
-
-    def _answer(self, model, prompt: str) -> Reply | Exception:
-        try:
-            reply = model.ask(prompt, **self._sampling)
-            reply.metrics  # noqa: B018 - reading it runs the answer to its end
-            return reply
-        except Exception as fault:  # one model that refuses leaves the others their column
-            return fault
 
     def _columns(self) -> tuple[list[tuple], list[tuple]]:
         """The name and the text of each answer, and the name and the figures."""

@@ -15,7 +15,6 @@ WRITE_STEPS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90, 128, 180, 256, 360,
 READ_STEPS = (10, *WRITE_STEPS[7:], 2800, 4000, 5700, 8000)  # each is about 1.4 times the one before
 MOST_SPREAD = 4  # times the median: a slower runtime has a bar that is cut, and says so
 FIXED = (512, 64)  # the job that a page without a kernel shows
-_ABSENT = "absent: not on this machine, or not measured"
 _READS = f"background: {BLUE}"
 _WRITES = f"background: repeating-linear-gradient(135deg, {SKY} 0 6px, #d4ecfa 6px 9px)"  # told apart without colour
 
@@ -112,7 +111,7 @@ def _bars(times: list[JobTime]) -> str:
 def _bar(time: JobTime, full_s: float) -> tuple[str, str, str]:
     name, total_s = escape(time.name), time.total_s
     if total_s is None:
-        return name, "", _ABSENT
+        return name, "", "absent: not on this machine, or not measured"
     parts = "".join(
         f'<div style="width: {part_s / max(full_s, total_s):.2%}; {look}"></div>'
         for part_s, look in ((time.reading_s, _READS), (time.writing_s, _WRITES))
