@@ -13,13 +13,11 @@ from inspect import signature
 
 import numpy as np
 
-from slmlab.architecture import is_mixture
 from slmlab.chat import TokenPiece
 from slmlab.engines.transformers import TransformersEngine, as_array
 from slmlab.errors import BadRequest
 from slmlab.show import Shown, Table
 
-DENSE = "{} is no mixture of experts: every token goes through all of it. For one: slmlab.load('tiny-moe')."
 KINDS = ("letter", "capital", "digit", "space", "line end", "bracket", "other sign", "beyond ASCII")
 _SHOWN = 24
 
@@ -134,14 +132,11 @@ def untrained(model, seed: int = 0) -> TransformersEngine:
 
 
 def experts_in(model) -> dict[int, object]:
-    """The experts of each layer that has some, by the layer's number; a model without any is refused."""
-    if not isinstance(model, TransformersEngine):
-        hidden = f"{model.name} doesn't show its experts here: load it with engine='transformers' for that."
-        raise BadRequest(hidden if model.card.kind == "moe" else DENSE.format(model.name))
-    with model.exclusive() as module:
-        kind, parts = type(module).__name__, [*module.named_modules()]
-        mixture = is_mixture(module.config.to_dict())
-    found = {}
+    """The experts of each layer that has some, by the layer's number; a model that shows none is refused."""
+    parts, found = [], {}
+    if isinstance(model, TransformersEngine):
+        with model.exclusive() as module:
+            parts = [*module.named_modules()]
     for name, part in parts:
         numbered = re.search(r"\.(\d+)\.", name)
         if numbered and type(part).__name__.endswith("Experts"):
@@ -149,8 +144,8 @@ def experts_in(model) -> dict[int, object]:
             if len(signature(type(part).forward).parameters) == 4:
                 found[int(numbered.group(1))] = part
     if not found:
-        hidden = f"{kind} is a mixture of experts whose code doesn't say whom it calls: nothing to watch."
-        raise BadRequest(hidden if mixture else DENSE.format(kind))
+        dense = f"{model.name} shows no experts: in a dense model every token goes through all of it."
+        raise BadRequest(f"{dense} For some: slmlab.load('tiny-moe'), or a mixture with engine='transformers'.")
     return found
 
 

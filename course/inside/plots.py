@@ -213,7 +213,7 @@ def patches(seen: Seen):
             ax.text(column + 0.06, row + 0.05, str(row * columns + column + 1), **style)
         bare(ax)
         cut = f"{width} x {height} pixels in {rows} x {columns} patches of {height // rows} x {width // columns}"
-        drawing.finish(ax, f"{cut}: {seen.tokens} tokens for {seen.model}, whatever is in the picture.")
+        drawing.finish(ax, f"{cut}: {rows * columns} tokens for {seen.model}, whatever is in the picture.")
     return ax
 
 

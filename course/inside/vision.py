@@ -23,10 +23,6 @@ class Seen:
     encoded: np.ndarray
     projected: np.ndarray
 
-    @property
-    def tokens(self) -> int:
-        return self.projected.shape[0] * self.projected.shape[1]
-
     def likeness(self, row: int, column: int) -> np.ndarray:
         """How alike the encoder finds each patch to one of them: the cosine of their vectors, (rows, columns)."""
         flat = self.encoded - self.encoded.mean((0, 1))  # what all patches share says nothing about one
