@@ -26,8 +26,7 @@ class Live:
         self.status.value = paragraph(text, role="status")
 
     def on_enter(self, text_box, act) -> None:
-        """Call `act` at Enter, not when the box merely loses the cursor; what it refuses is said, and nothing else
-        changes."""
+        """Call `act` at Enter, not when the box merely loses the cursor; a refusal is said and changes nothing."""
 
         def pressed(_, message, __):
             try:

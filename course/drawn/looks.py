@@ -14,7 +14,6 @@ from course.drawn.questions import Scene
 def by_matplotlib(scene: Scene) -> Scene:
     """The bar chart as matplotlib draws it when it is left alone, but for its size; values printed by bar_label."""
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
 
@@ -25,7 +24,7 @@ def by_matplotlib(scene: Scene) -> Scene:
         fills = [tuple(part / 255 for part in COLOURS[colour]) for colour in colours]
         ax.bar_label(ax.bar(labels, [int(value) for value in values], color=fills))
         png = BytesIO()
-        FigureCanvasAgg(figure).print_png(png)
+        figure.savefig(png)
     return _redrawn(scene, Image.open(png).convert("RGB").resize((SIDE, SIDE)))
 
 

@@ -43,8 +43,7 @@ def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str]
 
 
 def scores(forms: Sequence, *, ocr: bool = True):
-    """How often each form of question is answered exactly, with its interval; beside it who sees no picture, and
-    OCR."""
+    """How often each form of question is answered exactly, with its interval; beside it no picture, and OCR."""
     forms = listed(forms, "form of question")
     with drawing.canvas(None, 0.5 + 0.46 * len(forms), legend_rows=2) as ax:
         for y, one in enumerate(forms):

@@ -72,8 +72,7 @@ class LookScore:
 
 @dataclass(frozen=True, repr=False)
 class VisionScores(Shown):
-    """All forms, whole readings by kind of picture, letters wrong by reader, bar charts in other looks, and how they
-    were measured."""
+    """All forms, whole readings by kind, letters wrong by reader, bar charts in other looks, how they were measured."""
 
     forms: tuple[FormScore, ...]
     readings: dict[str, Share]

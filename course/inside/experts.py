@@ -1,5 +1,4 @@
-"""The experts inside a mixture: watched while a text is read, switched off for a while, or as they began; what follows
-from their choices by counting.
+"""The experts inside a mixture: watched while a text is read, counted, switched off for a while, or as they began.
 
 A block calls its experts with the tokens, the experts chosen for each, and their weights; a hook in front of that call
 sees and may change what the router decided.
@@ -78,16 +77,16 @@ def routing(model, text: str) -> Routing:
     """Which experts each token of a text goes through, layer by layer, and with which weights."""
     layers, seen = experts_in(model), {}
 
-    def keep(layer):
-        return lambda _, inputs: seen.__setitem__(layer, inputs[1:])
+    def keep(experts, inputs):
+        seen[experts] = inputs[1:]
 
     with model.exclusive() as module, ExitStack() as hooks:  # or the hooks would see what another thread asks
-        for layer, experts in layers.items():
+        for experts in layers.values():
             # before any hook that silences: what is seen is what the router decided
-            hooks.enter_context(experts.register_forward_pre_hook(keep(layer), prepend=True))
+            hooks.enter_context(experts.register_forward_pre_hook(keep, prepend=True))
         model.logprobs(text)
     ids, own = model.ids(text), model.format.own_places(text)  # without what the tokenizer adds
-    decided = [_ranked(*seen[layer], module.config.model_type) for layer in layers]
+    decided = [_ranked(*seen[experts], module.config.model_type) for experts in layers.values()]
     choices, weights = (np.stack([as_array(each[part])[own] for each in decided]) for part in (0, 1))
     reader = model.format.reader(with_marks=True)  # a character of several tokens comes whole, with its last one
     pieces = tuple(TokenPiece(ids[place], reader.read(ids[place])) for place in own)

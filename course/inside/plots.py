@@ -200,8 +200,7 @@ def _wrapped(widths: Sequence[int]) -> list[tuple[int, int, int]]:
 
 
 def patches(seen: Seen):
-    """A picture as the model takes it, cut into patches; each becomes one token, counted as one reads: the first row
-    and column say how."""
+    """A picture as the model takes it, cut into patches; each becomes one token, counted as one reads."""
     rows, columns = seen.projected.shape[:2]
     height, width = seen.pixels.shape[:2]
     with drawing.canvas(None, 6.2) as ax:

@@ -60,8 +60,7 @@ class SideBySide(Live):
 
     def static_text(self) -> str:
         texts, figures = self._columns()
-        said = [f"{name}: {text}" for name, text in texts]
-        return "\n\n".join([self.asked, *said, text_table(_HEADS, figures)])
+        return "\n\n".join([self.asked, *map(": ".join, texts), text_table(_HEADS, figures)])
 
     def static_html(self) -> str:
         return f"<p>{escape(self.asked)}</p>{self._html()}"
