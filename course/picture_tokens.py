@@ -36,7 +36,7 @@ def image_tokens(model: str, width: int, height: int, crops: int | None = None) 
     if model not in _BILLS:
         raise UnknownName(f"No image processor is known for {model!r}. {nearest(str(model), list(_BILLS))}.")
     bill, default = _BILLS[model]
-    return bill(model, width, height, crops or default)
+    return bill(model, width, height, default if crops is None else crops)
 
 
 def _phi3(model: str, width: int, height: int, crops: int) -> ImageTokens:
