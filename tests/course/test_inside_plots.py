@@ -13,7 +13,7 @@ from slmlab import plots
 from slmlab.catalog import card
 from slmlab.errors import BadRequest
 from slmlab.pictures import as_picture
-from tests.course.test_inside_router import routed
+from tests.course.test_inside_routing import routed
 
 pytestmark = pytest.mark.usefixtures("drawn_cleanly")
 
