@@ -3,11 +3,11 @@
 Knows nothing about models. ipywidgets is imported when the first control is made.
 """
 
+import re
 from collections.abc import Iterable
 from html import escape
 
 from slmlab.errors import NotHere, SlmLabError
-from slmlab.show import marked
 
 FULL = {"width": "98%"}
 
@@ -72,6 +72,11 @@ def paragraph(text: str, *, role: str = "") -> str:
         return ""
     live = f' role="{role}"' if role else ""
     return f'<div{live} style="font-size: 15px; line-height: 1.5; white-space: pre-wrap">{marked(text)}</div>'
+
+
+def marked(text: str) -> str:
+    """Text as HTML, in which `code` between backticks is shown as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def bar_table(rows: Iterable[tuple[str, str, str]]) -> str:

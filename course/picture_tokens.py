@@ -6,7 +6,7 @@ A picture is cut into crops, and each crop is a fixed number of tokens. Knows no
 from dataclasses import dataclass
 from math import ceil, floor, prod
 
-from slmlab.errors import UnknownName, nearest
+from slmlab.errors import BadRequest, UnknownName, in_range, nearest
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,26 @@ def image_tokens(model: str, width: int, height: int, crops: int | None = None) 
     """What a picture of this size costs in a model, with at most so many crops; None is the model's own default."""
     if model not in _BILLS:
         raise UnknownName(f"No image processor is known for {model!r}. {nearest(str(model), list(_BILLS))}.")
+    for name, value in (("width", width), ("height", height), ("crops", 1 if crops is None else crops)):
+        in_range(name, value, 1, 100_000, "a whole number, 1 to 100,000")
     bill, default = _BILLS[model]
-    return bill(model, width, height, default if crops is None else crops)
+    if default == 1 and crops not in (None, 1):
+        raise BadRequest(f"{model} makes every picture one square and never crops: leave crops out.")
+    return bill(model, width, height, crops or default)
 
 
 def _phi3(model: str, width: int, height: int, crops: int) -> ImageTokens:
     """Crops of 336 pixels: as many columns as the crops allow at the picture's own shape. 144 tokens a crop and for
     the whole picture, 12 line ends for each row of them, one separator."""
-    ratio, columns = max(width, height) / min(width, height), 1
-    while (columns + 1) * ceil((columns + 1) / ratio) <= crops:
+    long, short = max(width, height), min(width, height)
+    ratio, columns = long / short, 1
+    while columns * ceil(columns / ratio) <= crops:
         columns += 1
-    rows = ceil(int(columns * 336 / ratio) / 336)
+    columns -= 1
+    tall = int(columns * 336 / ratio)
+    if not tall:
+        raise _too_thin(model, width, height)
+    rows = ceil(tall / 336)
     if height > width:
         rows, columns = columns, rows
     tokens = (rows * columns + 1) * 144 + 1 + (rows + 1) * 12
@@ -64,6 +73,8 @@ def _phi4(model: str, width: int, height: int, crops: int) -> ImageTokens:
     empty_below = 448 * rows - int(height * wide) if wide < tall else 0
     across = ceil((32 * columns - floor(empty_right / 14)) / 2)
     down = ceil((32 * rows - floor(empty_below / 14)) / 2)
+    if min(across, down) < 1 or min(int(width * min(wide, tall)), int(height * min(wide, tall))) < 10:
+        raise _too_thin(model, width, height)
     tokens = 256 + 16 + 1 + down * across + down
     return ImageTokens(model, width, height, crops, rows, columns, tokens, f"256 + 16 + 1 + {down} x {across} + {down}")
 
@@ -80,8 +91,12 @@ def _closest(width: int, height: int, crops: int) -> tuple[int, int]:
     return best
 
 
+def _too_thin(model: str, width: int, height: int) -> BadRequest:
+    return BadRequest(f"{width} x {height} is too long and thin for {model}: it refuses such a picture.")
+
+
 def _one_square(model: str, width: int, height: int, crops: int) -> ImageTokens:
-    return ImageTokens(model, width, height, 1, 1, 1, 144, "12 x 12 patches of 16 pixels")
+    return ImageTokens(model, width, height, crops, 1, 1, 144, "12 x 12 patches of 16 pixels")
 
 
 _BILLS = {  # and the crops that its own configuration allows

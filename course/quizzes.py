@@ -7,10 +7,9 @@ from functools import cache
 from html import escape
 
 from course import record
-from course.live import Live, ipywidgets, paragraph
+from course.live import Live, ipywidgets, marked, paragraph
 from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest, quoted
-from slmlab.show import marked
 
 LETTERS = "ABCDEFGH"
 

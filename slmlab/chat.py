@@ -100,10 +100,6 @@ class ChatFormat:
         """The ids of a text, with a beginning-of-text id where the model's tokenizer wants one."""
         return self._encode(text).ids
 
-    def own_places(self, text: str) -> list[int]:
-        """Where among the ids of a text those stand that the text itself has, without what the tokenizer adds."""
-        return [place for place, added in enumerate(self._encode(text).special_tokens_mask) if not added]
-
     def pieces(self, text: str) -> list[TokenPiece]:
         return [self.piece(id) for id in self._encode(text, add_special_tokens=False).ids]
 

@@ -3,7 +3,6 @@
 Pure: knows nothing about what the rows are about.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -72,11 +71,6 @@ def _tabulated(rows: list, heads: Sequence[str], form: str, sides: list[str], wi
 
     options = {"disable_numparse": True, "colalign": sides, "maxcolwidths": widths, "break_on_hyphens": False}
     return str(tabulate(rows, heads, form, **options))
-
-
-def marked(text: str) -> str:
-    """Text as HTML, in which `code` between backticks is shown as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def in_bytes(size: float | None) -> str:

@@ -85,7 +85,8 @@ def routing(model, text: str) -> Routing:
             # before any hook that silences: what is seen is what the router decided
             hooks.enter_context(experts.register_forward_pre_hook(keep, prepend=True))
         model.logprobs(text)
-    ids, own = model.ids(text), model.format.own_places(text)  # without what the tokenizer adds
+    ids = model.ids(text)
+    own = range(len(ids) - len(model.tokens(text)), len(ids))  # without what the tokenizer adds in front
     decided = [_ranked(*seen[experts], module.config.model_type) for experts in layers.values()]
     choices, weights = (np.stack([as_array(each[part])[own] for each in decided]) for part in (0, 1))
     reader = model.format.reader(with_marks=True)  # a character of several tokens comes whole, with its last one

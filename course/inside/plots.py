@@ -25,6 +25,8 @@ FAINT = 0.02  # a patch with less of the attention is never drawn at its brighte
 
 def layers(cards):
     """One layer of each model, a box as wide as its parameters: filled ones work on a token, hollow ones wait."""
+    from matplotlib.patches import Patch
+
     shapes = [card.architecture for card in cards]
     with drawing.canvas(None, 0.2 + 0.8 * len(cards), legend_rows=1) as ax:
         for y, shape in enumerate(shapes):
@@ -33,7 +35,7 @@ def layers(cards):
         ax.set_xlim(0, max(_parameters(shape, shape.experts) for shape in shapes) * 1.02)
         _hide_x(ax)
         keys = (("attention", drawing.AMBER, "//"), ("works on a token", drawing.BLUE, ""), ("waits", "white", ""))
-        handles = [drawing.patch(*key) for key in keys]
+        handles = [Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=name) for name, colour, hatch in keys]
         handles[-1].set_edgecolor(drawing.BLUE)
         drawing.legend(ax, handles)
         drawing.finish(ax, _layers_sentence(max(cards, key=lambda card: card.architecture.experts)))

@@ -4,8 +4,6 @@ Knows nothing about models. Importing it imports no matplotlib; drawing the firs
 """
 
 import functools
-import math
-import numbers
 import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -87,12 +85,6 @@ def name_rows(ax, names: Sequence[str]) -> None:
     ax.set_ylim(len(names) - 0.45, -0.55)
 
 
-def patch(name, colour, hatch):
-    from matplotlib.patches import Patch
-
-    return Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=drawable(name))
-
-
 def legend(ax, handles: list | None = None, columns: int = 3, **options) -> None:
     """Above the axes: what has a label, or these handles."""
     ax.legend(handles=handles, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0), **options)
@@ -119,13 +111,6 @@ def visible(text: str) -> str:
     shown = text.translate({ord(" "): "␣", ord("\n"): "⏎", ord("\t"): "⇥"})
     # a mark that combines with the letter before it has none before it here
     return "◌" + shown if unicodedata.combining(shown[0]) else shown
-
-
-def finite(value, what: str) -> float:
-    """The number, or a refusal that names what isn't one."""
-    if not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise BadRequest(f"{what} is {value!r}, and only a number can be drawn.")
-    return float(value)
 
 
 def listed(items, what: str) -> list:

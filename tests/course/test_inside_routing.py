@@ -54,7 +54,7 @@ def test_every_token_is_of_one_kind():
 def test_it_is_shown_as_a_table_cut_where_it_gets_long():
     text = repr(routed("x" * 100, [0] * 100))
     assert "tiny: the 2 of 4 experts" in text and "… 76 more" in text
-    assert "<table>" in routed("<", [1])._repr_html_() and "&lt;" in routed("<", [1])._repr_html_()
+    assert "<table" in routed("<", [1])._repr_html_() and "&lt;" in routed("<", [1])._repr_html_()
 
 
 def test_what_makes_no_sense_is_refused():

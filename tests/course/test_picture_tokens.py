@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from course.picture_tokens import image_tokens
-from slmlab.errors import UnknownName
+from slmlab.errors import BadRequest, UnknownName
 
 PHI = ("phi-3-vision", "phi-3.5-vision", "phi-4-multimodal")
 
@@ -66,6 +66,15 @@ def test_a_bill_says_the_grid_and_the_sum():
     assert frame.frames(21) == 15_897, "a video costs as many pictures as it has frames"
 
 
-def test_a_model_without_a_bill_is_refused_with_those_that_have_one():
+def test_what_has_no_bill_is_refused_with_a_reason():
+    for words, asked in (
+        ("width=0 is out of range: a whole number, 1 to 100,000", ("phi-3.5-vision", 0, 480)),
+        ("crops=0 is out of range", ("phi-3.5-vision", 640, 480, 0)),
+        ("never crops: leave crops out", ("tiny-vlm", 640, 480, 4)),
+        ("too long and thin for phi-3-vision", ("phi-3-vision", 9000, 1)),
+        ("too long and thin for phi-4-multimodal", ("phi-4-multimodal", 1, 9000)),
+    ):
+        with pytest.raises(BadRequest, match=words):
+            image_tokens(*asked)
     with pytest.raises(UnknownName, match=r"'phi-3\.5-visoin'.*Available: phi-3\.5-vision"):
         image_tokens("phi-3.5-visoin", 640, 480)

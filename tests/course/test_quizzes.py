@@ -1,6 +1,7 @@
 """The quizzes: their questions as data, and the box driven by code as by a reader."""
 
 from course import record
+from course.live import marked
 from course.quizzes import quiz, quizzes
 
 
@@ -48,3 +49,7 @@ def test_a_quiz_reads_as_text_with_its_answers_folded_away():
     assert "style" not in html, "it reads well where styles are stripped"
     assert "1. The bundled model answered." in text and "   C. Nothing: the weights" in text
     assert text.endswith("Answers: 1 C · 2 B · 3 A") and repr(box) == text
+
+
+def test_code_between_backticks_is_shown_as_code():
+    assert marked("ask `a<b` now, `") == "ask <code>a&lt;b</code> now, `"

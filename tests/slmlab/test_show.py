@@ -1,6 +1,6 @@
 """show: what a terminal and a notebook show of a record."""
 
-from slmlab.show import Shown, Table, html_table, in_bytes, in_count, marked, text_table
+from slmlab.show import Shown, Table, html_table, in_bytes, in_count, text_table
 
 
 def test_figures_stand_to_the_right_and_words_to_the_left():
@@ -38,7 +38,3 @@ def test_sizes_are_in_decimal_units_and_counts_in_words():
     counts = {None: "undisclosed", 12: "12", 134_515_008: "135 million", 41_873_153_344: "41.9 billion"}
     assert {size: in_bytes(size) for size in sizes} == sizes
     assert {number: in_count(number) for number in counts} == counts
-
-
-def test_code_between_backticks_is_shown_as_code():
-    assert marked("ask `a<b` now, `") == "ask <code>a&lt;b</code> now, `"
