@@ -4,15 +4,16 @@ Gives the same ids to every engine. Knows nothing about engines: it reads the fi
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 from slmlab.errors import BadRequest, NotHere, quoted
+from slmlab.pictures import as_pictures
 from slmlab.records import Message
 
 
@@ -27,8 +28,8 @@ class TokenPiece:
         return self.text
 
 
-def as_messages(question: str | Message | Iterable[Message | dict], system: str | None = None) -> list[Message]:
-    """What a caller may hand over as a question, as a list of messages that ends with the user's."""
+def as_messages(question, system: str | None = None, images=None) -> list[Message]:
+    """A question, a Message or a list of Messages or dicts, as Messages that end with the user's and its pictures."""
     if isinstance(question, str | Message | dict):
         question = [Message("user", question) if isinstance(question, str) else question]
     try:
@@ -43,6 +44,8 @@ def as_messages(question: str | Message | Iterable[Message | dict], system: str 
     if messages[-1].role != "user":
         last = f"The last message is the {messages[-1].role}'s."
         raise BadRequest(f"{last} A conversation to answer ends with the user's.")
+    if images is not None:
+        messages[-1] = replace(messages[-1], images=(*messages[-1].images, *as_pictures(images)))
     return messages
 
 

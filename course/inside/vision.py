@@ -6,7 +6,6 @@ from math import isqrt
 import numpy as np
 
 from slmlab.chat import as_messages
-from slmlab.engines.base import with_images
 from slmlab.engines.transformers import VisionEngine, as_array
 from slmlab.errors import BadRequest
 from slmlab.pictures import Picture, as_picture
@@ -93,7 +92,7 @@ def look(model, picture) -> Seen:
 def gaze(model, question, images=(), answer: str | None = None) -> Gaze:
     """Where the model looks while it writes an answer: its own, or one that is given."""
     _projector(model)
-    messages = with_images(as_messages(question), images)
+    messages = as_messages(question, images=images)
     if not any(message.images for message in messages):
         raise BadRequest("There is no picture to look at: images=[...].")
     ids, seen = model._look(messages)

@@ -3,11 +3,10 @@
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 
 from slmlab.chat import as_messages
 from slmlab.errors import BadRequest, nearest, quoted
-from slmlab.pictures import as_pictures
 from slmlab.records import Message, Reply, Sampling
 
 
@@ -26,7 +25,7 @@ class Engine:
     def ask(self, question: str | Message | Iterable, system: str | None = None, images=None, **settings) -> Reply:
         """Answer a question, or a conversation that ends with the user's turn. Settings are those of Sampling;
         `images` are paths, bytes, PIL images, arrays or figures. Of a GIF or a video a few frames are shown."""
-        messages = with_images(as_messages(question, system), images)
+        messages = as_messages(question, system, images)
         return self._answer(messages, as_sampling(settings), settings.get("scorer"), None)
 
     def chat(self, *, system: str | None = None, **settings) -> "Conversation":
@@ -63,7 +62,7 @@ class Conversation:
 
     def ask(self, question: str, images=None, **settings) -> Reply:
         """The next turn. An interrupted or failed answer joins the conversation with the text that was read."""
-        turn, settings = with_images(as_messages(question), images), self.settings | settings
+        turn, settings = as_messages(question, images=images), self.settings | settings
         if self._latest and self._latest.finish_reason is None:
             list(self._latest)  # an answer that nobody has read is read now, so that turns keep their order
 
@@ -77,13 +76,6 @@ class Conversation:
 
     def __repr__(self):
         return "\n".join(f"{one.role}: {one.content}" for one in self.messages) or "Conversation(no turn yet)"
-
-
-def with_images(messages: list[Message], images) -> list[Message]:
-    if images is None:
-        return messages
-    *before, last = messages
-    return [*before, replace(last, images=(*last.images, *as_pictures(images)))]
 
 
 def as_sampling(settings: dict) -> Sampling:

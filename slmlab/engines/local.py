@@ -14,7 +14,7 @@ from time import perf_counter
 import numpy as np
 
 from slmlab.chat import ChatFormat, StopWatcher, TokenPiece, as_messages
-from slmlab.engines.base import Engine, as_sampling, with_images
+from slmlab.engines.base import Engine, as_sampling
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, TokenProbability
 from slmlab.sampling import Chooser, filter_probabilities, log_softmax, softmax
@@ -146,7 +146,7 @@ class LocalEngine(Engine):
 
     def prompt(self, question, system: str | None = None, images=None) -> str:
         """The text that the model is really given for a question or a list of messages."""
-        messages = with_images(as_messages(question, system), images)
+        messages = as_messages(question, system, images)
         if any(message.images for message in messages):
             return self.format.marked(self._look(messages)[0])  # each picture as the tokens that stand for it
         return self.format.prompt(messages)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from slmlab.chat import as_messages
-from slmlab.engines.base import with_images
 from slmlab.engines.local import ImageInputs, LocalEngine, Session
 from slmlab.errors import BadRequest, NotHere
 from slmlab.gguf import EVERY
@@ -46,7 +45,7 @@ class OnnxEngine(LocalEngine):
         """The text that the model is given; <|image_1|> stands where the processor puts a picture's tokens."""
         if not self.sees:
             return super().prompt(question, system, images)
-        return self.format.prompt(_with_marks(with_images(as_messages(question, system), images)))
+        return self.format.prompt(_with_marks(as_messages(question, system, images)))
 
     def close(self) -> None:
         super().close()
