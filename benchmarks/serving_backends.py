@@ -70,7 +70,7 @@ class RuntimeEngine(LocalEngine):
         self._asked: queue.Queue = queue.Queue()
         threading.Thread(target=self._run, daemon=True).start()
 
-    def stream(self, ids, sampling, scorer=None, weights=None, sight=None):
+    def stream(self, ids, sampling, weights=None, image_inputs=None):
         given: queue.Queue = queue.Queue()
         yield Start(perf_counter(), len(ids))
         self._asked.put((ids, sampling.max_tokens, given))

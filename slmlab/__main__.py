@@ -76,7 +76,7 @@ CHAT = {
     "--image": {"action": "append", "metavar": "FILE", "help": "a picture, GIF or video to ask about; repeatable"},
     "--json": {"action": "store_true", "help": "print one JSON record per answer instead of text"},
 }
-SETTINGS = [field for field in fields(Sampling) if "logprobs" not in field.name]
+SETTINGS = [field for field in fields(Sampling) if field.name not in ("logprobs", "top_logprobs", "scorer")]
 
 
 def models(parsed) -> None:

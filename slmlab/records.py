@@ -54,6 +54,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     logprobs: bool = False
     top_logprobs: int = 0
+    scorer: Callable | None = None  # (ids so far, logits) -> scores to choose by
 
     def __post_init__(self):
         for name, *limits in _LIMITS:
@@ -62,8 +63,8 @@ class Sampling:
         object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()))
         if "" in self.stop:
             raise BadRequest("stop takes texts that end the answer, and an empty one would end it before it begins.")
-        if self.beams > 1 and (self.temperature > 0 or self.logprobs):
-            raise BadRequest("Beam search never samples and tells no logprobs: set beams=1, or the others to 0.")
+        if self.beams > 1 and (self.temperature > 0 or self.logprobs or self.scorer):
+            raise BadRequest("Beam search never samples, tells no logprobs and takes no scorer: set beams=1.")
         if self.top_logprobs and not self.logprobs:
             raise BadRequest("top_logprobs are told beside each token's own: set logprobs=True as well.")
 

@@ -107,7 +107,7 @@ class ScriptedEngine(Engine):
     def ids(self, text: str) -> list[int]:
         return list(range(len(text)))
 
-    def _answer(self, messages, sampling, scorer, on_end) -> Reply:
+    def _answer(self, messages, sampling, on_end) -> Reply:
         text = "\n".join(one.content for one in as_messages(messages))
         if len(text) > self.context:
             raise BadRequest(f"The prompt has {len(text)} tokens and {self.name} holds {self.context}.")

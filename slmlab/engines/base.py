@@ -11,7 +11,7 @@ from slmlab.records import Message, Reply, Sampling
 
 
 class Engine:
-    """A model that answers. A runtime defines `_answer(messages, sampling, scorer, on_end)`, which gives a Reply."""
+    """A model that answers. A runtime defines `_answer(messages, sampling, on_end)`, which gives a Reply."""
 
     engine: str  # the runtime's name
     precision: str | None = None  # of the weights
@@ -26,7 +26,7 @@ class Engine:
         """Answer a question, or a conversation that ends with the user's turn. Settings are those of Sampling;
         `images` are paths, bytes, PIL images, arrays or figures. Of a GIF or a video a few frames are shown."""
         messages = as_messages(question, system, images)
-        return self._answer(messages, as_sampling(settings), settings.get("scorer"), None)
+        return self._answer(messages, as_sampling(settings), None)
 
     def chat(self, *, system: str | None = None, **settings) -> "Conversation":
         """A conversation: each `.ask` sees the turns before it, with their pictures."""
@@ -70,8 +70,7 @@ class Conversation:
             if reply.so_far:
                 self.messages += [*turn, Message("assistant", reply.so_far)]
 
-        sampling, scorer = as_sampling(settings), settings.get("scorer")
-        self._latest = self.model._answer([*self.messages, *turn], sampling, scorer, remember)
+        self._latest = self.model._answer([*self.messages, *turn], as_sampling(settings), remember)
         return self._latest
 
     def __repr__(self):
@@ -79,9 +78,8 @@ class Conversation:
 
 
 def as_sampling(settings: dict) -> Sampling:
-    """The settings of an answer without its scorer, checked."""
-    known = [*(field.name for field in fields(Sampling)), "scorer"]
+    known = [field.name for field in fields(Sampling)]
     for name in settings:
         if name not in known:
             raise BadRequest(f"Unknown setting {quoted(name)}. {nearest(name, known)}")
-    return Sampling(**{name: value for name, value in settings.items() if name != "scorer"})
+    return Sampling(**settings)

@@ -73,9 +73,7 @@ class LocalEngine(Engine):
         self._cached_session: Session | None = None
         self._weights = 0  # goes up when they change: what was read before is of no use afterwards
 
-    def stream(
-        self, ids: list[int], sampling: Sampling, scorer=None, weights=None, image_inputs=None
-    ) -> Iterator[Event]:
+    def stream(self, ids: list[int], sampling: Sampling, weights=None, image_inputs=None) -> Iterator[Event]:
         """The primitive: a Start, a Token for each id as soon as it is known, an End."""
         weights = self._weights if weights is None else weights  # those that the question was put to
         self._check_open(weights)
@@ -94,7 +92,7 @@ class LocalEngine(Engine):
             yield Start(began, len(ids), reused_tokens=len(session.ids))
             session.append(ids[len(session.ids) :])
             # 2) to 5) an id, its text, whether the answer ends, a token; and again
-            for event in self._write(choose(session, sampling, scorer), max_new, sampling):
+            for event in self._write(choose(session, sampling), max_new, sampling):
                 yield event
                 self._check_open(weights)  # the reader may have closed the model meanwhile
             finished = True
@@ -151,9 +149,9 @@ class LocalEngine(Engine):
             return self.format.marked(self._look(messages)[0])  # each picture as the tokens that stand for it
         return self.format.prompt(messages)
 
-    def complete(self, text: str, *, scorer=None, **settings) -> Reply:
+    def complete(self, text: str, **settings) -> Reply:
         """Go on writing a text as it stands, with no chat template."""
-        return self._reply(self._ids_of(text), as_sampling(settings), scorer, None)
+        return self._reply(self._ids_of(text), as_sampling(settings), None)
 
     def piece(self, id: int) -> str:
         return self.format.piece(id).text
@@ -191,18 +189,18 @@ class LocalEngine(Engine):
     def close(self) -> None:
         self._closed, self._cached_session = True, None
 
-    def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
+    def _answer(self, messages: list[Message], sampling: Sampling, on_end) -> Reply:
         if any(message.images for message in messages):
             ids, image_inputs = self._look(messages)
         else:
             ids, image_inputs = self._ids_of(self.format.prompt(messages)), None
-        return self._reply(ids, sampling, scorer, on_end, image_inputs)
+        return self._reply(ids, sampling, on_end, image_inputs)
 
-    def _reply(self, ids: list[int], sampling: Sampling, scorer, on_end, image_inputs=None) -> Reply:
-        if sampling.beams > 1 and (scorer or image_inputs):
-            raise BadRequest("Beam search takes no scorer and no pictures here: set beams=1.")
+    def _reply(self, ids: list[int], sampling: Sampling, on_end, image_inputs=None) -> Reply:
+        if sampling.beams > 1 and image_inputs:
+            raise BadRequest("Beam search takes no pictures here: set beams=1.")
         weights = self._weights
-        return Reply(lambda: self.stream(ids, sampling, scorer, weights, image_inputs), self.name, on_end)
+        return Reply(lambda: self.stream(ids, sampling, weights, image_inputs), self.name, on_end)
 
     def _beams(self, ids: Sequence[int], max_new: int, sampling: Sampling) -> list[int]:
         raise BadRequest(f"{self.name} has no beam search as it runs here, with {self.engine}: set beams=1.")
@@ -234,12 +232,11 @@ class LocalEngine(Engine):
             raise BadRequest("The model has changed since this was asked. Read a reply inside its own `with` block.")
 
 
-def choose(session: Session, sampling: Sampling, scorer) -> Iterator[tuple[int, np.ndarray | None]]:
+def choose(session: Session, sampling: Sampling) -> Iterator[tuple[int, np.ndarray | None]]:
     """Ids one after another, each with the log-probabilities of its place where asked for."""
-    plain = sampling.greedy and sampling.repetition_penalty == 1.0 and not sampling.logprobs
-    while plain and scorer is None:
+    chooser, scorer = Chooser(sampling), sampling.scorer
+    while sampling.greedy and sampling.repetition_penalty == 1.0 and not (sampling.logprobs or scorer):
         yield session.take_likeliest(), None
-    chooser = Chooser(sampling)
     while True:
         logits = session.logits()
         scores = logits if scorer is None else np.asarray(scorer(tuple(session.ids), logits.copy()), float)

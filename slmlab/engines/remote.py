@@ -58,13 +58,13 @@ class RemoteEngine(Engine):
     def __repr__(self):
         return f"{self.name} · {self.engine} · {self.provider.name} at {self.url}"
 
-    def _answer(self, messages: list[Message], sampling: Sampling, scorer, on_end) -> Reply:
-        body = self._settings(sampling, scorer) | {"messages": [self._sent(one) for one in messages]}
+    def _answer(self, messages: list[Message], sampling: Sampling, on_end) -> Reply:
+        body = self._settings(sampling) | {"messages": [self._sent(one) for one in messages]}
         return Reply(lambda: self._stream(body), self.name, on_end)
 
-    def _settings(self, sampling: Sampling, scorer) -> dict:
+    def _settings(self, sampling: Sampling) -> dict:
         """The settings as the protocol writes them; what it has no word for is refused, not dropped."""
-        given = vars(sampling) | {"scorer": scorer}
+        given = vars(sampling)
         for name, plain in FOREIGN.items():
             if given[name] != plain:
                 advice = "so a service can't be asked for it. A model of this machine can: slmlab.load()."
