@@ -9,7 +9,7 @@ from course import record
 from course.answers import judge
 from course.exercises.registry import Exercise, exercises, find
 from course.quizzes import quizzes
-from slmlab.errors import whole
+from slmlab.errors import in_range
 from slmlab.show import Shown, Table
 
 
@@ -54,7 +54,7 @@ def check(exercise_id: str, answer: object = None, *, hint: int = 0, solution: b
     answer, and `solution=True` shows one way to write it.
     """
     found = find(exercise_id)
-    whole("hint", hint, 0, 10**6, f"1 to {len(found.hints)}")
+    in_range("hint", hint, 0, 10**6, f"1 to {len(found.hints)}")
     if solution:
         return Verdict(found, None, f"{found.title}, one way to write it:", solution=found.solution)
     if answer is None and hint:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from endpoint.recorder import PATH, Exchange
 from slmlab.connecting import Endpoint, is_loopback, placed, read_at
-from slmlab.errors import BadRequest, NotHere, SlmLabError, nearest, quoted, whole
+from slmlab.errors import BadRequest, NotHere, SlmLabError, in_range, nearest, quoted
 from slmlab.providers import Provider, as_key, key_of, services
 
 # Whose protocol a server can speak, and a key to practise with, of the form that the service gives out.
@@ -66,7 +66,7 @@ def run(parsed) -> int:
 
     given = parsed.api_key if parsed.api_key is not None else os.environ.get("SLMLAB_SERVER_KEY") or None
     key = None if given is None else server_key(given).get_secret_value()
-    whole("seats", parsed.seats, 1, 64, "1 to 64 answers that are written at the same time")
+    in_range("seats", parsed.seats, 1, 64, "1 to 64 answers that are written at the same time")
     listening = app.listen(parsed.host, parsed.port, key is not None)  # what can't be is said before a model is loaded
     names = ("retired", "record", "per_minute", "per_day", "minute_s")
     practice = {name: getattr(parsed, name) for name in names}

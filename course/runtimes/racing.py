@@ -20,7 +20,7 @@ from course.runtimes.results import Result, Results
 from slmlab import measure
 from slmlab.catalog import DATA
 from slmlab.chat import as_messages
-from slmlab.errors import whole
+from slmlab.errors import in_range
 from slmlab.machine import memory
 from slmlab.show import in_bytes
 
@@ -50,7 +50,7 @@ def ask(name: str, question, max_tokens: int = 64) -> Answer:
     form = chat_format()
     ids = form.ids(form.prompt(as_messages(question)))
     together = f"a question and its answer have at most {CAPACITY:,} tokens, and this question has {len(ids):,}"
-    whole("max_tokens", max_tokens, 1, CAPACITY - len(ids), together)
+    in_range("max_tokens", max_tokens, 1, CAPACITY - len(ids), together)
     with Worker(name) as worker:
         if absent := worker.answer().get("absent"):
             return Answer(name, absent)
@@ -77,7 +77,7 @@ def race(
     that would keep everybody waiting runs a single round, with 64 ids to read and 8 to write. `show` gets a short line
     whenever something is done.
     """
-    rounds = measure.rounds(whole("rounds", rounds, 1, 1000, "a whole number from 1 to 1000, please"))
+    rounds = measure.rounds(in_range("rounds", rounds, 1, 1000, "a whole number from 1 to 1000, please"))
     racers = [_Racer(name) for name in (RUNTIMES if names is None else names)]
     ids = text_ids()[: max(READ, judged)]
     used = []

@@ -32,7 +32,7 @@ def test_show_writes_what_to_do_on_lines_of_its_own(capsys):
 
 
 def test_a_whole_number_is_plain_and_anything_else_is_refused_by_name():
-    assert type(errors.whole("runs", np.int64(3), 1, 9, "1 to 9")) is int
+    assert type(errors.in_range("runs", np.int64(3), 1, 9, "1 to 9")) is int
     for wrong in (0, 2.0, True):
         with pytest.raises(errors.BadRequest, match=f"runs={wrong} is out of range: 1 to 9"):
-            errors.whole("runs", wrong, 1, 9, "1 to 9")
+            errors.in_range("runs", wrong, 1, 9, "1 to 9")
