@@ -33,8 +33,7 @@ STYLE = {
     "axes.axisbelow": True,
     "xtick.color": "#8c8c8c",
     "xtick.labelcolor": INK,
-    "ytick.color": "#8c8c8c",
-    "ytick.labelcolor": INK,
+    "ytick.color": INK,
     "hatch.linewidth": 1.5,
 }
 _GLUE = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
@@ -47,18 +46,16 @@ def canvas(ax, height_in: float, legend_rows: int = 0) -> Iterator:
     import matplotlib
     import matplotlib.pyplot as plt
 
+    # before the style: a notebook's first figure switches interactive drawing on, and leaving it would switch that off
+    figure = ax.figure if ax else plt.figure(dpi=DPI)
+    # a PNG names the version that drew it unless told not to, and stored lessons would change with it
+    figure.canvas.print_png = functools.partial(figure.canvas.print_png, metadata={"Software": None})
     with matplotlib.rc_context(STYLE):
-        if ax is None:
-            figure, ax = plt.subplots(dpi=DPI)
-            # a PNG names the version that drew it unless told not to, and stored lessons would change with it
-            figure.canvas.print_png = functools.partial(figure.canvas.print_png, metadata={"Software": None})
+        ax = ax or figure.subplots()
         ax.slmlab_room_in = height_in + 0.27 * legend_rows
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
-        interactive = matplotlib.is_interactive()
         yield ax
-    # A notebook's first figure switches interactive drawing on; leaving the style must not switch it off again.
-    matplotlib.interactive(interactive)
 
 
 def finish(ax, sentence: str) -> None:
@@ -67,8 +64,7 @@ def finish(ax, sentence: str) -> None:
     # no wider than the figure, or narrower where the last line would hold a lonely word
     fewest = len(textwrap.wrap(ax.slmlab_sentence, _CAPTION_COLUMNS))
     lines = textwrap.wrap(ax.slmlab_sentence, min(_CAPTION_COLUMNS, len(ax.slmlab_sentence) // fewest + 12))
-    look = {"fontsize": 12, "color": GREY, "linespacing": 1.35}
-    ax.figure.supxlabel("\n".join(lines), x=0.015, ha="left", **look)
+    ax.figure.supxlabel("\n".join(lines), x=0.015, ha="left", fontsize=12, color=GREY, linespacing=1.35)
     drop_in = 0.65 if ax.get_xlabel() else 0.35 if ax.xaxis.get_visible() else 0.05
     ax.figure.set_size_inches(WIDTH_IN, ax.slmlab_room_in + drop_in + 0.35 + 0.24 * len(lines))
     ax.figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
@@ -90,18 +86,13 @@ def legend(ax, handles: list | None = None, columns: int = 3, **options) -> None
     ax.legend(handles=handles, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0), **options)
 
 
-@functools.lru_cache
-def _glyphs(family: str) -> frozenset[int]:
-    from matplotlib.font_manager import findfont, get_font
-
-    return frozenset(get_font(findfont(family)).get_charmap())
-
-
 def drawable(text: str, family: str = TEXT) -> str:
     """The text with every character that the font lacks written as its code, so that none is lost as an empty box."""
-    known = _glyphs(family)
-    kept = (ord(one) in known and (one.isprintable() or one == _GLUE) for one in text)
-    return "".join(one if keep else one.encode("unicode_escape").decode() for one, keep in zip(text, kept, strict=True))
+    from matplotlib.font_manager import findfont, get_font
+
+    font = get_font(findfont(family))
+    drawn = {one for one in text if font.get_char_index(ord(one)) and (one.isprintable() or one == _GLUE)}
+    return "".join(one if one in drawn else one.encode("unicode_escape").decode() for one in text)
 
 
 def visible(text: str) -> str:
@@ -131,9 +122,8 @@ def gigabytes(size_bytes: float) -> str:
 def count(number: float) -> str:
     """3_821_000_000 is 3.8B, as model names say it."""
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if number >= size:
-            scaled = number / size
-            return f"{scaled:.0f}{letter}" if scaled >= 100 else f"{scaled:.3g}{letter}"
+        if number >= size * 0.9995:
+            return f"{number / size:.3g}{letter}"
     return f"{number:.0f}"
 
 
