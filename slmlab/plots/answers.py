@@ -16,7 +16,7 @@ def timeline(replies):
     names, replies = zip(*listed(pairs, "Reply"), strict=True)
     times = [[token.time_s - reply.start.time_s for token in reply.tokens] for reply in replies]
     end = max(row[-1] for row in times)
-    with drawing.canvas(None, 0.25 + 0.8 * len(times)) as ax:
+    with drawing.canvas(None, 0.25 + 0.8 * len(times), rows=names) as ax:
         for y, row in enumerate(times):
             colour = drawing.COLOURS[y % len(drawing.COLOURS)]
             pace = f"s\n{(len(row) - 1) / (row[-1] - row[0]):,.0f} per s" if len(row) > 1 else ""
@@ -25,10 +25,7 @@ def timeline(replies):
             ax.plot(row[0], y, marker=">", color=colour, markersize=9, markeredgecolor="white")
             ax.text(row[0], y - 0.36, f"first token {drawing.seconds(row[0])}", fontsize=12, va="bottom")
             ax.text(row[-1] + end * 0.015, y, f"{len(row)} token{pace}", fontsize=12, va="center", linespacing=1.3)
-        drawing.name_rows(ax, names)
-        ax.set_ylim(len(times) - 0.55, -0.85)
-        ax.set_xlim(0, end * 1.02)
-        ax.set_xlabel("seconds since the request")
+        ax.set(xlim=(0, end * 1.02), ylim=(len(times) - 0.55, -0.85), xlabel="seconds since the request")
         drawing.finish(ax, _timeline_sentence(names, times))
     return ax
 
@@ -53,7 +50,8 @@ def next_tokens(probabilities, after=None, *, names=("as the model gives it", "a
     later = [chances.get(row.id, 0.0) for row in rows]
     series = [(before, drawing.BLUE, ""), (later, drawing.ORANGE, "//")][: 1 if after is None else 2]
     height, space = (0.68, 0.42) if after is None else (0.4, 0.66)
-    with drawing.canvas(None, space * len(rows), legend_rows=len(series) - 1) as ax:
+    texts = [visible(row.text) for row in rows]
+    with drawing.canvas(None, space * len(rows), legend_rows=len(series) - 1, rows=texts) as ax:
         for number, (values, colour, hatch) in enumerate(series):
             places = [y + 0.42 * (number - (len(series) - 1) / 2) for y in range(len(rows))]
             look = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": drawable(names[number])}
@@ -61,17 +59,15 @@ def next_tokens(probabilities, after=None, *, names=("as the model gives it", "a
             ax.bar_label(bars, [drawing.percent(value) for value in values], padding=5, fontsize=12)
         if after is not None:
             drawing.legend(ax)
-        drawing.name_rows(ax, [visible(row.text) for row in rows])
         ax.set_xlim(0, max(before + later) * 1.02)
         ax.xaxis.set_visible(False)
         ax.spines["bottom"].set_visible(False)
-        best = before.index(max(before))
-        name, share = f"“{visible(rows[best].text)}”", drawing.percent(before[best])
+        name, share = f"“{texts[0]}”", drawing.percent(before[0])
         words = f"{name} comes next with {share}; these {len(rows)} tokens hold {sum(before):.0%} of all probability."
         if after is not None:
             kept = sum(value > 0 for value in later)
             rest = "" if kept == len(rows) else f", and {kept} of these {len(rows)} tokens are left"
-            words = f"{name} goes from {share} to {drawing.percent(later[best])} {names[1]}{rest}."
+            words = f"{name} goes from {share} to {drawing.percent(later[0])} {names[1]}{rest}."
         drawing.finish(ax, words)
     return ax
 
@@ -81,22 +77,20 @@ def speeds(rows: Mapping[str, object], limit: Mapping[str, float] | None = None)
     rates = {name: getattr(one, "decode_tokens_per_s", one) for name, one in listed(rows.items(), "measured speed")}
     limits = {name: limit[name] for name in rates if limit and name in limit}
     reach = max([*rates.values(), *limits.values()])
-    with drawing.canvas(None, 0.1 + 0.52 * len(rates), legend_rows=bool(limits)) as ax:
+    with drawing.canvas(None, 0.1 + 0.52 * len(rates), legend_rows=bool(limits), rows=list(rates)) as ax:
         for y, (name, rate) in enumerate(rates.items()):
             ax.hlines(y, 0, rate, color=drawing.SKY, linewidth=3, zorder=1)
             above = limits.get(name, 0) - rate
             label_at = rate + above if 0 <= above < reach * 0.14 else rate  # beside the limit, not under it
-            beside = {"textcoords": "offset points", "va": "center", "fontweight": "bold"}
-            ax.annotate(f"{rate:,.0f}", (label_at, y), (13, 0), **beside)
+            at = {"xy": (label_at, y), "xytext": (13, 0), "textcoords": "offset points"}
+            ax.annotate(f"{rate:,.0f}", **at, va="center", weight="bold")
         ax.plot(list(rates.values()), range(len(rates)), "o", markersize=14, color=drawing.BLUE, label="measured")
         if limits:
             places = [list(rates).index(name) for name in limits]
             line = {"color": drawing.ORANGE, "markersize": 24, "markeredgewidth": 4, "zorder": 4}
             ax.plot(list(limits.values()), places, "|", **line, label="limit of the memory bandwidth")
             drawing.legend(ax, markerscale=0.7)
-        drawing.name_rows(ax, list(rates))
-        ax.set_xlim(0, reach * 1.04)
-        ax.set_xlabel("tokens per second")
+        ax.set(xlim=(0, reach * 1.04), xlabel="tokens per second")
         fastest = max(rates, key=rates.get)
         gives = "is fastest here, with" if len(rates) > 1 else "gives"
         words = f"{fastest} {gives} {rates[fastest]:,.0f} tokens per second"
@@ -126,16 +120,15 @@ def token_strip(pieces, *, ids: bool = False):
         column += cell
     with drawing.canvas(None, (0.66 if ids else 0.42) * (line + 1)) as ax:
         style = {"ha": "center", "va": "center", "family": drawing.MONO}
-        rounded = {"boxstyle": "round,pad=0,rounding_size=0.15", "mutation_aspect": 0.6}
+        look = {"boxstyle": "round,pad=0,rounding_size=0.15", "mutation_aspect": 0.6}
+        look |= {"edgecolor": "#6b6b6b", "linewidth": 1.2}
         for number, (column, row, cell) in enumerate(places):
-            box = {"facecolor": ("#DCEBF5", "#FBEBD3")[number % 2], "edgecolor": "#6b6b6b", "linewidth": 1.2}
-            ax.add_patch(FancyBboxPatch((column + 0.08, row + 0.07), cell - 0.16, 0.86, **rounded, **box))
-            ax.text(column + cell / 2, row + (0.33 if ids else 0.49), names[number], fontsize=14, **style)
+            paper, middle = ("#DCEBF5", "#FBEBD3")[number % 2], column + cell / 2
+            ax.add_patch(FancyBboxPatch((column + 0.08, row + 0.07), cell - 0.16, 0.86, facecolor=paper, **look))
+            ax.text(middle, row + (0.33 if ids else 0.49), names[number], fontsize=14, **style)
             if ids:
-                under = {"fontsize": 12, "color": drawing.GREY, **style}
-                ax.text(column + cell / 2, row + 0.71, str(pieces[number].id), **under)
-        ax.set_xlim(0, _COLUMNS)
-        ax.set_ylim(line + 1, 0)
+                ax.text(middle, row + 0.71, str(pieces[number].id), fontsize=12, color=drawing.GREY, **style)
+        ax.set(xlim=(0, _COLUMNS), ylim=(line + 1, 0))
         ax.set_axis_off()
         ax.xaxis.set_visible(False)
         signs = {"␣": "a space", "⏎": "a new line", "�": "part of a character"}

@@ -18,20 +18,17 @@ def sizes(cards):
         raise BadRequest("None of these models has a published size. Add one that has, such as smollm2-135m.")
     # to the left of a dot nothing stands, to the left of a mixture's hollow one its label
     low = min(card.active_parameters / 60 if card.kind == "moe" else card.parameters / 2 for card in known)
-    with drawing.canvas(None, 0.1 + 0.48 * len(cards)) as ax:
-        ax.set_xscale("log")
-        ax.set_xlim(low, known[-1].parameters * 1.6)
-        for y, card in enumerate(cards):
-            if card.parameters:
-                _size_row(ax, y, card)
-            else:
-                place = {"transform": ax.get_yaxis_transform(), "va": "center"}
-                ax.text(0.01, y, "undisclosed", style="italic", color=drawing.GREY, **place)
-        drawing.name_rows(ax, [card.id for card in cards])
+    with drawing.canvas(None, 0.1 + 0.48 * len(cards), rows=[card.id for card in cards]) as ax:
+        ax.set(xscale="log", xlim=(low, known[-1].parameters * 1.6))
+        ax.set_xlabel("parameters (each step is ten times more)")
+        for y, card in enumerate(known):
+            _size_row(ax, y, card)
+        for y in range(len(known), len(cards)):
+            place = {"transform": ax.get_yaxis_transform(), "va": "center"}
+            ax.text(0.01, y, "undisclosed", style="italic", color=drawing.GREY, **place)
         ax.grid(axis="x", color="#e4e4e4", linewidth=1)
         ax.xaxis.set_major_formatter(lambda number, _: drawing.count(number))
         ax.minorticks_off()
-        ax.set_xlabel("parameters (each step is ten times more)")
         drawing.finish(ax, _sizes_sentence(known, [card.id for card in cards[len(known) :]]))
     return ax
 
@@ -68,11 +65,12 @@ def memory(fits):
     machine, fits = fits.machine, listed(fits, "Fit")
     if fits[0].total_bytes is None:
         raise BadRequest(f"The size of {fits[0].model} was never published, so there is nothing to draw.")
-    lines = [("free RAM", machine.ram_available_bytes, "--"), ("all RAM", machine.ram_total_bytes, "-")]
-    lines = [line for line in lines + [("GPU memory", machine.vram_bytes, ":")] if line[1]]
-    lines.sort(key=lambda line: -line[1])  # the longest line is the smallest memory: none crosses another's label
-    reach = max([fit.total_bytes for fit in fits] + [size for _, size, _ in lines]) / 1e9
-    with drawing.canvas(None, 0.55 * len(fits) + 0.26 * len(lines), legend_rows=1) as ax:
+    memories = (machine.ram_available_bytes, "free RAM", "--"), (machine.ram_total_bytes, "all RAM", "-")
+    # from the largest on: the longest line is the smallest memory, and none crosses another's label
+    lines = sorted((line for line in (*memories, (machine.vram_bytes, "GPU memory", ":")) if line[0]), reverse=True)
+    reach = max(lines[0][0], *(fit.total_bytes for fit in fits)) / 1e9
+    height, names = 0.55 * len(fits) + 0.26 * len(lines), [fit.precision for fit in fits]
+    with drawing.canvas(None, height, legend_rows=1, rows=names) as ax:
         left = [0.0] * len(fits)
         for name, field, colour, hatch in _PARTS:
             widths = [getattr(fit, field) / 1e9 for fit in fits]
@@ -82,15 +80,12 @@ def memory(fits):
         for y, fit in enumerate(fits):
             words = f"{gigabytes(fit.total_bytes)} · {fit.verdict}"
             ax.text(left[y] + reach * 0.012, y, words, va="center", fontweight="bold", bbox=_PAPER)
-        for row, (name, size, dash) in enumerate(lines):
+        for row, (size, name, dash) in enumerate(lines):
             gb, y = size / 1e9, len(fits) - 0.25 + 0.45 * row
             ax.vlines(gb, -0.5, y + 0.2, color=drawing.INK, linestyle=dash, linewidth=2.2, zorder=1.5)
             side, step = ("right", -0.01) if gb > reach * 0.7 else ("left", 0.01)
-            name = f"{name} {gigabytes(size)}"
-            ax.text(gb + reach * step, y, name, ha=side, va="center", fontsize=12, bbox=_PAPER)
-        drawing.name_rows(ax, [fit.precision for fit in fits])
-        ax.set_ylim(len(fits) - 0.5 + 0.45 * len(lines), -0.5)
-        ax.set_xlim(0, reach * 1.04)
+            ax.text(gb + reach * step, y, f"{name} {gigabytes(size)}", ha=side, va="center", fontsize=12, bbox=_PAPER)
+        ax.set(xlim=(0, reach * 1.04), ylim=(len(fits) - 0.5 + 0.45 * len(lines), -0.5))
         ax.set_xlabel(drawable(f"GB of memory for {fits[0].model}"))
         drawing.legend(ax)
         drawing.finish(ax, _memory_sentence(fits, machine.ram_available_bytes))
@@ -104,17 +99,14 @@ _PARTS = (
 )
 
 
-def _memory_sentence(fits, free_bytes) -> str:
-    inside = [fit for fit in fits if free_bytes is None or fit.total_bytes <= free_bytes]
+def _memory_sentence(fits, free_bytes: int) -> str:
+    by_size = sorted(fits, key=lambda fit: fit.total_bytes)
+    inside, free = [fit for fit in by_size if fit.total_bytes <= free_bytes], f"{gigabytes(free_bytes)} of free RAM"
+    one = inside[-1] if inside else by_size[0]
+    name, size = f"{one.model} in {one.precision}", gigabytes(one.total_bytes)
     if not inside:
-        least = min(fits, key=lambda fit: fit.total_bytes)
-        needs = f"{least.model} in {least.precision} needs {gigabytes(least.total_bytes)}"
-        return f"None fits in the {gigabytes(free_bytes)} of free RAM: even {needs}."
-    most = max(inside, key=lambda fit: fit.total_bytes)
-    largest = f"largest of these is {most.model} in {most.precision} with {gigabytes(most.total_bytes)}."
-    if free_bytes is None:
-        return f"The {largest}"
-    return f"{len(inside)} of {len(fits)} fit in the {gigabytes(free_bytes)} of free RAM; the {largest}"
+        return f"None fits in the {free}: even {name} needs {size}."
+    return f"{len(inside)} of {len(fits)} fit in the {free}; the largest of these is {name} with {size}."
 
 
 def benchmarks(rows):
@@ -126,7 +118,7 @@ def benchmarks(rows):
         publishers[row.publisher] = None
     models, tests = (list(dict.fromkeys(names)) for names in zip(*figures, strict=True))
     height = (0.3 + 0.07 * len(models)) * len(tests)
-    with drawing.canvas(None, height, legend_rows=-(-len(models) // 3)) as ax:
+    with drawing.canvas(None, height, legend_rows=-(-len(models) // 3), rows=tests) as ax:
         for y in range(0, len(tests), 2):
             ax.axhspan(y - 0.5, y + 0.5, color="#f3f3f3", zorder=0)
         for (model, test), values in figures.items():
@@ -136,7 +128,6 @@ def benchmarks(rows):
                 ax.plot(value, tests.index(test) + lane, **_mark(index, hollow=number > 0))
         for index, model in enumerate(models):
             ax.plot([], [], label=model, **_mark(index))
-        drawing.name_rows(ax, tests)
         ax.grid(axis="x", color="#dddddd", linewidth=1)
         ax.set_xlabel("score")
         drawing.legend(ax)

@@ -41,7 +41,7 @@ _CAPTION_COLUMNS = 88
 
 
 @contextmanager
-def canvas(ax, height_in: float, legend_rows: int = 0) -> Iterator:
+def canvas(ax, height_in: float, legend_rows: int = 0, rows: Sequence[str] = ()) -> Iterator:
     """The axes to draw on, in the house's style: the caller's, or those of a new figure, this high inside."""
     import matplotlib
     import matplotlib.pyplot as plt
@@ -55,6 +55,8 @@ def canvas(ax, height_in: float, legend_rows: int = 0) -> Iterator:
         ax.slmlab_room_in = height_in + 0.27 * legend_rows
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
+        if rows:
+            name_rows(ax, rows)
         yield ax
 
 
