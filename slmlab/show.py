@@ -10,15 +10,14 @@ from html import escape
 
 @dataclass(frozen=True)
 class Table:
-    """What a record shows. Empty heads give no first line; `wrap` folds the last column at this width in a terminal,
-    `source` is shown on a page alone."""
+    """What a record shows. Empty heads give no first line."""
 
     heads: Sequence[str]
     rows: Iterable[Sequence]
     caption: str = ""
     note: str = ""
-    wrap: int | None = None
-    source: str = ""
+    wrap: int | None = None  # folds the last column at this width in a terminal
+    source: str = ""  # shown on a page alone
 
 
 class Shown:
@@ -30,8 +29,8 @@ class Shown:
 
     def __str__(self):
         table = self._text()
-        lines = (table.caption, text_table(table.heads, table.rows, table.wrap), table.note)
-        return "\n".join(line for line in lines if line)
+        lines = table.caption, text_table(table.heads, table.rows, table.wrap), table.note
+        return "\n".join(filter(None, lines))
 
     __repr__ = __str__
 
@@ -43,41 +42,37 @@ class Shown:
 def text_table(heads: Sequence[str], rows: Iterable[Sequence], wrap: int | None = None) -> str:
     """Columns lined up, those of figures to the right; `wrap` folds the last one so that the table is this wide."""
     rows = [list(map(str, row)) for row in rows]
-    shown = [list(heads), *rows] if any(heads) else rows
     widths = None
-    if wrap and shown:
-        others = sum(max(len(row[i]) for row in shown) + 2 for i in range(len(heads) - 1))
+    if wrap and rows:
+        others = sum(max(len(row[i]) for row in [heads, *rows]) + 2 for i in range(len(heads) - 1))
         widths = [None] * (len(heads) - 1) + [max(30, wrap - others)]
-    lines = _tabulated(shown, (), "plain", _sides(heads, rows, all), widths).split("\n")
+    lines = _tabulated(heads, rows, "plain", all, widths).split("\n")
     return "\n".join(line.rstrip() for line in lines)
 
 
 def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = "", note: str = "") -> str:
     """A plain table with its caption above and its note below; every cell is escaped."""
-    rows = [list(map(str, row)) for row in rows]
-    table = _tabulated(rows, heads if any(heads) else (), "html", _sides(heads, rows, any))
+    table = _tabulated(heads, [list(map(str, row)) for row in rows], "html", any)
     above = f"<p><strong>{escape(caption)}</strong></p>" if caption else ""
     below = f"<p>{escape(note)}</p>" if note else ""
     return above + table.replace("<table>", '<table cellpadding="6">') + below
 
 
-def _sides(heads: Sequence[str], rows: list[list[str]], which: Callable) -> list[str]:
-    figures = [which(row[i][:1].isdigit() for row in rows) for i in range(len(heads))]
-    return ["right" if rows and figure else "left" for figure in figures]
-
-
-def _tabulated(rows: list, heads: Sequence[str], form: str, sides: list[str], widths: list | None = None) -> str:
+def _tabulated(heads: Sequence[str], rows: list[list[str]], form: str, which: Callable, widths=None) -> str:
+    """The table; a column in which all, or any, cells begin with a digit stands to the right."""
     from tabulate import tabulate
 
+    sides = ["right" if which(row[i][:1].isdigit() for row in rows) and rows else "left" for i in range(len(heads))]
     options = {"disable_numparse": True, "colalign": sides, "maxcolwidths": widths, "break_on_hyphens": False}
-    return str(tabulate(rows, heads, form, **options))
+    first = "firstrow" if form == "html" and any(heads) else ()  # in a terminal tabulate would widen its column
+    return tabulate([heads, *rows] if any(heads) else rows, first, form, **options)
 
 
 def in_bytes(size: float | None) -> str:
     """A size in GB or MB, as disks and downloads are sold: 1 GB is 1,000,000,000 bytes."""
     if size is None:
         return "unknown"
-    return _scaled(size, {1e12: "TB", 1e9: "GB", 1e6: "MB", 1e3: "kB"}, " bytes")
+    return _scaled(size, {1e18: "EB", 1e15: "PB", 1e12: "TB", 1e9: "GB", 1e6: "MB", 1e3: "kB"}, " bytes")
 
 
 def in_count(number: float | None) -> str:
@@ -90,7 +85,5 @@ def in_count(number: float | None) -> str:
 def _scaled(number: float, units: dict[float, str], plain: str) -> str:
     for unit, name in units.items():
         if number >= unit * 0.9995:
-            value = number / unit
-            digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-            return f"{value:,.{digits}f} {name}"
+            return f"{number / unit:#.3g}".rstrip(".") + f" {name}"
     return f"{number:,.0f}{plain}"
