@@ -2,8 +2,7 @@
 
 import os
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -45,11 +44,7 @@ class Picture:
         smaller, side = self, max(self.width, self.height)
         while len(smaller.base64) >= characters:
             side = int(side * 0.8)
-            if side < 16:
-                raise BadRequest(f"No picture worth looking at fits into {characters:,} characters.")
-            image = self.image
-            image.thumbnail((side, side))
-            smaller = _encoded(image, "JPEG")
+            smaller = _encoded(ImageOps.contain(self.image, (side, side)), "JPEG")
         return smaller
 
     def _repr_mimebundle_(self, **_) -> dict[str, str]:
@@ -67,13 +62,16 @@ def as_picture(source) -> Picture:
         buffer = BytesIO()
         source.savefig(buffer, format="png")
         source = buffer.getvalue()
-    with _readable(name):
+    try:
         if isinstance(source, bytes):
             image = Image.open(BytesIO(source), formats=list(KINDS))
             upright(image)  # reads it to its last line
             return Picture(source, KINDS[image.format], image.width, image.height)
         if hasattr(source, "__array_interface__"):
-            return _encoded(upright(source if isinstance(source, Image.Image) else Image.fromarray(source)), "PNG")
+            return _encoded(source if isinstance(source, Image.Image) else Image.fromarray(source), "PNG")
+    except Exception as fault:  # Pillow's are of a dozen types
+        reason = f"{type(fault).__name__}. Known: PNG, JPEG, GIF, WEBP"
+        raise BadRequest(f"{name} is damaged, or no picture that can be read: {reason}.") from fault
     raise BadRequest(f"A picture is a path, bytes, a PIL image, an array or a figure, not {type(source).__name__}.")
 
 
@@ -82,7 +80,7 @@ def as_pictures(sources) -> tuple[Picture, ...]:
     several = isinstance(sources, Iterable) and not isinstance(sources, str | bytes)
     if not several or hasattr(sources, "__array_interface__"):
         sources = [sources]
-    return tuple(picture for source in sources for picture in _frames(source) or [as_picture(source)])
+    return tuple(picture for source in sources for picture in _frames(source))
 
 
 def upright(image):
@@ -95,7 +93,7 @@ def upright(image):
 
 
 def _encoded(image, kind: str) -> Picture:
-    buffer = BytesIO()
+    image, buffer = upright(image), BytesIO()
     image.save(buffer, kind)
     return Picture(buffer.getvalue(), KINDS[kind], image.width, image.height)
 
@@ -107,32 +105,22 @@ def _path(source) -> Path:
     return path
 
 
-@contextmanager
-def _readable(name: str) -> Iterator[None]:
-    """Whatever Pillow raises over a file (it is of a dozen types), in one line."""
-    try:
-        yield
-    except Exception as fault:
-        reason = f"{type(fault).__name__}. Known: PNG, JPEG, GIF, WEBP"
-        raise BadRequest(f"{name} is damaged, or no picture that can be read: {reason}.") from fault
-
-
 def _frames(source) -> list[Picture]:
-    """A few frames of what moves, from the first to the last, and a line that says which; of a still, none."""
-    if not isinstance(source, str | Path):
-        return []
-    path = _path(source)
-    if path.suffix.lower() in VIDEOS:
+    """A few frames of a file that moves, from the first to the last, and a line that says which; else the picture."""
+    path = _path(source) if isinstance(source, str | Path) else None
+    if path and path.suffix.lower() in VIDEOS:
         total, images = _of_video(path)
     else:
-        with _readable(path.name), Image.open(path, formats=list(KINDS)) as image:
-            total = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
-            frames = enumerate(ImageSequence.Iterator(image))
-            images = [frame.copy() for place, frame in frames if place in _spread(total)] if total > 1 else []
-    if images:
-        shown = ", ".join(str(place + 1) for place in _spread(total))
-        print(f"{path.name}: {len(images)} of {total} frames ({shown}) are shown to the model.")
-    return [_encoded(upright(image), "PNG") for image in images]
+        picture = as_picture(source)
+        moving = Image.open(BytesIO(picture.data))
+        total = getattr(moving, "n_frames", 1)
+        if not path or total == 1 or picture.kind == "jpeg":  # some phones' JPEG has a second picture, and no frames
+            return [picture]
+        frames = enumerate(ImageSequence.Iterator(moving))
+        images = [frame.copy() for place, frame in frames if place in _spread(total)]
+    shown = ", ".join(str(place + 1) for place in _spread(total))
+    print(f"{path.name}: {len(images)} of {total} frames ({shown}) are shown to the model.")
+    return [_encoded(image, "PNG") for image in images]
 
 
 def _spread(total: int) -> list[int]:
@@ -145,9 +133,8 @@ def _of_video(path: Path) -> tuple[int, list]:
         import cv2
     except ImportError as fault:
         raise NotHere("A video is read with OpenCV, which is missing: pip install opencv-python-headless") from fault
-    total, video = 0, cv2.VideoCapture(str(path))
-    while video.grab():  # counted, because its own header may be wrong
-        total += 1
+    video = cv2.VideoCapture(str(path))
+    total = sum(1 for _ in iter(video.grab, False))  # counted, because its own header may be wrong
     found, video = [], cv2.VideoCapture(str(path))
     for place in range(total):
         video.grab()

@@ -114,8 +114,6 @@ def test_a_picture_is_made_smaller_until_it_fits():
     small = large.within(20_000)
     assert len(large.base64) > 20_000 > len(small.base64)
     assert small.width == small.height < 400 and large.within(10_000_000) is large
-    with pytest.raises(BadRequest, match="50 characters"):
-        large.within(50)
     assert len(repr(large)) < 100, "its bytes don't flood a page"
 
 
