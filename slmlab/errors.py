@@ -3,7 +3,9 @@
 Knows nothing about models, files or networks: the room that finds a fault words it.
 """
 
+from difflib import SequenceMatcher
 from numbers import Integral, Real
+from textwrap import fill
 
 SHOWN_WIDTH = 96
 
@@ -16,8 +18,6 @@ class SlmLabError(Exception):
 
     def show(self) -> None:
         """Print the message in lines that fit a notebook, what to do on lines of its own."""
-        from textwrap import fill
-
         print(fill(str(self).removesuffix(self.advice).rstrip(), SHOWN_WIDTH, break_on_hyphens=False))
         if self.advice:
             hanging = {"initial_indent": "→ ", "subsequent_indent": "  "}
@@ -57,7 +57,6 @@ def quoted(name: object) -> str:
 
 def nearest(name: str, known: list[str]) -> str:
     """`Available: ...` with the closest names first, for the end of an UnknownName message."""
-    from difflib import SequenceMatcher
 
     def distance(one: str) -> float:
         return -SequenceMatcher(None, name[:100].lower(), one.lower()[: len(name) + 1]).ratio()

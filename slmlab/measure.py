@@ -6,9 +6,12 @@ A single reply's figures are `reply.metrics`. Knows nothing about engines or plo
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from statistics import fmean, median
 from time import perf_counter
 
 from slmlab.errors import BadRequest
+from slmlab.machine import best_threads
 from slmlab.records import Metrics, Reply
 
 LEAST_BYTES = 200_000_000  # read in each run, whatever the size: a run that is too short measures the starting of it
@@ -21,8 +24,6 @@ def rounds(wanted: int) -> int:
 
 def median_of(ask: Callable[[], Reply], runs: int = 3) -> Metrics:
     """Ask once to warm up, then `runs` times, and give each figure's median; what is unknown each time stays None."""
-    from statistics import median
-
     ask().metrics  # noqa: B018 - reading it runs the answer to its end
     found = [vars(ask().metrics) for _ in range(rounds(runs))]
     known = {name: [run[name] for run in found if run[name] is not None] for name in found[0]}
@@ -31,10 +32,7 @@ def median_of(ask: Callable[[], Reply], runs: int = 3) -> Metrics:
 
 def perplexity(logprobs: Iterable[float | None]) -> float:
     """How many equally likely choices the model wavers between, on average: 1 is certainty. None is passed over."""
-    known = [value for value in logprobs if value is not None]
-    if not known:
-        raise BadRequest("Perplexity needs a text of at least two tokens.")
-    return math.exp(-sum(known) / len(known))
+    return math.exp(-fmean(value for value in logprobs if value is not None))
 
 
 def bits_per_byte(logprobs: Sequence[tuple[object, float | None]], text: str) -> float:
@@ -50,23 +48,17 @@ def bits_per_byte(logprobs: Sequence[tuple[object, float | None]], text: str) ->
 
 def agreement(first: Sequence[int], second: Sequence[int]) -> float:
     """The share of positions at which two sequences of ids are the same."""
-    if not first or len(first) != len(second):
-        raise BadRequest(f"Two sequences of the same length, please, not {len(first)} and {len(second)}.")
-    return sum(a == b for a, b in zip(first, second, strict=True)) / len(first)
+    return fmean(a == b for a, b in zip(first, second, strict=True))
 
 
 def memory_bandwidth(megabytes: int = 256, runs: int = 7) -> float:
     """Bytes per second that the processor reads from memory, on as many threads as a model gets. The best of several
     runs over a block far larger than its cache, because a limit is what was reached once."""
-    from slmlab.machine import best_threads
-
     return max(read_rates(megabytes << 20, best_threads(), runs))
 
 
 def read_rates(size_bytes: int, threads: int, runs: int) -> list[float]:
     """Bytes per second in each of some runs that read a block of this size, shared out among so many threads."""
-    from concurrent.futures import ThreadPoolExecutor
-
     import numpy as np
 
     blocks = [np.ones(max(1, size_bytes // threads // 4), dtype=np.int32) for _ in range(threads)]
