@@ -35,9 +35,7 @@ def penalise_repeats(logits: np.ndarray, seen: Sequence[int], penalty: float) ->
 def filter_probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
     """What the sampler draws from, for every id of the vocabulary: temperature, then top-k, then top-p."""
     if sampling.greedy:
-        chosen = np.zeros(len(logits))
-        chosen[int(np.argmax(logits))] = 1.0
-        return chosen
+        return (np.arange(len(logits)) == np.argmax(logits)).astype(np.float64)
     with np.errstate(over="ignore"):  # a tiny temperature makes all but the likeliest -inf, as it should
         kept = (logits.astype(np.float64) - logits.max()) / sampling.temperature
     if 0 < sampling.top_k < len(kept):

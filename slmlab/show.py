@@ -70,16 +70,14 @@ def _tabulated(heads: Sequence[str], rows: list[list[str]], form: str, which: Ca
 
 def in_bytes(size: float | None) -> str:
     """A size in GB or MB, as disks and downloads are sold: 1 GB is 1,000,000,000 bytes."""
-    if size is None:
-        return "unknown"
-    return _scaled(size, {1e18: "EB", 1e15: "PB", 1e12: "TB", 1e9: "GB", 1e6: "MB", 1e3: "kB"}, " bytes")
+    units = {1e18: "EB", 1e15: "PB", 1e12: "TB", 1e9: "GB", 1e6: "MB", 1e3: "kB"}
+    return "unknown" if size is None else _scaled(size, units, " bytes")
 
 
 def in_count(number: float | None) -> str:
     """A number of parameters: 135 million, 3.82 billion."""
-    if number is None:
-        return "undisclosed"
-    return _scaled(number, {1e12: "trillion", 1e9: "billion", 1e6: "million"}, "")
+    units = {1e12: "trillion", 1e9: "billion", 1e6: "million"}
+    return "undisclosed" if number is None else _scaled(number, units, "")
 
 
 def _scaled(number: float, units: dict[float, str], plain: str) -> str:

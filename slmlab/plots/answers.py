@@ -26,8 +26,7 @@ def timeline(replies):
             ax.text(row[0], y - 0.36, f"first token {drawing.seconds(row[0])}", fontsize=12, va="bottom")
             ax.text(row[-1] + end * 0.015, y, f"{len(row)} token{pace}", fontsize=12, va="center", linespacing=1.3)
         ax.set(xlim=(0, end * 1.02), ylim=(len(times) - 0.55, -0.85), xlabel="seconds since the request")
-        drawing.finish(ax, _timeline_sentence(names, times))
-    return ax
+        return drawing.finish(ax, _timeline_sentence(names, times))
 
 
 def _timeline_sentence(names: Sequence[str], times: list[list[float]]) -> str:
@@ -68,8 +67,7 @@ def next_tokens(probabilities, after=None, *, names=("as the model gives it", "a
             kept = sum(value > 0 for value in later)
             rest = "" if kept == len(rows) else f", and {kept} of these {len(rows)} tokens are left"
             words = f"{name} goes from {share} to {drawing.percent(later[0])} {names[1]}{rest}."
-        drawing.finish(ax, words)
-    return ax
+        return drawing.finish(ax, words)
 
 
 def speeds(rows: Mapping[str, object], limit: Mapping[str, float] | None = None):
@@ -97,8 +95,7 @@ def speeds(rows: Mapping[str, object], limit: Mapping[str, float] | None = None)
         if fastest in limits:
             share = rates[fastest] / limits[fastest]
             words += f": {share:.0%} of what reading its weights from memory once per token allows"
-        drawing.finish(ax, words + ".")
-    return ax
+        return drawing.finish(ax, words + ".")
 
 
 _COLUMNS = 62  # characters of 14 point type in a line of the figure
@@ -134,8 +131,7 @@ def token_strip(pieces, *, ids: bool = False):
         signs = {"␣": "a space", "⏎": "a new line", "�": "part of a character"}
         meanings = ", ".join(f"{sign} is {meaning}" for sign, meaning in signs.items() if sign in "".join(names))
         words = f"{len(names)} tokens, a box each" if len(names) > 1 else "One token"
-        drawing.finish(ax, "; ".join(filter(None, (words, meanings))) + ".")
-    return ax
+        return drawing.finish(ax, "; ".join(filter(None, (words, meanings))) + ".")
 
 
 GAP = 0.12  # between panels, as a part of one
@@ -149,8 +145,7 @@ def pictures(pictures: Sequence):
             panel(ax, number, str(number + 1), image.convert("RGB"))
         bare(ax, len(images))
         sizes = ", ".join(f"{width} x {height}" for width, height in sorted({image.size for image in images}))
-        drawing.finish(ax, f"{len(images)} picture{'s' * (len(images) != 1)} of {sizes} pixels.")
-    return ax
+        return drawing.finish(ax, f"{len(images)} picture{'s' * (len(images) != 1)} of {sizes} pixels.")
 
 
 def panel(ax, number: int, name: str, picture, **options) -> None:

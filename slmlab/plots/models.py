@@ -29,8 +29,7 @@ def sizes(cards):
         ax.grid(axis="x", color="#e4e4e4", linewidth=1)
         ax.xaxis.set_major_formatter(lambda number, _: drawing.count(number))
         ax.minorticks_off()
-        drawing.finish(ax, _sizes_sentence(known, [card.id for card in cards[len(known) :]]))
-    return ax
+        return drawing.finish(ax, _sizes_sentence(known, [card.id for card in cards[len(known) :]]))
 
 
 def _size_row(ax, y: int, card) -> None:
@@ -88,8 +87,7 @@ def memory(fits):
         ax.set(xlim=(0, reach * 1.04), ylim=(len(fits) - 0.5 + 0.45 * len(lines), -0.5))
         ax.set_xlabel(drawable(f"GB of memory for {fits[0].model}"))
         drawing.legend(ax)
-        drawing.finish(ax, _memory_sentence(fits, machine.ram_available_bytes))
-    return ax
+        return drawing.finish(ax, _memory_sentence(fits, machine.ram_available_bytes))
 
 
 _PARTS = (
@@ -121,13 +119,15 @@ def benchmarks(rows):
     with drawing.canvas(None, height, legend_rows=-(-len(models) // 3), rows=tests) as ax:
         for y in range(0, len(tests), 2):
             ax.axhspan(y - 0.5, y + 0.5, color="#f3f3f3", zorder=0)
-        for (model, test), values in figures.items():
-            index = models.index(model)
-            lane = (index - (len(models) - 1) / 2) * 0.75 / len(models)  # near scores stay apart
-            for number, value in enumerate(values):
-                ax.plot(value, tests.index(test) + lane, **_mark(index, hollow=number > 0))
         for index, model in enumerate(models):
-            ax.plot([], [], label=model, **_mark(index))
+            colour, shape = drawing.COLOURS[index % len(drawing.COLOURS)], drawing.SHAPES[index % len(drawing.SHAPES)]
+            full = {"color": colour, "markeredgecolor": "white"}
+            hollow = {"color": "white", "markeredgecolor": colour, "markeredgewidth": 2.2}
+            ax.plot([], [], shape, markersize=12, label=model, **full)
+            for y, test in enumerate(tests):
+                lane = y + (index - (len(models) - 1) / 2) * 0.75 / len(models)  # near scores stay apart
+                for number, value in enumerate(figures.get((model, test), ())):
+                    ax.plot(value, lane, shape, markersize=12, zorder=3, **(hollow if number else full))
         ax.grid(axis="x", color="#dddddd", linewidth=1)
         ax.set_xlabel("score")
         drawing.legend(ax)
@@ -138,13 +138,4 @@ def benchmarks(rows):
         (model, test), values = max(figures.items(), key=lambda item: max(item[1]) - min(item[1]))
         if max(values) > min(values):
             words += f". Hollow is a second source: on {test}, {model} has {max(values):g} or {min(values):g}"
-        drawing.finish(ax, words + ".")
-    return ax
-
-
-def _mark(index: int, hollow: bool = False) -> dict:
-    colour = drawing.COLOURS[index % len(drawing.COLOURS)]
-    mark = {"marker": drawing.SHAPES[index % len(drawing.SHAPES)], "markersize": 12, "linestyle": "none", "zorder": 3}
-    if hollow:
-        return mark | {"color": "white", "markeredgecolor": colour, "markeredgewidth": 2.2}
-    return mark | {"color": colour, "markeredgecolor": "white"}
+        return drawing.finish(ax, words + ".")

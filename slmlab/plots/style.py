@@ -5,7 +5,6 @@ Knows nothing about models. Importing it imports no matplotlib; drawing the firs
 
 import functools
 import textwrap
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -25,15 +24,12 @@ STYLE = {
     "legend.fontsize": 12,
     "legend.frameon": False,
     "legend.borderaxespad": 0.1,
-    "text.color": INK,
     "text.parse_math": False,
-    "axes.labelcolor": INK,
     "axes.edgecolor": "#8c8c8c",
     "axes.linewidth": 1.2,
     "axes.axisbelow": True,
     "xtick.color": "#8c8c8c",
-    "xtick.labelcolor": INK,
-    "ytick.color": INK,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.color"), INK),
     "hatch.linewidth": 1.5,
 }
 _GLUE = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
@@ -60,8 +56,8 @@ def canvas(ax, height_in: float, legend_rows: int = 0, rows: Sequence[str] = ())
         yield ax
 
 
-def finish(ax, sentence: str) -> None:
-    """Write the sentence under the axes, below everything else, and make the figure as high as all of it."""
+def finish(ax, sentence: str):
+    """The axes, with the sentence under them, below everything else, in a figure as high as all of it."""
     ax.slmlab_sentence = drawable(sentence)
     # no wider than the figure, or narrower where the last line would hold a lonely word
     fewest = len(textwrap.wrap(ax.slmlab_sentence, _CAPTION_COLUMNS))
@@ -70,6 +66,7 @@ def finish(ax, sentence: str) -> None:
     drop_in = 0.65 if ax.get_xlabel() else 0.35 if ax.xaxis.get_visible() else 0.05
     ax.figure.set_size_inches(WIDTH_IN, ax.slmlab_room_in + drop_in + 0.35 + 0.24 * len(lines))
     ax.figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
+    return ax
 
 
 def caption(ax) -> str:
@@ -99,11 +96,7 @@ def drawable(text: str, family: str = TEXT) -> str:
 
 def visible(text: str) -> str:
     """A token's text with its spaces and line ends to be seen: ' a\\n' is ␣a⏎."""
-    if not text:
-        return "(empty)"
-    shown = text.translate({ord(" "): "␣", ord("\n"): "⏎", ord("\t"): "⇥"})
-    # a mark that combines with the letter before it has none before it here
-    return "◌" + shown if unicodedata.combining(shown[0]) else shown
+    return (text or "(empty)").translate(str.maketrans(" \n\t", "␣⏎⇥"))
 
 
 def listed(items, what: str) -> list:
