@@ -57,11 +57,9 @@ def quoted(name: object) -> str:
 
 def nearest(name: str, known: list[str]) -> str:
     """`Available: ...` with the closest names first, for the end of an UnknownName message."""
-
-    def distance(one: str) -> float:
-        return -SequenceMatcher(None, name[:100].lower(), one.lower()[: len(name) + 1]).ratio()
-
-    return "Available: " + ", ".join(sorted(known, key=distance))
+    asked, size = name[:100].lower(), len(name) + 1
+    known = sorted(known, key=lambda one: -SequenceMatcher(None, asked, one.lower()[:size]).ratio())
+    return "Available: " + ", ".join(known)
 
 
 def in_range(name: str, value: object, low: float, high: float, meaning: str):

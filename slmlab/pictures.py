@@ -1,6 +1,5 @@
 """Pictures from whatever a reader has; of an animation or a video a few frames, as no model here sees motion."""
 
-import os
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -128,7 +127,6 @@ def _spread(total: int) -> list[int]:
 
 
 def _of_video(path: Path) -> tuple[int, list]:
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # a fault is said once, and not by FFmpeg
     try:
         import cv2
     except ImportError as fault:

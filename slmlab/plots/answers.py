@@ -1,19 +1,18 @@
-"""Plots of what models said: tokens in time, in a strip and by probability, speeds, and the pictures asked about.
-
-Pure: takes replies and other records, gives matplotlib Axes with a sentence under them.
-"""
+"""Plots of what models said: tokens in time, in a strip and by probability, speeds, and the pictures asked about."""
 
 from collections.abc import Mapping, Sequence
 
 from slmlab.plots import style as drawing
 from slmlab.plots.style import drawable, listed, visible
 
+COLUMNS = 62  # characters of 14 point type in a line of the figure
+GAP = 0.12  # between panels, as a part of one
+
 
 def timeline(replies):
-    """Each token as a stroke at its time since the request; several replies (a list, or name -> reply) are rows."""
-    replies = [replies] if hasattr(replies, "model") else replies
-    pairs = replies.items() if isinstance(replies, Mapping) else [(reply.model, reply) for reply in replies]
-    names, replies = zip(*listed(pairs, "Reply"), strict=True)
+    """Each token as a stroke at its time since the request; several replies (name -> reply) are rows."""
+    named = replies if isinstance(replies, Mapping) else {replies.model: replies}
+    names, replies = zip(*listed(named.items(), "Reply"), strict=True)
     times = [[token.time_s - reply.start.time_s for token in reply.tokens] for reply in replies]
     end = max(row[-1] for row in times)
     with drawing.canvas(None, 0.25 + 0.8 * len(times), rows=names) as ax:
@@ -98,20 +97,17 @@ def speeds(rows: Mapping[str, object], limit: Mapping[str, float] | None = None)
         return drawing.finish(ax, words + ".")
 
 
-_COLUMNS = 62  # characters of 14 point type in a line of the figure
-
-
 def token_strip(pieces, *, ids: bool = False):
     """The tokens of a text as a strip of boxes, wrapped like a paragraph; `ids=True` writes each one's id under it."""
     from matplotlib.patches import FancyBboxPatch
 
     pieces = listed(pieces, "token")
     names = [drawable(visible(piece.text), drawing.MONO) for piece in pieces]
-    names = [name if len(name) <= _COLUMNS // 2 else name[: _COLUMNS // 2 - 1] + "…" for name in names]
+    names = [name if len(name) <= COLUMNS // 2 else name[: COLUMNS // 2 - 1] + "…" for name in names]
     places, column, line = [], 0, 0
     for piece, name in zip(pieces, names, strict=True):
         cell = max(len(name), len(str(piece.id)) if ids else 0) + 1
-        if column + cell > _COLUMNS:
+        if column + cell > COLUMNS:
             column, line = 0, line + 1
         places.append((column, line, cell))
         column += cell
@@ -125,16 +121,13 @@ def token_strip(pieces, *, ids: bool = False):
             ax.text(middle, row + (0.33 if ids else 0.49), names[number], fontsize=14, **style)
             if ids:
                 ax.text(middle, row + 0.71, str(pieces[number].id), fontsize=12, color=drawing.GREY, **style)
-        ax.set(xlim=(0, _COLUMNS), ylim=(line + 1, 0))
+        ax.set(xlim=(0, COLUMNS), ylim=(line + 1, 0))
         ax.set_axis_off()
         ax.xaxis.set_visible(False)
         signs = {"␣": "a space", "⏎": "a new line", "�": "part of a character"}
         meanings = ", ".join(f"{sign} is {meaning}" for sign, meaning in signs.items() if sign in "".join(names))
         words = f"{len(names)} tokens, a box each" if len(names) > 1 else "One token"
         return drawing.finish(ax, "; ".join(filter(None, (words, meanings))) + ".")
-
-
-GAP = 0.12  # between panels, as a part of one
 
 
 def pictures(pictures: Sequence):
@@ -163,8 +156,7 @@ def frame(ax, x: float, y: float, width: float, height: float, colour: str = dra
 
 def bare(ax, panels: int = 0) -> None:
     if panels:
-        ax.set_xlim(-0.02, panels * (1 + GAP) - GAP + 0.02)
-        ax.set_ylim(1.02, -0.12)
+        ax.set(xlim=(-0.02, panels * (1 + GAP) - GAP + 0.02), ylim=(1.02, -0.12))
     ax.set_aspect("equal")
     ax.set_axis_off()
     ax.xaxis.set_visible(False)

@@ -1,13 +1,15 @@
-"""Pictures of models: how large they are, whether they fit this machine, what their publishers say they score.
-
-Pure: takes cards, fits and benchmark rows, gives matplotlib Axes with a sentence under them.
-"""
+"""Plots of models: how large they are, whether they fit this machine, what their publishers say they score."""
 
 from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
 from slmlab.plots.style import drawable, gigabytes, listed
 
-_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+PARTS = (
+    ("weights", "weights_bytes", drawing.BLUE, ""),
+    ("KV cache", "kv_bytes", drawing.AMBER, "//"),
+    ("runtime", "overhead_bytes", "#bdbdbd", ".."),
+)
 
 
 def sizes(cards):
@@ -71,30 +73,23 @@ def memory(fits):
     height, names = 0.55 * len(fits) + 0.26 * len(lines), [fit.precision for fit in fits]
     with drawing.canvas(None, height, legend_rows=1, rows=names) as ax:
         left = [0.0] * len(fits)
-        for name, field, colour, hatch in _PARTS:
+        for name, field, colour, hatch in PARTS:
             widths = [getattr(fit, field) / 1e9 for fit in fits]
             look = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": name}
             ax.barh(range(len(fits)), widths, left=left, height=0.62, **look)
             left = [start + width for start, width in zip(left, widths, strict=True)]
         for y, fit in enumerate(fits):
             words = f"{gigabytes(fit.total_bytes)} · {fit.verdict}"
-            ax.text(left[y] + reach * 0.012, y, words, va="center", fontweight="bold", bbox=_PAPER)
+            ax.text(left[y] + reach * 0.012, y, words, va="center", fontweight="bold", bbox=PAPER)
         for row, (size, name, dash) in enumerate(lines):
             gb, y = size / 1e9, len(fits) - 0.25 + 0.45 * row
             ax.vlines(gb, -0.5, y + 0.2, color=drawing.INK, linestyle=dash, linewidth=2.2, zorder=1.5)
             side, step = ("right", -0.01) if gb > reach * 0.7 else ("left", 0.01)
-            ax.text(gb + reach * step, y, f"{name} {gigabytes(size)}", ha=side, va="center", fontsize=12, bbox=_PAPER)
+            ax.text(gb + reach * step, y, f"{name} {gigabytes(size)}", ha=side, va="center", fontsize=12, bbox=PAPER)
         ax.set(xlim=(0, reach * 1.04), ylim=(len(fits) - 0.5 + 0.45 * len(lines), -0.5))
         ax.set_xlabel(drawable(f"GB of memory for {fits[0].model}"))
         drawing.legend(ax)
         return drawing.finish(ax, _memory_sentence(fits, machine.ram_available_bytes))
-
-
-_PARTS = (
-    ("weights", "weights_bytes", drawing.BLUE, ""),
-    ("KV cache", "kv_bytes", drawing.AMBER, "//"),
-    ("runtime", "overhead_bytes", "#bdbdbd", ".."),
-)
 
 
 def _memory_sentence(fits, free_bytes: int) -> str:

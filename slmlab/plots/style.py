@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 from slmlab.errors import BadRequest
 
-WIDTH_IN, DPI = 8.0, 100
 TEXT, MONO = "DejaVu Sans", "DejaVu Sans Mono"  # matplotlib brings both, so every machine draws the same picture
 GREY, INK = "#595959", "#222222"
 # Okabe and Ito's colours for every kind of colour vision, without the yellow that white paper swallows
@@ -43,7 +42,7 @@ def canvas(ax, height_in: float, legend_rows: int = 0, rows: Sequence[str] = ())
     import matplotlib.pyplot as plt
 
     # before the style: a notebook's first figure switches interactive drawing on, and leaving it would switch that off
-    figure = ax.figure if ax else plt.figure(dpi=DPI)
+    figure = ax.figure if ax else plt.figure(figsize=(8, 6), dpi=100)
     # a PNG names the version that drew it unless told not to, and stored lessons would change with it
     figure.canvas.print_png = functools.partial(figure.canvas.print_png, metadata={"Software": None})
     with matplotlib.rc_context(STYLE):
@@ -64,7 +63,7 @@ def finish(ax, sentence: str):
     lines = textwrap.wrap(ax.slmlab_sentence, min(_CAPTION_COLUMNS, len(ax.slmlab_sentence) // fewest + 12))
     ax.figure.supxlabel("\n".join(lines), x=0.015, ha="left", fontsize=12, color=GREY, linespacing=1.35)
     drop_in = 0.65 if ax.get_xlabel() else 0.35 if ax.xaxis.get_visible() else 0.05
-    ax.figure.set_size_inches(WIDTH_IN, ax.slmlab_room_in + drop_in + 0.35 + 0.24 * len(lines))
+    ax.figure.set_figheight(ax.slmlab_room_in + drop_in + 0.35 + 0.24 * len(lines))
     ax.figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
     return ax
 

@@ -97,7 +97,7 @@ def test_every_plot_is_whole_readable_and_the_same_twice(name):
 def test_what_cannot_be_drawn_is_refused_in_plain_words():
     for plot in (plots.timeline, plots.sizes, plots.benchmarks, plots.next_tokens, plots.token_strip, plots.pictures):
         with pytest.raises(BadRequest, match="nothing to draw"):
-            plot([])
+            plot({})
     with pytest.raises(BadRequest, match="never published"):
         plots.memory(will_it_fit("gpt-4", "int4", machine=LAPTOP))
     with pytest.raises(BadRequest, match="published size"):
