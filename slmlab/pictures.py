@@ -76,10 +76,9 @@ def as_picture(source) -> Picture:
 
 def as_pictures(sources) -> tuple[Picture, ...]:
     """Pictures from one source or several. A moving file becomes a few of its frames, and one line says which."""
-    several = isinstance(sources, Iterable) and not isinstance(sources, str | bytes)
-    if not several or hasattr(sources, "__array_interface__"):
-        sources = [sources]
-    return tuple(picture for source in sources for picture in _frames(source))
+    one = isinstance(sources, str | bytes) or hasattr(sources, "__array_interface__")
+    several = [sources] if one or not isinstance(sources, Iterable) else sources
+    return tuple(picture for source in several for picture in _frames(source))
 
 
 def upright(image):

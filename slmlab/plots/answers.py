@@ -79,8 +79,7 @@ def speeds(rows: Mapping[str, object], limit: Mapping[str, float] | None = None)
             ax.hlines(y, 0, rate, color=drawing.SKY, linewidth=3, zorder=1)
             above = limits.get(name, 0) - rate
             label_at = rate + above if 0 <= above < reach * 0.14 else rate  # beside the limit, not under it
-            at = {"xy": (label_at, y), "xytext": (13, 0), "textcoords": "offset points"}
-            ax.annotate(f"{rate:,.0f}", **at, va="center", weight="bold")
+            ax.annotate(f"{rate:,.0f}", (label_at, y), (13, 0), **drawing.BESIDE, weight="bold")
         ax.plot(list(rates.values()), range(len(rates)), "o", markersize=14, color=drawing.BLUE, label="measured")
         if limits:
             places = [list(rates).index(name) for name in limits]
@@ -123,7 +122,6 @@ def token_strip(pieces, *, ids: bool = False):
                 ax.text(middle, row + 0.71, str(pieces[number].id), fontsize=12, color=drawing.GREY, **style)
         ax.set(xlim=(0, COLUMNS), ylim=(line + 1, 0))
         ax.set_axis_off()
-        ax.xaxis.set_visible(False)
         signs = {"␣": "a space", "⏎": "a new line", "�": "part of a character"}
         meanings = ", ".join(f"{sign} is {meaning}" for sign, meaning in signs.items() if sign in "".join(names))
         words = f"{len(names)} tokens, a box each" if len(names) > 1 else "One token"
@@ -159,4 +157,3 @@ def bare(ax, panels: int = 0) -> None:
         ax.set(xlim=(-0.02, panels * (1 + GAP) - GAP + 0.02), ylim=(1.02, -0.12))
     ax.set_aspect("equal")
     ax.set_axis_off()
-    ax.xaxis.set_visible(False)

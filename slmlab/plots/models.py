@@ -36,14 +36,13 @@ def sizes(cards):
 
 def _size_row(ax, y: int, card) -> None:
     label, colour, active = drawing.count(card.parameters), drawing.BLUE, card.active_parameters
-    beside = {"textcoords": "offset points", "va": "center"}
     if card.kind == "moe":
         label, colour = f"{label} total", drawing.ORANGE
         ax.plot([active, card.parameters], [y, y], color=colour, linewidth=3, zorder=2)
         ax.plot(active, y, "o", color="white", markersize=12, markeredgecolor=colour, markeredgewidth=3)
-        ax.annotate(f"{drawing.count(active)} active", (active, y), (-10, 0), **beside, ha="right")
+        ax.annotate(f"{drawing.count(active)} active", (active, y), (-10, 0), **drawing.BESIDE, ha="right")
     ax.plot(card.parameters, y, "o", markersize=13, color=colour, zorder=3)
-    ax.annotate(label, (card.parameters, y), (11, 0), **beside, fontweight="bold")
+    ax.annotate(label, (card.parameters, y), (11, 0), **drawing.BESIDE, weight="bold")
 
 
 def _sizes_sentence(known, hidden: list[str]) -> str:
@@ -104,8 +103,7 @@ def _memory_sentence(fits, free_bytes: int) -> str:
 
 def benchmarks(rows):
     """Published scores: a line per benchmark, a shape and colour per model, hollow for a second figure of the same."""
-    figures: dict[tuple[str, str], list[float]] = {}
-    publishers = {}
+    figures, publishers = {}, {}
     for row in listed(rows, "row of a benchmark table"):
         figures.setdefault((row.model, row.benchmark), []).append(row.value)
         publishers[row.publisher] = None

@@ -15,6 +15,7 @@ GREY, INK = "#595959", "#222222"
 # Okabe and Ito's colours for every kind of colour vision, without the yellow that white paper swallows
 BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, BLACK = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000".split()
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, BLACK)
+BESIDE = {"textcoords": "offset points", "va": "center"}  # a label so many points from its place
 SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 STYLE = {
     "font.family": TEXT,
@@ -62,7 +63,7 @@ def finish(ax, sentence: str):
     fewest = len(textwrap.wrap(ax.slmlab_sentence, _CAPTION_COLUMNS))
     lines = textwrap.wrap(ax.slmlab_sentence, min(_CAPTION_COLUMNS, len(ax.slmlab_sentence) // fewest + 12))
     ax.figure.supxlabel("\n".join(lines), x=0.015, ha="left", fontsize=12, color=GREY, linespacing=1.35)
-    drop_in = 0.65 if ax.get_xlabel() else 0.35 if ax.xaxis.get_visible() else 0.05
+    drop_in = 0.65 if ax.get_xlabel() else 0.35 if ax.axison and ax.xaxis.get_visible() else 0.05
     ax.figure.set_figheight(ax.slmlab_room_in + drop_in + 0.35 + 0.24 * len(lines))
     ax.figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
     return ax
