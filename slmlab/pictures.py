@@ -58,8 +58,7 @@ def as_picture(source) -> Picture:
     if isinstance(source, str | Path):
         name, source = _path(source).name, _path(source).read_bytes()
     if hasattr(source, "savefig"):
-        buffer = BytesIO()
-        source.savefig(buffer, format="png")
+        source.savefig(buffer := BytesIO(), format="png")
         source = buffer.getvalue()
     try:
         if isinstance(source, bytes):

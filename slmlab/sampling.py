@@ -25,8 +25,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 def penalise_repeats(logits: np.ndarray, seen: Sequence[int], penalty: float) -> np.ndarray:
     """Push down the tokens that the text already has: divide positive logits, multiply negative ones."""
-    ids = np.unique(np.asarray(seen, dtype=np.int64))
-    ids = ids[ids >= 0]  # below zero stand pictures, as ONNX Runtime GenAI counts them
+    ids = np.array([id for id in seen if id >= 0], dtype=np.int64)  # ONNX Runtime GenAI counts pictures below zero
     changed = logits.copy()
     changed[ids] = np.where(logits[ids] > 0, logits[ids] / penalty, logits[ids] * penalty)
     return changed

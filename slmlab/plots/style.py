@@ -27,7 +27,6 @@ STYLE = {
     "text.parse_math": False,
     "axes.edgecolor": "#8c8c8c",
     "axes.linewidth": 1.2,
-    "axes.axisbelow": True,
     "xtick.color": "#8c8c8c",
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.color"), INK),
     "hatch.linewidth": 1.5,
@@ -39,14 +38,13 @@ _CAPTION_COLUMNS = 88
 @contextmanager
 def canvas(ax, height_in: float, legend_rows: int = 0, rows: Sequence[str] = ()) -> Iterator:
     """The axes to draw on, in the house's style: the caller's, or those of a new figure, this high inside."""
-    import matplotlib
-    import matplotlib.pyplot as plt
+    from matplotlib import pyplot, rc_context
 
     # before the style: a notebook's first figure switches interactive drawing on, and leaving it would switch that off
-    figure = ax.figure if ax else plt.figure(figsize=(8, 6), dpi=100)
+    figure = ax.figure if ax else pyplot.figure(figsize=(8, 6), dpi=100)
     # a PNG names the version that drew it unless told not to, and stored lessons would change with it
     figure.canvas.print_png = functools.partial(figure.canvas.print_png, metadata={"Software": None})
-    with matplotlib.rc_context(STYLE):
+    with rc_context(STYLE):
         ax = ax or figure.subplots()
         ax.slmlab_room_in = height_in + 0.27 * legend_rows
         ax.spines[["top", "right", "left"]].set_visible(False)
