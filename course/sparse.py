@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slmlab.errors import BadRequest, whole
+from slmlab.errors import BadRequest, in_range
 
 BEGIN, END, PAD, VOCABULARY = 256, 257, 258, 260  # a token is a byte; three ids beside them, and one to spare
 USED = 2  # experts for a token: Phi's router knows no other number
@@ -34,7 +34,7 @@ class Recipe:
 
     def __post_init__(self):
         for name in ("steps", "batch", "length", "layers", "experts", "warm_up"):
-            whole(name, getattr(self, name), 1, 1_000_000, "a whole number, 1 or more")
+            in_range(name, getattr(self, name), 1, 1_000_000, "a whole number, 1 or more")
 
     @property
     def tokens(self) -> int:

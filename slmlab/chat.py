@@ -115,6 +115,9 @@ class ChatFormat:
     def piece(self, id: int) -> TokenPiece:
         return TokenPiece(id, self.marked([id]))
 
+    def text(self, ids: Sequence[int]) -> str:
+        return self._tokenizer.decode(list(ids))
+
     def marked(self, ids: Sequence[int]) -> str:
         """The text of ids with those that stand for no text, such as <|user|>."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)

@@ -68,6 +68,3 @@ def in_range(name: str, value: object, low: float, high: float, meaning: str):
     if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:  # NaN is nowhere
         raise BadRequest(f"{name}={value!r} is out of range: {meaning}.")
     return int(value) if kind is Integral else float(value)
-
-
-whole = in_range

@@ -23,7 +23,7 @@ def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str]
     rows = listed(zip(scenes, questions, map(answer_of, replies), strict=True), "scene")
     across = min(3, len(rows))
     down = -(-len(rows) // across)
-    with drawing.canvas(None, down * 3.25) as ax:
+    with drawing.canvas(down * 3.25) as ax:
         for number, (scene, question, said) in enumerate(rows):
             left, top = number % across * (1 + GAP), number // across * ROW
             _picture(ax, scene.pictures, left, top)
@@ -38,14 +38,13 @@ def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str]
         ax.set_ylim(down * ROW - 0.02, -0.02)
         bare(ax)
         exact = sum(said == question.answer for _, question, said in rows)
-        drawing.finish(ax, f"{exact} of {len(rows)} answers are exactly what the picture was drawn from.")
-    return ax
+        return drawing.finish(ax, f"{exact} of {len(rows)} answers are exactly what the picture was drawn from.")
 
 
 def scores(forms: Sequence, *, ocr: bool = True):
     """How often each form of question is answered exactly, with its interval; beside it no picture, and OCR."""
     forms = listed(forms, "form of question")
-    with drawing.canvas(None, 0.5 + 0.46 * len(forms), legend_rows=2) as ax:
+    with drawing.canvas(0.5 + 0.46 * len(forms), legend_rows=2) as ax:
         for y, one in enumerate(forms):
             colour = drawing.BLUE if one.relied_on else drawing.ORANGE
             ax.plot(one.model.interval, (y, y), color=colour, linewidth=5, alpha=0.45)
@@ -64,8 +63,7 @@ def scores(forms: Sequence, *, ocr: bool = True):
         sentence = f"{passed} of {len(forms)} forms reach {GATE:.0%}; lines are 95% intervals."
         if ocr:
             sentence += f" {unread} of them can't be answered from text alone, so OCR has no mark there."
-        drawing.finish(ax, sentence)
-    return ax
+        return drawing.finish(ax, sentence)
 
 
 def _score_handles(ocr: bool) -> list:
@@ -84,7 +82,7 @@ def image_tokens(bills: Sequence[ImageTokens]):
     """What pictures cost in tokens, one bar each, and how many of them a context holds."""
     bills = listed(bills, "bill of image_tokens")
     most = max(one.tokens for one in bills)
-    with drawing.canvas(None, 0.3 + 0.5 * len(bills)) as ax:
+    with drawing.canvas(0.3 + 0.5 * len(bills)) as ax:
         for y, one in enumerate(bills):
             ax.barh(y, one.tokens, height=0.6, color=drawing.COLOURS[y % len(drawing.COLOURS)])
             ax.text(one.tokens + most * 0.012, y, f"{one.tokens:,}", va="center", fontsize=13)
@@ -94,8 +92,7 @@ def image_tokens(bills: Sequence[ImageTokens]):
         ax.set_xlim(0, most * 1.12)
         ax.set_xlabel("tokens of the context that one picture takes")
         words = f"At {most:,} tokens each, {CONTEXT // most} pictures fill a context of {CONTEXT:,}"
-        drawing.finish(ax, f"{words}, and nothing has been asked yet.")
-    return ax
+        return drawing.finish(ax, f"{words}, and nothing has been asked yet.")
 
 
 def _picture(ax, pictures: list, left: float, top: float) -> None:

@@ -28,7 +28,7 @@ def layers(cards):
     from matplotlib.patches import Patch
 
     shapes = [card.architecture for card in cards]
-    with drawing.canvas(None, 0.2 + 0.8 * len(cards), legend_rows=1) as ax:
+    with drawing.canvas(0.2 + 0.8 * len(cards), legend_rows=1) as ax:
         for y, shape in enumerate(shapes):
             _layer_row(ax, y, shape)
         drawing.name_rows(ax, [card.id for card in cards])
@@ -38,8 +38,7 @@ def layers(cards):
         handles = [Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=name) for name, colour, hatch in keys]
         handles[-1].set_edgecolor(drawing.BLUE)
         drawing.legend(ax, handles)
-        drawing.finish(ax, _layers_sentence(max(cards, key=lambda card: card.architecture.experts)))
-    return ax
+        return drawing.finish(ax, _layers_sentence(max(cards, key=lambda card: card.architecture.experts)))
 
 
 def _layer_row(ax, y, shape):
@@ -72,7 +71,7 @@ def expert_table(rows: Mapping, *, what="share of the choices", signed=False, da
 
     names, table = list(rows), np.array([*rows.values()])
     top, experts = darkest or np.abs(table).max() or 1.0, table.shape[1]
-    with drawing.canvas(None, 0.44 * len(names) + 0.1) as ax:
+    with drawing.canvas(0.44 * len(names) + 0.1) as ax:
         for y, values in enumerate(table):
             shades = (values / top).clip(0, 1)
             fills = colormaps["Blues"](0.04 + 0.9 * shades)
@@ -95,8 +94,7 @@ def expert_table(rows: Mapping, *, what="share of the choices", signed=False, da
         else:
             even = f"spread evenly, each would get {1 / experts:.1%}"
             sentence = f"In percent of each row: expert {expert} gets {table.max():.0%} of “{names[y]}”; {even}."
-        drawing.finish(ax, sentence)
-    return ax
+        return drawing.finish(ax, sentence)
 
 
 def loads(loads: Mapping):
@@ -106,7 +104,7 @@ def loads(loads: Mapping):
     scale = 0.74 / table.max()
     style = {"ha": "center", "va": "bottom", "fontsize": 10, "zorder": 5}
     style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-    with drawing.canvas(None, 1.3 * len(names)) as ax:
+    with drawing.canvas(1.3 * len(names)) as ax:
         for y, shares in enumerate(table):
             foot, colour = y + 0.45, drawing.COLOURS[y % len(drawing.COLOURS)]
             ax.bar(range(experts), -shares * scale, bottom=foot, width=0.8, color=colour, gid="expert")
@@ -119,8 +117,7 @@ def loads(loads: Mapping):
         ax.set_xlim(-0.6, experts - 0.4)
         _hide_x(ax)
         busy = [f"{name}: the busiest of {experts} gets {row[0]:.0%}" for name, row in zip(names, table, strict=True)]
-        drawing.finish(ax, "; ".join(busy) + f". The dashed line is an even share, {1 / experts:.1%}.")
-    return ax
+        return drawing.finish(ax, "; ".join(busy) + f". The dashed line is an even share, {1 / experts:.1%}.")
 
 
 def following(rows: Mapping):
@@ -129,7 +126,7 @@ def following(rows: Mapping):
     layers = range(table.shape[1])
     thick, top = 0.8 / len(names), table.max() or 1.0
     height = (0.22 * len(names) + 0.2) * len(layers)
-    with drawing.canvas(None, height, legend_rows=-(-len(names) // 2)) as ax:
+    with drawing.canvas(height, legend_rows=-(-len(names) // 2)) as ax:
         for number, (name, values) in enumerate(zip(names, table, strict=True)):
             ys = [y + (number - (len(names) - 1) / 2) * thick for y in range(len(layers))]
             colour, hatch = drawing.COLOURS[number % len(drawing.COLOURS)], HATCHES[number % len(HATCHES)]
@@ -142,8 +139,9 @@ def following(rows: Mapping):
         _hide_x(ax)
         drawing.legend(ax, columns=2)
         number, layer = np.argwhere(table == table.max())[-1]
-        drawing.finish(ax, f"Highest: {names[number]} in layer {layer}, {table.max():.0%} of all there is to know.")
-    return ax
+        return drawing.finish(
+            ax, f"Highest: {names[number]} in layer {layer}, {table.max():.0%} of all there is to know."
+        )
 
 
 def _hide_x(ax) -> None:
@@ -167,7 +165,7 @@ def routing(routing: Routing):
     places = _wrapped([max(len(name), 2) for name in names])
     lines = places[-1][2] + 1
     style = {"ha": "center", "va": "center", "family": drawing.MONO, "clip_on": True}
-    with drawing.canvas(None, height * lines) as ax:
+    with drawing.canvas(height * lines) as ax:
         for token, (column, width, line) in enumerate(places):
             x = column + width / 2
             ax.text(x, line * height + 0.17, names[token], fontsize=13, **style)
@@ -186,8 +184,9 @@ def routing(routing: Routing):
         used = sorted({len(set(first)) for first in firsts})
         counts = f"{used[0]}" if len(used) == 1 else f"{used[0]} to {used[-1]}"
         begin = "The number under a token is its first expert, a row for each layer"
-        drawing.finish(ax, f"{begin}; {counts} of {routing.expert_count} are somebody's first choice in a layer.")
-    return ax
+        return drawing.finish(
+            ax, f"{begin}; {counts} of {routing.expert_count} are somebody's first choice in a layer."
+        )
 
 
 def _wrapped(widths: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -205,7 +204,7 @@ def patches(seen: Seen):
     """A picture as the model takes it, cut into patches; each becomes one token, counted as one reads."""
     rows, columns = seen.projected.shape[:2]
     height, width = seen.pixels.shape[:2]
-    with drawing.canvas(None, 6.2) as ax:
+    with drawing.canvas(6.2) as ax:
         ax.imshow(seen.pixels, extent=(0, columns, rows, 0), interpolation="nearest")
         ax.hlines(range(rows + 1), 0, columns, color="#7a9cc6", linewidth=0.7)
         ax.vlines(range(columns + 1), 0, rows, color="#7a9cc6", linewidth=0.7)
@@ -214,15 +213,14 @@ def patches(seen: Seen):
             ax.text(column + 0.06, row + 0.05, str(row * columns + column + 1), **style)
         bare(ax)
         cut = f"{width} x {height} pixels in {rows} x {columns} patches of {height // rows} x {width // columns}"
-        drawing.finish(ax, f"{cut}: {rows * columns} tokens for {seen.model}, whatever is in the picture.")
-    return ax
+        return drawing.finish(ax, f"{cut}: {rows * columns} tokens for {seen.model}, whatever is in the picture.")
 
 
 def seen(seen: Seen, patch: tuple[int, int] = (0, 0)):
     """A picture, its patches coloured by what the encoder found in them, and how alike they are to one of them."""
     rows, columns = seen.projected.shape[:2]
     alike = seen.likeness(*patch)
-    with drawing.canvas(None, 3.0) as ax:
+    with drawing.canvas(3.0) as ax:
         panel(ax, 0, "the picture", seen.pixels)
         panel(ax, 1, "what the encoder makes of it", seen.as_colours())
         panel(ax, 2, "alike to the marked patch", alike, cmap="cividis", vmin=-0.2, vmax=1)
@@ -230,13 +228,12 @@ def seen(seen: Seen, patch: tuple[int, int] = (0, 0)):
             left = number * (1 + GAP)
             frame(ax, left + patch[1] / columns, patch[0] / rows, 1 / columns, 1 / rows)
         bare(ax, 3)
-        drawing.finish(
+        return drawing.finish(
             ax,
             "Middle: false colours; patches whose vectors are alike get colours that are alike. Right: the yellower, "
             f"the more alike to the marked patch, number {patch[0] * columns + patch[1] + 1}; "
             f"{float((alike > 0.6).mean()):.0%} of the patches are much like it (cosine above 0.6).",
         )
-    return ax
 
 
 def gaze(gaze: Gaze, texts: Sequence[str], picture: int = 0, last=False):
@@ -247,18 +244,17 @@ def gaze(gaze: Gaze, texts: Sequence[str], picture: int = 0, last=False):
     most = max(float(heat.max()) for heat in heats)
     names = [f"before {visible(text.strip())}" for text in texts]
     pixels = np.asarray(gaze.pictures[picture].image, dtype=np.float32) / 255
-    with drawing.canvas(None, 8.0 / max(len(texts), 2) * 0.95) as ax:
+    with drawing.canvas(8.0 / max(len(texts), 2) * 0.95) as ax:
         for number, (name, heat) in enumerate(zip(names, heats, strict=True)):
             panel(ax, number, name, _lit(pixels, heat / max(most, FAINT)))
         bare(ax, len(texts))
         parts = [f"{gaze.share(token):.0%} {name}" for token, name in zip(tokens, names, strict=True)]
-        drawing.finish(
+        return drawing.finish(
             ax,
             f"Bright is where {gaze.model} looks as it chooses the next token (mean of the heads, all layers); "
             f"the brightest patch has {most:.1%} of its attention. The whole picture gets {', '.join(parts)}; the rest "
             "goes to the text.",
         )
-    return ax
 
 
 def _lit(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:

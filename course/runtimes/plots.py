@@ -11,7 +11,7 @@ GAP_IN, ROW_IN, HEADS_ROWS = 0.11, 0.4, 1.25
 LIKE_FULL = 1.02  # of fp32's perplexity: nobody sees a difference
 
 
-def race(results, bandwidth: float | None = None, *, ax=None):
+def race(results, bandwidth: float | None = None):
     """Speeds, memory, size, start and quality of each runtime in a race. With a memory bandwidth, in bytes per second,
     a tick marks what it allows each to write; one that didn't run is a grey row."""
     results = drawing.listed(results, "result of a race")
@@ -19,7 +19,7 @@ def race(results, bandwidth: float | None = None, *, ax=None):
     # what quality is held against: a runtime that agrees with fp32 everywhere is fp32
     full = next((one.perplexity for one in ran if one.agreement == 1 and one.perplexity), None)
     limits = [bandwidth / one.token_bytes if bandwidth and one.token_bytes else None for one in ran]
-    with drawing.canvas(ax, ROW_IN * (len(results) + HEADS_ROWS), legend_rows=1) as ax:
+    with drawing.canvas(ROW_IN * (len(results) + HEADS_ROWS), legend_rows=1) as ax:
         left = 0.0
         for width, *column in _columns(ran, full, limits):
             _column(ax, left, width, *column)
@@ -34,8 +34,7 @@ def race(results, bandwidth: float | None = None, *, ax=None):
         ax.spines["bottom"].set_visible(False)
         ax.xaxis.set_visible(False)
         drawing.legend(ax, _handles(bandwidth is not None), columns=3)
-        drawing.finish(ax, _sentence(ran, full, limits))
-    return ax
+        return drawing.finish(ax, _sentence(ran, full, limits))
 
 
 def _columns(ran, full: float | None, limits: list) -> list[tuple]:

@@ -15,7 +15,7 @@ def timeline(replies):
     names, replies = zip(*listed(named.items(), "Reply"), strict=True)
     times = [[token.time_s - reply.start.time_s for token in reply.tokens] for reply in replies]
     end = max(row[-1] for row in times)
-    with drawing.canvas(None, 0.25 + 0.8 * len(times), rows=names) as ax:
+    with drawing.canvas(0.25 + 0.8 * len(times), rows=names) as ax:
         for y, row in enumerate(times):
             colour = drawing.COLOURS[y % len(drawing.COLOURS)]
             pace = f"s\n{(len(row) - 1) / (row[-1] - row[0]):,.0f} per s" if len(row) > 1 else ""
@@ -49,7 +49,7 @@ def next_tokens(probabilities, after=None, *, names=("as the model gives it", "a
     series = [(before, drawing.BLUE, ""), (later, drawing.ORANGE, "//")][: 1 if after is None else 2]
     height, space = (0.68, 0.42) if after is None else (0.4, 0.66)
     texts = [visible(row.text) for row in rows]
-    with drawing.canvas(None, space * len(rows), legend_rows=len(series) - 1, rows=texts) as ax:
+    with drawing.canvas(space * len(rows), legend_rows=len(series) - 1, rows=texts) as ax:
         for number, (values, colour, hatch) in enumerate(series):
             places = [y + 0.42 * (number - (len(series) - 1) / 2) for y in range(len(rows))]
             look = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": drawable(names[number])}
@@ -74,7 +74,7 @@ def speeds(rows: Mapping[str, object], limit: Mapping[str, float] | None = None)
     rates = {name: getattr(one, "decode_tokens_per_s", one) for name, one in listed(rows.items(), "measured speed")}
     limits = {name: limit[name] for name in rates if limit and name in limit}
     reach = max([*rates.values(), *limits.values()])
-    with drawing.canvas(None, 0.1 + 0.52 * len(rates), legend_rows=bool(limits), rows=list(rates)) as ax:
+    with drawing.canvas(0.1 + 0.52 * len(rates), legend_rows=bool(limits), rows=list(rates)) as ax:
         for y, (name, rate) in enumerate(rates.items()):
             ax.hlines(y, 0, rate, color=drawing.SKY, linewidth=3, zorder=1)
             above = limits.get(name, 0) - rate
@@ -110,7 +110,7 @@ def token_strip(pieces, *, ids: bool = False):
             column, line = 0, line + 1
         places.append((column, line, cell))
         column += cell
-    with drawing.canvas(None, (0.66 if ids else 0.42) * (line + 1)) as ax:
+    with drawing.canvas((0.66 if ids else 0.42) * (line + 1)) as ax:
         style = {"ha": "center", "va": "center", "family": drawing.MONO}
         look = {"boxstyle": "round,pad=0,rounding_size=0.15", "mutation_aspect": 0.6}
         look |= {"edgecolor": "#6b6b6b", "linewidth": 1.2}
@@ -131,7 +131,7 @@ def token_strip(pieces, *, ids: bool = False):
 def pictures(pictures: Sequence):
     """Pictures side by side, numbered: what is shown to a model."""
     images = [getattr(picture, "image", picture) for picture in listed(pictures, "picture")]
-    with drawing.canvas(None, 9.0 / max(len(images), 3)) as ax:
+    with drawing.canvas(9.0 / max(len(images), 3)) as ax:
         for number, image in enumerate(images):
             panel(ax, number, str(number + 1), image.convert("RGB"))
         bare(ax, len(images))

@@ -20,7 +20,7 @@ def sizes(cards):
         raise BadRequest("None of these models has a published size. Add one that has, such as smollm2-135m.")
     # to the left of a dot nothing stands, to the left of a mixture's hollow one its label
     low = min(card.active_parameters / 60 if card.kind == "moe" else card.parameters / 2 for card in known)
-    with drawing.canvas(None, 0.1 + 0.48 * len(cards), rows=[card.id for card in cards]) as ax:
+    with drawing.canvas(0.1 + 0.48 * len(cards), rows=[card.id for card in cards]) as ax:
         ax.set(xscale="log", xlim=(low, known[-1].parameters * 1.6))
         ax.set_xlabel("parameters (each step is ten times more)")
         for y, card in enumerate(known):
@@ -70,7 +70,7 @@ def memory(fits):
     lines = sorted((line for line in (*memories, (machine.vram_bytes, "GPU memory", ":")) if line[0]), reverse=True)
     reach = max(lines[0][0], *(fit.total_bytes for fit in fits)) / 1e9
     height, names = 0.55 * len(fits) + 0.26 * len(lines), [fit.precision for fit in fits]
-    with drawing.canvas(None, height, legend_rows=1, rows=names) as ax:
+    with drawing.canvas(height, legend_rows=1, rows=names) as ax:
         left = [0.0] * len(fits)
         for name, field, colour, hatch in PARTS:
             widths = [getattr(fit, field) / 1e9 for fit in fits]
@@ -109,7 +109,7 @@ def benchmarks(rows):
         publishers[row.publisher] = None
     models, tests = (list(dict.fromkeys(names)) for names in zip(*figures, strict=True))
     height = (0.3 + 0.07 * len(models)) * len(tests)
-    with drawing.canvas(None, height, legend_rows=-(-len(models) // 3), rows=tests) as ax:
+    with drawing.canvas(height, legend_rows=-(-len(models) // 3), rows=tests) as ax:
         for y in range(0, len(tests), 2):
             ax.axhspan(y - 0.5, y + 0.5, color="#f3f3f3", zorder=0)
         for index, model in enumerate(models):

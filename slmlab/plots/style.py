@@ -36,16 +36,16 @@ _CAPTION_COLUMNS = 88
 
 
 @contextmanager
-def canvas(ax, height_in: float, legend_rows: int = 0, rows: Sequence[str] = ()) -> Iterator:
-    """The axes to draw on, in the house's style: the caller's, or those of a new figure, this high inside."""
+def canvas(height_in: float, legend_rows: int = 0, rows: Sequence[str] = ()) -> Iterator:
+    """The axes of a new figure, this high inside, in the house's style."""
     from matplotlib import pyplot, rc_context
 
     # before the style: a notebook's first figure switches interactive drawing on, and leaving it would switch that off
-    figure = ax.figure if ax else pyplot.figure(figsize=(8, 6), dpi=100)
+    figure = pyplot.figure(figsize=(8, 6), dpi=100)
     # a PNG names the version that drew it unless told not to, and stored lessons would change with it
     figure.canvas.print_png = functools.partial(figure.canvas.print_png, metadata={"Software": None})
     with rc_context(STYLE):
-        ax = ax or figure.subplots()
+        ax = figure.subplots()
         ax.slmlab_room_in = height_in + 0.27 * legend_rows
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
