@@ -187,7 +187,9 @@ class LocalEngine(Engine):
             self._weights += changed
 
     def close(self) -> None:
-        self._closed, self._cached_session = True, None
+        self._closed = True
+        with self._lock:  # what is under way ends first
+            self._cached_session = self._model = None
 
     def _answer(self, messages: list[Message], sampling: Sampling, on_end) -> Reply:
         if any(message.images for message in messages):

@@ -49,7 +49,7 @@ class OnnxEngine(LocalEngine):
 
     def close(self) -> None:
         super().close()
-        self._model = self._reader = None
+        self._reader = None
 
     def _open_graph(self, **decoder):
         # The runtime's own default used one thread on a machine of two cores: half the speed.

@@ -108,8 +108,6 @@ class TransformersEngine(LocalEngine):
 
     def close(self) -> None:
         super().close()
-        with self._lock:  # what is under way ends first
-            self._model = None
         self._torch.cuda.empty_cache()
 
 

@@ -58,8 +58,15 @@ class LlamaGraph:
         ir.save(model, folder / EVERY)  # its weights are in the same data file
 
     def _decoder(self) -> ir.Value:
-        self._lengths()
-        self._rotation()
+        # how many ids each row holds, and the longest row: what the runtime's attention asks for
+        one, width = self._constant("one", np.array([1], np.int64)), self._constant("width", np.array(1, np.int64))
+        last = self._op("Sub", [self._op("ReduceSum", [self.mask, one], keepdims=0), one])
+        longest = self._op("Gather", [self._op("Shape", [self.mask]), width], axis=0)
+        self.lengths = [self._op("Cast", [value], to=INT32) for value in (last, longest)]
+        turns = 1 / self.config["rope_parameters"]["rope_theta"] ** (np.arange(0, self.head_size, 2) / self.head_size)
+        angles = np.outer(np.arange(self.config["max_position_embeddings"]), turns)
+        waves = {"cosines": np.cos(angles), "sines": np.sin(angles)}
+        self.waves = [self._constant(name, wave.astype(np.float32)) for name, wave in waves.items()]
         self.embedded = stream = self._embedding()
         added = None
         for layer in range(self.config["num_hidden_layers"]):
@@ -74,20 +81,6 @@ class LlamaGraph:
 
     def _constant(self, name: str, array: np.ndarray) -> ir.Value:
         return self.tape.initializer(ir.tensor(np.ascontiguousarray(array), name=name))
-
-    def _lengths(self) -> None:
-        """How many ids each row holds, and the longest row: what the runtime's attention asks for."""
-        one = self._constant("one", np.array([1], np.int64))
-        last = self._op("Sub", [self._op("ReduceSum", [self.mask, one], keepdims=0), one])
-        width = self._constant("width", np.array(1, np.int64))
-        longest = self._op("Gather", [self._op("Shape", [self.mask]), width], axis=0)
-        self.lengths = [self._op("Cast", [value], to=INT32) for value in (last, longest)]
-
-    def _rotation(self) -> None:
-        turns = 1 / self.config["rope_parameters"]["rope_theta"] ** (np.arange(0, self.head_size, 2) / self.head_size)
-        angles = np.outer(np.arange(self.config["max_position_embeddings"]), turns)
-        waves = {"cosines": np.cos(angles), "sines": np.sin(angles)}
-        self.waves = [self._constant(name, wave.astype(np.float32)) for name, wave in waves.items()]
 
     def _embedding(self) -> ir.Value:
         """The embedding's rows, read out of the same 8-bit blocks that give the logits."""
@@ -107,10 +100,8 @@ class LlamaGraph:
             how = {"axis": -1, "stash_type": 1, **self.epsilon}
             return stream, self._op("SimplifiedLayerNormalization", [stream, weight], **how)
         outputs = [ir.Value(), ir.Value(name=""), ir.Value(name=""), ir.Value()]
-        inputs = [stream, added, weight]
-        self.tape.op_multi_out(
-            "SkipSimplifiedLayerNormalization", inputs, self.epsilon, outputs=outputs, domain=RUNTIME
-        )
+        inputs, where = [stream, added, weight], {"outputs": outputs, "domain": RUNTIME}
+        self.tape.op_multi_out("SkipSimplifiedLayerNormalization", inputs, self.epsilon, **where)
         return outputs[3], outputs[0]
 
     def _attention(self, layer: int, normed: ir.Value) -> ir.Value:
