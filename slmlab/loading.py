@@ -80,15 +80,12 @@ def plan(name=BUNDLED, *, engine=None, precision=None, fallback=True, download=T
         if engine == "onnx":
             raise BadRequest("quantization is for engine='transformers'.")
         engine = "transformers"
-    if engine not in (None, *ENGINES):
-        raise BadRequest(f"Unknown engine {engine!r}. Available: {', '.join(ENGINES)}.")
-    known = ENGINES[engine] if engine else sorted({*ENGINES["onnx"], *ENGINES["transformers"]})
-    if precision not in (None, *known):
-        asked = f"Unknown precision {precision!r} for {engine or 'any engine'}."
-        raise BadRequest(f"{asked} Available: {', '.join(known)}.")
+    if not any(engine in (None, one) and precision in (None, *forms) for one, forms in ENGINES.items()):
+        known = "; ".join(f"{one} in {', '.join(forms)}" for one, forms in ENGINES.items())
+        raise BadRequest(f"There is no engine={engine!r} with precision={precision!r}. Available: {known}.")
     wanted = _card_or_path(name)
     if isinstance(wanted, Path):
-        return replace(_own(wanted, engine, precision), quantization=quantization)
+        return _own(wanted, engine, precision, quantization)
     try:
         return _of_catalog(wanted, engine, precision, download, quantization)
     except NotHere as fault:
@@ -111,7 +108,7 @@ def _card_or_path(name: str | Path) -> Card | Path:
         raise
 
 
-def _own(path: Path, engine: str | None, precision: str | None) -> Plan:
+def _own(path: Path, engine: str | None, precision: str | None, quantization) -> Plan:
     """A GGUF file that the reader has, or a model folder, whose files say which engine it is for."""
     if path.suffix.lower() == ".gguf":
         if engine == "transformers" or precision not in (None, "q4"):
@@ -121,7 +118,8 @@ def _own(path: Path, engine: str | None, precision: str | None) -> Plan:
     if not path.is_dir():
         raise NotHere(f"There is no folder {path}. It should hold config.json or genai_config.json.")
     engine = engine or ("onnx" if (path / "genai_config.json").is_file() else "transformers")
-    return Plan(card_of_folder(path), path, engine, precision or ("int4" if engine == "onnx" else "fp32"))
+    precision = precision or ("int4" if engine == "onnx" else "fp32")
+    return Plan(card_of_folder(path), path, engine, precision, quantization=quantization)
 
 
 def _of_catalog(wanted: Card, engine: str | None, precision: str | None, download: bool, quantization) -> Plan:
@@ -153,20 +151,18 @@ def _best_way(wanted: Card, engine: str | None, precision: str | None, quantizat
         if wanted.kind == "moe":
             refuse_skipped_experts(as_dict(quantization), wanted.architecture)
         size = in_memory_as(quantization)  # what it takes in memory, whatever its files take
-    ways = [one for one in _ways(wanted, here) if engine in (None, one[0]) and precision in (None, one[1])]
-    insisted = engine or precision
-    for way in ways:
-        if _fits(wanted, size or way[1], way[2], here, insisted) and not (size and way[2] == "auto"):
-            return way
+    ways = _ways(wanted, here, engine, precision)
+    for *way, room in ways:
+        if will_it_fit(wanted, size or way[1], machine=here)[0].total_bytes <= room and not (size and "auto" in way):
+            return tuple(way)
     if not wanted.ids.hub:
         raise NotHere(f"{wanted.name} has no weights to download: it is a service, not a file.")
-    if not ways and not wanted.native:
-        without = " engine='onnx' runs it without." if wanted.onnx else ""
-        own_code = "runs under Transformers only with code of its own, which this course never executes."
-        raise NotHere(f"{wanted.name} {own_code}{without}")
     if not ways:
-        choice = "is not published in a form that runs here with this choice: leave engine and precision out."
-        raise NotHere(f"{wanted.name} {choice}")
+        why = "is not published in a form that runs here with this choice: leave engine and precision out."
+        if not wanted.native:
+            why = "runs under Transformers only with code of its own, which this course never executes."
+            why += " engine='onnx' runs it without." if wanted.onnx else ""
+        raise NotHere(f"{wanted.name} {why}")
     fit = will_it_fit(wanted, size or precision or ("int4" if wanted.onnx else "bf16"), machine=here)[0]
     if fit.total_bytes <= here.ram_available_bytes and not here.unified_memory:
         slow = "precision='bf16' insists on this CPU, where each word takes long."
@@ -174,30 +170,24 @@ def _best_way(wanted: Card, engine: str | None, precision: str | None, quantizat
     raise NotHere(f"{fit.sentence} See slmlab.will_it_fit({wanted.id!r}).")
 
 
-def _ways(wanted: Card, here: Machine) -> list[tuple[str, str, str]]:
-    """The published forms of a model that run here, the best first."""
-    gpu = "cuda" if here.vram_bytes else None
+def _ways(wanted: Card, here: Machine, engine: str | None, precision: str | None) -> list[tuple[str, str, str, int]]:
+    """What is published and was asked for, the best first: engine, precision, device, and the bytes of room there."""
+    ram, gpu, apple = here.ram_available_bytes, here.vram_free_bytes or 0, 0
     if here.unified_memory:  # machine() has asked torch about CUDA; about Apple's GPU it is asked now
         import torch
 
-        gpu = "mps" if torch.backends.mps.is_available() else None
+        apple = ram if torch.backends.mps.is_available() else 0
+    slow, shared = ram, gpu + ram
+    if not (engine or precision):  # what takes long for each word, unless the reader insists
+        slow, shared = 0, min(shared, 2 * gpu)  # at least half of it on the card
     ways = [
-        ("transformers", "bf16", gpu),
-        ("onnx", "int4", "cpu"),
+        ("transformers", "bf16", "cuda", gpu),
+        ("transformers", "bf16", "mps", apple),
+        ("onnx", "int4", "cpu", ram),
         # What is not on the card crosses the bus for every token: int4 on the CPU is a third of that to read.
-        ("transformers", "bf16", "auto" if gpu == "cuda" else None),
-        ("transformers", "bf16", "cpu"),
-        ("transformers", "fp32", "cpu"),
+        ("transformers", "bf16", "auto", shared if gpu else 0),
+        ("transformers", "bf16", "cpu", slow),
+        ("transformers", "fp32", "cpu", slow),
     ]
-    return [one for one in ways if one[2] and (wanted.onnx if one[0] == "onnx" else wanted.native)]
-
-
-def _fits(wanted: Card, size: str, device: str, here: Machine, insisted) -> bool:
-    needed = will_it_fit(wanted, size, machine=here)[0].total_bytes
-    gpu, ram = here.vram_free_bytes, here.ram_available_bytes
-    if device == "cuda":
-        return needed <= gpu
-    if device == "auto":  # unless the reader insists, at least half of it on the card
-        return needed <= (gpu + ram if insisted else min(gpu + ram, 2 * gpu))
-    slow = size in ENGINES["transformers"] and device == "cpu"
-    return needed <= ram and bool(insisted or not slow)
+    ways = [one for one in ways if (wanted.onnx if one[0] == "onnx" else wanted.native)]
+    return [one for one in ways if engine in (None, one[0]) and precision in (None, one[1])]
