@@ -14,8 +14,8 @@ from pathlib import Path
 
 from slmlab import weights
 from slmlab.catalog import DATA, card
+from slmlab.connecting import services
 from slmlab.machine import Machine, cache_folder, machine
-from slmlab.providers import services
 from slmlab.show import Shown, Table, in_bytes
 
 REQUIREMENTS = DATA.parent / "requirements.txt"  # in a clone

@@ -17,9 +17,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from endpoint.recorder import PATH, Exchange
-from slmlab.connecting import Endpoint, is_loopback, placed, read_at
+from slmlab.connecting import Endpoint, Provider, as_key, is_loopback, key_of, placed, read_at, services
 from slmlab.errors import BadRequest, NotHere, SlmLabError, in_range, nearest, quoted
-from slmlab.providers import Provider, as_key, key_of, services
 
 # Whose protocol a server can speak, and a key to practise with, of the form that the service gives out.
 PRACTICE_KEYS = {

@@ -12,7 +12,7 @@ from importlib import import_module
 _HOMES = {
     "load": "loading",
     "connect": "connecting",
-    "services": "providers",
+    "services": "connecting",
     "card": "catalog",
     "cards": "catalog",
     "benchmarks": "catalog",

@@ -13,10 +13,9 @@ import openai
 from pydantic import SecretStr
 
 from slmlab.catalog import Card
-from slmlab.connecting import is_loopback
+from slmlab.connecting import Provider, is_loopback
 from slmlab.engines.base import Engine
 from slmlab.errors import BadRequest, IncompleteAnswer, ProviderError
-from slmlab.providers import Provider
 from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, TokenProbability
 
 TRIES = 3

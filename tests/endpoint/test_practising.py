@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from endpoint import practise, start
+from slmlab.connecting import services
 from slmlab.errors import UnknownName
-from slmlab.providers import services
 
 
 @pytest.fixture(autouse=True)

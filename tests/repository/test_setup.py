@@ -17,7 +17,7 @@ from setup.machine import LONGEST_FOLDER, Machine, machine_fault, offline_enviro
 from setup.programs import Stop, only_one, pip_hint, pip_status, start, watch
 from setup.torch_build import CPU_INDEX, torch_plan
 from setup.venv import read_state, ready_venv, sweep_half_installed, venv_fault, write_state
-from slmlab.providers import services
+from slmlab.connecting import services
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path("/home/ann/slm-lab")

@@ -7,10 +7,10 @@ import pytest
 from pydantic import SecretStr
 
 from slmlab.catalog import Card, Facts
+from slmlab.connecting import services
 from slmlab.engines.remote import RemoteEngine
 from slmlab.errors import BadRequest, IncompleteAnswer, ProviderError
 from slmlab.pictures import Picture
-from slmlab.providers import services
 from slmlab.records import Message
 from tests.scripted_server import Answer, ScriptedServer, answer_json, event, stream
 
