@@ -15,7 +15,7 @@ from pathlib import Path
 from slmlab import weights
 from slmlab.catalog import DATA, card
 from slmlab.connecting import services
-from slmlab.machine import Machine, cache_folder, machine
+from slmlab.machine import Machine, best_threads, cache_folder, cores, machine
 from slmlab.show import Shown, Table, in_bytes
 
 REQUIREMENTS = DATA.parent / "requirements.txt"  # in a clone
@@ -72,7 +72,7 @@ def examine() -> Report:
         "Python": _python,
         "notebook kernel": _kernel,
         "packages": _packages,
-        "cores": lambda: ("ok", f"{here.usable_cores} to use, {here.threads} threads for a model"),
+        "cores": lambda: ("ok", f"{cores()[1]} to use, {best_threads()} threads for a model"),
         "memory": lambda: _memory(here),
         "disk": lambda: _disk(here),
         "GPU": lambda: _gpu(here),

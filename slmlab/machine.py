@@ -21,43 +21,34 @@ GB = 10**9
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine, real or imagined. What is unknown is None; memory that isn't said to be taken is free."""
+    """A machine, real or imagined. What it lacks, or nobody has said, is None."""
 
-    ram_total_bytes: int | None = None
-    ram_available_bytes: int | None = None
+    ram_total_bytes: int
+    ram_available_bytes: int
     vram_bytes: int | None = None
     vram_free_bytes: int | None = None
     gpu: str | None = None
     unified_memory: bool = False
     disk_free_bytes: int | None = None
-    usable_cores: int = 1
-    threads: int = 1
     name: str = "this machine"
-
-    def __post_init__(self):
-        for free, total in (("ram_available_bytes", "ram_total_bytes"), ("vram_free_bytes", "vram_bytes")):
-            if getattr(self, free) is None:
-                object.__setattr__(self, free, getattr(self, total))
 
 
 # Machines to compare with. What is free on them is an assumption: a system and a browser take some 3 GB of a laptop,
 # a phone of 8 GB gives one app about half of them, and no more.
 NAMED = {
-    "phone": Machine(4 * GB, disk_free_bytes=16 * GB, name="a phone"),
+    "phone": Machine(4 * GB, 4 * GB, disk_free_bytes=16 * GB, name="a phone"),
     "laptop": Machine(8 * GB, 5 * GB, disk_free_bytes=50 * GB, name="a laptop"),
 }
 
 
 def machine() -> Machine:
     """This machine as it is now, within the limits of a container if there is one."""
-    total, available = memory()
     gpu, vram, free = _cuda_gpu()
     apple = platform.system() == "Darwin" and platform.machine() == "arm64"
-    gpu = "Apple silicon" if apple else gpu
     cache = cache_folder()
     home = next(place for place in (cache, *cache.parents) if os.path.isdir(place))
-    disk, usable = shutil.disk_usage(home).free, cores()[1]
-    return Machine(total, available, vram, free, gpu, apple, disk, usable, best_threads())
+    disk = shutil.disk_usage(home).free
+    return Machine(*memory(), vram, free, "Apple silicon" if apple else gpu, apple, disk)
 
 
 _this_machine = machine  # will_it_fit has an argument of that name
@@ -222,5 +213,5 @@ def _judged(total: int, disk: int, here: Machine) -> tuple[str, str]:
         if free and total <= free * share:
             return verdict, takes + reason
     gpu = f" and a GPU with {in_bytes(here.vram_bytes)}" if here.vram_bytes else ""
-    system = ", and its system needs a part of that" if total <= (all_ram or 0) else ""
+    system = ", and its system needs a part of that" if total <= all_ram else ""
     return "too big", f"{takes}; {here.name} has {in_bytes(all_ram)} RAM{gpu}{system}."

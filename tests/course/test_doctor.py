@@ -25,7 +25,7 @@ def on(monkeypatch, own_cache):
 
     def put(**facts):
         sizes = {"ram_total_bytes": 8 * GB, "ram_available_bytes": 5 * GB, "disk_free_bytes": 50 * GB}
-        here = Machine(**{**sizes, "usable_cores": 2, "threads": 2, **facts})
+        here = Machine(**{**sizes, **facts})
         monkeypatch.setattr(doctor, "machine", lambda: here)
 
     for switch in SWITCHES:

@@ -158,7 +158,7 @@ def test_memory_bars_add_up_to_what_a_precision_needs():
 
 
 def test_memory_draws_a_line_for_each_memory_that_the_machine_has():
-    with_gpu = Machine(ram_total_bytes=16_000_000_000, vram_bytes=6_000_000_000)
+    with_gpu = Machine(16_000_000_000, 16_000_000_000, vram_bytes=6_000_000_000, vram_free_bytes=6_000_000_000)
     plain, gpu = (plots.memory(will_it_fit("phi-3.5-mini", machine=one)) for one in (LAPTOP, with_gpu))
     assert sorted(float(one.get_segments()[0][0][0]) for one in plain.collections) == [5, 8]
     assert "GPU memory" not in words(plain) and "GPU memory 6.0\xa0GB" in words(gpu)
