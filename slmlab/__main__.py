@@ -104,7 +104,7 @@ def fetch(parsed) -> None:
     from slmlab.catalog import card
 
     chosen, given = card(parsed.model), parsed.given
-    for form, fault in (weights.verify(chosen) if parsed.verify else {}).items():
+    for form, fault in weights.verify(chosen) if parsed.verify else ():
         verdict = f"{fault}, so it was deleted" if fault else "has the right hashes"
         print(f"{chosen.id} {form} {verdict}")
     forms = parsed.form or ["onnx-q4" if chosen.wheel else "onnx-int4" if chosen.onnx else "transformers"]

