@@ -156,15 +156,15 @@ class Endpoint:
 
 def placed(where, url: str | None = None, key=None) -> Endpoint:
     """The provider, address and key that `where` names: a provider, a URL, an Endpoint or what serve() gives."""
+    own = services()["local"]
     if isinstance(where, str) and "://" not in where:
-        return _of_provider(services()[where], url, key)
-    if url is not None:
+        where = _of_provider(services()[where], url, key)
+    elif url is not None:
         raise BadRequest("url=... goes with a provider's name; this place has an address already.")
-    who = services()["local"]
-    if isinstance(where, str):
-        where = Endpoint(Provider(**vars(who) | {"name": urlsplit(where).netloc, "go_to": ""}), where)
+    elif isinstance(where, str):
+        where = Endpoint(Provider(**vars(own) | {"name": urlsplit(where).netloc, "go_to": ""}), where)
     elif not isinstance(where, Endpoint):
-        who = services().get(where.profile, who)
+        who = services().get(where.profile, own)
         where = Endpoint(who, where.url, where.key, live=who.practice is None)
     key = key or where.key
     return replace(where, url=checked_url(where.url, where.provider, key), key=key)
@@ -181,7 +181,6 @@ def _of_provider(who: Provider, url: str | None, key) -> Endpoint:
         address = f"http://{address}" if ":" in address else f"http://{address}:11434"
     # a key of the environment goes to its own service, never to an address that a line of code happens to name
     key = key or (key_of(who) if url is None else None)
-    address = checked_url(address, who, key)
     if key is None and who.key_needed and not is_loopback(address):
         raise NotHere(
             f"{who.name} wants a key: set {who.key_names}, which goes to its own address alone, or give key='...'. "
