@@ -10,31 +10,23 @@ Names are fetched when they are first used, so importing slmlab costs nothing.
 from importlib import import_module
 
 _HOMES = {
-    "load": "loading",
-    "connect": "connecting",
-    "services": "connecting",
-    "card": "catalog",
-    "cards": "catalog",
-    "benchmarks": "catalog",
-    "DATA": "catalog",
-    "will_it_fit": "machine",
-    "folder": "weights",
-    "Message": "records",
-    "Sampling": "records",
-    "SlmLabError": "errors",
-    "as_picture": "pictures",
-    "as_pictures": "pictures",
-    "measure": None,  # None: the module itself
-    "plots": None,
+    "loading": ["load"],
+    "connecting": ["connect", "services"],
+    "catalog": ["card", "cards", "benchmarks", "DATA"],
+    "machine": ["will_it_fit"],
+    "weights": ["folder"],
+    "records": ["Message", "Sampling"],
+    "errors": ["SlmLabError"],
+    "pictures": ["as_picture", "as_pictures"],
 }
-__all__ = list(_HOMES)
+__all__ = [name for names in _HOMES.values() for name in names] + ["measure", "plots"]
 
 
 def __getattr__(name: str):
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'slmlab' has no attribute {name!r}. It has: {', '.join(__all__)}")
-    home = _HOMES[name]
-    found = getattr(import_module(f"slmlab.{home}"), name) if home else import_module(f"slmlab.{name}")
+    homes = [home for home, names in _HOMES.items() if name in names]
+    found = getattr(import_module(f"slmlab.{homes[0]}"), name) if homes else import_module(f"slmlab.{name}")
     globals()[name] = found
     return found
 

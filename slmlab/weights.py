@@ -70,7 +70,8 @@ def verify(card: Card) -> Iterator[tuple[str, str | None]]:
     for target in [place(card, form) for form in MADE_OF if place(card, form).exists()]:
         fault = fault_of(target, thorough=True)
         if fault:
-            shutil.rmtree(target)
+            with _locked(target.parent, card.id):
+                shutil.rmtree(target)
         yield target.name, fault
 
 
