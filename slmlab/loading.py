@@ -83,9 +83,14 @@ def plan(name=BUNDLED, *, engine=None, precision=None, fallback=True, download=T
     if not any(engine in (None, one) and precision in (None, *forms) for one, forms in ENGINES.items()):
         known = "; ".join(f"{one} in {', '.join(forms)}" for one, forms in ENGINES.items())
         raise BadRequest(f"There is no engine={engine!r} with precision={precision!r}. Available: {known}.")
-    wanted = _card_or_path(name)
-    if isinstance(wanted, Path):
-        return _own(wanted, engine, precision, quantization)
+    try:  # a name of the catalog wins over a folder of that name
+        wanted = None if isinstance(name, Path) else card(name)
+    except UnknownName:
+        if not (os.path.exists(os.path.expanduser(name)) or name.lower().endswith(".gguf")):
+            raise
+        wanted = None
+    if wanted is None:
+        return _own(Path(name).expanduser(), engine, precision, quantization)
     try:
         return _of_catalog(wanted, engine, precision, download, quantization)
     except NotHere as fault:
@@ -95,17 +100,6 @@ def plan(name=BUNDLED, *, engine=None, precision=None, fallback=True, download=T
         why = re.split(r"(?<=\.)\s", str(fault))[0]  # its first sentence
         print(f"{other} answers instead of {wanted.id}: {why} To insist: fallback=False.")
         return plan(other, engine=None if wanted.sees else engine, download=download)
-
-
-def _card_or_path(name: str | Path) -> Card | Path:
-    """What a name is. A name of the catalog wins over a folder of that name."""
-    try:
-        return name.expanduser() if isinstance(name, Path) else card(name)
-    except UnknownName:
-        path = Path(name).expanduser()
-        if os.path.exists(path) or path.suffix.lower() == ".gguf":  # a name may be too long for path.exists()
-            return path
-        raise
 
 
 def _own(path: Path, engine: str | None, precision: str | None, quantization) -> Plan:
