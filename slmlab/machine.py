@@ -43,12 +43,21 @@ NAMED = {
 
 def machine() -> Machine:
     """This machine as it is now, within the limits of a container if there is one."""
-    gpu, vram, free = _cuda_gpu()
     apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+    gpu, vram, free = "Apple silicon" if apple else None, None, None
+    # What nvidia-smi lists is no answer: the torch here may be a CPU build, or the card hidden from it. Importing torch
+    # takes seconds, so only where a driver is.
+    if "torch" in sys.modules or shutil.which("nvidia-smi"):
+        import torch
+
+        with suppress(RuntimeError):  # the card is there, and taken or out of order
+            if torch.cuda.is_available():
+                free, vram = torch.cuda.mem_get_info(0)  # .to("cuda") is card 0
+                gpu = torch.cuda.get_device_name(0)
     cache = cache_folder()
     home = next(place for place in (cache, *cache.parents) if os.path.isdir(place))
     disk = shutil.disk_usage(home).free
-    return Machine(*memory(), vram, free, "Apple silicon" if apple else gpu, apple, disk)
+    return Machine(*memory(), vram, free, gpu, apple, disk)
 
 
 _this_machine = machine  # will_it_fit has an argument of that name
@@ -96,19 +105,6 @@ def _cgroup(root: Path, name: str) -> list[str]:
 def best_threads(root: Path = Path("/")) -> int:
     """One per physical core: two threads on one core share its arithmetic and wait for each other at every layer."""
     return min(cores(root))
-
-
-def _cuda_gpu() -> tuple[str, int, int] | tuple[None, None, None]:
-    """Name, bytes and free bytes of the GPU that torch would use, if any. What nvidia-smi lists is no answer: the torch
-    here may be a CPU build, or the card hidden from it. Importing it takes seconds, so only where a driver is."""
-    if "torch" in sys.modules or shutil.which("nvidia-smi"):
-        import torch
-
-        with suppress(RuntimeError):  # the card is there, and taken or out of order
-            if torch.cuda.is_available():
-                free, total = torch.cuda.mem_get_info(0)  # .to("cuda") is card 0
-                return torch.cuda.get_device_name(0), total, free
-    return None, None, None
 
 
 # What a runtime takes beside weights and KV cache. Measured on the bundled model as resident memory less the size of
