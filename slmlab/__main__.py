@@ -12,9 +12,13 @@ from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from slmlab import weights
+from slmlab.catalog import card, cards
 from slmlab.errors import SlmLabError
+from slmlab.machine import machine, will_it_fit
 from slmlab.pictures import as_pictures
 from slmlab.records import MEANINGS, Sampling
+from slmlab.show import in_count, text_table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,10 +83,6 @@ SETTINGS = [field for field in fields(Sampling) if field.name not in ("logprobs"
 
 
 def models(parsed) -> None:
-    from slmlab.catalog import cards
-    from slmlab.machine import machine, will_it_fit
-    from slmlab.show import in_count, text_table
-
     here, rows = machine(), []
     for one in cards().values():
         verdict, context = will_it_fit(one, "int4", machine=here)[0].verdict, f"{one.context:,}" if one.context else "-"
@@ -91,9 +91,6 @@ def models(parsed) -> None:
 
 
 def fetch(parsed) -> None:
-    from slmlab import weights
-    from slmlab.catalog import card
-
     chosen, given = card(parsed.model), parsed.given
     for form, fault in weights.verify(chosen) if parsed.verify else ():
         verdict = f"{fault}, so it was deleted" if fault else "has the right hashes"
@@ -107,7 +104,7 @@ def fetch(parsed) -> None:
 
 
 def chat(parsed) -> None:
-    from slmlab.loading import load
+    from slmlab.loading import load  # numpy comes with it
 
     settings = {field.name: getattr(parsed, field.name) for field in SETTINGS}
     with contextlib.redirect_stdout(sys.stderr):  # what loading and clips have to say is no part of the answer
