@@ -149,11 +149,11 @@ def _best_way(wanted: Card, engine: str | None, precision: str | None, quantizat
     for *way, room in ways:
         if will_it_fit(wanted, size or way[1], machine=here)[0].total_bytes <= room and not (size and "auto" in way):
             return tuple(way)
-    if not wanted.ids.hub:
-        raise NotHere(f"{wanted.name} has no weights to download: it is a service, not a file.")
     if not ways:
         why = "is not published in a form that runs here with this choice: leave engine and precision out."
-        if not wanted.native:
+        if not wanted.ids.hub:
+            why = "has no weights to download: it is a service, not a file."
+        elif not wanted.native:
             why = "runs under Transformers only with code of its own, which this course never executes."
             why += " engine='onnx' runs it without." if wanted.onnx else ""
         raise NotHere(f"{wanted.name} {why}")
