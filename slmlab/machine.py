@@ -120,7 +120,9 @@ class Fit:
 
     model: str
     precision: str
-    flops_per_token: int | None  # a multiplication and an addition for each parameter that a token goes through
+    parameters: int | None
+    active_parameters: int | None  # those that a token goes through
+    flops_per_token: int | None  # a multiplication and an addition for each of them
     verdict: str
     sentence: str
     weights_bytes: int | None = None
@@ -175,7 +177,8 @@ def will_it_fit(
 
 
 def _fit(chosen: Card, precision: str, tokens: int, here: Machine) -> Fit:
-    known = (chosen.id, precision, chosen.active_parameters and 2 * chosen.active_parameters)
+    every, active = chosen.parameters, chosen.active_parameters
+    known = (chosen.id, precision, every, active, active and 2 * active)
     size = chosen.weight_bytes(precision)
     if size is None:
         return Fit(*known, "unknown", f"{chosen.maker} never published the size of {chosen.name}.")
@@ -189,8 +192,8 @@ def _fit(chosen: Card, precision: str, tokens: int, here: Machine) -> Fit:
         sentence += f" Most of it is the KV cache of {tokens:,} tokens: a smaller context helps."
     if chosen.architecture.experts > 1:
         why = f"for the next token may want any of the {chosen.architecture.experts} experts of a layer"
-        active = f"each token computes with {in_count(chosen.active_parameters)}, as in a dense model of that size"
-        sentence += f" Memory holds all {in_count(chosen.parameters)} parameters, {why}; {active}."
+        work = f"each token computes with {in_count(active)}, as in a dense model of that size"
+        sentence += f" Memory holds all {in_count(every)} parameters, {why}; {work}."
     return Fit(*known, verdict, sentence, size, kv, overhead, total)
 
 
