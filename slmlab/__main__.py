@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m slmlab", description="Small language models on this machine.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for run, about, options in (
-        (models, "the models of the course, and whether each fits this machine", {}),
+        (models, "the models of the course, and whether each fits this machine", MODELS),
         (fetch, "bring a model to this machine, verified, for use without a network", FETCH),
         (chat, "ask one question, or talk in this terminal", CHAT),
     ):
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 NAME = {"default": "smollm2-135m", "help": "a name from `models`, or a folder (default: %(default)s)"}
+MODELS = {"--json": {"action": "store_true", "help": "print the cards as JSON"}}
 FETCH = {
     "model": {"nargs": "?", **NAME},
     "--form": {"action": "append", "help": "onnx-q4, onnx-int8, onnx-int4, onnx-fp32 or transformers"},
@@ -83,11 +84,19 @@ SETTINGS = [field for field in fields(Sampling) if field.name not in ("logprobs"
 
 
 def models(parsed) -> None:
+    if parsed.json:
+        print(_as_json(list(cards().values()), indent=1))
+        return
     here, rows = machine(), []
     for one in cards().values():
         verdict, context = will_it_fit(one, "int4", machine=here)[0].verdict, f"{one.context:,}" if one.context else "-"
         rows.append((one.id, in_count(one.parameters), context, verdict, f"{one.kind}, {one.maker}, {one.licence}"))
     print(text_table(("name", "parameters", "context", "int4 here", "what it is"), rows))
+
+
+def _as_json(records, indent: int | None = None) -> str:
+    plain = {"default": lambda one: vars(one) if hasattr(one, "__dict__") else str(one), "ensure_ascii": False}
+    return json.dumps(records, indent=indent, **plain)
 
 
 def fetch(parsed) -> None:
@@ -119,7 +128,7 @@ def chat(parsed) -> None:
             try:
                 reply = conversation.ask(question, images=pictures)
                 if parsed.json:
-                    print(json.dumps({name: getattr(reply, name) for name in shown}, default=vars, ensure_ascii=False))
+                    print(_as_json({name: getattr(reply, name) for name in shown}))
                 else:
                     reply.show()
                 pictures = None
