@@ -158,7 +158,7 @@ def _disk(here: Machine) -> tuple[str, ...]:
 
 
 def _all_made() -> bool:
-    return all(weights.is_ready(card(BUNDLED), form) for form in COMPARED)
+    return all(weights.fault_of(weights.place(card(BUNDLED), form)) is None for form in COMPARED)
 
 
 def _gpu(here: Machine) -> tuple[str, ...]:

@@ -30,7 +30,6 @@ class Architecture:
     attention_bias: bool = False
     head_bias: bool = False
     norm: str = "rms"
-    sliding_window: int | None = None
     parts: tuple = ()  # beside the language model: an image encoder, a projector, an adapter
 
     def __post_init__(self):

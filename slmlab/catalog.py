@@ -11,15 +11,14 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Literal, get_args
+from typing import Literal
 
 from slmlab.architecture import PRECISIONS, Architecture, is_mixture
 from slmlab.errors import BadRequest, UnknownName, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
 Kind = Literal["text", "vision", "moe", "multimodal", "closed"]
-Grade = Literal["read", "secondary", "computed", "memory"]
-GRADES = get_args(Grade)
+GRADES = ("read", "secondary", "computed", "memory")
 
 
 class Facts(SimpleNamespace):
@@ -121,19 +120,6 @@ class Card(Shown):
         return Table(("", ""), rows, f"{self.name} [{self.id}]", wrap=100, source=source)
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """One published figure. Compare it only with figures of the same publisher."""
-
-    model: str
-    benchmark: str
-    value: float
-    publisher: str
-    source: str
-    grade: Grade
-    better: str = "higher"
-
-
 # facts, questions, recordings and small models: inside an installed package, beside it in a clone
 _HOMES = Path(__file__).resolve().parents[:2]
 DATA = next(home / "data" for home in _HOMES if (home / "data").is_dir())
@@ -153,7 +139,6 @@ def cards() -> dict[str, Card]:
 
 @cache
 def _names() -> dict[str, Card]:
-    """Every name that a model answers to."""
     index: dict[str, Card] = {}
     for one in cards().values():
         services = (getattr(one.ids, name) for name in ("hub", "ollama", "github", "foundry", "nvidia"))
@@ -174,12 +159,12 @@ def card(name: str | Card) -> Card:
     return _names()[wanted]
 
 
-def benchmarks(*, model: str | None = None, benchmark: str | None = None) -> list[Benchmark]:
-    """Published figures: all, or those of one model or benchmark."""
+def benchmarks(*, model: str | None = None, benchmark: str | None = None) -> list[Facts]:
+    """Published figures: all, or those of one model or benchmark. Compare those of one publisher."""
     rows = []
     for table in tomllib.loads((DATA / "benchmarks.toml").read_text(encoding="utf-8"))["tables"]:
         for scored, scores in table.pop("scores").items():
-            rows += [Benchmark(scored, name, value, **table) for name, value in scores.items()]
+            rows += [Facts(model=scored, benchmark=name, value=value, **table) for name, value in scores.items()]
     return [one for one in rows if model in (None, one.model) and benchmark in (None, one.benchmark)]
 
 

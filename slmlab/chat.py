@@ -123,8 +123,7 @@ class ChatFormat:
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
     def reader(self, with_marks: bool = False):
-        """`.read(id)` gives the text of ids one by one, and a character of several tokens comes whole with its last.
-        `with_marks` reads also ids that stand for no text, such as <|user|>."""
+        """`.read(id)` gives the text of ids one by one; a character of several tokens comes whole with its last."""
         from tokenizers.decoders import DecodeStream
 
         stream = DecodeStream(skip_special_tokens=not with_marks)

@@ -20,16 +20,8 @@ class Provider(Shown, Facts):
     """One service; data/providers.toml says what each field means. What it doesn't say is None, or as here."""
 
     url_variables, key_variables, events = [], [], []
-    path = key_hint = id_prefix = ""
+    path = key_hint = id_prefix = key_names = url_names = ""
     name_hint = "Asked for {model!r} at {url}; .models() lists the names that the server knows."
-
-    @property
-    def key_names(self) -> str:
-        return " or ".join(self.key_variables)
-
-    @property
-    def url_names(self) -> str:
-        return " or ".join(self.url_variables)
 
     def model_id(self, model: str | Card) -> str:
         """What a model is called here. A name that the catalog doesn't know is taken as it stands."""
@@ -63,21 +55,21 @@ class Services(Shown, dict):
             raise UnknownName(f"Unknown provider {quoted(name)}. {nearest(wanted, list(self))}. Or give a URL.")
         return self[wanted]
 
-    def _text(self) -> Table:
+    def _table(self) -> Table:
         heads = ("service", "connect(...)", "status", "as of", "source", "in short")
         rows = [(one.name, one.id, one.status, one.status_date, one.grade, one.status_text) for one in self.values()]
-        return Table(heads, rows, wrap=130)
-
-    def _table(self) -> Table:
         note = "read: in the maker's own text; secondary: in someone else's; memory: check before you rely on it."
-        return replace(self._text(), caption="The services of this course", note=note)
+        return Table(heads, rows, "The services of this course", wrap=130, source=note)
 
 
 @cache
 def services() -> Services:
     """Every service by its id, in the order of data/providers.toml; upper and lower case are the same."""
-    tables = tomllib.loads((DATA / "providers.toml").read_text(encoding="utf-8"))
-    return Services({name: Provider(id=name, **table) for name, table in tables.items()})
+    found = Services()
+    for name, table in tomllib.loads((DATA / "providers.toml").read_text(encoding="utf-8")).items():
+        names = {f"{kind}_names": " or ".join(table.get(f"{kind}_variables", [])) for kind in ("key", "url")}
+        found[name] = Provider(id=name, **names, **table)
+    return found
 
 
 def key_of(who: Provider):
@@ -144,6 +136,8 @@ class Endpoint:
 
     def exchange(self, lines: int = 8):
         """What went over the wire last: a practice server shows it, a live service can't."""
+        if self.server is None:
+            raise BadRequest(f"{self.provider.name} is live: only a practice server shows what it was sent.")
         return self.server.exchange(lines)
 
     def read(self, path: str) -> str:

@@ -128,12 +128,9 @@ def _of_catalog(wanted: Card, engine: str | None, precision: str | None, downloa
     engine = engine or "transformers"
     precision = precision or ENGINES[engine][0]
     form = "transformers" if engine == "transformers" else f"onnx-{precision}"
-    if published and not download and not weights.is_ready(wanted, form):
+    if published and not download and weights.fault_of(weights.place(wanted, form)):
         raise NotHere(f"it isn't on this machine (to get it: python -m slmlab fetch {wanted.id}).")
-    folder = weights.folder(wanted, form, download=download)
-    if device == "auto":
-        print(f"{wanted.id} is larger than the GPU's free memory: the rest of it runs on the CPU, which is slower.")
-    return Plan(wanted, folder, engine, precision, device, quantization)
+    return Plan(wanted, weights.folder(wanted, form, download=download), engine, precision, device, quantization)
 
 
 def _best_way(wanted: Card, engine: str | None, precision: str | None, quantization) -> tuple[str, str, str]:

@@ -52,8 +52,7 @@ def agreement(first: Sequence[int], second: Sequence[int]) -> float:
 
 
 def memory_bandwidth(megabytes: int = 256, runs: int = 7) -> float:
-    """Bytes per second that the processor reads from memory, on as many threads as a model gets. The best of several
-    runs over a block far larger than its cache, because a limit is what was reached once."""
+    """Bytes per second that the processor reads from memory at best, on as many threads as a model gets."""
     return max(read_rates(megabytes << 20, best_threads(), runs))
 
 

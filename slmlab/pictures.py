@@ -30,7 +30,6 @@ class Picture:
 
     @property
     def data_url(self) -> str:
-        """The picture inside a URL, as the messages of OpenAI's protocol carry it."""
         return f"data:image/{self.kind};base64,{self.base64}"
 
     @property

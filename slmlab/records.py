@@ -68,10 +68,6 @@ class Sampling:
         if self.top_logprobs and not self.logprobs:
             raise BadRequest("top_logprobs are told beside each token's own: set logprobs=True as well.")
 
-    @property
-    def greedy(self) -> bool:
-        return self.temperature == 0.0
-
 
 @dataclass(frozen=True)
 class Start:
@@ -141,10 +137,8 @@ class Metrics:
 
 class Reply:
     """An answer that arrives while you read it: iterate it to stream `Token`s, take `.text` for all of it at once.
-
     Leaving a loop early ends the answer; what was read stays. An answer that failed fails whenever it is read.
-    `finish_reason` is that of End, 'interrupted' when the reader left, and None until then.
-    """
+    `finish_reason` is that of End, 'interrupted' when the reader left, and None until then."""
 
     def __init__(self, open_stream: Callable[[], Iterator[Event]], model: str, on_end: Callable | None = None):
         self.model = model

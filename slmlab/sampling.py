@@ -33,7 +33,7 @@ def penalise_repeats(logits: np.ndarray, seen: Sequence[int], penalty: float) ->
 
 def filter_probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
     """What the sampler draws from, for every id of the vocabulary: temperature, then top-k, then top-p."""
-    if sampling.greedy:
+    if sampling.temperature == 0:
         return (np.arange(len(logits)) == np.argmax(logits)).astype(np.float64)
     with np.errstate(over="ignore"):  # a tiny temperature makes all but the likeliest -inf, as it should
         kept = (logits.astype(np.float64) - logits.max()) / sampling.temperature
@@ -60,7 +60,7 @@ class Chooser:
             logits = penalise_repeats(logits, seen, self.sampling.repetition_penalty)
         if not np.isfinite(logits.max()):
             raise BadRequest("No token is left to choose from: every logit is -inf or one is NaN. Check the scorer.")
-        if self.sampling.greedy:
+        if self.sampling.temperature == 0:
             return int(np.argmax(logits))
         probabilities = filter_probabilities(logits, self.sampling)
         return int(np.searchsorted(np.cumsum(probabilities), self._random.random() * (1 - 1e-12), side="right"))

@@ -45,10 +45,6 @@ def place(card: Card, form: str) -> Path:
     return cache_folder() / "models" / card.id / form
 
 
-def is_ready(card: Card, form: str) -> bool:
-    return fault_of(place(card, form)) is None
-
-
 def fault_of(target: Path, *, thorough: bool = False) -> str | None:
     """What is wrong with a folder of the cache, or None. `thorough` reads every file and compares its hash."""
     try:
@@ -68,8 +64,7 @@ def fault_of(target: Path, *, thorough: bool = False) -> str | None:
 def verify(card: Card) -> Iterator[tuple[str, str | None]]:
     """Read every form that is here again: its fault or None. What is damaged is deleted, to be made anew."""
     for target in [place(card, form) for form in MADE_OF if place(card, form).exists()]:
-        fault = fault_of(target, thorough=True)
-        if fault:
+        if fault := fault_of(target, thorough=True):
             with _locked(target.parent, card.id):
                 shutil.rmtree(target)
         yield target.name, fault
@@ -226,6 +221,8 @@ def _install(card: Card, scratch: Path) -> None:
     done = subprocess.run([*pip, *options], stdout=bar, stderr=subprocess.PIPE, env=environment, errors="replace")
     if done.returncode:
         told = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+        if "No space left" in done.stderr:
+            raise OSError(28, "No space left on device")
         raise NotHere("\n".join([f"{card.id} could not be fetched. {_ways(card)}", *told]))
 
 

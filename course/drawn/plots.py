@@ -11,10 +11,10 @@ from course.drawn.questions import Scene, answer_of
 from course.drawn.scores import GATE
 from course.picture_tokens import ImageTokens
 from slmlab.plots import style as drawing
-from slmlab.plots.answers import GAP, bare, frame
 from slmlab.plots.style import drawable, listed
 
 CONTEXT = 131_072  # tokens: what the Phi models hold
+GAP = 0.12  # between panels, as a part of one
 ROW = 1.42  # the height of a picture with the two lines under it
 
 
@@ -44,7 +44,7 @@ def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str]
 def scores(forms: Sequence, *, ocr: bool = True):
     """How often each form of question is answered exactly, with its interval; beside it no picture, and OCR."""
     forms = listed(forms, "form of question")
-    with drawing.canvas(0.5 + 0.46 * len(forms), legend_rows=2) as ax:
+    with drawing.canvas(0.5 + 0.46 * len(forms), legend_rows=2, rows=[one.form for one in forms]) as ax:
         for y, one in enumerate(forms):
             colour = drawing.BLUE if one.relied_on else drawing.ORANGE
             ax.plot(one.model.interval, (y, y), color=colour, linewidth=5, alpha=0.45)
@@ -54,7 +54,6 @@ def scores(forms: Sequence, *, ocr: bool = True):
                 ax.plot(one.ocr.interval, (y + 0.24, y + 0.24), color=drawing.GREEN, linewidth=2, alpha=0.45)
                 ax.plot(one.ocr.share, y + 0.24, "^", color=drawing.GREEN, markersize=8)
         ax.axvline(GATE, color="#8c8c8c", linewidth=1.2, linestyle=":")
-        drawing.name_rows(ax, [one.form for one in forms])
         ax.set_xlim(-0.02, 1.02)
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         ax.set_xlabel("exact answers")
@@ -82,13 +81,12 @@ def image_tokens(bills: Sequence[ImageTokens]):
     """What pictures cost in tokens, one bar each, and how many of them a context holds."""
     bills = listed(bills, "bill of image_tokens")
     most = max(one.tokens for one in bills)
-    with drawing.canvas(0.3 + 0.5 * len(bills)) as ax:
+    grids = ["1 square" if one.crops == 1 else f"{one.rows} x {one.columns} crops" for one in bills]
+    names = [f"{one.model}, {one.width} x {one.height}, {grid}" for one, grid in zip(bills, grids, strict=True)]
+    with drawing.canvas(0.3 + 0.5 * len(bills), rows=names) as ax:
         for y, one in enumerate(bills):
             ax.barh(y, one.tokens, height=0.6, color=drawing.COLOURS[y % len(drawing.COLOURS)])
             ax.text(one.tokens + most * 0.012, y, f"{one.tokens:,}", va="center", fontsize=13)
-        grids = ["1 square" if one.crops == 1 else f"{one.rows} x {one.columns} crops" for one in bills]
-        names = [f"{one.model}, {one.width} x {one.height}, {grid}" for one, grid in zip(bills, grids, strict=True)]
-        drawing.name_rows(ax, names)
         ax.set_xlim(0, most * 1.12)
         ax.set_xlabel("tokens of the context that one picture takes")
         words = f"At {most:,} tokens each, {CONTEXT // most} pictures fill a context of {CONTEXT:,}"
@@ -106,3 +104,34 @@ def _picture(ax, pictures: list, left: float, top: float) -> None:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def pictures(pictures: Sequence):
+    """Pictures side by side, numbered: what is shown to a model."""
+    images = [getattr(picture, "image", picture) for picture in listed(pictures, "picture")]
+    with drawing.canvas(9.0 / max(len(images), 3)) as ax:
+        for number, image in enumerate(images):
+            panel(ax, number, str(number + 1), image.convert("RGB"))
+        bare(ax, len(images))
+        sizes = ", ".join(f"{width} x {height}" for width, height in sorted({image.size for image in images}))
+        return drawing.finish(ax, f"{len(images)} picture{'s' * (len(images) != 1)} of {sizes} pixels.")
+
+
+def panel(ax, number: int, name: str, picture, **options) -> None:
+    left = number * (1 + GAP)
+    ax.imshow(picture, extent=(left, left + 1, 1, 0), interpolation="nearest", **options)
+    frame(ax, left, 0, 1, 1, colour="#bbbbbb", weight=1)
+    ax.text(left + 0.5, -0.04, drawable(name), ha="center", va="bottom", fontsize=12)
+
+
+def frame(ax, x: float, y: float, width: float, height: float, colour: str = drawing.ORANGE, weight: float = 3) -> None:
+    from matplotlib.patches import Rectangle
+
+    ax.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=weight))
+
+
+def bare(ax, panels: int = 0) -> None:
+    if panels:
+        ax.set(xlim=(-0.02, panels * (1 + GAP) - GAP + 0.02), ylim=(1.02, -0.12))
+    ax.set_aspect("equal")
+    ax.set_axis_off()

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from course.drawn.plots import GAP, bare, frame, panel
 from course.inside.experts import Routing
 from course.inside.vision import Gaze, Seen
 from slmlab.plots import style as drawing
-from slmlab.plots.answers import GAP, bare, frame, panel
 from slmlab.plots.style import drawable, visible
 
 HATCHES = ("", "//", "..", "xx", "--")
@@ -28,10 +28,9 @@ def layers(cards):
     from matplotlib.patches import Patch
 
     shapes = [card.architecture for card in cards]
-    with drawing.canvas(0.2 + 0.8 * len(cards), legend_rows=1) as ax:
+    with drawing.canvas(0.2 + 0.8 * len(cards), legend_rows=1, rows=[card.id for card in cards]) as ax:
         for y, shape in enumerate(shapes):
             _layer_row(ax, y, shape)
-        drawing.name_rows(ax, [card.id for card in cards])
         ax.set_xlim(0, max(_parameters(shape, shape.experts) for shape in shapes) * 1.02)
         _hide_x(ax)
         keys = (("attention", drawing.AMBER, "//"), ("works on a token", drawing.BLUE, ""), ("waits", "white", ""))
@@ -71,7 +70,7 @@ def expert_table(rows: Mapping, *, what="share of the choices", signed=False, da
 
     names, table = list(rows), np.array([*rows.values()])
     top, experts = darkest or np.abs(table).max() or 1.0, table.shape[1]
-    with drawing.canvas(0.44 * len(names) + 0.1) as ax:
+    with drawing.canvas(0.44 * len(names) + 0.1, rows=names) as ax:
         for y, values in enumerate(table):
             shades = (values / top).clip(0, 1)
             fills = colormaps["Blues"](0.04 + 0.9 * shades)
@@ -82,7 +81,6 @@ def expert_table(rows: Mapping, *, what="share of the choices", signed=False, da
                 if signed:
                     words = f"{value:.2f}" if abs(value) >= 0.005 else "0"
                 ax.text(x, y, words, ha="center", va="center", fontsize=11, color=ink)
-        drawing.name_rows(ax, names)
         ax.set_xlim(-0.5, experts - 0.5)
         ax.set_xticks(range(experts), map(str, range(experts)))
         ax.tick_params(axis="x", length=0)
@@ -104,7 +102,7 @@ def loads(loads: Mapping):
     scale = 0.74 / table.max()
     style = {"ha": "center", "va": "bottom", "fontsize": 10, "zorder": 5}
     style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-    with drawing.canvas(1.3 * len(names)) as ax:
+    with drawing.canvas(1.3 * len(names), rows=names) as ax:
         for y, shares in enumerate(table):
             foot, colour = y + 0.45, drawing.COLOURS[y % len(drawing.COLOURS)]
             ax.bar(range(experts), -shares * scale, bottom=foot, width=0.8, color=colour, gid="expert")
@@ -112,7 +110,6 @@ def loads(loads: Mapping):
                 ax.text(x, foot - share * scale - 0.03, f"{share:.0%}", **style)
             even = foot - scale / experts
             ax.hlines(even, -0.5, experts - 0.5, color=drawing.INK, linestyle="--", linewidth=1.5, zorder=1.5)
-        drawing.name_rows(ax, names)
         ax.set_ylim(len(names) - 0.5, -0.52)
         ax.set_xlim(-0.6, experts - 0.4)
         _hide_x(ax)
@@ -126,7 +123,7 @@ def following(rows: Mapping):
     layers = range(table.shape[1])
     thick, top = 0.8 / len(names), table.max() or 1.0
     height = (0.22 * len(names) + 0.2) * len(layers)
-    with drawing.canvas(height, legend_rows=-(-len(names) // 2)) as ax:
+    with drawing.canvas(height, legend_rows=-(-len(names) // 2), rows=[f"layer {layer}" for layer in layers]) as ax:
         for number, (name, values) in enumerate(zip(names, table, strict=True)):
             ys = [y + (number - (len(names) - 1) / 2) * thick for y in range(len(layers))]
             colour, hatch = drawing.COLOURS[number % len(drawing.COLOURS)], HATCHES[number % len(HATCHES)]
@@ -134,7 +131,6 @@ def following(rows: Mapping):
             ax.barh(ys, values, height=thick * 0.92, **look)
             for y, value in zip(ys, values, strict=True):
                 ax.text(value + top * 0.01, y, f"{value:.0%}", va="center", fontsize=11)
-        drawing.name_rows(ax, [f"layer {layer}" for layer in layers])
         ax.set_xlim(0, top * 1.08)
         _hide_x(ax)
         drawing.legend(ax, columns=2)

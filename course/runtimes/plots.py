@@ -19,12 +19,12 @@ def race(results, bandwidth: float | None = None):
     # what quality is held against: a runtime that agrees with fp32 everywhere is fp32
     full = next((one.perplexity for one in ran if one.agreement == 1 and one.perplexity), None)
     limits = [bandwidth / one.token_bytes if bandwidth and one.token_bytes else None for one in ran]
-    with drawing.canvas(ROW_IN * (len(results) + HEADS_ROWS), legend_rows=1) as ax:
+    names = [one.name for one in [*ran, *others]]
+    with drawing.canvas(ROW_IN * (len(results) + HEADS_ROWS), legend_rows=1, rows=names) as ax:
         left = 0.0
         for width, *column in _columns(ran, full, limits):
             _column(ax, left, width, *column)
             left += width + GAP_IN
-        drawing.name_rows(ax, [one.name for one in [*ran, *others]])
         for y, one in enumerate(others, start=len(ran)):
             told = "ended before its time" if one.fault else "not installed"
             ax.text(0, y + 0.08, told, style="italic", fontsize=12, color=drawing.GREY)

@@ -237,7 +237,8 @@ class LocalEngine(Engine):
 def choose(session: Session, sampling: Sampling) -> Iterator[tuple[int, np.ndarray | None]]:
     """Ids one after another, each with the log-probabilities of its place where asked for."""
     chooser, scorer = Chooser(sampling), sampling.scorer
-    while sampling.greedy and sampling.repetition_penalty == 1.0 and not (sampling.logprobs or scorer):
+    greedy = sampling.temperature == 0 and sampling.repetition_penalty == 1.0
+    while greedy and not (sampling.logprobs or scorer):
         yield session.take_likeliest(), None
     while True:
         logits = session.logits()

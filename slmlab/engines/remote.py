@@ -75,7 +75,6 @@ class RemoteEngine(Engine):
         return body | ({"logprobs": True, "top_logprobs": sampling.top_logprobs} if sampling.logprobs else {})
 
     def _sent(self, message: Message) -> dict:
-        """A message as this provider takes it, pictures included."""
         most = self.provider.image_characters
         for picture in message.images:
             if most and len(picture.base64) >= most:

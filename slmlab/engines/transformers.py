@@ -80,7 +80,7 @@ class TransformersEngine(LocalEngine):
         places = Counter(getattr(model, "hf_device_map", {}).values())
         if len(places) > 1:
             found = [f"{count} on {place}" for place, count in places.items()]  # a number is a GPU's
-            print(f"{self.name} is split. Parts of it: {', '.join(found)}.")
+            print(f"{self.name} is larger than one device, so it is split, and slower. Parts: {', '.join(found)}.")
         return model
 
     def forward(self, ids: Sequence[int], **options):
@@ -188,7 +188,6 @@ def as_array(tensor) -> np.ndarray:
 
 
 def as_dict(quantization) -> dict:
-    """A configuration of Transformers' own, or its dict, as a dict."""
     found = quantization if isinstance(quantization, Mapping) else getattr(quantization, "to_dict", dict)()
     if not found.get("quant_method"):
         raise BadRequest("quantization takes a configuration of Transformers, or its dict with a quant_method.")

@@ -3,8 +3,8 @@
 Pure, and cheap to import. `caption(ax)` gives the sentence as text.
 """
 
-from slmlab.plots.answers import next_tokens, pictures, speeds, timeline, token_strip
+from slmlab.plots.answers import next_tokens, speeds, timeline, token_strip
 from slmlab.plots.models import benchmarks, memory, sizes
 from slmlab.plots.style import caption
 
-__all__ = ["benchmarks", "caption", "memory", "next_tokens", "pictures", "sizes", "speeds", "timeline", "token_strip"]
+__all__ = ["benchmarks", "caption", "memory", "next_tokens", "sizes", "speeds", "timeline", "token_strip"]

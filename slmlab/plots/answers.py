@@ -1,4 +1,4 @@
-"""Plots of what models said: tokens in time, in a strip and by probability, speeds, and the pictures asked about."""
+"""Plots of what models said: tokens in time, in a strip and by probability, and speeds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,6 @@ from slmlab.plots import style as drawing
 from slmlab.plots.style import drawable, listed, visible
 
 COLUMNS = 62  # characters of 14 point type in a line of the figure
-GAP = 0.12  # between panels, as a part of one
 
 
 def timeline(replies):
@@ -126,34 +125,3 @@ def token_strip(pieces, *, ids: bool = False):
         meanings = ", ".join(f"{sign} is {meaning}" for sign, meaning in signs.items() if sign in "".join(names))
         words = f"{len(names)} tokens, a box each" if len(names) > 1 else "One token"
         return drawing.finish(ax, "; ".join(filter(None, (words, meanings))) + ".")
-
-
-def pictures(pictures: Sequence):
-    """Pictures side by side, numbered: what is shown to a model."""
-    images = [getattr(picture, "image", picture) for picture in listed(pictures, "picture")]
-    with drawing.canvas(9.0 / max(len(images), 3)) as ax:
-        for number, image in enumerate(images):
-            panel(ax, number, str(number + 1), image.convert("RGB"))
-        bare(ax, len(images))
-        sizes = ", ".join(f"{width} x {height}" for width, height in sorted({image.size for image in images}))
-        return drawing.finish(ax, f"{len(images)} picture{'s' * (len(images) != 1)} of {sizes} pixels.")
-
-
-def panel(ax, number: int, name: str, picture, **options) -> None:
-    left = number * (1 + GAP)
-    ax.imshow(picture, extent=(left, left + 1, 1, 0), interpolation="nearest", **options)
-    frame(ax, left, 0, 1, 1, colour="#bbbbbb", weight=1)
-    ax.text(left + 0.5, -0.04, drawable(name), ha="center", va="bottom", fontsize=12)
-
-
-def frame(ax, x: float, y: float, width: float, height: float, colour: str = drawing.ORANGE, weight: float = 3) -> None:
-    from matplotlib.patches import Rectangle
-
-    ax.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=weight))
-
-
-def bare(ax, panels: int = 0) -> None:
-    if panels:
-        ax.set(xlim=(-0.02, panels * (1 + GAP) - GAP + 0.02), ylim=(1.02, -0.12))
-    ax.set_aspect("equal")
-    ax.set_axis_off()

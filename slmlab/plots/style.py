@@ -49,8 +49,9 @@ def canvas(height_in: float, legend_rows: int = 0, rows: Sequence[str] = ()) -> 
         ax.slmlab_room_in = height_in + 0.27 * legend_rows
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
-        if rows:
-            name_rows(ax, rows)
+        if rows:  # from the top down
+            ax.set_yticks(range(len(rows)), [drawable(name) for name in rows])
+            ax.set_ylim(len(rows) - 0.45, -0.55)
         yield ax
 
 
@@ -72,14 +73,7 @@ def caption(ax) -> str:
     return ax.slmlab_sentence
 
 
-def name_rows(ax, names: Sequence[str]) -> None:
-    """Rows from the top down, one name each."""
-    ax.set_yticks(range(len(names)), [drawable(name) for name in names])
-    ax.set_ylim(len(names) - 0.45, -0.55)
-
-
 def legend(ax, handles: list | None = None, columns: int = 3, **options) -> None:
-    """Above the axes: what has a label, or these handles."""
     ax.legend(handles=handles, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0), **options)
 
 

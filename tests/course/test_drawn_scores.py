@@ -78,3 +78,10 @@ def test_every_form_has_its_share_its_interval_and_its_opponents():
     assert plots.caption(ax).startswith("1 of 2 forms reach 90%") and "1 of them can't be answered" in plots.caption(ax)
     without = drawn.plots.scores([VALUE], ocr=False)
     assert "OCR" not in plots.caption(without) and len(without.get_legend().get_texts()) == 3
+
+
+@pytest.mark.usefixtures("drawn_cleanly")
+def test_pictures_stand_side_by_side_with_their_numbers():
+    ax = drawn.plots.pictures([BARS.pictures[0]] * 2)
+    assert [text.get_text() for text in ax.texts] == ["1", "2"] and len(ax.images) == 2
+    assert plots.caption(ax) == "2 pictures of 192 x 192 pixels."

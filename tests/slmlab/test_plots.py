@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import matplotlib
 import pytest
-from PIL import Image
 
 matplotlib.use("agg")
 
@@ -19,7 +18,6 @@ from slmlab.plots import style as drawing
 from slmlab.records import End, Metrics, Reply, Start, Token, TokenProbability
 
 LAPTOP = Machine(ram_total_bytes=8_000_000_000, ram_available_bytes=5_000_000_000)
-BLACK = Image.new("RGB", (32, 32))
 
 
 pytestmark = pytest.mark.usefixtures("drawn_cleanly")
@@ -64,7 +62,6 @@ EVERY_PLOT = {
     "next": lambda: plots.next_tokens(next_tokens((" a", 0.6), ("\n", 0.4))),
     "speeds": lambda: plots.speeds({"int8": 200, "fp32": 80.0}, limit={"int8": 300}),
     "strip": lambda: plots.token_strip([TokenPiece(1, "Hi"), TokenPiece(2, " you")], ids=True),
-    "pictures": lambda: plots.pictures([BLACK] * 2),
 }
 
 
@@ -95,7 +92,7 @@ def test_every_plot_is_whole_readable_and_the_same_twice(name):
 
 
 def test_what_cannot_be_drawn_is_refused_in_plain_words():
-    for plot in (plots.timeline, plots.sizes, plots.benchmarks, plots.next_tokens, plots.token_strip, plots.pictures):
+    for plot in (plots.timeline, plots.sizes, plots.benchmarks, plots.next_tokens, plots.token_strip):
         with pytest.raises(BadRequest, match="nothing to draw"):
             plot({})
     with pytest.raises(BadRequest, match="never published"):

@@ -51,7 +51,8 @@ def test_a_model_that_is_split_answers_as_the_whole_one(tmp_path, capsys):
         size = sum(one.numel() * 4 for one in whole._model.parameters())
     capsys.readouterr()
     with opened(folder, device="auto", max_memory={"cpu": size - 100}) as split:
-        assert capsys.readouterr().out == "m is split. Parts of it: 3 on cpu, 3 on disk.\n"
+        said = capsys.readouterr().out
+        assert said == "m is larger than one device, so it is split, and slower. Parts: 3 on cpu, 3 on disk.\n"
         assert ids_of(split.ask("hello there", max_tokens=20)) == expected
     with opened(folder, device="auto", max_memory={"cpu": 9 * size}) as fitting:
         assert capsys.readouterr().out == "", "nothing is said where all of it is in one place"

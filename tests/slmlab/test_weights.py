@@ -13,7 +13,7 @@ import pytest
 from slmlab import weights
 from slmlab.catalog import DATA, Facts, card
 from slmlab.errors import NotHere
-from slmlab.weights import fault_of, folder, is_ready, place
+from slmlab.weights import fault_of, folder, place
 from tests.tiny_gguf import write_tiny_gguf
 
 CARD = card("smollm2-135m")
@@ -46,7 +46,7 @@ def quick(own_cache, monkeypatch):
 def test_each_step_of_the_road_is_made_once(quick, own_cache):
     first = folder(CARD, "onnx-int8")
     assert first == own_cache / "models" / "smollm2-135m" / "onnx-int8"
-    assert quick == ["gguf", "transformers", "onnx-int8"] and is_ready(CARD, "onnx-int8")
+    assert quick == ["gguf", "transformers", "onnx-int8"] and not fault_of(place(CARD, "onnx-int8"))
     assert folder("smollm2-135m", "onnx-int8") == first and len(quick) == 3
     assert folder(CARD, "onnx-q4") and quick[3:] == ["onnx-q4"], "the file's own blocks need no unpacked weights"
     with pytest.raises(NotHere, match="onnx-int4"):
@@ -56,14 +56,14 @@ def test_each_step_of_the_road_is_made_once(quick, own_cache):
 def test_what_is_cut_short_is_made_anew_and_a_changed_byte_is_found_by_verifying(quick, capsys):
     file = folder(CARD, "onnx-int8") / "model.safetensors"
     file.write_bytes(b"w" * 500)
-    assert "500 bytes instead of 1,000" in fault_of(file.parent) and not is_ready(CARD, "onnx-int8")
+    assert "500 bytes instead of 1,000" in fault_of(file.parent) and fault_of(place(CARD, "onnx-int8"))
     assert folder(CARD, "onnx-int8") and "Making it anew" in capsys.readouterr().out
     file.write_bytes(b"w" * 999 + b"x")
     assert fault_of(file.parent) is None, "a load reads no gigabytes to hash them"
     assert "its hash differs" in dict(weights.verify(CARD))["onnx-int8"] and not file.exists()
     file.parent.mkdir()
     (file.parent / weights.MANIFEST).write_text("{")
-    assert not is_ready(CARD, "onnx-int8") and fault_of(folder(CARD, "onnx-int8")) is None
+    assert fault_of(place(CARD, "onnx-int8")) and fault_of(folder(CARD, "onnx-int8")) is None
 
 
 def test_whatever_goes_wrong_nothing_half_made_stays(quick, monkeypatch):

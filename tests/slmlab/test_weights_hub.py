@@ -11,7 +11,7 @@ import pytest
 from slmlab import weights
 from slmlab.catalog import card
 from slmlab.errors import NotHere
-from slmlab.weights import folder, is_ready
+from slmlab.weights import fault_of, folder, place
 
 PHI = card("phi-3.5-mini")
 
@@ -119,7 +119,7 @@ def test_a_file_that_arrives_damaged_is_not_kept(model_hub):
     model_hub.contents[name] = b"x" * len(FILES[name])
     with pytest.raises(NotHere, match="arrived damaged"):
         folder(PHI, "onnx-int4")
-    assert not is_ready(PHI, "onnx-int4")
+    assert fault_of(place(PHI, "onnx-int4"))
     model_hub.contents.clear()
     model_hub.asked.clear()
     assert (folder(PHI, "onnx-int4") / "model.onnx.data").read_bytes() == FILES[name]
