@@ -16,8 +16,6 @@ from slmlab.catalog import Card, card
 from slmlab.errors import BadRequest, UnknownName, in_range, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
-GB = 10**9
-
 
 @dataclass(frozen=True)
 class Machine:
@@ -36,8 +34,8 @@ class Machine:
 # Machines to compare with. What is free on them is an assumption: a system and a browser take some 3 GB of a laptop,
 # a phone of 8 GB gives one app about half of them, and no more.
 NAMED = {
-    "phone": Machine(4 * GB, 4 * GB, disk_free_bytes=16 * GB, name="a phone"),
-    "laptop": Machine(8 * GB, 5 * GB, disk_free_bytes=50 * GB, name="a laptop"),
+    "phone": Machine(4 * 10**9, 4 * 10**9, disk_free_bytes=16 * 10**9, name="a phone"),
+    "laptop": Machine(8 * 10**9, 5 * 10**9, disk_free_bytes=50 * 10**9, name="a laptop"),
 }
 
 

@@ -3,7 +3,7 @@
 Pure: knows nothing about what the rows are about.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -46,23 +46,24 @@ def text_table(heads: Sequence[str], rows: Iterable[Sequence], wrap: int | None 
     if wrap and rows:
         others = sum(max(len(row[i]) for row in [heads, *rows]) + 2 for i in range(len(heads) - 1))
         widths = [None] * (len(heads) - 1) + [max(30, wrap - others)]
-    lines = _tabulated(heads, rows, "plain", all, widths).split("\n")
+    lines = _tabulated(heads, rows, "plain", 1, widths).split("\n")
     return "\n".join(line.rstrip() for line in lines)
 
 
 def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = "", note: str = "") -> str:
     """A plain table with its caption above and its note below; every cell is escaped."""
-    table = _tabulated(heads, [list(map(str, row)) for row in rows], "html", any)
+    table = _tabulated(heads, [list(map(str, row)) for row in rows], "html", 0.5)
     above = f"<p><strong>{escape(caption)}</strong></p>" if caption else ""
     below = f"<p>{escape(note)}</p>" if note else ""
     return above + table.replace("<table>", '<table cellpadding="6">') + below
 
 
-def _tabulated(heads: Sequence[str], rows: list[list[str]], form: str, which: Callable, widths=None) -> str:
-    """The table; a column in which all, or any, cells begin with a digit stands to the right."""
+def _tabulated(heads: Sequence[str], rows: list[list[str]], form: str, share: float, widths=None) -> str:
+    """The table; a column in which this share of the cells begins with a digit stands to the right."""
     from tabulate import tabulate
 
-    sides = ["right" if which(row[i][:1].isdigit() for row in rows) and rows else "left" for i in range(len(heads))]
+    figures = [sum(row[i][:1].isdigit() for row in rows) for i in range(len(heads))]
+    sides = ["right" if count and count >= share * len(rows) else "left" for count in figures]
     options = {"disable_numparse": True, "colalign": sides, "maxcolwidths": widths, "break_on_hyphens": False}
     first = "firstrow" if form == "html" and any(heads) else ()  # in a terminal tabulate would widen its column
     return tabulate([heads, *rows] if any(heads) else rows, first, form, **options)
