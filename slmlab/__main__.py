@@ -1,7 +1,4 @@
-"""python -m slmlab: models, fetch, chat; serve, doctor and progress stand above slmlab and join by entry points.
-
-Each command has --help, and exits with 1 on an error.
-"""
+"""python -m slmlab: models, fetch, chat; serve, doctor and progress stand above slmlab and join by entry points."""
 
 import argparse
 import contextlib

@@ -3,14 +3,12 @@
 Knows nothing about models by name.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slmlab.errors import BadRequest
 
 PRECISIONS = ("fp32", "bf16", "int8", "int4")  # of every model; Card.precisions adds q4 where there is a wheel
 _PLAIN_BYTES = {"fp32": 4, "bf16": 2}
-_EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,7 @@ class Architecture:
     experts: int = 1
     experts_per_token: int = 1
     attention_bias: bool = False
+    mlp_bias: bool = False
     head_bias: bool = False
     norm: str = "rms"
     parts: tuple = ()  # beside the language model: an image encoder, a projector, an adapter
@@ -38,7 +37,7 @@ class Architecture:
     @property
     def expert_parameters(self) -> int:
         """One feed-forward block of one layer: gate, up and down."""
-        return 3 * self.hidden * self.ffn
+        return 3 * self.hidden * self.ffn + (2 * self.ffn + self.hidden if self.mlp_bias else 0)
 
     @property
     def attention_parameters(self) -> int:
@@ -108,15 +107,8 @@ class Architecture:
         parameters -= 0 if self.tied else self.embedding_parameters
         if precision in _PLAIN_BYTES:
             return parameters * _PLAIN_BYTES[precision]
-        vectors = self.norm_parameters + self.layers * self._attention_biases + (self.vocab if self.head_bias else 0)
+        biases = self._attention_biases + self.experts * (self.expert_parameters - 3 * self.hidden * self.ffn)
+        vectors = self.norm_parameters + self.layers * biases + (self.vocab if self.head_bias else 0)
         matrices = parameters - vectors
         packed = matrices if precision == "int8" else matrices // 2
         return packed + -(-matrices // block) * 4 + vectors * 4
-
-
-def is_mixture(settings: Mapping) -> bool:
-    """Whether a model's configuration names more than one expert, at any depth and under any of the usual names."""
-    inner = [value for value in settings.values() if isinstance(value, Mapping)]
-    counts = [settings.get(name) for name in _EXPERT_COUNTS]
-    counts = [max(one) if isinstance(one, list) else one for one in counts]  # one for each kind of token
-    return any(map(is_mixture, inner)) or any(isinstance(one, int) and one > 1 for one in counts)

@@ -13,11 +13,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
 
-from slmlab.architecture import PRECISIONS, Architecture, is_mixture
+from slmlab.architecture import PRECISIONS, Architecture
 from slmlab.errors import BadRequest, UnknownName, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
 Kind = Literal["text", "vision", "moe", "multimodal", "closed"]
+EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 GRADES = ("read", "secondary", "computed", "memory")
 
 
@@ -164,7 +165,8 @@ def benchmarks(*, model: str | None = None, benchmark: str | None = None) -> lis
     rows = []
     for table in tomllib.loads((DATA / "benchmarks.toml").read_text(encoding="utf-8"))["tables"]:
         for scored, scores in table.pop("scores").items():
-            rows += [Facts(model=scored, benchmark=name, value=value, **table) for name, value in scores.items()]
+            about = {"model": scored, "better": "higher"} | table
+            rows += [Facts(benchmark=name, value=value, **about) for name, value in scores.items()]
     return [one for one in rows if model in (None, one.model) and benchmark in (None, one.benchmark)]
 
 
@@ -182,8 +184,10 @@ def card_of_folder(folder: Path) -> Card:
             settings |= json.loads((folder / name).read_text(encoding="utf-8"))
     runtime = settings.get("model", {})
     sees = bool(settings.get("vision_config") or runtime.get("vision"))
-    kind = "vision" if sees else "moe" if is_mixture(settings) else "text"
     own = settings.get("text_config") or settings
+    counts = [own.get(name) for name in EXPERT_COUNTS]
+    counts = [max(one) if isinstance(one, list) else one or 1 for one in counts]  # one for each kind of token
+    kind = "vision" if sees else "moe" if max(counts) > 1 else "text"
     context = own.get("max_position_embeddings") or runtime.get("context_length")
     name = folder.resolve().name
     published = Facts(as_stated="not stated")

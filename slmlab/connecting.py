@@ -185,7 +185,6 @@ def _of_provider(who: Provider, url: str | None, key) -> Endpoint:
 
 def connect(where, model: str | None = None, *, url: str | None = None, key: str | None = None, timeout_s: float = 120):
     """A model that a service runs. `where` is a provider's name ('nvidia'), a URL, an Endpoint or what serve() gives.
-
     `model` is a name of the catalog, or what the service calls it; None takes the first that it lists."""
     from slmlab.engines.remote import RemoteEngine
 

@@ -50,8 +50,7 @@ def load(
 
     engine: 'onnx' or 'transformers'.
     precision: 'q4', 'int8', 'int4', 'fp32' or 'bf16'. The bundled model's 'int8' and 'int4' are rounded a second time.
-    fallback: False raises where another model would answer.
-    download: False uses only what is on this machine.
+    fallback: False raises where another model would answer. download: False uses only what is on this machine.
     quantization: a configuration of Transformers' own, such as BitsAndBytesConfig(...), which it loads with.
     """
     choice = {"engine": engine, "precision": precision, "fallback": fallback, "download": download}

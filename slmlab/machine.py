@@ -54,8 +54,7 @@ def machine() -> Machine:
                 gpu = torch.cuda.get_device_name(0)
     cache = cache_folder()
     home = next(place for place in (cache, *cache.parents) if os.path.isdir(place))
-    disk = shutil.disk_usage(home).free
-    return Machine(*memory(), vram, free, gpu, apple, disk)
+    return Machine(*memory(), vram, free, gpu, apple, shutil.disk_usage(home).free)
 
 
 _this_machine = machine  # will_it_fit has an argument of that name

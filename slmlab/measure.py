@@ -32,12 +32,14 @@ def median_of(ask: Callable[[], Reply], runs: int = 3) -> Metrics:
 
 def perplexity(logprobs: Iterable[float | None]) -> float:
     """How many equally likely choices the model wavers between, on average: 1 is certainty. None is passed over."""
-    return math.exp(-fmean(value for value in logprobs if value is not None))
+    known = [value for value in logprobs if value is not None]
+    if not known:
+        raise BadRequest("Perplexity needs a text of at least two tokens.")
+    return math.exp(-fmean(known))
 
 
 def bits_per_byte(logprobs: Sequence[tuple[object, float | None]], text: str) -> float:
-    """How many bits a model needs for each byte of a text, from `model.logprobs(text)`, comparable between tokenizers:
-    8 is to know nothing. A first token that nothing precedes has no probability, and its bytes are left out."""
+    """How many bits a model needs for each byte of a text, from `model.logprobs(text)`: 8 is to know nothing."""
     values = [value for _, value in logprobs if value is not None]
     first = str(logprobs[0][0]) if logprobs and logprobs[0][1] is None else ""
     counted = text.removeprefix(first)  # a mark that the tokenizer puts before the text isn't in it

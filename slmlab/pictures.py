@@ -1,5 +1,6 @@
 """Pictures from whatever a reader has; of an animation or a video a few frames, as no model here sees motion."""
 
+import os
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -112,8 +113,11 @@ def _frames(source) -> list[Picture]:
         total = getattr(moving, "n_frames", 1)
         if not path or total == 1 or picture.kind == "jpeg":  # some phones' JPEG has a second picture, and no frames
             return [picture]
-        frames = enumerate(ImageSequence.Iterator(moving))
-        images = [frame.copy() for place, frame in frames if place in _spread(total)]
+        try:
+            frames = enumerate(ImageSequence.Iterator(moving))
+            images = [frame.copy() for place, frame in frames if place in _spread(total)]
+        except OSError as fault:
+            raise BadRequest(f"{path.name} is damaged: {fault}.") from fault
     shown = ", ".join(str(place + 1) for place in _spread(total))
     print(f"{path.name}: {len(images)} of {total} frames ({shown}) are shown to the model.")
     return [_encoded(image, "PNG") for image in images]
@@ -124,6 +128,7 @@ def _spread(total: int) -> list[int]:
 
 
 def _of_video(path: Path) -> tuple[int, list]:
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # a fault is said once, and not by FFmpeg
     try:
         import cv2
     except ImportError as fault:

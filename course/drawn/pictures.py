@@ -70,6 +70,8 @@ def draw_line(rows: Sequence[Row], style: Style, printed: bool = True) -> Canvas
 def draw_pie(rows: Sequence[Row], style: Style, printed: str = "legend") -> Canvas:
     """A pie over its legend. Percents are printed in the legend, on the slices or nowhere ('')."""
     canvas, total = Canvas(style), sum(row.value for row in rows)
+    if not total:
+        raise BadRequest("A pie of nothing but zeros has no slices.")
     top, legend = _title(canvas), (style.size + 4) * len(rows)
     radius = min((SIDE - top - legend - 12) / 2, 52)
     x, y, angle = SIDE / 2 + style.shift[0], top + radius + 3, -90.0
@@ -101,7 +103,8 @@ def _legend(canvas: Canvas, rows: Sequence[Row], top: float, percents: bool) -> 
 def _points(canvas: Canvas, rows: Sequence[Row], printed: bool) -> tuple[list[tuple[float, float]], float, float]:
     """Draws the axes; gives the point of each value, the height of the axis below, and the step between the points."""
     style, most = canvas.style, max(row.value for row in rows)
-    assert printed or most <= HIGHEST, f"the axis ends at {HIGHEST}, got {most}"
+    if not printed and most > HIGHEST:
+        raise BadRequest(f"{most} is above the axis, which ends at {HIGHEST}. Print the values, or keep below.")
     most = max(most, 1) if printed else HIGHEST
     top, bottom = _title(canvas) + style.size + 8, SIDE - style.size - 10 + min(style.shift[1], 0)
     left, right = (12 if printed else 41) + style.shift[0], SIDE - 10 + min(style.shift[0], 0)

@@ -11,6 +11,7 @@ from course.drawn import pictures
 from course.drawn.canvas import Canvas, Style
 from course.drawn.pictures import FORMS_OF_SHAPES, PLACES, Row, Shape
 from course.drawn.questions import Question, Scene
+from slmlab.errors import BadRequest
 
 PLAIN, LARGE, HUGE = Style(), Style(size=24), Style(size=40)
 
@@ -38,7 +39,7 @@ def line(rows: Sequence[Row], style: Style = PLAIN, printed: bool = True) -> Sce
     """A line through points, with their values printed or beside an axis."""
     kind, entries, values = "line" if printed else "curve", _plain(rows), [row.value for row in rows]
     trend = "rising" if values == sorted(values) else "falling" if values[::-1] == sorted(values) else "up and down"
-    questions = _about_entries(kind, entries)
+    questions = _about_entries(kind, _once(entries))
     if len(set(values)) > 1:
         questions.append(Question(f"{kind}/trend", (), trend, " ".join(map(str, values))))
     canvas = pictures.draw_line(rows, style, printed)
@@ -47,7 +48,7 @@ def line(rows: Sequence[Row], style: Style = PLAIN, printed: bool = True) -> Sce
 
 def receipt(items: Sequence[tuple[str, int]], style: Style = PLAIN) -> Scene:
     """A receipt of names and prices in cents, with its total."""
-    entries = [Entry(name, cents, _price(cents), f"{name} {_price(cents)}") for name, cents in items]
+    entries = _once([Entry(name, cents, _price(cents), f"{name} {_price(cents)}") for name, cents in items])
     total = _price(sum(cents for _, cents in items))
     questions = (
         Question("receipt/total", (), total, f"TOTAL {total}"),
@@ -62,7 +63,7 @@ def receipt(items: Sequence[tuple[str, int]], style: Style = PLAIN) -> Scene:
 
 def table(heads: tuple[str, str], rows: Sequence[tuple[str, int]], style: Style = PLAIN) -> Scene:
     """Two columns: names and numbers, under their headings."""
-    entries = [Entry(name, number, str(number), f"{name} {number}") for name, number in rows]
+    entries = _once([Entry(name, number, str(number), f"{name} {number}") for name, number in rows])
     numbers = [number for _, number in rows]
     questions = [Question("table/count", (), str(len(rows))), *_extreme("table/largest", max, entries)]
     questions += [Question("table/value", (entry.name,), entry.printed, entry.reading) for entry in entries]
@@ -98,6 +99,8 @@ def shapes(these: Sequence[Shape], style: Style = PLAIN) -> Scene:
 
 def pair(first: Sequence[Row], second: Sequence[Row], style: Style = PLAIN) -> Scene:
     """Two bar charts with the same labels, to be compared."""
+    if [row.label for row in first] != [row.label for row in second]:
+        raise BadRequest("Two charts are compared label by label: give both the same labels in the same order.")
     questions = []
     for before, after in zip(_plain(first), _plain(second), strict=True):
         found = (f"1: {before.reading}", f"2: {after.reading}")
@@ -138,14 +141,22 @@ def moving(shape: Shape, places: Sequence[int], style: Style = PLAIN) -> Scene:
 
 
 def _plain(rows: Sequence[Row]) -> list[Entry]:
-    return [Entry(row.label, row.value, str(row.value), f"{row.label} {row.value}") for row in rows]
+    return _once([Entry(row.label, row.value, str(row.value), f"{row.label} {row.value}") for row in rows])
+
+
+def _once(entries: list[Entry]) -> list[Entry]:
+    """The entries; with a name that stands twice a question about it would have two answers."""
+    names = [entry.name for entry in entries]
+    if len(set(names)) < len(names):
+        raise BadRequest(f"Each row wants a name of its own, not {', '.join(names)}.")
+    return entries
 
 
 def _coloured(kind: str, rows: Sequence[Row], canvas: Canvas) -> Scene:
     """A chart in which each row has a colour of its own that can be asked for."""
     entries = [Entry(row.label, row.value, str(row.value), f"{row.label} {row.colour} {row.value}") for row in rows]
     colours = [row.colour for row in rows]
-    questions = _about_entries(kind, entries)
+    questions = _about_entries(kind, _once(entries))
     for entry, colour in zip(entries, colours, strict=True):
         questions.append(Question(f"{kind}/colour", (entry.name,), colour, entry.reading))
     for at, colour in enumerate(colours):

@@ -26,7 +26,7 @@ class BuiltIn(Runtime):
         if self._session:
             self._session.close()
             self._session = None  # before the next takes its memory
-        self._session = self._model.session(CAPACITY)
+        self._session = self._model.session(CAPACITY + 1)  # it chooses one id ahead
         self._session.append(ids)
         self._ready = self._session.take_likeliest()
 

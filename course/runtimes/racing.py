@@ -78,7 +78,8 @@ def race(
     whenever something is done.
     """
     rounds = measure.rounds(in_range("rounds", rounds, 1, 1000, "a whole number from 1 to 1000, please"))
-    racers = [_Racer(name) for name in (RUNTIMES if names is None else names)]
+    names = RUNTIMES if names is None else [names] if isinstance(names, str) else names
+    racers = [_Racer(name) for name in dict.fromkeys(names)]
     ids = text_ids()[: max(READ, judged)]
     used = []
     with ExitStack() as stack:

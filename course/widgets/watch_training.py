@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from course.sparse import Moment, Recipe, Training
+from slmlab.errors import BadRequest
 from slmlab.plots.style import BLUE, GREY
 
 SMALL = {"layers": 2, "width": 64, "experts": 8, "batch": 20, "length": 128, "warm_up": 20}
@@ -22,6 +23,8 @@ def watch_training(texts: Mapping[str, str], *, steps: int = 150, **changes) -> 
     """
     recipe = Recipe(**{"steps": steps, **SMALL, **changes})
     data = {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()}
+    if short := [name for name, text in data.items() if len(text) <= recipe.length]:
+        raise BadRequest(f"Each text needs more than {recipe.length} bytes: {', '.join(short)}.")
     training, moments, place = Training(recipe, data), [], None
     try:
         while training.step < recipe.steps:

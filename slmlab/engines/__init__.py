@@ -1,1 +1,1 @@
-"""One file per runtime, all with the contract of `contract.Engine`: ask, complete, chat, and a Reply that streams."""
+"""One file per runtime, all with the contract of `base.Engine`: ask, complete, chat, and a Reply that streams."""

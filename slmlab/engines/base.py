@@ -73,9 +73,6 @@ class Conversation:
         self._latest = self.model._answer([*self.messages, *turn], as_sampling(settings), remember)
         return self._latest
 
-    def __repr__(self):
-        return "\n".join(f"{one.role}: {one.content}" for one in self.messages) or "Conversation(no turn yet)"
-
 
 def as_sampling(settings: dict) -> Sampling:
     known = [field.name for field in fields(Sampling)]

@@ -61,8 +61,8 @@ class Session:
 
 
 class LocalEngine(Engine):
-    """An engine whose weights are in a folder of this machine. A runtime defines `session(capacity)`, `logits(ids)`
-    with blocks of a row for each id, and what it has of `_beams(ids, max_new, sampling)` and `_look(messages)`."""
+    """An engine whose weights are in a folder of this machine. A runtime defines `session(capacity)`,
+    `_beams(ids, max_new, sampling)`, `logits(ids)` with blocks of a row for each id, and `_look` if it sees."""
 
     def __init__(self, card, folder: Path, precision: str):
         super().__init__(card)
@@ -203,9 +203,6 @@ class LocalEngine(Engine):
             raise BadRequest("Beam search takes no pictures here: set beams=1.")
         weights = self._weights
         return Reply(lambda: self.stream(ids, sampling, weights, image_inputs), self.name, on_end)
-
-    def _beams(self, ids: Sequence[int], max_new: int, sampling: Sampling) -> list[int]:
-        raise BadRequest(f"{self.name} has no beam search as it runs here, with {self.engine}: set beams=1.")
 
     def _look(self, messages: list[Message]) -> tuple[list[int], ImageInputs]:
         """The ids of a conversation with pictures in it, and what the runtime made of them."""

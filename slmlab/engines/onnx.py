@@ -91,7 +91,7 @@ class OnnxEngine(LocalEngine):
 
     def _beams(self, ids: Sequence[int], max_new: int, sampling: Sampling) -> list[int]:
         if self.sees:  # the runtime's own search fails inside a model of several graphs
-            return super()._beams(ids, max_new, sampling)
+            raise BadRequest("ONNX Runtime GenAI has no beam search for a model that sees: set beams=1.")
         options = {"num_beams": sampling.beams, "repetition_penalty": sampling.repetition_penalty}
         generator = self._generator(len(ids) + max_new, early_stopping=True, **options)
         generator.append_tokens(list(ids))

@@ -12,7 +12,7 @@ from slmlab.architecture import Architecture
 from slmlab.engines.local import ImageInputs, LocalEngine, Session
 from slmlab.errors import BadRequest, NotHere, SlmLabError
 from slmlab.machine import best_threads
-from slmlab.records import Message
+from slmlab.records import Message, Sampling
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 ADAPTER = "vision-lora"  # Phi-4-multimodal keeps what it learned to see in an adapter beside the weights
@@ -35,9 +35,11 @@ class TransformersEngine(LocalEngine):
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
             raise BadRequest(f"Transformers runs fp32 or bf16 here, not {precision}. Use engine='onnx' for that.")
-        with _reading("Transformers can't start", package="torch"):
+        try:
             import torch
             from transformers.utils import logging
+        except ImportError as fault:
+            raise NotHere("Transformers and torch aren't installed: python lab.py setup") from fault
         logging.disable_progress_bar()
         self._torch, self._dtype = torch, getattr(torch, DTYPES[precision])
         self.threads = threads or best_threads()
@@ -102,6 +104,14 @@ class TransformersEngine(LocalEngine):
 
     def session(self, capacity: int) -> "TransformersSession":
         return TransformersSession(self, capacity)
+
+    def _beams(self, ids: Sequence[int], max_new: int, sampling: Sampling) -> list[int]:
+        self.forward(ids[:1], use_cache=False)  # the search itself looks at no number
+        prompt, end = self._torch.tensor([list(ids)], device=self.device), min(self.format.end_ids, default=0)
+        options = {"num_beams": sampling.beams, "repetition_penalty": sampling.repetition_penalty, "do_sample": False}
+        options |= {"attention_mask": prompt.new_ones(prompt.shape), "pad_token_id": end, "max_new_tokens": max_new}
+        with self.exclusive() as model, self._torch.no_grad():
+            return model.generate(prompt, early_stopping=True, **options)[0, len(ids) :].tolist()
 
     def logits(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
         yield as_array(self.forward(ids, use_cache=False).logits[0])

@@ -59,12 +59,13 @@ def next_tokens(probabilities, after=None, *, names=("as the model gives it", "a
         ax.set_xlim(0, max(before + later) * 1.02)
         ax.xaxis.set_visible(False)
         ax.spines["bottom"].set_visible(False)
-        name, share = f"“{texts[0]}”", drawing.percent(before[0])
+        best = before.index(max(before))
+        name, share = f"“{texts[best]}”", drawing.percent(before[best])
         words = f"{name} comes next with {share}; these {len(rows)} tokens hold {sum(before):.0%} of all probability."
         if after is not None:
             kept = sum(value > 0 for value in later)
             rest = "" if kept == len(rows) else f", and {kept} of these {len(rows)} tokens are left"
-            words = f"{name} goes from {share} to {drawing.percent(later[0])} {names[1]}{rest}."
+            words = f"{name} goes from {share} to {drawing.percent(later[best])} {names[1]}{rest}."
         return drawing.finish(ax, words)
 
 

@@ -93,6 +93,11 @@ def test_what_cannot_be_drawn_or_asked_about_is_refused():
         (lambda: Row("A", -1), "whole number from 0 on"),
         (lambda: Row("A", 2, "teal"), "No colour 'teal'"),
         (lambda: draw("barz", 0), "'barz'.*bars"),
+        (lambda: drawn.bars([Row("A", 1), Row("A", 2)]), "a name of its own"),
+        (lambda: drawn.table(("Name", "Age"), [("A", 1), ("A", 2)]), "a name of its own"),
+        (lambda: drawn.pair(ROWS, LATER[::-1]), "the same labels in the same order"),
+        (lambda: drawn.pie([Row("A", 0)]), "nothing but zeros"),
+        (lambda: drawn.bars([Row("A", 150)], printed=False), "above the axis"),
     ):
         with pytest.raises(SlmLabError, match=words):
             make()

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from course.widgets import watch_training
+from slmlab.errors import BadRequest
 
 TEXTS = {"letters": "abcdefgh " * 100, "digits": "0123456789 " * 100}
 FEW = {"steps": 15, "batch": 4, "length": 16}
@@ -47,3 +48,8 @@ def test_an_interrupt_keeps_what_was_seen(monkeypatch, capsys):
     monkeypatch.setattr(MODULE.Training, "advance", until_five)
     assert len(watch_training(TEXTS, **FEW)) == 5
     assert "Stopped after 5 of 15 steps" in capsys.readouterr().out
+
+
+def test_a_text_that_is_shorter_than_a_row_is_named():
+    with pytest.raises(BadRequest, match="more than 128 bytes: mine"):
+        watch_training({"mine": "hello", **TEXTS})

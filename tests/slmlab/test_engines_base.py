@@ -40,7 +40,7 @@ def test_an_interrupted_answer_is_remembered_as_far_as_read(tiny):
     for count, _ in enumerate(chat.ask("hi"), 1):
         if count == 3:
             break
-    assert chat.messages[-1] == Message("assistant", "xxx") and repr(chat) == "user: hi\nassistant: xxx"
+    assert chat.messages[-1] == Message("assistant", "xxx")
 
 
 def test_messages_may_be_plain_dicts(tiny):

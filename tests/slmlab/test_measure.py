@@ -25,7 +25,7 @@ def test_the_median_ignores_the_warm_up_and_one_slow_run():
 
 def test_perplexity_of_a_fair_coin_is_two():
     assert perplexity([None, math.log(0.5), math.log(0.5)]) == pytest.approx(2)
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(BadRequest, match="at least two tokens"):
         perplexity([None])
 
 

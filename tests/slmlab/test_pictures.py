@@ -160,3 +160,6 @@ def test_an_animation_becomes_four_of_its_frames_and_a_line_says_which(tmp_path,
         assert colours(as_pictures(path)) == list(COLOURS[:3]), "one of fewer frames gives them all"
     assert capsys.readouterr().out.startswith("wave.dat: 4 of 8 frames (1, 3, 6, 8) are shown to the model.\n")
     assert as_picture(path).image.getpixel((3, 2)) == RED, "as one picture it is its first frame"
+    path.write_bytes(animation("GIF")[:-60])
+    with pytest.raises(BadRequest, match="wave.dat is damaged"):
+        as_pictures(path)

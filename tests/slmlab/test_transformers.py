@@ -96,7 +96,7 @@ def test_weights_that_are_no_numbers_are_named_wherever_they_show(mixture_folder
 
     rewrite(mixture_folder, spoil)
     model = opened(mixture_folder)
-    for ask in (model.logprobs, model.complete):
+    for ask in (model.logprobs, model.complete, lambda text: model.complete(text, max_tokens=2, beams=2)):
         with pytest.raises(NotHere, match="NaN.*damaged"):
             list(ask("abc"))
 
