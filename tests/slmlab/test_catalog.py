@@ -8,16 +8,7 @@ from typing import get_args
 import pytest
 
 from slmlab.architecture import Architecture
-from slmlab.catalog import (
-    DATA,
-    GRADES,
-    Facts,
-    Kind,
-    benchmarks,
-    card,
-    card_of_folder,
-    cards,
-)
+from slmlab.catalog import DATA, GRADES, Facts, Kind, benchmarks, card, card_of_folder, cards
 from slmlab.errors import BadRequest, UnknownName
 
 EVERY = list(cards().values())
