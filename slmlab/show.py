@@ -50,10 +50,11 @@ def text_table(heads: Sequence[str], rows: Iterable[Sequence], wrap: int | None 
 
 
 def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = "", note: str = "") -> str:
-    """A plain table with its caption above and its note below; every cell is escaped."""
     table = _tabulated(heads, [list(map(str, row)) for row in rows], "html", 0.5)
     above = f"<p><strong>{escape(caption)}</strong></p>" if caption else ""
     below = f"<p>{escape(note)}</p>" if note else ""
+    left = ' style="text-align: left;"'  # else JupyterLab puts every cell to the right
+    table = table.replace("<td>", f"<td{left}>").replace("<th>", f"<th{left}>")
     return above + table.replace("<table>", '<table cellpadding="6">') + below
 
 
@@ -75,7 +76,6 @@ def in_bytes(size: float | None) -> str:
 
 
 def in_count(number: float | None) -> str:
-    """A number of parameters: 135 million, 3.82 billion."""
     units = {1e12: "trillion", 1e9: "billion", 1e6: "million"}
     return "undisclosed" if number is None else _scaled(number, units, "")
 
