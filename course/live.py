@@ -37,9 +37,6 @@ class Live:
 
         text_box.on_msg(pressed)
 
-    def static_text(self) -> str:
-        raise NotImplementedError
-
     def static_html(self) -> str:
         return f"<p>{escape(self.static_text())}</p>"
 

@@ -123,7 +123,6 @@ def _made(target: Path, name: str, fill: Callable[[Path], None], anew: bool = Fa
 
 
 def _shipped(card: Card, form: str) -> Path:
-    """The folder of a model that comes with the course, its files as they were made."""
     if form != "transformers":
         raise NotHere(f"{card.id} comes with the course, as transformers: there is nothing to fetch or hand over.")
     target = DATA / card.shipped.folder

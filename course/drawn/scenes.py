@@ -39,7 +39,7 @@ def line(rows: Sequence[Row], style: Style = PLAIN, printed: bool = True) -> Sce
     """A line through points, with their values printed or beside an axis."""
     kind, entries, values = "line" if printed else "curve", _plain(rows), [row.value for row in rows]
     trend = "rising" if values == sorted(values) else "falling" if values[::-1] == sorted(values) else "up and down"
-    questions = _about_entries(kind, _once(entries))
+    questions = _about_entries(kind, entries)
     if len(set(values)) > 1:
         questions.append(Question(f"{kind}/trend", (), trend, " ".join(map(str, values))))
     canvas = pictures.draw_line(rows, style, printed)
@@ -101,8 +101,8 @@ def pair(first: Sequence[Row], second: Sequence[Row], style: Style = PLAIN) -> S
     """Two bar charts with the same labels, to be compared."""
     if [row.label for row in first] != [row.label for row in second]:
         raise BadRequest("Two charts are compared label by label: give both the same labels in the same order.")
-    questions = []
-    for before, after in zip(_plain(first), _plain(second), strict=True):
+    earlier, later, questions = _plain(first), _plain(second), []
+    for before, after in zip(earlier, later, strict=True):
         found = (f"1: {before.reading}", f"2: {after.reading}")
         if before.value != after.value:
             larger = "1" if before.value > after.value else "2"
@@ -110,7 +110,7 @@ def pair(first: Sequence[Row], second: Sequence[Row], style: Style = PLAIN) -> S
         for at, entry, reading in zip("12", (before, after), found, strict=True):
             questions.append(Question("pair/value", (entry.name, at), entry.printed, reading))
     canvases = tuple(pictures.draw_bars(rows, style) for rows in (first, second))
-    return Scene("pair", canvases, f"1: {_reading(_plain(first))}; 2: {_reading(_plain(second))}", tuple(questions))
+    return Scene("pair", canvases, f"1: {_reading(earlier)}; 2: {_reading(later)}", tuple(questions))
 
 
 def counter(numbers: Sequence[int], style: Style = HUGE) -> Scene:
