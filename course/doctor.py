@@ -92,10 +92,10 @@ def examine() -> Report:
 
 def _python() -> tuple[str, ...]:
     here = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
-    if sys.version_info < (3, 14):  # on one older than 3.11 nothing of the course starts
+    if sys.version_info < (3, 15):  # on one older than 3.11 nothing of the course starts
         return "ok", here
-    mend = "install Python 3.12 from python.org, then: python3.12 lab.py (Windows: py -3.12 lab.py)"
-    return "warn", f"{here}; the course is for 3.11 to 3.13", mend
+    mend = "install Python 3.14 from python.org, then: python3.14 lab.py (Windows: py -3.14 lab.py)"
+    return "warn", f"{here}; the course is for 3.11 to 3.14", mend
 
 
 def _kernel() -> tuple[str, ...]:

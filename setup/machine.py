@@ -11,7 +11,7 @@ import re
 import sys
 import sysconfig
 
-OLDEST, NEWEST = (3, 11), (3, 13)
+OLDEST, NEWEST = (3, 11), (3, 14)
 LONGEST_FOLDER = 65  # letters of this folder's path, where Windows has not been told to take long ones
 SECRET = re.compile(r"(API_?KEY|_KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$|^AWS_", re.IGNORECASE)
 
@@ -21,8 +21,8 @@ Machine = collections.namedtuple("Machine", "system processor python bits releas
 def platform_choices(system):
     """What differs between Windows, macOS and Linux inside a .venv, and how a reader starts a certain Python."""
     if system == "Windows":
-        return {"python": "Scripts/python.exe", "packages": "Lib/site-packages", "start": "py -3.12"}
-    return {"python": "bin/python", "packages": "lib/python*/site-packages", "start": "python3.12"}
+        return {"python": "Scripts/python.exe", "packages": "Lib/site-packages", "start": "py -3.14"}
+    return {"python": "bin/python", "packages": "lib/python*/site-packages", "start": "python3.14"}
 
 
 def machine_fault(machine, folder):
@@ -30,7 +30,7 @@ def machine_fault(machine, folder):
     version, start = "{}.{}".format(*machine.python), platform_choices(machine.system)["start"]
     release = tuple(int(part) for part in machine.release.split(".")[:2] if part.isdigit())
     windows, mac, linux = (machine.system == name for name in ("Windows", "Darwin", "Linux"))
-    install = f"Install 64-bit Python 3.11, 3.12 or 3.13 from python.org, then run: {start} lab.py"
+    install = f"Install 64-bit Python 3.11 to 3.14 from python.org, then run: {start} lab.py"
     if machine.python < OLDEST:
         return f"Python {version} is too old. {install}"
     if machine.python > NEWEST:

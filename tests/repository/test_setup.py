@@ -36,9 +36,9 @@ def test_a_machine_that_can_not_run_the_course_is_told_why_and_what_to_run():
     assert machine_fault(good._replace(release=""), HERE) is None, "a libc of no version gets the benefit of the doubt"
     for machine, folder, word in (
         (good._replace(python=(3, 10)), HERE, "too old"),
-        (good._replace(python=(3, 9)), HERE, "python3.12 lab.py"),
-        (windows._replace(python=(3, 14)), HERE, "too new"),
-        (windows._replace(python=(3, 9)), HERE, "py -3.12 lab.py"),
+        (good._replace(python=(3, 9)), HERE, "python3.14 lab.py"),
+        (windows._replace(python=(3, 15)), HERE, "too new"),
+        (windows._replace(python=(3, 9)), HERE, "py -3.14 lab.py"),
         (good._replace(bits=32), HERE, "32-bit"),
         (mac._replace(processor="x86_64"), HERE, "Intel"),
         (mac._replace(release="13.7"), HERE, "macOS 13.7"),
@@ -177,7 +177,7 @@ def test_a_venv_serves_or_the_reason_is_named(tmp_path):
         ({"made": None}, "3.12.1", "stopped while making it"),
         ({"made": "/elsewhere"}, "3.12.1", "another folder"),
         (made, None, "its Python is gone"),
-        (made, "3.14.0", "its Python is 3.14.0"),
+        (made, "3.15.0", "its Python is 3.15.0"),
     ):
         fault = venv_fault(tmp_path, HERE, state, version)
         assert fault is None if word is None else word in fault
