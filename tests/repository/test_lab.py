@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import pytest
 
 import lab
+from setup import waiting
+from setup.packages import Installer
 from setup.programs import Stop
-from setup.torch_build import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = [ROOT / "lab.py", *sorted((ROOT / "setup").glob("*.py"))]
-PROOF = ["slmlab fetch", "slmlab doctor", f"slmlab chat {lab.QUESTION}", "slmlab fetch --all"]
+PROOF = ["slmlab fetch", "slmlab doctor", f"slmlab chat {lab.QUESTION}"]
 
 
 @pytest.fixture
@@ -28,52 +29,64 @@ def commands(monkeypatch, tmp_path):
         return SimpleNamespace(wait=lambda: 0)
 
     monkeypatch.setattr(lab, "VENV", tmp_path / ".venv")
-    (tmp_path / ".venv").mkdir()
+    (lab.VENV / lab.packages_of(lab.platform.system()).replace("*", "3.12")).mkdir(parents=True)
     monkeypatch.setattr(lab, "ready_venv", lambda venv, root: ("python", "3.12.1"))
-    monkeypatch.setattr(lab, "install_packages", lambda venv, python: done.append("packages"))
+    monkeypatch.setattr(lab, "version_of", lambda venv: ("python", "3.12.1"))
+    monkeypatch.setattr(lab, "installer", lambda venv, python: Installer(["uv"], {}, None))
+    monkeypatch.setattr(lab, "install", lambda tool, venv, *what, **watching: done.append(what[-1]))
+    monkeypatch.setattr(lab, "torch_build", lambda python, env: ("a note", ["--torch-backend=cpu"], False))
     monkeypatch.setattr(lab, "start", start)
     lab.write_state(lab.VENV, made=str(ROOT))
     return done
 
 
-def test_the_first_setup_proves_itself_and_the_second_only_makes_sure_of_the_model(commands, monkeypatch):
+def test_the_first_answer_comes_before_what_can_wait_and_a_second_run_has_little_to_do(commands, monkeypatch):
+    lab.set_up(all_of_it=False)
+    assert commands[1:] == [".", *PROOF] and "==" in commands[0], "what lesson 00 needs, the model, and its proof"
+    assert "torch" in waiting.read(lab.VENV)["modules"], "what is not there yet is waited for"
     lab.set_up()
-    assert commands == ["packages", *PROOF], "the first answer comes before what can wait"
-    lab.set_up()
-    assert commands[5:] == ["slmlab fetch --all"]
+    assert commands[5:] == ["slmlab fetch", "requirements.txt", "slmlab fetch --all"]
+    assert waiting.read(lab.VENV) is None
+    lab.set_up(all_of_it=False)
+    assert commands[8:] == ["slmlab fetch"], "it makes sure of the model"
     monkeypatch.setattr(lab, "fingerprint", lambda root, version: "another")
-    lab.set_up()
-    assert commands[6:] == ["packages", *PROOF], "a new pin installs and proves again"
+    lab.set_up(all_of_it=False)
+    assert commands[10:] == [".", *PROOF], "a new pin installs and proves again"
 
 
 def test_a_setup_that_failed_says_so_and_goes_on_where_it_stopped(commands, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(lab, "start", lambda command: subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"]))
+        failing = [sys.executable, "-c", "raise SystemExit(1)"]
+        broken.setattr(lab, "start", lambda command, env=None: subprocess.Popen(failing))
         with pytest.raises(Stop, match="`slmlab fetch` found a fault: what it printed above says what to do"):
             lab.set_up()
-    lab.set_up()
-    assert commands == ["packages", *PROOF], "packages that are there are not installed again"
+    lab.set_up(all_of_it=False)
+    assert commands[2:] == PROOF, "packages that are there are not installed again"
 
 
-def test_torch_comes_first_a_full_disk_stops_it_and_a_pip_that_fails_shows_its_last_words(monkeypatch, tmp_path):
-    calls, answer, free = [], [(0, [])], [10**12]
-    monkeypatch.setattr(lab.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 0, free[-1]))
-    monkeypatch.setattr(lab, "plan_torch", lambda python: Plan("cuda", ["torch==2.13.0"], "a note"))
-    monkeypatch.setattr(lab, "pip_install", lambda python, *what: calls.append(what[-1]) or answer[-1])
-    lab.install_packages(tmp_path, sys.executable)
-    assert calls == ["torch==2.13.0", "requirements.txt"]
-    answer.append((1, ["ERROR: [Errno 28] No space left on device"]))
-    with pytest.raises(Stop, match="(?s)Errno 28.*The disk is full: free some space.*run the same command again"):
-        lab.install_packages(tmp_path, sys.executable)
-    free.append(5 * 10**9)
-    with pytest.raises(Stop, match=r"needs 12 GB of disk, and 5\.0 GB are free"):
-        lab.install_packages(tmp_path, sys.executable)
-    assert len(calls) == 4, "and nothing was downloaded"
+def test_a_rest_that_failed_is_told_to_those_who_wait_and_torch_falls_back_to_the_own_index(commands, monkeypatch):
+    def install(tool, venv, *what, **watching):
+        commands.append(what)
+        if what[-1] == "requirements.txt":
+            raise Stop("its words\nThe disk is full.")
+
+    monkeypatch.setattr(lab, "install", install)
+    with pytest.raises(Stop, match="The disk is full"):
+        lab.set_up()
+    assert [one for one in commands if one[-1] == "requirements.txt"] == [
+        ("--torch-backend=cpu", "-r", "requirements.txt"),
+        ("-r", "requirements.txt"),
+    ]
+    assert waiting.read(lab.VENV)["fault"] == "The disk is full."
+    monkeypatch.setattr(lab.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 0, 5 * 10**8))
+    with pytest.raises(Stop, match=r"needs 3 GB of disk, and 0\.5 GB are free"):
+        lab.set_up()
 
 
 def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatch):
     handed = []
-    monkeypatch.setattr(lab, "set_up", lambda: "python")
+    monkeypatch.setattr(lab, "set_up", lambda all_of_it: "python")
+    monkeypatch.setattr(lab, "go_on_behind", lambda: handed.append("behind"))
     monkeypatch.setattr(lab, "hand_over", lambda command, env=None: handed.append((command, env)) or 7)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     assert lab.main(["test", "-k", "chat"]) == 7
@@ -84,11 +97,16 @@ def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatc
     assert handed.pop()[0] == ["python", "tools/refresh.py", "01", "--measure"]
     lab.main(["--no-browser", "--port", "9001"])
     line = " ".join(handed.pop()[0])
+    assert handed.pop() == "behind", "the rest is installed while the lesson is open"
     assert all(word in line for word in ("jupyterlab", "--no-browser", "--port=9001", lab.FIRST_LESSON))
     assert (ROOT / lab.FIRST_LESSON).is_file()
     assert lab.main(["setup"]) == 0 and not handed, "the set-up opens nothing"
-    monkeypatch.setattr(lab, "machine_fault", lambda machine, folder: "This machine can't.")
-    with pytest.raises(Stop, match="can't"):
+    monkeypatch.setattr(lab, "machine_fault", lambda machine, folder: "Python 3.9 is too old. Install another.")
+    monkeypatch.setattr(lab, "another_python", lambda own: ["py", "-3.14"])
+    lab.main(["test", "-q"])
+    assert handed.pop()[0] == ["py", "-3.14", ROOT / "lab.py", "test", "-q"], "another Python goes on"
+    monkeypatch.setattr(lab, "another_python", lambda own: None)
+    with pytest.raises(Stop, match="too old"):
         lab.main(["setup"])
 
 

@@ -126,7 +126,7 @@ def test_a_video_becomes_four_of_its_frames_among_other_pictures(video, capsys):
 
 def test_without_opencv_a_video_names_the_line_that_installs_it(video, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(NotHere, match="pip install opencv-python-headless"):
+    with pytest.raises(NotHere, match="pip install 'slmlab.ocr.'"):
         as_pictures(video)
 
 

@@ -1,0 +1,24 @@
+"""python -m tools.lock: write uv.lock anew, with the pins of requirements.txt and the newest of what they bring along.
+
+`--check` only looks whether it is current. uv is the one that lab.py has put into .venv.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LISTS = ("requirements.txt", "data/environments/runtimes.txt")
+
+
+def main(arguments: list[str]) -> int:
+    uv = next(ROOT.glob(".venv/uv/*/uv*"), "uv")
+    pins = [pin for one in LISTS for pin in re.findall(r"^[\w.-]+==[\w.]+", (ROOT / one).read_text("utf-8"), re.M)]
+    wanted = ["--check"] if "--check" in arguments else [f"--upgrade-package={pin}" for pin in pins] + ["--upgrade"]
+    # its torch is the one of the package index: no index of another publisher has to be reached
+    return subprocess.run([uv, "lock", *wanted, "--no-sources"], cwd=ROOT).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
