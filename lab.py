@@ -75,7 +75,7 @@ def other_packages(python):
     except Stop as fault:
         if not backend:
             raise
-        print(f"{fault}\n      Trying the build of your own index, which can be 2 GB. Ctrl-C stops it.", flush=True)
+        print(f"{fault}\n      Trying the build of your own index, which can be 3 GB. Ctrl-C stops it.", flush=True)
         install(tool, VENV, "-r", "requirements.txt", **tell)
 
 

@@ -179,7 +179,7 @@ def _why(tool, venv, said):
 
 def torch_build(python, env):
     """Which build of torch to take: in words, as an option of uv's, and whether it is the large one."""
-    large = "about 2.2 GB to download and 7 GB on disk; Ctrl-C stops it"
+    large = "about 3 GB to download and 7 GB on disk; Ctrl-C stops it"
     if platform.system() != "Linux":
         return "the standard build", [], False
     gpu = shutil.which("nvidia-smi") and output(["nvidia-smi", "-L"]).startswith("GPU")
