@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from contextvars import copy_context
 from pathlib import Path
+from typing import Any
 
 LIMIT_S = 5.0
 
@@ -117,7 +118,7 @@ def shown(value: object) -> str:
     return code(_SHORT.repr(value), 60)
 
 
-def function_in(answer: object, name: str) -> Callable:
+def function_in(answer: Any, name: str) -> Callable:
     """The answer where it is a function; else what to hand over."""
     named = f"hand over your function itself, `{name}` with no parentheses, not {shown(answer)}"
     need(callable(answer) and not isinstance(answer, type), named)
@@ -138,7 +139,7 @@ def pair_from(value: object, wanted: str) -> tuple:
     return tuple(value)
 
 
-def number_from(value: object) -> float:
+def number_from(value: Any) -> float:
     """What the learner's function gave, as a float; text, lists and nan are named."""
     try:
         number = None if isinstance(returned(value), str | bool) else float(value)
@@ -146,7 +147,7 @@ def number_from(value: object) -> float:
         number = None
     need(number is not None, f"your function gave {shown(value)}, and a number is wanted")
     need(math.isfinite(number), f"your function gave {shown(number)}, which is no number to work with")
-    return number
+    return number  # ty: ignore[invalid-explicit-return]  # need() has raised where it is None
 
 
 def numbers_from(value: object, size: int | None = None) -> list[float]:
@@ -158,7 +159,7 @@ def numbers_from(value: object, size: int | None = None) -> list[float]:
         numbers = None
     need(numbers is not None, f"your function gave {shown(values)}, and a list of numbers is wanted")
     need(size in (None, len(numbers)), f"your function gave {len(numbers)} numbers where {size} are wanted")
-    return numbers
+    return numbers  # ty: ignore[invalid-explicit-return]  # and here
 
 
 def near(value: object, wanted: object) -> bool:

@@ -161,7 +161,6 @@ def _compile(source: str):
     # as Transformers sets it up: templates are written for these names
     loops = ["jinja2.ext.loopcontrols"]
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=loops)
-    environment.globals["raise_exception"] = refuse
-    environment.globals["strftime_now"] = lambda pattern: datetime.now().strftime(pattern)
+    environment.globals.update(raise_exception=refuse, strftime_now=lambda pattern: datetime.now().strftime(pattern))
     environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
     return environment.from_string(source)

@@ -27,7 +27,7 @@ class Provider(Shown, Facts):
         """What a model is called here. A name that the catalog doesn't know is taken as it stands."""
         found = _known(model)
         if self.ids_field is None or found is None:
-            return getattr(model, "id", model)
+            return model.id if isinstance(model, Card) else model
         name = getattr(found.ids, self.ids_field)
         if name is None:
             raise UnknownName(f"{self.name} has no {found.id} that this course knows of: give the name it has there.")

@@ -142,10 +142,10 @@ def _best_way(wanted: Card, engine: str | None, precision: str | None, quantizat
             refuse_skipped_experts(as_dict(quantization), wanted.architecture)
         size = in_memory_as(quantization)  # what it takes in memory, whatever its files take
     ways = _ways(wanted, here, engine, precision)
-    for *way, device, room in ways:
-        fits = will_it_fit(wanted, size or way[1], machine=here)[0].total_bytes <= room
+    for runner, bits, device, room in ways:
+        fits = will_it_fit(wanted, size or bits, machine=here)[0].total_bytes <= room
         if fits and not (size and device == "auto"):
-            return *way, device
+            return runner, bits, device
     if not ways:
         why = "is not published in a form that runs here with this choice: leave engine and precision out."
         if not wanted.ids.hub:

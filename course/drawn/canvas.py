@@ -52,7 +52,7 @@ class Style:
         return tuple(max(0, min(255, base + hue)) for base, hue in zip(COLOURS[colour], self.hues, strict=True))
 
 
-def _paper(rng: Random) -> tuple[int, int, int]:
+def _paper(rng: Random) -> tuple[int, ...]:
     """White most of the time, else nearly white."""
     return tuple(255 - rng.randint(0, 30) for _ in range(3)) if rng.random() < 0.3 else (255, 255, 255)
 

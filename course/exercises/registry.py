@@ -99,6 +99,6 @@ class Solution:
                 raise NotYet((self.told + words).format(**fields, value=value, right=right, shown=shown(value)))
 
 
-def exercise(exercise_id: str, **options) -> Callable[[Callable | None], Solution]:
+def exercise(exercise_id: str, **options) -> Callable[..., Solution]:
     """Decorates the solution's function, and keeps it as the answer to this exercise."""
     return lambda function=None: _SOLUTIONS.setdefault(exercise_id, Solution(function, **options))

@@ -89,6 +89,7 @@ class Runtime(Shown):
 
     def step(self, id: int) -> int:
         """Read one id more, and give the likeliest that follows."""
+        raise NotImplementedError
 
     def write(self, count: int) -> list[int]:
         """So many ids, each the likeliest, the ends of an answer ignored: a step of the model for each."""

@@ -28,8 +28,8 @@ class Mlx(Runtime):
         self._cache = self._new_cache(self._model)
         self._ready = self.step(*ids)
 
-    def step(self, *ids: int) -> int:
-        hidden = self._model.model(self._mx.array([ids]), cache=self._cache)[:, -1:]  # the head, for the last id alone
+    def step(self, id: int, *more: int) -> int:
+        hidden = self._model.model(self._mx.array([[id, *more]]), cache=self._cache)[:, -1:]  # the last id alone
         return int(self._mx.argmax(self._head(hidden)[0, -1]).item())
 
     def _head(self, hidden):

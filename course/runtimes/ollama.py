@@ -42,13 +42,13 @@ class Ollama(Runtime):
         self._ask("\n", 1)
 
     def read(self, ids: list[int]) -> None:
-        self._text = self._format.marked(ids)
-        self._ask(self._text, 1)
+        self._prompt = self._format.marked(ids)
+        self._ask(self._prompt, 1)
 
     def write(self, count: int) -> list[int]:
         """Fewer, where the model ends its answer: Ollama has no way to go on."""
-        told = self._ask(self._text, count)
-        self._text += told.response
+        told = self._ask(self._prompt, count)
+        self._prompt += told.response
         return [piece.id for piece in self._format.pieces(told.response)]
 
     def _ask(self, text: str, count: int):

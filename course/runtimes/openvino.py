@@ -55,8 +55,8 @@ class OpenVino(Runtime):
         self._request.reset_state()
         self._ready = self.step(*ids)
 
-    def step(self, *ids: int) -> int:
-        return int(self._logits(self._request, ids)[-1].argmax())
+    def step(self, id: int, *more: int) -> int:
+        return int(self._logits(self._request, [id, *more])[-1].argmax())
 
     def score(self, ids: list[int]) -> tuple[list[float], list[int]]:
         """With the graph as it came: it has a row of logits for every id."""

@@ -107,7 +107,7 @@ def serve(name: str) -> None:
     runtime.close()
 
 
-def _done(runtime, read: list[int] = (), write: int = 0, score: list[int] = ()) -> dict:
+def _done(runtime, read: list | tuple = (), write: int = 0, score: list | tuple = ()) -> dict:
     """One command: read, write or score."""
     if score:
         return dict(zip(("logprobs", "likeliest"), runtime.score(score), strict=True))

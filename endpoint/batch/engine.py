@@ -55,7 +55,7 @@ class BatchedSession(Session):
         self._scheduler, self._cancelled = scheduler, cancelled
         self._slot = scheduler.acquire(ids, cancelled)
         self.ids, self.in_blocks = list(ids[: self._slot.cached]), self._slot.cached
-        self._logits: np.ndarray | None = None
+        self._logits = np.empty(0)
         self._unread: list[int] = []
 
     def _feed(self, ids: Sequence[int]) -> None:

@@ -35,7 +35,7 @@ class RemoteEngine(Engine):
         super().__init__(card)
         self.provider, self.url, self.model, self._key = provider, url, model, key
         # a try is stamped: the time to the first piece begins at the one that was answered, not before its wait
-        hooks = {"request": [lambda request: request.extensions.update(sent_s=perf_counter())]}
+        hooks: dict[str, list] = {"request": [lambda request: request.extensions.update(sent_s=perf_counter())]}
         hooks["response"] = [self._say_wait]
         # a proxy can't reach this machine's own servers, and a key is for the address that was named
         rules = {"trust_env": not is_loopback(url), "follow_redirects": False}

@@ -131,7 +131,7 @@ class TransformersSession(Session):
         super().__init__(capacity)
         self._forward = engine.forward
         self._cache = DynamicCache(config=engine._model.config)
-        self._unread, self._logits = [], None
+        self._unread, self._logits = [], np.empty(0)
 
     def _feed(self, ids: Sequence[int]) -> None:
         self._unread += ids
@@ -161,8 +161,8 @@ class VisionEngine(TransformersEngine):
         if getattr(self.processor, "chat_template", None) is None:  # some folders keep it with the tokenizer alone
             self.processor.chat_template = self.format.template
 
-    def _read(self, folder: Path, *options):
-        model, adapter = super()._read(folder, *options), folder / ADAPTER
+    def _read(self, folder: Path, device: str, max_memory: dict | None, quantization):
+        model, adapter = super()._read(folder, device, max_memory, quantization), folder / ADAPTER
         if adapter.is_dir():
             with _reading(f"The adapter {adapter} can't be read", package="peft"):
                 # not named "vision": Transformers would take the model's own weights of that name for its own

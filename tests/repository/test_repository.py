@@ -104,6 +104,9 @@ def test_each_package_has_few_names_and_every_one_resolves():
         assert len(module.__all__) <= most, f"{package} has {len(module.__all__)} names, and {most} are the most"
         missing = [name for name in module.__all__ if not hasattr(module, name)]
         assert not missing, f"{package} has no {missing}"
+        stub = ROOT / package / "__init__.pyi"  # what editors and type checkers see where names are fetched late
+        if stub.exists():
+            assert set(re.findall(r" as (\w+)$", stub.read_text(), re.MULTILINE)) == set(module.__all__)
 
 
 def test_no_lesson_imports_deeper_than_the_packages_own_names():
