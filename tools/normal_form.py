@@ -33,6 +33,7 @@ MACHINE_PATH = re.compile(r"/home/\w|/Users/\w|/root/|/tmp/|/var/folders/|\b[A-Z
 ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 RANDOM_ID = re.compile(r"\b[0-9a-f]{16,}\b")
 NUMBER = re.compile(r"[-+]?\d[\d,._]*(?:e[-+]?\d+)?")
+CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 BAR = re.compile(r"[\u2580-\u259f\u25a0-\u25ff]+|([-=#.·_])\1+")
 
 
@@ -117,6 +118,7 @@ def faults(path: Path, root: Path = ROOT) -> list[str]:
     for number, cell in enumerate(notebook.cells, start=1):
         place = f"cell {number} ({cell.get('id', 'no id')})"
         found += [f"{place}: {fault}" for fault in _cell_faults(cell)]
+    found += _reading_faults("\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown"))
     counts = [cell.execution_count for cell in _code_cells(notebook)]
     if None not in counts and counts != list(range(1, len(counts) + 1)):
         found.append("its cells were not run from top to bottom, once each")
@@ -148,6 +150,26 @@ def _cell_faults(cell):
         yield from _output_faults(output, expected_error="raises-exception" in _tags(cell))
 
 
+def _reading_faults(prose):
+    """What a reader with a screen reader would miss."""
+    prose = CODE.sub("", prose)
+    levels = [len(marks) for marks in re.findall(r"^(#+) ", prose, re.MULTILINE)]
+    if levels[:1] != [1] or 1 in levels[1:]:
+        yield "it needs one title, `# ...`, before all other headings"
+    if any(below > above + 1 for above, below in zip(levels, levels[1:], strict=False)):
+        yield "a heading skips a level"
+    for mark, words, target in re.findall(r"(!?)\[((?:!\[.*?\]\(.*?\)|[^\]])*)\]\(([^)\s]+)\)", prose):
+        if len(words) < 3 or re.match(r"(?:click )?here|this|link|https?:", words, re.IGNORECASE):
+            yield f"{'a picture without alt text' if mark else 'a link that does not say where to'}: {target}"
+    yield from _blind_pictures(prose)
+
+
+def _blind_pictures(html):
+    for tag in re.findall(r"<img\b[^>]*>", html):
+        if not re.search(r'\balt="[^"]{3}', tag):
+            yield f"a picture without alt text: {tag[:60]}"
+
+
 def _output_faults(output, expected_error):
     if output.output_type == "error" and not expected_error:
         yield f"ended in {output.ename}: {output.evalue}"
@@ -155,7 +177,8 @@ def _output_faults(output, expected_error):
         yield f"wrote to stderr: {output.text.strip().splitlines()[0] if output.text.strip() else '(blank)'}"
     if WIDGET in output.get("data", {}):
         yield "a live widget is stored, which shows nothing on a page without a kernel"
-    for _, text in _texts(output):
+    for kind, text in _texts(output):
+        yield from _blind_pictures(text if kind == "text/html" else "")
         if MACHINE_PATH.search(text):
             yield f"a path of one machine in its output: {MACHINE_PATH.search(text).group()}..."
 

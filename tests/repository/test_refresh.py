@@ -88,6 +88,10 @@ def cell(**changes):
     return lambda notebook: notebook.cells[1].update(**changes)
 
 
+def title(source):
+    return lambda notebook: notebook.cells[0].update(source=source)
+
+
 FAULTS = (
     (cell(source="print('edited')"), "out of date"),
     (cell(execution_count=None), r"cell 2 \(c0\): never run"),
@@ -101,6 +105,11 @@ FAULTS = (
     (cell(metadata={"tags": ["measured", "nbval-check-output"]}), "drop one of the two tags"),
     (lambda nb: nb.cells[3].outputs[0].data.update({normal_form.WIDGET: {"model_id": "x"}}), "a live widget"),
     (lambda nb: nb.metadata.pop("kernelspec"), "kernelspec"),
+    (title("# A\n\n### C"), "skips a level"),
+    (title("## A"), "needs one title"),
+    (title("# A\n\n[here](x.md)"), "does not say where to: x.md"),
+    (title("# A\n\n![](x.png)"), "picture without alt text: x.png"),
+    (title("# A\n\n<img src='x.png'>"), "picture without alt text: <img"),
     (lambda nb: nb.cells[0].metadata.update(collapsed=True), "not in the normal form"),
 )
 
