@@ -14,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from setup.machine import NEWEST, OLDEST
 from setup.packages import pins as setup_pins
 from slmlab.__main__ import _parser
+from tools.normal_form import CODE
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -134,9 +135,28 @@ def deep_imports(source):
 # README
 
 
-def test_every_link_picture_and_command_of_the_readme_is_real():
-    targets = re.findall(r"\]\(([^)#\s]+)\)", README)
-    assert targets and not [one for one in targets if "://" not in one and not (ROOT / one).exists()]
+def page(path):
+    """The words of a page or a lesson, without code."""
+    cells = nbformat.read(path, as_version=4).cells if path.suffix == ".ipynb" else ()
+    prose = [cell.source for cell in cells if cell.cell_type == "markdown"] or [path.read_text(encoding="utf-8")]
+    return CODE.sub("", "\n".join(prose))
+
+
+def test_every_link_of_a_page_or_lesson_leads_to_a_file_and_a_heading():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/*.md"), *ROOT.glob(".github/**/*.md"), *LESSONS]
+    lost = []
+    for path in pages:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page(path)):
+            name, _, heading = link.partition("#")
+            target = path.parent / name if name else path
+            heads = re.findall(r"^#+ (.+)$", page(target), re.MULTILINE) if heading and target.is_file() else ()
+            known = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+            if "://" not in link and not (target.exists() and (not heading or heading in known)):
+                lost.append(f"{path.relative_to(ROOT)}: {link}")
+    assert len(pages) > 12 and not lost
+
+
+def test_every_command_of_the_readme_is_real():
     assert re.search(r"^python lab\.py\b", README, re.MULTILINE) and "python lab.py test" in README
     for command in re.findall(r"python -m slmlab (\w+)", README):
         with pytest.raises(SystemExit) as ended:
