@@ -6,8 +6,11 @@ A planted key has `planted` in it, in any case. conftest.py hands over what it s
 import re
 
 PLANTED = re.compile(r"[\w-]*planted[\w-]*", re.IGNORECASE)
-# What real keys of the services of the course look like: long, after a beginning of their own.
-REAL = re.compile(r"\b(?:nvapi-|ghp_|gh[osur]_|github_pat_|sk-|hf_)[A-Za-z0-9_-]{20,}")
+# What real keys look like, of the services of the course and of others: long, after a beginning of their own.
+REAL = re.compile(
+    r"\b(?:nvapi-|gh[opsur]_|github_pat_|glpat-|sk-|hf_|pypi-|npm_|xox[abp]-|AIza|eyJ[\w-]+\.eyJ)[A-Za-z0-9_-]{20,}"
+    r"|\bAKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY"
+)
 
 
 def shown_in(text: str) -> list[str]:
