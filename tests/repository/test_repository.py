@@ -14,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from setup.machine import NEWEST, OLDEST
 from setup.packages import pins as setup_pins
 from slmlab.__main__ import _parser
+from tools.badges import BADGE, address, rewrite
 from tools.normal_form import CODE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +85,7 @@ def test_lab_conda_and_the_package_take_the_same_pythons_and_packages():
     taken = SpecifierSet(PROJECT["requires-python"])
     minors = [(3, minor) for minor in range(6, 20) if f"3.{minor}.5" in taken]
     assert (minors[0], minors[-1]) == (OLDEST, NEWEST)
+    assert f"3.{OLDEST[1]} to 3.{NEWEST[1]}" in read("data/images/python.svg"), "the badge"
     text = read("environment.yml")
     assert "-r requirements.txt" in text and f"python {PROJECT['requires-python']}" in text
     assert not [name for name in pins() if re.search(rf"^\s*- {re.escape(name)}\b", text, re.MULTILINE)]
@@ -154,6 +156,17 @@ def test_every_link_of_a_page_or_lesson_leads_to_a_file_and_a_heading():
             if "://" not in link and not (target.exists() and (not heading or heading in known)):
                 lost.append(f"{path.relative_to(ROOT)}: {link}")
     assert len(pages) > 12 and not lost
+
+
+def test_one_line_and_one_command_give_a_fork_its_own_badges(tmp_path):
+    pages = [ROOT / "README.md", *LESSONS]
+    other = [path.name for path in pages if BADGE.format(address()) not in path.read_text(encoding="utf-8")]
+    assert not other, "run: python -m tools.badges"
+    (tmp_path / "README.md").write_text(README)
+    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/ann/my.lab"')
+    assert rewrite(tmp_path) == ["README.md"] and rewrite(tmp_path) == []
+    badges = (tmp_path / "README.md").read_text()
+    assert address() not in badges and BADGE.format("ann/my.lab") in badges and "ann/my.lab/actions" in badges
 
 
 def test_every_command_of_the_readme_is_real():
