@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -93,9 +94,16 @@ def test_lab_conda_and_the_package_take_the_same_pythons_and_packages():
 
 
 def test_every_action_is_pinned_to_a_commit_and_line_ends_are_the_same_everywhere():
-    used = re.findall(r"uses: (\S+)", read(".github/workflows/ci.yml"))
-    assert used and all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", one) for one in used)
+    flows = sorted((ROOT / ".github/workflows").glob("*.yml"))
+    used = [one for flow in flows for one in re.findall(r"uses: (.+)", flow.read_text(encoding="utf-8"))]
+    assert used and all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", one) for one in used)
     assert "eol=lf" in read(".gitattributes"), "notebooks are compared byte by byte, data by hash"
+
+
+def test_citation_and_changelog_name_the_version_of_the_package():
+    cited = yaml.safe_load(read("CITATION.cff"))
+    assert cited["version"] == PROJECT["version"] and cited["repository-code"] == PROJECT["urls"]["Repository"]
+    assert re.search(r"^## (\S+)", read("CHANGELOG.md"), re.MULTILINE)[1] == PROJECT["version"]
 
 
 # Names
