@@ -55,7 +55,7 @@ def need_disk(gigabytes):
 def first_packages(tool):
     """What lesson 00 needs."""
     need_disk(FIRST_GB)
-    install(tool, VENV, PIP, *(f"{name}=={version}" for name, version in pins(later=False).items()))
+    install(tool, VENV, PIP, *pins(later=False))
     install(tool, VENV, "--no-deps", "-e", ".")
     settings = VENV / "share" / "jupyter" / "lab" / "settings"  # no question about news, no look for updates
     settings.mkdir(parents=True, exist_ok=True)
@@ -71,16 +71,16 @@ def other_packages(python):
     need_disk(CUDA_GB if large else REST_GB)
     tell = {"tell": lambda share, status: waiting.note(VENV, share=share, status=status)}
     try:
-        install(tool, VENV, *backend, "-r", "requirements.txt", **tell)
+        install(tool, VENV, *backend, *pins(), **tell)
     except Stop as fault:
         if not backend:
             raise
         print(f"{fault}\n      Trying the build of your own index, which can be 3 GB. Ctrl-C stops it.", flush=True)
-        install(tool, VENV, "-r", "requirements.txt", **tell)
+        install(tool, VENV, *pins(), **tell)
 
 
 def set_up(all_of_it=True):
-    """Packages, model and proof; gives the .venv's Python. What is there already takes no time."""
+    """Packages, model and proof; gives the .venv's Python, and whether all is there. What is there takes no time."""
     proved = (read_state(VENV) or {}).get("proved") == fingerprint(ROOT, version_of(VENV)[1])
     # where the first lesson is ready it opens at once, also while another lab.py still installs what is behind
     with only_one(ROOT / "lab.py") if all_of_it or not proved else contextlib.nullcontext():
@@ -95,8 +95,8 @@ def set_up(all_of_it=True):
         if state.get("packages") == wanted:
             waiting.end(VENV, site)
         elif waiting.read(VENV) is None:
-            other = {"opencv-python-headless": "cv2", "azure-ai-inference": "azure"}  # their modules' names
-            modules = [other.get(name, name) for name in pins(later=True)]
+            names = [pin.partition("==")[0] for pin in pins(later=True)]
+            modules = [{"opencv-python-headless": "cv2", "azure-ai-inference": "azure"}.get(one, one) for one in names]
             waiting.begin(VENV, site, modules, "Its installation has not begun.")
         if state.get("proved") == wanted:
             slmlab(python, "fetch")
@@ -121,14 +121,17 @@ def set_up(all_of_it=True):
             print("      The model's other forms, which lessons compare: 1.5 GB on disk", flush=True)
         if all_of_it:
             slmlab(python, "fetch", "--all")
-    ready = "SLM Lab is ready" if all_of_it else "The first lesson is ready, and the rest is on its way"
-    print(f"{ready}  ({time.monotonic() - BEGAN:.1f} s)", flush=True)
-    return python
+            write_state(VENV, all=wanted)
+    ready = read_state(VENV).get("all") == wanted
+    said = "SLM Lab is ready" if ready else "The first lesson is ready, and the rest is on its way"
+    print(f"{said}  ({time.monotonic() - BEGAN:.1f} s)", flush=True)
+    return python, ready
 
 
 def go_on_behind():
     """The same set-up to its end, behind JupyterLab; it outlives this terminal, and the next run goes on from there."""
-    waiting.note(VENV, fault="") if waiting.read(VENV) else None
+    if waiting.read(VENV):
+        waiting.note(VENV, fault="")
     log = open(str(VENV / "later.log"), "w", encoding="utf-8")
     own = {"creationflags": 0x200} if os.name == "nt" else {"start_new_session": True}  # Ctrl-C is JupyterLab's
     rest = start([sys.executable, ROOT / "lab.py", "setup"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, **own)
@@ -171,8 +174,8 @@ def main(words):
             raise Stop(fault)
         print(f"{fault.split('. ')[0]}. Going on with {other[-1]}.", flush=True)
         return hand_over([*other, ROOT / "lab.py", *words])
-    python = set_up(all_of_it=options.command != "open")
-    if options.command == "open":
+    python, ready = set_up(all_of_it=options.command != "open")
+    if not ready:
         go_on_behind()
     if options.command == "test":
         return hand_over([python, "-m", "pytest", *passed_on], offline_environment(os.environ, ROOT))

@@ -145,10 +145,10 @@ def network_fault(address):
 
 
 def pins(later=None):
-    """Package to version in requirements.txt; with `later`, those above or below its line "Later"."""
+    """Each `name==version` of requirements.txt; with `later`, those above or below its line "Later"."""
     text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     first, _, rest = text.partition("\n# Later:")
-    return dict(re.findall(r"^([\w.-]+)==([\w.]+)", {None: text, False: first, True: rest}[later], re.MULTILINE))
+    return re.findall(r"^[\w.-]+==[\w.]+", {None: text, False: first, True: rest}[later], re.MULTILINE)
 
 
 def install(tool, venv, *what, **watching):
@@ -184,7 +184,7 @@ def torch_build(python, env):
         return "the standard build", [], False
     gpu = shutil.which("nvidia-smi") and output(["nvidia-smi", "-L"]).startswith("GPU")
     offered = "" if gpu else output([python, "-m", "pip", "index", "versions", "torch"], env)
-    if pins()["torch"] + "+cpu" in offered:
+    if dict(pin.split("==") for pin in pins())["torch"] + "+cpu" in offered:
         return "the CPU build, as your package index offers it", [], False
     reachable = not network_fault(CPU_INDEX + "/torch/")
     if gpu:

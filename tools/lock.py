@@ -13,11 +13,10 @@ LISTS = ("requirements.txt", "data/environments/runtimes.txt")
 
 
 def main(arguments: list[str]) -> int:
-    uv = next(ROOT.glob(".venv/uv/*/uv*"), "uv")
+    uv = next((one for one in ROOT.glob(".venv/uv/*/uv*") if one.stem == "uv" and one.is_file()), "uv")
     pins = [pin for one in LISTS for pin in re.findall(r"^[\w.-]+==[\w.]+", (ROOT / one).read_text("utf-8"), re.M)]
     wanted = ["--check"] if "--check" in arguments else [f"--upgrade-package={pin}" for pin in pins] + ["--upgrade"]
-    # its torch is the one of the package index: no index of another publisher has to be reached
-    return subprocess.run([uv, "lock", *wanted, "--no-sources"], cwd=ROOT).returncode
+    return subprocess.run([uv, "lock", *wanted], cwd=ROOT).returncode
 
 
 if __name__ == "__main__":

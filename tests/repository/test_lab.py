@@ -45,7 +45,7 @@ def test_the_first_answer_comes_before_what_can_wait_and_a_second_run_has_little
     assert commands[1:] == [".", *PROOF] and "==" in commands[0], "what lesson 00 needs, the model, and its proof"
     assert "torch" in waiting.read(lab.VENV)["modules"], "what is not there yet is waited for"
     lab.set_up()
-    assert commands[5:] == ["slmlab fetch", "requirements.txt", "slmlab fetch --all"]
+    assert commands[5:] == ["slmlab fetch", lab.pins()[-1], "slmlab fetch --all"]
     assert waiting.read(lab.VENV) is None
     lab.set_up(all_of_it=False)
     assert commands[8:] == ["slmlab fetch"], "it makes sure of the model"
@@ -67,16 +67,14 @@ def test_a_setup_that_failed_says_so_and_goes_on_where_it_stopped(commands, monk
 def test_a_rest_that_failed_is_told_to_those_who_wait_and_torch_falls_back_to_the_own_index(commands, monkeypatch):
     def install(tool, venv, *what, **watching):
         commands.append(what)
-        if what[-1] == "requirements.txt":
+        if what[-1] == lab.pins()[-1]:
             raise Stop("its words\nThe disk is full.")
 
     monkeypatch.setattr(lab, "install", install)
     with pytest.raises(Stop, match="The disk is full"):
         lab.set_up()
-    assert [one for one in commands if one[-1] == "requirements.txt"] == [
-        ("--torch-backend=cpu", "-r", "requirements.txt"),
-        ("-r", "requirements.txt"),
-    ]
+    tried = [one for one in commands if one[-1] == lab.pins()[-1]]
+    assert tried == [("--torch-backend=cpu", *lab.pins()), tuple(lab.pins())]
     assert waiting.read(lab.VENV)["fault"] == "The disk is full."
     monkeypatch.setattr(lab.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 0, 5 * 10**8))
     with pytest.raises(Stop, match=r"needs 3 GB of disk, and 0\.5 GB are free"):
@@ -85,7 +83,7 @@ def test_a_rest_that_failed_is_told_to_those_who_wait_and_torch_falls_back_to_th
 
 def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatch):
     handed = []
-    monkeypatch.setattr(lab, "set_up", lambda all_of_it: "python")
+    monkeypatch.setattr(lab, "set_up", lambda all_of_it: ("python", all_of_it))
     monkeypatch.setattr(lab, "go_on_behind", lambda: handed.append("behind"))
     monkeypatch.setattr(lab, "hand_over", lambda command, env=None: handed.append((command, env)) or 7)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")

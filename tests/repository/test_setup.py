@@ -32,6 +32,7 @@ from slmlab.connecting import services
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path("/home/ann/slm-lab")
+TORCH = next(pin for pin in packages.pins() if pin.startswith("torch=="))
 SLEEP = "import time; print('hi', flush=True); time.sleep(60)"
 
 # The machine
@@ -228,7 +229,7 @@ def test_an_install_forgets_what_was_half_installed_and_a_fault_is_told_with_its
     packages.install(tool, tmp_path, "torch")
     assert [one.name for one in site.iterdir()] == ["good-1.dist-info"], "uv and pip write INSTALLER last"
     limits = (tmp_path / "constraints.txt").read_text().splitlines()
-    assert f"torch=={packages.pins()['torch']}" in limits and not [one for one in limits if one.startswith("slmlab")]
+    assert TORCH in packages.pins() and TORCH in limits and not [one for one in limits if one.startswith("slmlab")]
     with pytest.raises(Stop, match="(?s)its words.*are the installer's own. Then run again: it goes on from here"):
         packages.install(tool, tmp_path, "uv")
     monkeypatch.setattr(packages, "network_fault", lambda address: "It can't be reached.")
@@ -240,7 +241,7 @@ def test_an_install_forgets_what_was_half_installed_and_a_fault_is_told_with_its
 
 
 def test_each_machine_gets_the_smallest_build_of_torch_and_gigabytes_are_never_silent(monkeypatch):
-    pin, asked = packages.pins()["torch"], []
+    pin, asked = TORCH.partition("==")[2], []
     for system, smi, offered, reachable, options, large in (
         ("Linux", "", f"{pin}+cpu, {pin}", True, [], False),  # what is offered goes before a foreign index
         ("Linux", "", pin, True, ["--torch-backend=cpu"], False),
