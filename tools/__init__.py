@@ -1,1 +1,1 @@
-"""What keeps the repository: notebooks regenerated in their normal form, and run as tests without a network."""
+"""What keeps the repository: notebooks in their normal form, and run as tests without a network; README's pictures."""
