@@ -45,13 +45,13 @@ def test_the_first_answer_comes_before_what_can_wait_and_a_second_run_has_little
     assert commands[1:] == [".", *PROOF] and "==" in commands[0], "what lesson 00 needs, the model, and its proof"
     assert "torch" in waiting.read(lab.VENV)["modules"], "what is not there yet is waited for"
     lab.set_up()
-    assert commands[5:] == ["slmlab fetch", lab.pins()[-1], "slmlab fetch --all"]
+    assert commands[5:] == [lab.pins()[-1], "slmlab fetch --all"]
     assert waiting.read(lab.VENV) is None
     lab.set_up(all_of_it=False)
-    assert commands[8:] == ["slmlab fetch"], "it makes sure of the model"
+    assert commands[7:] == ["slmlab fetch"], "it makes sure of the model"
     monkeypatch.setattr(lab, "fingerprint", lambda root, version: "another")
     lab.set_up(all_of_it=False)
-    assert commands[10:] == [".", *PROOF], "a new pin installs and proves again"
+    assert commands[9:] == [".", *PROOF], "a new pin installs and proves again"
 
 
 def test_a_setup_that_failed_says_so_and_goes_on_where_it_stopped(commands, monkeypatch):
