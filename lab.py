@@ -137,8 +137,11 @@ def go_on_behind():
     rest = start([sys.executable, ROOT / "lab.py", "setup"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, **own)
 
     def say_how_it_ended():
-        fault = rest.wait()
-        print("\nAll lessons are ready." if not fault else f"\nThe set-up behind stopped: see {log.name}", flush=True)
+        said = "All lessons are ready."
+        if rest.wait():
+            why = (VENV / "later.log").read_text(encoding="utf-8").rpartition("\n\n")[2]
+            said = f"The set-up behind stopped. {why}"
+        print("\n" + said, flush=True)
 
     threading.Thread(target=say_how_it_ended, daemon=True).start()
 
