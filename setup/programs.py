@@ -30,7 +30,7 @@ def take_in(line, seen):
     if file:
         size = sum(seen["files"].values())
         done = sum(seen["files"].get(name, 0) for name in seen["here"])
-        seen.update(status=f"downloaded {done:.0f} of {size:.0f} MB", share=done / size if size else 0)
+        seen.update(status=f"{done:.0f} of {size:.0f} MB are here", share=done / size if size else 0)
     elif line.startswith(("Prepared", "Installing collected")):
         seen.update(status="unpacking", share=1)
     elif line.startswith(("Resolved", "Collecting")):

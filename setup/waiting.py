@@ -57,13 +57,13 @@ class Later:
             fault = now["fault"] or ("The set-up was stopped." if silent > SILENT_S else "")
             if fault:
                 raise ImportError(f"{name} is not installed yet. {fault} In a terminal: python lab.py setup", name=name)
-            bar = "█" * int(now["share"] * 20)
-            text = f"{name} is still being installed; this goes on by itself. {bar:░<20} {now['status']}"
-            print("\r" + text.ljust(110), end="", flush=True)
+            bar = "█" * int(now["share"] * 16)
+            text = f"Waiting for {name}, which is still being installed. {bar:░<16} {now['status']}"
+            print("\r" + text.ljust(96), end="", flush=True)  # the width of a cell's output
             before = now
             time.sleep(0.5)
         if before:
-            print("\r" + f"{name} is installed.".ljust(110), flush=True)
+            print("\r" + f"{name} is installed.".ljust(96), flush=True)
             importlib.invalidate_caches()
 
 

@@ -93,10 +93,10 @@ def test_what_uv_prints_becomes_how_far_it_is():
     seen = {"status": "", "files": {}, "here": set(), "share": 0}
     for line, status, share in (
         ("Resolved 161 packages in 936ms", "looking for packages", 0),
-        ("Downloading torch (180.0MiB)", "downloaded 0 of 180 MB", 0),
-        ("Downloading babel (20.0MiB)", "downloaded 0 of 200 MB", 0),
-        (" Downloaded torch", "downloaded 180 of 200 MB", 0.9),
-        ("warning: something else", "downloaded 180 of 200 MB", 0.9),
+        ("Downloading torch (180.0MiB)", "0 of 180 MB are here", 0),
+        ("Downloading babel (20.0MiB)", "0 of 200 MB are here", 0),
+        (" Downloaded torch", "180 of 200 MB are here", 0.9),
+        ("warning: something else", "180 of 200 MB are here", 0.9),
         ("Prepared 160 packages in 5s", "unpacking", 1),
     ):
         take_in(line, seen)
@@ -330,7 +330,7 @@ def test_an_import_of_what_is_still_being_installed_waits_and_a_stopped_set_up_i
     (site / "slow.py").write_text("whole = False")
     fault = run("import slow").communicate()[0].splitlines()[-1]
     assert fault.startswith("ImportError: slow is not installed yet. Its installation has not begun. In a terminal:")
-    waiting.note(folder, fault="", share=0.5, status="downloaded 90 of 180 MB")
+    waiting.note(folder, fault="", share=0.5, status="90 of 180 MB are here")
     with run("print('up', flush=True); import slow; print(slow.whole)") as child:
         assert child.stdout.readline() == "up\n"
         assert run("import never").communicate()[0].endswith("No module named 'never'\n"), "nothing waits in vain"
@@ -338,6 +338,6 @@ def test_an_import_of_what_is_still_being_installed_waits_and_a_stopped_set_up_i
         (site / "slow.py").write_text("whole = True")
         waiting.end(folder, site)
         shown = child.stdout.read()
-    assert "goes on by itself. ██████████░░░░░░░░░░ downloaded 90 of 180 MB" in shown
+    assert "Waiting for slow, which is still being installed. ████████░░░░░░░░ 90 of 180 MB are here" in shown
     assert "slow is installed" in shown and shown.endswith("True\n")
     assert not [one for one in site.iterdir() if "waiting" in one.name] and waiting.read(folder) is None
