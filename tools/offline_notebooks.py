@@ -27,5 +27,15 @@ def pytest_runtest_setup(item):
         return (yield)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """A cell out of time fails, also where it catches nbval's interrupt and ends well, which nbval itself would pass.
+    nbval expects the cells after it to fail: they do so here, so that none is counted as passed by surprise."""
+    done = yield
+    if _is_cell(item) and item.parent.timed_out:
+        item.raise_cell_error(f"It took more than {item.config.option.nbval_cell_timeout:g} s, a cell's time limit")
+    return done
+
+
 def _is_cell(item) -> bool:
     return hasattr(item, "output_timeout")

@@ -9,6 +9,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from tools import normal_form, refresh
 
+ROOT = Path(__file__).resolve().parents[2]
+pytest_plugins = ["pytester"]
+
 LESSON = (
     "import time, ipywidgets\nprint('one'); print('two')",
     "f'{time.perf_counter():.3f} s ███ {time.perf_counter()}'",
@@ -150,3 +153,13 @@ def test_a_measured_cell_keeps_its_output_where_only_figures_or_random_ids_moved
     assert not kept(old, new, ran="b"), "its code changed"
     assert not kept(old, text("97 tok/s ██ 1,024 tokens", **{"image/png": "aGk="})), "a picture came"
     assert not kept(old, new, ran="b", stored_as="b"), "an editor saves new code with old outputs"
+
+
+def test_a_cell_that_catches_the_interrupt_at_its_time_limit_does_not_pass(pytester):
+    caught = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    pass"
+    path = make(pytester.path / "slow.ipynb", [caught, "1 + 1"])
+    pytester.makeini(f"[pytest]\npythonpath = {ROOT.as_posix()}\n")
+    options = "-p tools.offline_notebooks -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=2"
+    result = pytester.runpytest_subprocess(*options.split(), path)
+    result.assert_outcomes(failed=1, xfailed=1)
+    result.stdout.fnmatch_lines("*took more than 2 s*")
