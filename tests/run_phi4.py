@@ -15,11 +15,13 @@ QUESTION = "How many?"
 
 
 def borrow_torchvision(folder: str) -> None:
-    """torchvision from a folder. Its compiled operators are for another build of torch and stay away: those that it
+    """torchvision from a folder. Compiled operators that are for another build of torch stay away: those that it
     describes as it is imported are declared, and no picture's way goes through one."""
     import torch
 
     sys.path.append(folder)
+    with suppress(OSError):
+        return torch.ops.load_library(next(Path(folder, "torchvision").glob("_C.*")))
     for name in OPERATORS:
         for full in (name, f"_{name}_backward"):
             with suppress(RuntimeError):
