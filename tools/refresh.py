@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from setup.machine import offline_environment  # noqa: E402
 from tools.normal_form import faults, keep_measured, normalise, number_cells, sign, stored_bytes  # noqa: E402
 
-CELL_TIMEOUT_S = 300
+CELL_TIMEOUT_S = 1200
 AGAIN = "python lab.py notebooks"
 
 
