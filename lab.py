@@ -67,6 +67,8 @@ def other_packages(python):
     """What the other lessons need; whoever imports it meanwhile sees how far it is, or hears what went wrong."""
     tool = installer(VENV, python)
     build, backend, large = torch_build(python, tool.env)
+    size = "3 GB to download and 7 GB on disk; Ctrl-C stops it" if large else "315 MB to download, 1.1 GB on disk"
+    say(6, f"Packages for the other lessons: about {size}")
     print(f"      torch: {build}", flush=True)
     need_disk(CUDA_GB if large else REST_GB)
     tell = {"tell": lambda share, status: waiting.note(VENV, share=share, status=status)}
@@ -109,7 +111,6 @@ def set_up(all_of_it=True):
             slmlab(python, "chat", QUESTION)
             write_state(VENV, proved=wanted)
         if all_of_it and state.get("packages") != wanted:
-            say(6, "Packages for the other lessons: about 315 MB to download, 1.1 GB on disk")
             waiting.note(VENV, fault="")
             try:
                 other_packages(python)

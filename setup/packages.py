@@ -179,7 +179,6 @@ def _why(tool, venv, said):
 
 def torch_build(python, env):
     """Which build of torch to take: in words, as an option of uv's, and whether it is the large one."""
-    large = "about 3 GB to download and 7 GB on disk; Ctrl-C stops it"
     if platform.system() != "Linux":
         return "the standard build", [], False
     gpu = shutil.which("nvidia-smi") and output(["nvidia-smi", "-L"]).startswith("GPU")
@@ -188,8 +187,8 @@ def torch_build(python, env):
         return "the CPU build, as your package index offers it", [], False
     reachable = not network_fault(CPU_INDEX + "/torch/")
     if gpu:
-        return f"the CUDA build for this NVIDIA GPU, {large}", ["--torch-backend=auto"] * reachable, True
+        return "the CUDA build, for this NVIDIA GPU", ["--torch-backend=auto"] * reachable, True
     if reachable:
         return "the CPU build, from " + CPU_INDEX, ["--torch-backend=cpu"], False
-    note = f"no NVIDIA GPU here, but only the CUDA build can be reached: {large}. It runs on the processor as well"
-    return note + ". To do with 0.2 GB: put a wheel of torch's +cpu build where pip's find-links points", [], True
+    note = "only the CUDA build can be reached, which runs without a GPU as well. "
+    return note + "To do with less, put a wheel of torch's +cpu build where pip's find-links points", [], True

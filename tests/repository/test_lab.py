@@ -40,11 +40,12 @@ def commands(monkeypatch, tmp_path):
     return done
 
 
-def test_the_first_answer_comes_before_what_can_wait_and_a_second_run_has_little_to_do(commands, monkeypatch):
+def test_the_first_answer_comes_before_what_can_wait_and_a_second_run_has_little_to_do(commands, monkeypatch, capsys):
     lab.set_up(all_of_it=False)
     assert commands[1:] == [".", *PROOF] and "==" in commands[0], "what lesson 00 needs, the model, and its proof"
     assert "torch" in waiting.read(lab.VENV)["modules"], "what is not there yet is waited for"
     lab.set_up()
+    assert "315 MB to download" in capsys.readouterr().out
     assert commands[5:] == [lab.pins()[-1], "slmlab fetch --all"]
     assert waiting.read(lab.VENV) is None
     lab.set_up(all_of_it=False)
@@ -64,7 +65,9 @@ def test_a_setup_that_failed_says_so_and_goes_on_where_it_stopped(commands, monk
     assert commands[2:] == PROOF, "packages that are there are not installed again"
 
 
-def test_a_rest_that_failed_is_told_to_those_who_wait_and_torch_falls_back_to_the_own_index(commands, monkeypatch):
+def test_a_rest_that_failed_is_told_to_those_who_wait_and_torch_falls_back_to_the_own_index(
+    commands, monkeypatch, capsys
+):
     def install(tool, venv, *what, **watching):
         commands.append(what)
         if what[-1] == lab.pins()[-1]:
@@ -77,8 +80,10 @@ def test_a_rest_that_failed_is_told_to_those_who_wait_and_torch_falls_back_to_th
     assert tried == [("--torch-backend=cpu", *lab.pins()), tuple(lab.pins())]
     assert waiting.read(lab.VENV)["fault"] == "The disk is full."
     monkeypatch.setattr(lab.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 0, 5 * 10**8))
-    with pytest.raises(Stop, match=r"needs 3 GB of disk, and 0\.5 GB are free"):
+    monkeypatch.setattr(lab, "torch_build", lambda python, env: ("the CUDA build", [], True))
+    with pytest.raises(Stop, match=r"needs 10 GB of disk, and 0\.5 GB are free"):
         lab.set_up()
+    assert "3 GB to download and 7 GB on disk; Ctrl-C stops it" in capsys.readouterr().out, "never in silence"
 
 
 def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatch):

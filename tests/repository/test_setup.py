@@ -240,7 +240,7 @@ def test_an_install_forgets_what_was_half_installed_and_a_fault_is_told_with_its
         packages.install(tool, tmp_path, "uv")
 
 
-def test_each_machine_gets_the_smallest_build_of_torch_and_gigabytes_are_never_silent(monkeypatch):
+def test_each_machine_gets_the_smallest_build_of_torch_that_serves_it(monkeypatch):
     pin, asked = TORCH.partition("==")[2], []
     for system, smi, offered, reachable, options, large in (
         ("Linux", "", f"{pin}+cpu, {pin}", True, [], False),  # what is offered goes before a foreign index
@@ -257,9 +257,8 @@ def test_each_machine_gets_the_smallest_build_of_torch_and_gigabytes_are_never_s
         monkeypatch.setattr(packages, "output", lambda command, env=None, outputs=outputs: outputs[command[0]])
         answer = None if reachable else "no"
         monkeypatch.setattr(packages, "network_fault", lambda url, answer=answer: asked.append(url) or answer)
-        words, *found = torch_build("python", None)
+        _, *found = torch_build("python", None)
         assert found == [options, large], (system, smi, offered, reachable)
-        assert not large or all(word in words for word in ("3 GB", "7 GB", "Ctrl-C")), words
     assert set(asked) == {CPU_INDEX + "/torch/"} and len(asked) == 5, "it is asked only where it is needed"
 
 
