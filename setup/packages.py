@@ -6,20 +6,20 @@ What the reader has told pip (index, find-links, certificates, proxy) counts for
 import ast
 import collections
 import hashlib
+import http.client
 import importlib.util
 import os
 import platform
 import re
 import shutil
 import sys
-import tempfile
 import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
 from urllib.parse import urljoin
 
-from setup.machine import output, packages_of
+from setup.machine import output
 from setup.programs import ROOT, Stop, watch
 
 UV, PIP = "uv==0.13.9", "pip==26.3"
@@ -38,7 +38,7 @@ UV_NAMES = {
     "proxy": "HTTPS_PROXY",
 }
 
-Installer = collections.namedtuple("Installer", "command env index")
+Installer = collections.namedtuple("Installer", "command env index is_uv")
 
 
 def installer(venv, python):
@@ -63,20 +63,18 @@ def installer(venv, python):
             env["UV_CACHE_DIR"] = str(venv / "uv" / "cache")
         limits += [] if index else ["--no-index"]
         env["UV"] = uv
-        return Installer([uv, "pip", "install", "--python", python, *limits], env, index)
+        return Installer([uv, "pip", "install", "--python", python, *limits], env, index, True)
     print("      uv can't be had here: pip installs the packages, which takes minutes.", flush=True)
     if not output([python, "-m", "pip", "--version"]):
         watch([*pip, "--python", python, "install", PIP], env)
-    return Installer([python, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"], env, index)
+    return Installer([python, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"], env, index, False)
 
 
 def _pip_here(venv):
-    """A pip that runs: this Python's; one that waits in it to be unpacked; or, as Debian has neither, the index's."""
+    """A pip that runs: this Python's, or, as Debian's has none, one from the index."""
     if importlib.util.find_spec("pip"):
         return ["-m", "pip"]
-    waiting = importlib.util.find_spec("ensurepip")
-    bundled = sorted(Path(waiting.origin).parent.glob("_bundled/pip-*.whl")) if waiting else []
-    wheel = bundled[-1] if bundled else venv / (PIP.replace("==", "-") + "-py3-none-any.whl")
+    wheel = venv / (PIP.replace("==", "-") + "-py3-none-any.whl")
     if not wheel.exists():
         page = os.environ.get("PIP_INDEX_URL", PYPI).rstrip("/") + "/pip/"
         fault = network_fault(page)
@@ -101,6 +99,8 @@ def pip_settings(listed):
 def uv_environment(settings, environ):
     """The environment in which uv heeds pip's settings. What the reader has set for uv itself goes first."""
     env = {"UV_SYSTEM_CERTS": "1"}  # as pip does
+    if "REQUESTS_CA_BUNDLE" in environ:
+        env["SSL_CERT_FILE"] = environ["REQUESTS_CA_BUNDLE"]
     if "extra-index-url" in settings:
         env["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # pip looks at every index alike
     for name in set(UV_NAMES).intersection(settings):
@@ -111,10 +111,13 @@ def uv_environment(settings, environ):
 def _bring_uv(venv, pip, env):
     """The pinned uv, in a folder of its own; else the reader's own; else None. One that doesn't run is none."""
     folder, program = venv / "uv", "uv.exe" if os.name == "nt" else "uv"
-    if not (folder / "whole").exists():
+    if not (folder / UV).exists():
         shutil.rmtree(str(folder), ignore_errors=True)
-        if watch([*pip, "install", "--quiet", "--no-deps", "--target", folder, UV], env)[0] == 0:
-            (folder / "whole").touch()
+        code, last = watch([*pip, "install", "--quiet", "--no-deps", "--target", folder, UV], env)
+        if code == 0:
+            (folder / UV).touch()
+        else:
+            print("      " + " ".join(last[-1:]), flush=True)
     found = [*folder.glob("*/" + program), shutil.which("uv")]
     return next((str(uv) for uv in found if uv and output([uv, "--version"]).startswith("uv ")), None)
 
@@ -123,6 +126,7 @@ def network_fault(address):
     """Why an address can't be reached, and what to do; None where something answers, or nothing has to."""
     if not (address or "").startswith("http"):
         return None
+    address = re.sub(r"//[^@/]*@", "//", address)  # nobody reads a name and password here, and urllib takes none
     said = ["no answer within {} s".format(PATIENCE_S)]
 
     def ask():
@@ -131,7 +135,7 @@ def network_fault(address):
             said[0] = ""
         except urllib.error.HTTPError as answer:
             said[0] = "its proxy wants a name and a password" if answer.code == 407 else ""
-        except (OSError, ValueError) as fault:
+        except (OSError, ValueError, http.client.HTTPException) as fault:
             reason = str(getattr(fault, "reason", fault))
             said[0] = "" if "CERTIFICATE" in reason else reason  # the installer may know more certificates
 
@@ -151,44 +155,42 @@ def pins(later=None):
     return re.findall(r"^[\w.-]+==[\w.]+", {None: text, False: first, True: rest}[later], re.MULTILINE)
 
 
-def install(tool, venv, *what, **watching):
+def install(tool, site, *what, **watching):
     """Install what is named, and all that it brings along as uv.lock has it; a fault becomes a Stop that says why."""
-    for site in venv.glob(packages_of(platform.system())):  # forget what a killed installer left: INSTALLER comes last
-        for info in site.glob("*.dist-info"):
-            if not (info / "INSTALLER").is_file():
-                shutil.rmtree(str(info), ignore_errors=True)
-    limits, lock, versions = venv / "constraints.txt", ROOT / "uv.lock", collections.defaultdict(list)
-    for name, version in re.findall(r'\nname = "(.+)"\nversion = "(.+)"', lock.read_text(encoding="utf-8")):
-        versions[name].append(version)
-    one_for_all = [f"{name}=={version[0]}\n" for name, version in versions.items() if len(version) == 1]
-    limits.write_text("".join(one for one in one_for_all if not one.startswith("slmlab=")), encoding="utf-8")
-    code, last = watch([*tool.command, "-c", limits, *what], tool.env, **watching)
+    for info in site.glob("*.dist-info"):  # forget what a killed installer left: it writes INSTALLER at the end
+        if not (info / "INSTALLER").is_file():
+            shutil.rmtree(str(info), ignore_errors=True)
+    locked = re.findall(r'\nname = "(.+)"\nversion = "(.+)"', (ROOT / "uv.lock").read_text(encoding="utf-8"))
+    times, constraints = collections.Counter(name for name, _ in locked), site / "lab_constraints.txt"
+    single = [f"{name}=={version}\n" for name, version in locked if times[name] == 1 and name != "slmlab"]
+    constraints.write_text("".join(single), encoding="utf-8")
+    code, last = watch([*tool.command, "-c", constraints, *what], tool.env, **watching)
     if code:
-        raise Stop("\n".join([*last, "", _why(tool, venv, "\n".join(last)) + " Then run again: it goes on from here."]))
+        raise Stop("\n".join([*last, "", _cause(tool, "\n".join(last)) + " Then run again: it goes on from here."]))
 
 
-def _why(tool, venv, said):
-    """What stopped the installer, by a look at the machine."""
-    for place in (str(venv), tempfile.gettempdir(), output([tool.command[0], "cache", "dir"], tool.env)):
-        if os.path.isdir(place) and shutil.disk_usage(place).free < 3e8:
-            return f"The disk is full at {place}: free some space."
+def _cause(tool, said):
+    """What stopped the installer, by its own words, or by a look at the network."""
+    if re.search(r"No space left|os error 112|WinError 112", said):
+        return "The disk is full: free some space."
     if re.search(r"Access is denied|os error (5|32)\)|WinError (5|32)\b", said):
         return "A file is in use: close notebooks and editors that use .venv."
     return network_fault(tool.index) or "The lines above are the installer's own."
 
 
-def torch_build(python, env):
-    """Which build of torch to take: in words, as an option of uv's, and whether it is the large one."""
+def torch_build(tool, python):
+    """Which build of torch to take: in words, as options of the installer, and whether it is the large one."""
     if platform.system() != "Linux":
         return "the standard build", [], False
     gpu = shutil.which("nvidia-smi") and output(["nvidia-smi", "-L"]).startswith("GPU")
-    offered = "" if gpu else output([python, "-m", "pip", "index", "versions", "torch"], env)
+    offered = "" if gpu else output([python, "-m", "pip", "index", "versions", "torch"], tool.env)
     if dict(pin.split("==") for pin in pins())["torch"] + "+cpu" in offered:
         return "the CPU build, as your package index offers it", [], False
     reachable = not network_fault(CPU_INDEX + "/torch/")
     if gpu:
-        return "the CUDA build, for this NVIDIA GPU", ["--torch-backend=auto"] * reachable, True
+        return "the CUDA build, for this NVIDIA GPU", ["--torch-backend=auto"] * (reachable and tool.is_uv), True
     if reachable:
-        return "the CPU build, from " + CPU_INDEX, ["--torch-backend=cpu"], False
+        options = ["--torch-backend=cpu"] if tool.is_uv else ["--extra-index-url", CPU_INDEX]
+        return "the CPU build, from " + CPU_INDEX, options, False
     note = "only the CUDA build can be reached, which runs without a GPU as well. "
     return note + "To do with less, put a wheel of torch's +cpu build where pip's find-links points", [], True

@@ -20,11 +20,11 @@ class Stop(Exception):
     """The set-up can't go on; the message says why and what to do."""
 
 
-def take_in(line, seen):
+def read_progress(line, seen):
     """Note in `seen` what a line of uv's or pip's output says: files on their way, their MB, and what goes on."""
-    file = re.match(r"\s*Download(ing|ed) (\S+)(?: \(([\d.]+)([KMG])i?B\))?", line)
+    file = re.match(r"\s*Download(ing|ed) (\S+)(?: \(([\d.]+) ?([kKMG])i?B\))?", line)
     if file and file.group(3):
-        seen["files"][file.group(2)] = float(file.group(3)) * {"K": 0.001, "M": 1, "G": 1000}[file.group(4)]
+        seen["files"][file.group(2)] = float(file.group(3)) * {"K": 0.001, "M": 1, "G": 1000}[file.group(4).upper()]
     elif file:
         seen["here"].add(file.group(2))
     if file:
@@ -39,6 +39,7 @@ def take_in(line, seen):
 
 def start(command, env=None, **options):
     environ = dict(os.environ if env is None else env, PYTHONUTF8="1", PIP_USER="0", PIP_NO_INPUT="1")
+    environ["PIP_REQUIRE_VIRTUALENV"] = "0"  # pip brings uv into .venv from outside
     for name in ("PYTHONHOME", "PYTHONDONTWRITEBYTECODE"):  # another Python's; and .venv is compiled as it is used
         environ.pop(name, None)
     if os.path.expanduser("~") == "~":  # an account without a home folder, as in some containers
@@ -49,7 +50,7 @@ def start(command, env=None, **options):
     return subprocess.Popen([str(part) for part in command], **hand_down, **options)
 
 
-def watch(command, env=None, tell=lambda share, status: None):
+def watch(command, env=None, tell=lambda how_far: None):
     """Run a program that talks a lot, as one line that moves. Gives its exit code and its last lines."""
     last, done = collections.deque(maxlen=12), threading.Event()
     seen = {"status": "", "files": {}, "here": set(), "share": 0}
@@ -59,7 +60,7 @@ def watch(command, env=None, tell=lambda share, status: None):
     try:
         for raw in process.stdout:
             line = raw.decode("utf-8", "replace").rstrip()
-            take_in(line, seen)
+            read_progress(line, seen)
             if line.strip() and not line.startswith(" +"):
                 last.append(line)
         return process.wait(), list(last)
@@ -75,7 +76,8 @@ def _tick(seen, done, tell):
     """Seconds and status: in a terminal one line that rewrites itself, in a log a line every ten seconds."""
     began, live, told = time.monotonic(), sys.stdout.isatty(), 0
     while not done.wait(0.5):
-        tell(seen["share"], seen["status"])
+        with contextlib.suppress(OSError):  # a full disk is the installer's to tell
+            tell({"share": seen["share"], "status": seen["status"]})
         seconds = time.monotonic() - began
         if live or seconds >= told + 10:
             told = seconds
@@ -87,7 +89,7 @@ def _tick(seen, done, tell):
 
 @contextlib.contextmanager
 def only_one(path):
-    """One set-up at a time: a lock on a file, which the system opens when its holders end, however they end."""
+    """One set-up at a time, by a lock on a file. The system frees it when its holders end, also if they are killed."""
     with open(str(path), "rb") as file:
         os.set_inheritable(file.fileno(), os.name != "nt")
         if not _lock(file):
@@ -95,10 +97,6 @@ def only_one(path):
             while not _lock(file):
                 time.sleep(0.2)
         yield
-        if os.name != "nt":
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_UN)  # at once, also where a child still holds the file
 
 
 def _lock(file):

@@ -28,30 +28,33 @@ def commands(monkeypatch, tmp_path):
         done.append(" ".join(str(word) for word in command[2:]))
         return SimpleNamespace(wait=lambda: 0)
 
-    monkeypatch.setattr(lab, "VENV", tmp_path / ".venv")
-    (lab.VENV / lab.packages_of(lab.platform.system()).replace("*", "3.12")).mkdir(parents=True)
+    monkeypatch.setattr(lab, "VENV", tmp_path)
+    monkeypatch.setattr(lab, "STATE", tmp_path / "lab.json")
+    monkeypatch.setattr(lab, "LATER", tmp_path / "later.json")
+    lab.site_of(tmp_path, "3.12.1").mkdir(parents=True)
     monkeypatch.setattr(lab, "ready_venv", lambda venv, root: ("python", "3.12.1"))
     monkeypatch.setattr(lab, "version_of", lambda venv: ("python", "3.12.1"))
-    monkeypatch.setattr(lab, "installer", lambda venv, python: Installer(["uv"], {}, None))
-    monkeypatch.setattr(lab, "install", lambda tool, venv, *what, **watching: done.append(what[-1]))
-    monkeypatch.setattr(lab, "torch_build", lambda python, env: ("a note", ["--torch-backend=cpu"], False))
+    monkeypatch.setattr(lab, "installer", lambda venv, python: Installer(["uv"], {}, None, True))
+    monkeypatch.setattr(lab, "install", lambda tool, site, *what, **watching: done.append(what[-1]))
+    monkeypatch.setattr(lab, "torch_build", lambda tool, python: ("a note", ["--torch-backend=cpu"], False))
     monkeypatch.setattr(lab, "start", start)
-    lab.write_state(lab.VENV, made=str(ROOT))
+    waiting.note(lab.STATE, made=str(ROOT))
     return done
 
 
 def test_the_first_answer_comes_before_what_can_wait_and_a_second_run_has_little_to_do(commands, monkeypatch, capsys):
-    lab.set_up(all_of_it=False)
+    lab.set_up(everything=False)
     assert commands[1:] == [".", *PROOF] and "==" in commands[0], "what lesson 00 needs, the model, and its proof"
-    assert "torch" in waiting.read(lab.VENV)["modules"], "what is not there yet is waited for"
+    hook = next(lab.VENV.rglob("lab_waiting.pth")).read_text()
+    assert "'torch'" in hook and "'cv2'" in hook and "has not begun" in waiting.read(lab.LATER)["fault"]
     lab.set_up()
     assert "315 MB to download" in capsys.readouterr().out
     assert commands[5:] == [lab.pins()[-1], "slmlab fetch --all"]
-    assert waiting.read(lab.VENV) is None
-    lab.set_up(all_of_it=False)
+    assert waiting.read(lab.LATER) is None
+    lab.set_up(everything=False)
     assert commands[7:] == ["slmlab fetch"], "it makes sure of the model"
     monkeypatch.setattr(lab, "fingerprint", lambda root, version: "another")
-    lab.set_up(all_of_it=False)
+    lab.set_up(everything=False)
     assert commands[9:] == [".", *PROOF], "a new pin installs and proves again"
 
 
@@ -61,14 +64,12 @@ def test_a_setup_that_failed_says_so_and_goes_on_where_it_stopped(commands, monk
         broken.setattr(lab, "start", lambda command, env=None: subprocess.Popen(failing))
         with pytest.raises(Stop, match="`slmlab fetch` found a fault: what it printed above says what to do"):
             lab.set_up()
-    lab.set_up(all_of_it=False)
+    lab.set_up(everything=False)
     assert commands[2:] == PROOF, "packages that are there are not installed again"
 
 
-def test_a_rest_that_failed_is_told_to_those_who_wait_and_torch_falls_back_to_the_own_index(
-    commands, monkeypatch, capsys
-):
-    def install(tool, venv, *what, **watching):
+def test_a_rest_that_failed_is_told_to_those_who_wait_and_no_gigabytes_come_in_silence(commands, monkeypatch, capsys):
+    def install(tool, site, *what, **watching):
         commands.append(what)
         if what[-1] == lab.pins()[-1]:
             raise Stop("its words\nThe disk is full.")
@@ -76,11 +77,10 @@ def test_a_rest_that_failed_is_told_to_those_who_wait_and_torch_falls_back_to_th
     monkeypatch.setattr(lab, "install", install)
     with pytest.raises(Stop, match="The disk is full"):
         lab.set_up()
-    tried = [one for one in commands if one[-1] == lab.pins()[-1]]
-    assert tried == [("--torch-backend=cpu", *lab.pins()), tuple(lab.pins())]
-    assert waiting.read(lab.VENV)["fault"] == "The disk is full."
+    assert commands[-1] == ("--torch-backend=cpu", *lab.pins()), "no other build is taken in silence"
+    assert waiting.read(lab.LATER)["fault"] == "The disk is full."
     monkeypatch.setattr(lab.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 0, 5 * 10**8))
-    monkeypatch.setattr(lab, "torch_build", lambda python, env: ("the CUDA build", [], True))
+    monkeypatch.setattr(lab, "torch_build", lambda tool, python: ("the CUDA build", [], True))
     with pytest.raises(Stop, match=r"needs 10 GB of disk, and 0\.5 GB are free"):
         lab.set_up()
     assert "3 GB to download and 7 GB on disk; Ctrl-C stops it" in capsys.readouterr().out, "never in silence"
@@ -88,8 +88,8 @@ def test_a_rest_that_failed_is_told_to_those_who_wait_and_torch_falls_back_to_th
 
 def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatch):
     handed = []
-    monkeypatch.setattr(lab, "set_up", lambda all_of_it: ("python", all_of_it))
-    monkeypatch.setattr(lab, "go_on_behind", lambda: handed.append("behind"))
+    monkeypatch.setattr(lab, "set_up", lambda everything: ("python", everything))
+    monkeypatch.setattr(lab, "go_on_in_background", lambda: handed.append("rest"))
     monkeypatch.setattr(lab, "hand_over", lambda command, env=None: handed.append((command, env)) or 7)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     assert lab.main(["test", "-k", "chat"]) == 7
@@ -100,7 +100,7 @@ def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatc
     assert handed.pop()[0] == ["python", "tools/refresh.py", "01", "--measure"]
     lab.main(["--no-browser", "--port", "9001"])
     line = " ".join(handed.pop()[0])
-    assert handed.pop() == "behind", "the rest is installed while the lesson is open"
+    assert handed.pop() == "rest", "the rest is installed while the lesson is open"
     assert all(word in line for word in ("jupyterlab", "--no-browser", "--port=9001", lab.FIRST_LESSON))
     assert (ROOT / lab.FIRST_LESSON).is_file()
     assert lab.main(["setup"]) == 0 and not handed, "the set-up opens nothing"
@@ -126,7 +126,7 @@ def test_a_stop_is_a_sentence_and_not_a_traceback(tmp_path):
     """The real script, in a folder with a path separator in its name."""
     folder = tmp_path / "slm:lab"
     shutil.copytree(ROOT / "setup", folder / "setup")
-    shutil.copy(ROOT / "lab.py", folder)
+    for name in ("lab.py", "requirements.txt", "uv.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
     done = subprocess.run([sys.executable, str(folder / "lab.py"), "setup"], capture_output=True, text=True)
-    assert done.returncode == 1 and "Rename" in done.stderr and "Traceback" not in done.stderr
-    assert not (folder / ".venv").exists()
+    assert done.returncode == 1 and "PATH separator" in done.stderr and "Traceback" not in done.stderr
