@@ -152,9 +152,6 @@ class Reply:
         self._reader: int | None = None  # the thread in which it reads
         self._over = threading.Event()  # a reader in another thread waits for it, or a part would look like all
 
-    def __deepcopy__(self, memo):
-        return self  # what has been read doesn't change, and a lock can't be copied
-
     def __iter__(self) -> Iterator[Token]:
         if self._unread.acquire(blocking=False):
             yield from self._read()

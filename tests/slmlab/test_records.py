@@ -2,7 +2,6 @@
 
 import math
 import threading
-from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -151,8 +150,3 @@ def test_a_cell_that_ends_in_a_reply_shows_it_and_the_fault_that_ended_it(capsys
     events = [Start(0.0), Token(1, "half", 1.0), End(1.0, "incomplete", fault="cut")]
     InteractiveShell.instance().display_formatter.format(Reply(lambda: (one for one in events), "far"))
     assert capsys.readouterr().out == "half\n[cut]\n"
-
-
-def test_a_reply_can_be_handed_to_an_exercise_which_copies_what_it_hands_on():
-    reply = Reply(stream, "tiny")
-    assert deepcopy([reply]) == [reply] and deepcopy(reply).text == "w0 w1 w2 "
