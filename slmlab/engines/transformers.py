@@ -35,11 +35,9 @@ class TransformersEngine(LocalEngine):
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
             raise BadRequest(f"Transformers runs fp32 or bf16 here, not {precision}. Use engine='onnx' for that.")
-        try:
-            import torch
-            from transformers.utils import logging
-        except ImportError as fault:
-            raise NotHere("Transformers and torch aren't installed: python lab.py setup") from fault
+        import torch
+        from transformers.utils import logging
+
         logging.disable_progress_bar()
         self._torch, self._dtype = torch, getattr(torch, DTYPES[precision])
         self.threads = threads or best_threads()
