@@ -18,7 +18,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Log-probabilities along the last axis."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
@@ -60,7 +59,5 @@ class Chooser:
             logits = penalise_repeats(logits, seen, self.sampling.repetition_penalty)
         if not np.isfinite(logits.max()):
             raise BadRequest("No token is left to choose from: every logit is -inf or one is NaN. Check the scorer.")
-        if self.sampling.temperature == 0:
-            return int(np.argmax(logits))
         probabilities = filter_probabilities(logits, self.sampling)
         return int(np.searchsorted(np.cumsum(probabilities), self._random.random() * (1 - 1e-12), side="right"))

@@ -21,7 +21,6 @@ from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, T
 TRIES = 3
 LONGEST_WAIT_S = 120  # the SDK waits as long as a Retry-After asks, up to this; beyond, it gives up at once
 FAULTS = (openai.OpenAIError, ValueError, RuntimeError)  # the last two: an event that is no JSON, a closed client
-# settings that the protocol has no word for
 FOREIGN = {"beams": 1, "top_k": 0, "repetition_penalty": 1.0, "scorer": None}
 REASONS = {"length": "length", "content_filter": "filtered"}
 
