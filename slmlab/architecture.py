@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from slmlab.errors import BadRequest
 
-PRECISIONS = ("fp32", "bf16", "int8", "int4")  # of every model; Card.precisions adds q4 where there is a wheel
+PRECISIONS = ("fp32", "bf16", "int8", "int4")  # of every model; one in a wheel is in q4 too
 _PLAIN_BYTES = {"fp32": 4, "bf16": 2}
 
 

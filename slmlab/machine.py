@@ -166,8 +166,9 @@ def will_it_fit(
     """Whether a model fits a machine (this one, unless 'phone' or 'laptop' is named), in one precision or in each, with
     a conversation of `context` tokens: 4,096, or the model's own limit, if not given."""
     chosen = card(name)
-    if precision not in (None, *chosen.precisions):
-        raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(chosen.precisions)}.")
+    known = ("q4", *PRECISIONS) if chosen.wheel else PRECISIONS  # the blocks of a wheel's file, as they are
+    if precision not in (None, *known):
+        raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(known)}.")
     if isinstance(machine, str) and machine not in NAMED:
         raise UnknownName(f"Unknown machine {quoted(machine)}. {nearest(machine, list(NAMED))}")
     here, most = NAMED.get(machine, machine) or _this_machine(), chosen.context or 10**9
