@@ -25,10 +25,6 @@ class Blocks:
         rows, blocks, _ = self.numbers.shape
         return rows, blocks * SIZE
 
-    def weights(self) -> np.ndarray:
-        """The matrix in full."""
-        return (self.numbers * self.scales[..., None] + self.minimums[..., None]).reshape(self.shape)
-
 
 def read_blocks(tensor) -> Blocks:
     """The blocks of a tensor of gguf's reader, which can only dequantize them."""
