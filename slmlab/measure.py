@@ -43,8 +43,6 @@ def bits_per_byte(logprobs: Sequence[tuple[object, float | None]], text: str) ->
     values = [value for _, value in logprobs if value is not None]
     first = str(logprobs[0][0]) if logprobs and logprobs[0][1] is None else ""
     counted = text.removeprefix(first)  # a mark that the tokenizer puts before the text isn't in it
-    if not values or not counted:
-        raise BadRequest("Bits per byte need a text with at least one token whose probability is known.")
     return -sum(values) / math.log(2) / len(counted.encode())
 
 

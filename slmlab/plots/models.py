@@ -16,8 +16,6 @@ def sizes(cards):
     """Parameters on a log axis; a mixture of experts joins what it uses per token to what it holds."""
     cards = sorted(listed(cards, "card"), key=lambda card: card.parameters or float("inf"))
     known = [card for card in cards if card.parameters]
-    if not known:
-        raise BadRequest("None of these models has a published size. Add one that has, such as smollm2-135m.")
     # to the left of a dot nothing stands, to the left of a mixture's hollow one its label
     low = min(card.active_parameters / 60 if card.kind == "moe" else card.parameters / 2 for card in known)
     with drawing.canvas(0.1 + 0.48 * len(cards), rows=[card.id for card in cards]) as ax:

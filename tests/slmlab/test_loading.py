@@ -140,8 +140,6 @@ def test_an_unknown_name_lists_the_near_ones_and_a_folder_hides_no_model(on, tmp
     for wrong in ("phi", "x" * 10_000):
         with pytest.raises(UnknownName, match="Available: "):
             plan(wrong)
-    with pytest.raises(BadRequest, match="name is text"):
-        plan(3)
     with pytest.raises(NotHere, match="There is no folder"):
         plan(tmp_path / "nowhere")
 

@@ -48,6 +48,3 @@ def test_bits_per_byte_count_bytes_whatever_the_tokens_are():
     assert bits_per_byte(pieces, "éa") == pytest.approx((4 + 2) / 3)
     assert bits_per_byte([("<begin>", None), *pieces], "éa") == pytest.approx(2), "the mark isn't in the text"
     assert bits_per_byte([("xyz", None), *pieces], "xyzéa") == pytest.approx(2), "and these bytes cost nothing"
-    for nothing in ([], [("a", None)]):
-        with pytest.raises(BadRequest, match="at least one token"):
-            bits_per_byte(nothing, "a")

@@ -97,8 +97,6 @@ def test_what_cannot_be_drawn_is_refused_in_plain_words():
             plot({})
     with pytest.raises(BadRequest, match="never published"):
         plots.memory(will_it_fit("gpt-4", "int4", machine=LAPTOP))
-    with pytest.raises(BadRequest, match="published size"):
-        plots.sizes([catalog.card("gpt-4")])
     assert not pyplot.get_fignums(), "a refusal leaves no empty figure"
 
 
