@@ -92,6 +92,10 @@ def write_tiny_model(folder: Path, architecture: str, seed: int = 0) -> Path:
     return folder
 
 
+def ids_of(reply) -> list[int]:
+    return [token.id for token in reply]
+
+
 @pytest.fixture(scope="session", params=["llama", "phi3"])
 def tiny_folder(request, tmp_path_factory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp(request.param) / "transformers", request.param)

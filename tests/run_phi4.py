@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from tests.conftest import ids_of
 from tests.tiny_sight import forced, inputs_of, noise, write_tiny_phi4
 
 OPERATORS = ("nms", "qnms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d")
@@ -26,10 +27,6 @@ def borrow_torchvision(folder: str) -> None:
         for full in (name, f"_{name}_backward"):
             with suppress(RuntimeError):
                 torch.library.define(f"torchvision::{full}", "(Tensor a) -> Tensor")
-
-
-def ids_of(reply) -> list[int]:
-    return [token.id for token in reply]
 
 
 def refusal(use) -> list[str]:

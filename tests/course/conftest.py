@@ -1,11 +1,19 @@
-"""What the course's tests share: a progress file of their own, one thread for small trainings."""
+"""What the course's tests share: a progress file of their own, a planted runtime, one thread for small trainings."""
 
 import pytest
+
+from tests.planted_package import plant
 
 
 @pytest.fixture(autouse=True)
 def own_progress(tmp_path, monkeypatch):
     monkeypatch.setenv("SLMLAB_PROGRESS", str(tmp_path / "progress.json"))
+
+
+@pytest.fixture
+def planted(tmp_path, monkeypatch):
+    """A function that plants a package xllamacpp with this code."""
+    return lambda code: plant(tmp_path, monkeypatch, "xllamacpp", "2026.11", code)
 
 
 @pytest.fixture

@@ -8,18 +8,12 @@ import pytest
 
 from course.runtimes import process
 from course.runtimes.process import Ended, Worker
-from tests.planted_package import COUNTING, plant
+from tests.planted_package import COUNTING
 
 HANG = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)"
 CORES = "import os, sys\nsys.exit(f'cores: {sorted(os.sched_getaffinity(0))}')"
 NOISE = "print('hello')\nimport os\nos.write(1, b'there\\n')"
 SCRIPT = "from course import runtimes\nprint(runtimes.ask('llama.cpp', 'Hi', max_tokens=2).ids)"
-
-
-@pytest.fixture
-def planted(tmp_path, monkeypatch):
-    """A function that plants a package xllamacpp with this code."""
-    return lambda code: plant(tmp_path, monkeypatch, "xllamacpp", "2026.11", code)
 
 
 def test_it_says_what_it_has_loaded_and_answers_each_command(planted):

@@ -6,7 +6,7 @@ from course.runtimes import racing as room
 from course.runtimes.process import Worker
 from course.runtimes.racing import READ, SHORT_READ, ask, race
 from slmlab.errors import BadRequest, UnknownName
-from tests.planted_package import COUNTING, plant
+from tests.planted_package import COUNTING
 from tests.same_as_bundled import check_scoring, check_writing, opened
 
 OWN, PEER = "onnx fp32", "llama.cpp"
@@ -39,12 +39,6 @@ def started(monkeypatch):
     monkeypatch.setattr(Worker, "__init__", watched)
     yield found
     assert all(process.returncode is not None for process in found), "whatever happens, a race leaves no process behind"
-
-
-@pytest.fixture
-def planted(tmp_path, monkeypatch):
-    """A function that plants a package xllamacpp with this code."""
-    return lambda code: plant(tmp_path, monkeypatch, "xllamacpp", "2026.11", code)
 
 
 def short(names, **options):

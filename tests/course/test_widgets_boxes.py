@@ -12,6 +12,7 @@ from course.widgets import ask_box, sampling_playground, side_by_side
 from slmlab.errors import BadRequest, NotHere
 from slmlab.records import End, Reply, Sampling, Start, Token, TokenProbability
 from slmlab.sampling import filter_probabilities
+from tests.live_server import until
 
 
 class TinyModel:
@@ -78,13 +79,6 @@ def both(control):
 
 def press_enter(text_box):
     text_box._handle_custom_msg({"event": "submit"}, [])
-
-
-def until(condition):
-    end = time.perf_counter() + 5
-    while not condition():
-        assert time.perf_counter() < end, "waited in vain"
-        time.sleep(0.002)
 
 
 def test_without_ipywidgets_the_line_that_installs_it_is_said(monkeypatch):

@@ -9,22 +9,8 @@ from slmlab.catalog import card_of_folder
 from slmlab.engines.transformers import TransformersEngine
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.records import End, Sampling, Start, Token
-
-
-def ids_of(reply) -> list[int]:
-    return [token.id for token in reply]
-
-
-def forced(ids):
-    """A scorer that makes the model write these ids after a prompt of one token."""
-
-    def scorer(seen, logits):
-        scores = np.full_like(logits, -np.inf)
-        scores[ids[len(seen) - 1]] = 0
-        return scores
-
-    return scorer
-
+from tests.conftest import ids_of
+from tests.tiny_sight import forced
 
 # Both engines are one
 

@@ -9,15 +9,11 @@ from safetensors.torch import load_file, save_file
 from slmlab.catalog import card_of_folder
 from slmlab.engines.transformers import TransformersEngine
 from slmlab.errors import BadRequest, NotHere, SlmLabError
-from tests.conftest import write_tiny_model
+from tests.conftest import ids_of, write_tiny_model
 
 
 def opened(folder, *arguments, **options) -> TransformersEngine:
     return TransformersEngine(card_of_folder(folder), folder, *arguments, **options)
-
-
-def ids_of(reply) -> list[int]:
-    return [token.id for token in reply]
 
 
 @pytest.fixture

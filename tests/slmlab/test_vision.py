@@ -13,6 +13,7 @@ from slmlab.engines.transformers import TransformersEngine, VisionEngine
 from slmlab.errors import BadRequest, NotHere, SlmLabError
 from slmlab.pictures import as_pictures
 from slmlab.records import Message
+from tests.conftest import ids_of
 from tests.tiny_sight import IMAGE, PATCHES, forced, inputs_of, noise
 
 QUESTION = "How many?"
@@ -21,10 +22,6 @@ RED, BLUE = (200, 10, 20), (20, 10, 200)
 
 def plain(colour, width=40, height=20) -> Image.Image:
     return Image.new("RGB", (width, height), colour)
-
-
-def ids_of(reply) -> list[int]:
-    return [token.id for token in reply]
 
 
 def seen_as(model, *images) -> list[tuple[int, float]]:
