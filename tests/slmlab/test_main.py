@@ -77,21 +77,9 @@ def test_fetch_says_where_the_model_is_and_verify_deletes_what_is_damaged(bundle
     assert done.returncode == 1 and "Two ways to get it" in done.stderr
 
 
-def test_progress_is_shown_and_reset(tmp_path):
-    own = os.environ | {"SLMLAB_PROGRESS": str(tmp_path / "progress.json")}
-    assert run("progress", env=own).returncode == 0
-    assert "cleared" in run("progress", "reset", env=own).stdout
-
-
 def test_every_command_explains_itself():
     for command in ("doctor", "models", "fetch", "chat", "serve", "progress"):
         done = run(command, "--help")
         assert done.returncode == 0 and f"usage: python -m slmlab {command}" in done.stdout
     for option in ("--max-tokens", "--temperature", "--repetition-penalty", "--seed SEED", "--stop STOP"):
         assert option in run("chat", "--help").stdout
-
-
-def test_importing_slmlab_loads_nothing_heavy():
-    heavy = ("torch", "transformers", "matplotlib", "numpy", "onnxruntime_genai", "ipywidgets", "psutil")
-    code = f"import sys, slmlab; print([name for name in {heavy!r} if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
