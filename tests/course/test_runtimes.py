@@ -49,18 +49,6 @@ def test_the_goals_are_ratios_of_medians_and_those_without_a_peer_are_left_out(r
     assert runtimes.goals(without) == goals
 
 
-def test_what_is_published_takes_the_place_of_the_one_before(runtimes, found, tmp_path, monkeypatch):
-    page = tmp_path / "README.md"
-    page.write_text(f"# Head\n{runtimes.MARKS[0]}\nold\n{runtimes.MARKS[1]}\ntail\n")
-    monkeypatch.setattr(runtimes, "TABLE", page)
-    monkeypatch.setattr(runtimes, "PLOT", tmp_path / "runtimes.png")
-    runtimes.publish(found)
-    assert (tmp_path / "runtimes.png").read_bytes().startswith(b"\x89PNG")
-    text = page.read_text()
-    assert text.startswith(f"# Head\n{runtimes.MARKS[0]}\n") and text.endswith(f"\n{runtimes.MARKS[1]}\ntail\n")
-    assert "(runtimes.png)" in text and runtimes.table(found) in text and "old" not in text
-
-
 def test_figures_of_a_busy_machine_are_not_published(runtimes, found, tmp_path, monkeypatch):
     monkeypatch.setattr(runtimes, "TABLE", tmp_path / "README.md")
     with pytest.raises(SystemExit, match="other programs used 50% of a core"):

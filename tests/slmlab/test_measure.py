@@ -5,7 +5,7 @@ import math
 import pytest
 
 from slmlab.errors import BadRequest
-from slmlab.measure import agreement, bits_per_byte, median_of, memory_bandwidth, perplexity, speed_limit
+from slmlab.measure import agreement, bits_per_byte, median_of, memory_bandwidth, perplexity
 from slmlab.records import End, Reply, Start, Token
 
 
@@ -37,10 +37,6 @@ def test_agreement_counts_equal_positions():
 
 def test_memory_bandwidth_is_a_plausible_figure():
     assert 1e8 < memory_bandwidth(megabytes=16, runs=3) < 1e13
-
-
-def test_twice_the_weights_halve_the_speed_limit():
-    assert speed_limit(2e9, 50e9) == pytest.approx(speed_limit(1e9, 50e9) / 2)
 
 
 def test_bits_per_byte_count_bytes_whatever_the_tokens_are():

@@ -65,10 +65,6 @@ EVERY_PLOT = {
 }
 
 
-def test_every_public_plot_is_drawn_here():
-    assert len(EVERY_PLOT) == len(plots.__all__) - 1, "all but caption"
-
-
 @pytest.mark.parametrize("name", EVERY_PLOT)
 def test_every_plot_is_whole_readable_and_the_same_twice(name):
     from IPython.core.pylabtools import print_figure
