@@ -54,12 +54,6 @@ def test_a_text_begins_in_the_token_that_holds_its_first_letter():
     assert twice.place_of("a", last=True) == 3, "a token without letters holds no beginning"
 
 
-def test_what_is_not_there_is_refused_with_what_is():
-    for call, words in ((lambda one: one.place_of("nine"), r"isn't in the answer 'The total is 9\.40'"),):
-        with pytest.raises(BadRequest, match=words):
-            call(gaze())
-
-
 # In a model
 
 

@@ -55,10 +55,6 @@ def test_a_damaged_tokenizer_is_named(folder):
         ChatFormat(folder)
 
 
-def test_a_question_becomes_a_user_message_after_the_system_prompt():
-    assert as_messages("hi", "Be brief.") == [Message("system", "Be brief."), Message("user", "hi")]
-
-
 def test_what_is_no_question_is_refused_with_what_is_wanted():
     answered = [Message("user", "hi"), Message("assistant", "ho")]
     for question, words in (
@@ -79,11 +75,6 @@ def test_a_character_of_several_tokens_is_never_broken(folder):
     assert [marked.read(id) for id in format.ids("<|user|>a")] == ["<|user|>", "a"]
     assert format.marked(format.ids("<|user|>a")) == "<|user|>a"
     assert [str(piece) for piece in format.pieces("é")] == ["�", "�"]
-
-
-def test_half_a_character_is_refused(folder):
-    with pytest.raises(BadRequest, match="half a character"):
-        ChatFormat(folder).ids("a\ud83d")
 
 
 def test_stop_texts_are_found_across_pieces_and_held_text_comes_back():

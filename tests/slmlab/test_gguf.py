@@ -13,7 +13,6 @@ from gguf import quants
 import slmlab
 from slmlab import weights
 from slmlab.catalog import DATA, card
-from slmlab.errors import NotHere
 from slmlab.gguf import graph
 from slmlab.gguf.blocks import read_blocks
 from slmlab.gguf.convert import gguf_to_onnx, gguf_to_transformers
@@ -108,16 +107,6 @@ def test_blocks_with_a_whole_number_for_zero_need_no_longer_input(tmp_path, kind
     assert b"AveragePool" not in (folder / "model.onnx").read_bytes()
     unpacked = made(gguf_to_transformers, tmp_path / "transformers", source)
     assert away(logits_of(folder), unpacked_logits(unpacked)) < 0.03
-
-
-def test_what_cannot_be_carried_over_is_refused_with_what_can(tmp_path):
-    for number, (options, words) in enumerate((
-        ({"matrices": Kind.Q5_0}, "quantized as Q5_0.*Q4_0, Q4_1, Q8_0"),
-        ({"embedding": Kind.Q4_1}, "embedding has to be Q8_0"),
-        ({"architecture": "gptj"}, "gptj model with the tokenizer smollm.*Llama-shaped"),
-    )):  # fmt: skip
-        with pytest.raises(NotHere, match=words):
-            made(gguf_to_onnx, tmp_path / str(number), write_tiny_gguf(tmp_path / f"{number}.gguf", **options))
 
 
 def test_the_tokenizer_gives_the_ids_of_llama_cpp(bundled):

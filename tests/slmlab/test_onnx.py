@@ -17,7 +17,7 @@ from slmlab.errors import BadRequest, NotHere
 from slmlab.pictures import as_pictures
 from slmlab.records import Message
 from slmlab.sampling import penalise_repeats
-from tests.tiny_sight import forced
+from tests.conftest import ids_of
 
 QUESTION = "How many?"
 END = 256
@@ -35,10 +35,6 @@ def plain(colour=RED, width=900, height=100) -> Image.Image:
 
 def with_picture(text: str, *images) -> Message:
     return Message("user", text, as_pictures(images))
-
-
-def ids_of(reply) -> list[int]:
-    return [token.id for token in reply]
 
 
 def seen_as(model, *images) -> list[tuple[int, float]]:
@@ -94,18 +90,6 @@ def test_a_picture_is_no_word_that_repeats(tiny_phi3v):
     logits = np.array([1.0, 2.0, 3.0])
     assert penalise_repeats(logits, [-1, -2, 0], 2.0).tolist() == [0.5, 2.0, 3.0]
     assert len(ids_of(tiny_phi3v.ask(QUESTION, images=[plain()], max_tokens=3, repetition_penalty=1.5))) >= 1
-
-
-def test_a_second_turn_reuses_the_cache_and_answers_as_if_read_afresh(tiny_phi3v):
-    chat = tiny_phi3v.chat(max_tokens=2)
-    first = chat.ask("one", images=[plain()], scorer=forced(tiny_phi3v.format.ids("ok")))
-    assert first.text == "ok"
-    second = chat.ask("two", max_tokens=6)
-    continued = ids_of(second)
-    assert second.start.reused_tokens == first.start.prompt_tokens + 1, "the last id of an answer is never read"
-    fresh = tiny_phi3v.ask([with_picture("one", plain()), Message("assistant", "ok"), Message("user", "two")])
-    found = iter(fresh)
-    assert [next(found).id for _ in continued] == continued and fresh.start.reused_tokens == 0
 
 
 def test_a_chat_goes_on_after_an_answer_that_the_model_chose_itself(tiny_phi3v):
