@@ -16,7 +16,7 @@ from setup.programs import Stop
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = [ROOT / "lab.py", *sorted((ROOT / "setup").glob("*.py"))]
-PROOF = ["slmlab fetch", "slmlab doctor", f"slmlab chat {lab.QUESTION}"]
+PROOF = [f"import {lab.OPENED}", "slmlab fetch", "slmlab doctor", f"slmlab chat {lab.QUESTION}"]
 
 
 @pytest.fixture
@@ -49,19 +49,19 @@ def test_the_first_answer_comes_before_what_can_wait_and_a_second_run_has_little
     assert "'torch'" in hook and "'cv2'" in hook and "has not begun" in waiting.read(lab.LATER)["fault"]
     lab.set_up()
     assert "315 MB to download" in capsys.readouterr().out
-    assert commands[5:] == [lab.pins()[-1], "slmlab fetch --all"]
+    assert commands[6:] == [lab.pins()[-1], "slmlab fetch --all"]
     assert waiting.read(lab.LATER) is None
     lab.set_up(everything=False)
-    assert commands[7:] == ["slmlab fetch"], "it makes sure of the model"
+    assert commands[8:] == ["slmlab fetch"], "it makes sure of the model"
     monkeypatch.setattr(lab, "fingerprint", lambda root, version: "another")
     lab.set_up(everything=False)
-    assert commands[9:] == [".", *PROOF], "a new pin installs and proves again"
+    assert commands[10:] == [".", *PROOF], "a new pin installs and proves again"
 
 
 def test_a_setup_that_failed_says_so_and_goes_on_where_it_stopped(commands, monkeypatch):
     with monkeypatch.context() as broken:
         failing = [sys.executable, "-c", "raise SystemExit(1)"]
-        broken.setattr(lab, "start", lambda command, env=None: subprocess.Popen(failing))
+        broken.setattr(lab, "start", lambda command, env=None, **options: subprocess.Popen(failing))
         with pytest.raises(Stop, match="`slmlab fetch` found a fault: what it printed above says what to do"):
             lab.set_up()
     lab.set_up(everything=False)
