@@ -92,14 +92,12 @@ def set_up(everything=True):
         if wanted not in (state.get("first"), state.get("packages")):
             say(2, "Packages for the first lesson: about 185 MB to download, 0.7 GB on disk")
             tool = installer(VENV, python)
+            waiting.begin(VENV, site, pins(), "The set-up was stopped.")
             first_packages(tool, site)
+            waiting.begin(VENV, site, pins(later=True), "Its installation has not begun.")
             waiting.note(STATE, first=wanted)
-        if state.get("packages") == wanted:
+        elif state.get("packages") == wanted:
             waiting.end(VENV, site)
-        elif waiting.read(LATER) is None:
-            names = [pin.partition("==")[0] for pin in pins(later=True)]
-            modules = [{"opencv-python-headless": "cv2", "azure-ai-inference": "azure"}.get(one, one) for one in names]
-            waiting.begin(VENV, site, modules, "Its installation has not begun.")
         if state.get("proved") == wanted and not everything:
             slmlab(python, "fetch")
         if state.get("proved") != wanted:

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+MODULES = {"opencv-python-headless": "cv2", "azure-ai-inference": "azure", "pillow": "PIL", "pyyaml": "yaml"}
 SILENT_S = 45  # a set-up that lives writes its note twice a second, but for a look at the network
 
 
@@ -33,8 +34,10 @@ def read(file):
         return {}
 
 
-def begin(venv, site, modules, fault=""):
-    """From now on, every new Python of this .venv waits for these modules, or hears the fault."""
+def begin(venv, site, pins, fault=""):
+    """From now on, every new Python of this .venv waits for these packages, or hears the fault."""
+    names = [pin.partition("==")[0] for pin in pins]
+    modules = [MODULES.get(name, name.replace("-", "_")) for name in names]
     shutil.copy(__file__, str(site / "lab_waiting.py"))
     hook = f"import lab_waiting; lab_waiting.WaitForInstall({modules})\n"
     (site / "lab_waiting.pth").write_text(hook, encoding="utf-8")

@@ -316,7 +316,7 @@ def test_an_import_of_what_is_still_being_installed_waits_and_a_stopped_set_up_i
     def run(code):
         return subprocess.Popen([python, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
-    waiting.begin(folder, site, ["slow"], "Its installation has not begun.")
+    waiting.begin(folder, site, ["slow==1.0", "opencv-python-headless==5"], "Its installation has not begun.")
     (site / "slow.py").write_text("whole = False")
     fault = run("import slow").communicate()[0].splitlines()[-1]
     assert fault.startswith("ImportError: slow is not installed yet. Its installation has not begun. In a terminal:")
