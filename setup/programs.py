@@ -90,7 +90,7 @@ def _tick(seen, done, tell):
 @contextlib.contextmanager
 def only_one(path):
     """One set-up at a time, by a lock on a file. The system frees it when its holders end, also if they are killed."""
-    with open(str(path), "rb") as file:
+    with open(str(path), "r+b") as file:  # NFS locks no file that is open for reading alone
         os.set_inheritable(file.fileno(), os.name != "nt")
         if not _lock(file):
             print("Another lab.py is setting up this folder: waiting for it. Ctrl-C stops the wait.", flush=True)
