@@ -10,6 +10,7 @@ _HOMES = {
     "progress": "checking",
     "quiz": "quizzes",
     "examine": "doctor",
+    "glossary": "glossary",
     "read_text": "ocr",
     "image_tokens": "picture_tokens",
     "evaluate": None,  # None: the module itself

@@ -7,6 +7,7 @@ from course import widgets as widgets
 from course.checking import check as check
 from course.checking import progress as progress
 from course.doctor import examine as examine
+from course.glossary import glossary as glossary
 from course.ocr import read_text as read_text
 from course.picture_tokens import image_tokens as image_tokens
 from course.quizzes import quiz as quiz
