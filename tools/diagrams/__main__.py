@@ -1,7 +1,7 @@
 """Draws the lessons' diagrams: `python -m tools.diagrams`, or `--check` to say which stored ones are out of date.
 
-Sizes come from the cards and configurations, titles from the lessons, and what a model did from data/diagrams.json, which
-`--measure` writes anew.
+Sizes come from the cards and configurations, titles from the lessons, and what a model did from data/diagrams.json,
+which `--measure` writes anew.
 """
 
 import argparse

@@ -13,9 +13,12 @@ SHAPE = card("smollm2-135m").architecture
 def block(_):
     table = SHAPE.embedding_parameters / 1e6
     attention, ffn = (SHAPE.layers * part / 1e6 for part in (SHAPE.attention_parameters, SHAPE.expert_parameters))
-    desc = f"A table of {SHAPE.vocab:,} rows turns each token into {SHAPE.hidden} numbers. {SHAPE.layers} equal blocks follow, each "
-    desc += f"with attention ({SHAPE.heads} heads, {SHAPE.kv_heads} KV heads) and an MLP {SHAPE.ffn:,} wide. The same table turns the "
-    desc += f"result into probabilities. {attention:.1f} million numbers are in attention, {ffn:.1f} in the MLPs, {table:.1f} in the table."
+    desc = (
+        f"A table of {SHAPE.vocab:,} rows turns each token into {SHAPE.hidden} numbers. {SHAPE.layers} "
+        f"equal blocks follow, each with attention ({SHAPE.heads} heads, {SHAPE.kv_heads} KV heads) and "
+        f"an MLP {SHAPE.ffn:,} wide. The same table turns the result into probabilities. {attention:.1f} "
+        f"million numbers are in attention, {ffn:.1f} in the MLPs, {table:.1f} in the table."
+    )
     y, shapes = 144, [text(76, 56, "tokens in"), arrow((76, 66), (76, 98))]
     shapes += [box(24, 102, 104, 84, "table", f"{SHAPE.vocab:,}", f"× {SHAPE.hidden}", edge=GREEN)]
     shapes += [rect(164 + 6 * back, 24 + 6 * back, 420, 182, BLUE, WHITE, 14) for back in (2, 1, 0)]
@@ -51,8 +54,11 @@ def attention(seen):
     words, weights, at = seen["words"], seen["weights"], seen["asking"]
     most = max(range(at), key=lambda place: weights[place])
     group = SHAPE.heads // SHAPE.kv_heads
-    desc = f"“{' '.join(words)}”: at “{words[at]}”, this head puts {share(weights[most])} of its weight on “{words[most]}”. It can't "
-    desc += f"see later words. Below: {SHAPE.heads} heads in groups of {group}; each group shares one set of keys and values."
+    desc = (
+        f"“{' '.join(words)}”: at “{words[at]}”, this head puts {share(weights[most])} of its weight "
+        f"on “{words[most]}”. It can't see later words. Below: {SHAPE.heads} heads in groups of {group}; "
+        "each group shares one set of keys and values."
+    )
     shapes, words_at = (
         [
             text(
@@ -90,8 +96,11 @@ def kv_cache(seen):
     seen = seen["kv_cache"]
     first, second = seen["turns"]
     words, new = [one.strip() for one in first["written"]], second["prompt"] - second["reused"]
-    desc = "For each token the cache keeps one row, with its key and its value. To write a token, only one new row is computed. In the "
-    desc += f"next turn of the chat, {second['reused']} of the {second['prompt']} tokens of the prompt are in the cache; {new} are read."
+    desc = (
+        "For each token the cache keeps one row, with its key and its value. To write a token, only "
+        f"one new row is computed. In the next turn of the chat, {second['reused']} of the {second['prompt']} "
+        f"tokens of the prompt are in the cache; {new} are read."
+    )
     shapes = []
     for step in range(3):
         x, rows = 24 + 254 * step, words[: 4 + step]
@@ -137,8 +146,11 @@ def grid(seen):
     low, high = min(first + second), max(first + second)
     nearest = {value: min(second, key=lambda mark: abs(mark - value)) for value in sorted(set(values))}
     moved = sum(abs(nearest[value] - value) for value in values) / 32 / seen["scale"]
-    desc = "32 weights lie exactly on the 16 marks of their own grid. A second grid of 16 marks has to hold zero, so its marks lie elsewhere: "
-    desc += f"each weight moves to the nearest one, on average by {moved:.0%} of the gap between two marks."
+    desc = (
+        "32 weights lie exactly on the 16 marks of their own grid. A second grid of 16 marks has to "
+        "hold zero, so its marks lie elsewhere: each weight moves to the nearest one, on average by "
+        f"{moved:.0%} of the gap between two marks."
+    )
 
     def at(value):
         return 40 + 680 * (value - low) / (high - low)
@@ -171,16 +183,17 @@ def vision(seen):
     patch, (encoder, projector) = sees["patch_size"], (one.parameters for one in shape.parts)
     each = side // patch
     decoder = shape.parameters - encoder - projector
-    desc = f"A picture of {side} by {side} pixels is cut into {each * each} patches. The encoder lets each patch look at the others, the "
+    desc = (
+        f"A picture of {side} by {side} pixels is cut into {each * each} patches. The encoder lets each "
+        "patch look at the others, the "
+    )
     desc += (
         "projector carries it to where words live, and the decoder reads patches and question, and writes the answer."
     )
     shapes, cell = [text(96, 56, f"{side} × {side} pixels", "h"), rect(24, 70, 144, 144, LINE, WHITE, 0)], 144 / each
     for place, (_, value, colour) in enumerate(seen["bars"]):
         fill = {"red": "#d9534f", "blue": "#3b7dd8", "green": "#4aa564"}[colour]
-        shapes += [
-            f'<rect x="{45 + 38 * place}" y="{202 - 1.6 * value:.4g}" width="26" height="{1.6 * value:.4g}" fill="{fill}"/>'
-        ]
+        shapes += [rect(45 + 38 * place, 202 - 1.6 * value, 26, 1.6 * value, fill, fill, 0)]
     lines = "".join(f"M{24 + cell * n:g} 70V214M24 {70 + cell * n:g}H168" for n in range(1, each))
     shapes += [
         curve(lines, "#7f8a96", 0.7),
@@ -212,9 +225,12 @@ def experts(seen):
     seen = seen["experts"]
     tiny, phi = card("tiny-moe"), card("phi-3.5-moe")
     many = tiny.architecture.experts
-    desc = f"The router gives one token {many} scores and sends it to the best {len(seen['experts'])} experts, here {seen['experts'][0]} and "
-    desc += f"{seen['experts'][1]}; their results are added by weight. {phi.name} has {phi.architecture.experts} experts a layer, and "
-    desc += f"{_billions(phi.active_parameters)} of its {_billions(phi.parameters)} parameters work on a token."
+    desc = (
+        f"The router gives one token {many} scores and sends it to the best {len(seen['experts'])} experts, "
+        f"here {seen['experts'][0]} and {seen['experts'][1]}; their results are added by weight. {phi.name} "
+        f"has {phi.architecture.experts} experts a layer, and {_billions(phi.active_parameters)} of its "
+        f"{_billions(phi.parameters)} parameters work on a token."
+    )
     shapes = [text(60, 116, "token", "s"), token(36, 126, seen["token"], 48, h=40), arrow((90, 146), (120, 146))]
     shapes += [box(126, 104, 116, 84, "router", f"{many} scores", edge=GREEN), text(352, 34, f"{many} experts", "h")]
     picked = []

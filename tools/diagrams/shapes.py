@@ -1,6 +1,6 @@
 """The shapes that every diagram of the lessons is made of, in one style. Knows nothing about models.
 
-A shape is a piece of SVG, or a list of shapes. The panel is light on purpose: a page's theme can't reach into a picture.
+A shape is a piece of SVG, or a list of shapes. The panel is light on purpose: no page's theme reaches into a picture.
 """
 
 import re
@@ -36,7 +36,7 @@ def _flat(shapes):
 
 
 def text(x, y, words, look=""):
-    """Words on their base line; look: h(ead), s(mall and grey), m(ono), l(eft), r(ight), w(hite), o(range). Markers are orange."""
+    """Words on their base line; look: h(ead), s(mall, grey), m(ono), l(eft), r(ight), w(hite), o(range)."""
     inside = re.sub(r"&lt;\|\w+\|&gt;", r'<tspan class="o">\g<0></tspan>', escape(str(words), quote=False))
     return f'<text x="{x:g}" y="{y:g}"' + (f' class="{look}"' if look else "") + f">{inside}</text>"
 
@@ -85,10 +85,6 @@ def _toward(start, end, far):
 
 def curve(path, edge=LINE, width=1.5, more=""):
     return f'<path d="{path}" stroke="{edge}" style="stroke-width:{width:.3g}"{more}/>'
-
-
-def share(value):
-    return "under 1%" if value < 0.01 else f"{value:.0%}"
 
 
 def share(value):

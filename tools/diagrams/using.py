@@ -1,11 +1,11 @@
-"""Diagrams of how a model is used: the loop, the course, the template, sampling, a folder, an endpoint. Each gives an SVG."""
+"""Diagrams of how a model is used: loop, template, sampling, folder, endpoint; and the map. Each gives an SVG."""
 
 import json
 import re
 
 from slmlab import card
 from slmlab.plots.style import BLUE, GREEN, GREY, ORANGE, count, visible
-from tools.diagrams.shapes import LINE, PAPER, WHITE, arrow, box, curve, picture, rect, share, text, token, token_width
+from tools.diagrams.shapes import LINE, PAPER, WHITE, arrow, box, picture, rect, share, text, token, token_width
 from tools.normal_form import ROOT
 
 BUNDLED = card("smollm2-135m")
@@ -15,8 +15,11 @@ def loop(seen):
     seen = seen["loop"]
     words, rows = [one for one, _ in seen["tokens"]], seen["next"]
     chosen, half = rows[0][0].strip(), (len(words) + 1) // 2
-    desc = f"The text “{''.join(words)}” is cut into {len(words)} tokens. The model gives a probability for every possible "
-    desc += f"next token: {chosen} has {share(rows[0][1])}. One is picked and added to the text. Then it starts again."
+    desc = (
+        f"The text “{''.join(words)}” is cut into {len(words)} tokens. The model gives a probability "
+        f"for every possible next token: {chosen} has {share(rows[0][1])}. One is picked and added to "
+        "the text. Then it starts again."
+    )
     shapes = [text(94, 40, "text", "h"), rect(24, 80, 140, 104, GREEN)]
     shapes += [text(94, 107, "".join(words[:half]).strip()), text(94, 129, "".join(words[half:]).strip())]
     shapes += [rect(58, 143, 72, 30, ORANGE, WHITE, 6, ' stroke-dasharray="4 4"'), text(94, 163, "?", "o")]
@@ -81,8 +84,11 @@ def template(seen):
         [place for place, (word, _) in enumerate(seen["tokens"]) if word == "<|im_start|>"],
     )
     turns = [tokens[start:end] for start, end in zip(open_at, [*open_at[1:], None], strict=True)]
-    desc = f"{len(seen['messages'])} messages are written into one text with markers: each turn begins with <|im_start|> and ends with "
-    desc += f"<|im_end|>, and the turn of the assistant is left open. The text is cut into {len(tokens)} tokens, each a number."
+    desc = (
+        f"{len(seen['messages'])} messages are written into one text with markers: each turn begins with "
+        "<|im_start|> and ends with <|im_end|>, and the turn of the assistant is left open. The text "
+        f"is cut into {len(tokens)} tokens, each a number."
+    )
     shapes = [text(112, 38, "messages", "h"), text(518, 38, "one text", "h")]
     for row, (role, content) in enumerate(seen["messages"]):
         shapes += [
@@ -115,8 +121,11 @@ def sampling(seen):
     heads = (("the model", "nothing changed"), (f"temperature {seen['temperature']}", "the gaps grow"))
     heads += ((f"top-k {k}", f"keep the first {k}"), (f"top-p {p}", f"keep the first {p:.0%}"))
     left = [sum(value > 0 for value in column) for column in seen["columns"]]
-    desc = f"Probabilities of the next token after “{seen['text']}”. {seen['words'][0].strip()} has {share(seen['columns'][0][0])}; with "
-    desc += f"temperature {seen['temperature']} {share(seen['columns'][1][0])}. Top-k {k} leaves {left[2]} tokens, top-p {p} leaves {left[3]}."
+    desc = (
+        f"Probabilities of the next token after “{seen['text']}”. {seen['words'][0].strip()} has "
+        f"{share(seen['columns'][0][0])}, and {share(seen['columns'][1][0])} with temperature {seen['temperature']}. "
+        f"Top-k {k} leaves {left[2]} tokens to draw from, top-p {p} leaves {left[3]}."
+    )
     shapes = [text(84, 87 + 33 * row, word.strip(), "r") for row, word in enumerate(seen["words"])]
     for place, ((name, what), column) in enumerate(zip(heads, seen["columns"], strict=True)):
         x = 104 + 164 * place
@@ -142,8 +151,11 @@ def onnx(seen):
     files = (("model.onnx.data", "the weights"), ("tokenizer.json", "text to numbers"), ("model.onnx", "the graph"))
     files += (("genai_config.json", "settings"),)
     weights = _bytes(sizes["model.onnx.data"])
-    desc = f"The published weights go through a builder, which makes a folder: {weights} of weights, the tokenizer, the graph and "
-    desc += "settings. The loop runs on that folder: the graph gives scores, the search picks a token, the text grows."
+    desc = (
+        f"The published weights go through a builder, which makes a folder: {weights} of weights, the "
+        "tokenizer, the graph and settings. The loop runs on that folder: the graph gives scores, the "
+        "search picks a token, the text grows."
+    )
     shapes = [box(24, 130, 112, 84, "checkpoint", "weights as", "published"), arrow((141, 172), (163, 172))]
     shapes += [
         box(168, 130, 140, 84, "builder", "writes the graph,", "packs the weights"),
@@ -175,11 +187,13 @@ def _bytes(size):
 def endpoint(seen):
     words = [one.strip() for one in seen["kv_cache"]["turns"][0]["written"] if one]
     name = card("phi-3.5-mini").ids.github
-    desc = f"Your code sends an address, a key, the name of a model ({name}) and the messages. The service sends the answer back as a "
-    desc += f"stream of pieces: {', '.join(words)}; then [DONE]."
+    desc = (
+        f"Your code sends an address, a key, the name of a model ({name}) and the messages. The service "
+        f"sends the answer back as a stream of pieces: {', '.join(words)}; then [DONE]."
+    )
     shapes = [rect(24, 52, 268, 176, GREEN, None, 12), text(158, 38, "your code", "h")]
     for row, (what, value) in enumerate(
-        (("address", "https://…/v1"), ("key", "•••••••••"), ("model", name), ("messages", "What is the …?"))
+        (("address", "https://…/v1"), ("key", "•" * 9), ("model", name), ("messages", "What is the …?"))
     ):
         y = 62 + 40 * row
         shapes += [

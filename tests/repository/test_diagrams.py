@@ -1,0 +1,33 @@
+"""The lessons' diagrams are what the program draws, say what the cards say, and can be read."""
+
+import re
+
+from slmlab import card
+from tools.diagrams.__main__ import IMAGES, drawings
+
+STORED = {path.name: path.read_text(encoding="utf-8") for path in IMAGES.glob("*.svg")}
+WORDS = {name: " ".join(re.findall(r"<text[^>]*>([^<]+)", svg)) for name, svg in STORED.items()}
+
+
+def test_the_stored_diagrams_are_those_that_the_program_draws():
+    assert STORED == drawings(), "run: python -m tools.diagrams"
+
+
+def test_each_diagram_is_described_and_small_and_its_words_are_large_enough():
+    for name, svg in STORED.items():
+        assert re.search(r'^<svg .*role="img".*<title id="t">.{15,}</title><desc id="d">.{40,}</desc>', svg), name
+        assert min(map(int, re.findall(r"font-size:(\d+)px", svg))) >= 14 and "font-size=" not in svg, name
+        assert len(svg.encode()) < 40_000 and int(re.search(r' height="(\d+)"', svg)[1]) <= 420, name
+
+
+def test_the_numbers_in_the_diagrams_are_those_of_the_cards():
+    shape, moe, phi = card("smollm2-135m").architecture, card("tiny-moe"), card("phi-3.5-moe")
+    for said in (
+        f"{shape.layers} of",
+        f"{shape.heads} heads",
+        f"{shape.kv_heads} KV",
+        f"{shape.hidden} → {shape.ffn:,}",
+    ):
+        assert said in WORDS["block.svg"]
+    assert f"{moe.active_parameters / 1e6:.2f}M of {moe.parameters / 1e6:.2f}M" in WORDS["experts.svg"]
+    assert f"{phi.active_parameters / 1e9:.1f}B of {phi.parameters / 1e9:.1f}B" in WORDS["experts.svg"]
