@@ -233,6 +233,7 @@ def experts(seen):
     )
     shapes = [text(60, 116, "token", "s"), token(36, 126, seen["token"], 48, h=40), arrow((90, 146), (120, 146))]
     shapes += [box(126, 104, 116, 84, "router", f"{many} scores", edge=GREEN), text(352, 34, f"{many} experts", "h")]
+    shapes += [text(736, 34, f"{tiny.id}, layer {seen['layer'] + 1} of {tiny.architecture.layers}", "s r")]
     picked = []
     for one in range(many):
         y = 46 + 14 * one

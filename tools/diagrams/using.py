@@ -98,7 +98,7 @@ def template(seen):
         ]
     shapes += [arrow((206, 112), (294, 112)), text(250, 102, "template"), rect(300, 52, 436, 124, LINE)]
     for row, line in enumerate("".join(word for word, _ in tokens).splitlines()):
-        shapes += [text(316, 74 + 23 * row, line, "m l")]
+        shapes += [text(316, 72 + 23 * row, line, "m l")]
     shapes += [arrow((518, 180), (518, 212)), text(530, 202, "tokenizer", "l")]
     for row, turn in enumerate(turns):
         x, y = 24, 218 + 58 * row
