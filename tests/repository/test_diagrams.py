@@ -22,12 +22,7 @@ def test_each_diagram_is_described_and_small_and_its_words_are_large_enough():
 
 def test_the_numbers_in_the_diagrams_are_those_of_the_cards():
     shape, moe, phi = card("smollm2-135m").architecture, card("tiny-moe"), card("phi-3.5-moe")
-    for said in (
-        f"{shape.layers} of",
-        f"{shape.heads} heads",
-        f"{shape.kv_heads} KV",
-        f"{shape.hidden} → {shape.ffn:,}",
-    ):
-        assert said in WORDS["block.svg"]
+    sizes = f"{shape.layers} of|{shape.heads} heads|{shape.kv_heads} KV|{shape.hidden} → {shape.ffn:,}|{shape.vocab:,}"
+    assert all(said in WORDS["block.svg"] for said in sizes.split("|"))
     assert f"{moe.active_parameters / 1e6:.2f}M of {moe.parameters / 1e6:.2f}M" in WORDS["experts.svg"]
     assert f"{phi.active_parameters / 1e9:.1f}B of {phi.parameters / 1e9:.1f}B" in WORDS["experts.svg"]
