@@ -1,4 +1,4 @@
-"""What teaches: checked exercises, quizzes, controls, drawn pictures, a look inside models, a race of runtimes.
+"""What teaches: exercises, quizzes, predictions, controls, drawn pictures, a look inside models, a race of runtimes.
 
 Names are fetched when they are first used, as in slmlab.
 """
@@ -8,6 +8,7 @@ from importlib import import_module
 _HOMES = {
     "check": "checking",
     "progress": "checking",
+    "predict": "predicting",
     "quiz": "quizzes",
     "examine": "doctor",
     "glossary": "glossary",

@@ -10,4 +10,5 @@ from course.doctor import examine as examine
 from course.glossary import glossary as glossary
 from course.ocr import read_text as read_text
 from course.picture_tokens import image_tokens as image_tokens
+from course.predicting import predict as predict
 from course.quizzes import quiz as quiz

@@ -78,14 +78,16 @@ class Progress(Shown):
 
 
 def progress() -> Progress:
-    """Exercises done and best quiz scores, lesson by lesson, from the local file."""
+    """Exercises done and best quiz scores, lesson by lesson, and how many guesses surprised, from the local file."""
     kept, note = record.read()
     lessons = []
     for quiz in quizzes().values():  # a lesson has one
         done = [one.id in kept["exercises"] for one in exercises().values() if one.lesson == quiz.lesson]
         best = kept["quizzes"].get(quiz.id, {}).get("best", "–")
         lessons.append((quiz.lesson, f"{sum(done)} of {len(done)}", f"{best} of {len(quiz.questions)}"))
-    return Progress(tuple(lessons), note)
+    outcomes = [one["right"] for one in kept.get("guesses", {}).values() if "right" in one]
+    told = f"{outcomes.count(False)} of {len(outcomes)} guesses surprised you." if outcomes else ""
+    return Progress(tuple(lessons), f"{told} {note}".strip())
 
 
 def register(commands) -> None:
@@ -97,6 +99,6 @@ def register(commands) -> None:
 
 def _run(parsed) -> None:
     if parsed.action == "reset":
-        print(record.update(lambda kept: kept.update(exercises={}, quizzes={})) or "Progress is cleared.")
+        print(record.update(lambda kept: kept.update(exercises={}, quizzes={}, guesses={})) or "Progress is cleared.")
     else:
         print(progress())

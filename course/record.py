@@ -1,6 +1,6 @@
-"""The learner's own record: which exercises are done and the best score of each quiz, in one small file.
+"""The learner's own record: which exercises are done, the best score of each quiz, and each guess.
 
-The file is ~/.slmlab/progress.json; the variable SLMLAB_PROGRESS names another. Two notebooks may write at once.
+One small file, ~/.slmlab/progress.json; the variable SLMLAB_PROGRESS names another. Two notebooks may write at once.
 Knows nothing about what the exercises are.
 """
 
@@ -55,6 +55,20 @@ def note_quiz(quiz_id: str, right: int, of: int) -> str:
     return update(change)
 
 
+def note_guess(guess_id: str, said: str) -> str:
+    """Keep the first one: it is a guess only before the answer is known."""
+    return update(lambda record: record.setdefault("guesses", {}).setdefault(guess_id, {"said": said}))
+
+
+def note_outcome(guess_id: str, right: bool) -> str:
+    return update(lambda record: record.setdefault("guesses", {}).get(guess_id, {}).update(right=bool(right)))
+
+
+def guesses() -> dict[str, dict]:
+    """What was said, by question, and where the answer was seen, whether it was right."""
+    return read()[0].get("guesses", {})
+
+
 def _fresh() -> dict:
     return {"version": 1, "exercises": {}, "quizzes": {}}
 
@@ -62,8 +76,10 @@ def _fresh() -> dict:
 def _read(path: Path) -> tuple[dict, str]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(record, dict) and all(isinstance(record.get(key), dict) for key in ("exercises", "quizzes")):
-            return record, ""
+        if isinstance(record, dict):
+            parts = record.get("exercises"), record.get("quizzes"), record.get("guesses", {})
+            if all(isinstance(part, dict) for part in parts):
+                return record, ""
     except FileNotFoundError:
         return _fresh(), ""
     except ValueError:  # neither JSON nor text

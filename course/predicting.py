@@ -1,0 +1,124 @@
+"""predict(): a learner's own guess as buttons, locked once chosen and kept; predict.answer() says how it came out.
+
+Without a kernel it reads as a question with its options. Knows nothing about what is asked.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from numbers import Real
+
+from course import record
+from course.live import Live, ipywidgets, marked
+from slmlab.errors import BadRequest
+
+_asked: dict[str, "PredictBox"] = {}  # those of this kernel, by id
+
+_STYLE = """.slmlab-predict button {height: auto; min-height: 38px; width: auto; max-width: 100%; padding: 4px 16px;
+font-size: 16px; line-height: 1.3; white-space: normal}"""
+
+# JupyterLab takes the arrows, Enter and letters of a focused button for itself, unless an element around it says no.
+# Once locked, the keys are the notebook's again, so that Shift+Enter runs the cell. Only a page can do this: an
+# ipywidget has no such attribute, and a style that has been read in is the one place where it runs a line.
+_KEYS = """const box = this.closest('.slmlab-predict'), buttons = [...box.querySelectorAll('button')];
+box.setAttribute('role', 'group');
+box.setAttribute('aria-label', box.querySelector('.slmlab-asked').textContent);
+box.toggleAttribute('data-lm-suppress-shortcuts', !box.querySelector('.slmlab-locked'));
+box.onkeydown = event => {
+  const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+  const here = buttons.indexOf(document.activeElement), free = !box.querySelector('.slmlab-locked');
+  if (step && here >= 0 && free) buttons[(here + step + buttons.length) % buttons.length].focus();
+  if ((step && free) || (event.key === 'Enter' && event.shiftKey)) event.preventDefault();
+};"""
+
+
+class PredictBox(Live):
+    """One question on the page. `.choose(option)` does by code what a reader does by hand; `.chosen` is the option."""
+
+    def __init__(self, guess_id: str, question: str, options: Sequence[str | float]):
+        if not 2 <= len(set(map(str, options))) == len(options) <= 5:
+            raise BadRequest(f"predict({guess_id!r}, ...) takes 2 to 5 different options.")
+        w = ipywidgets()
+        self.id, self.question, self.options = guess_id, question, list(options)
+        kept = record.guesses().get(guess_id, {}).get("said")
+        self.chosen = next((option for option in options if str(option) == kept), None)
+        self.asked = w.HTML()
+        plain = question.replace("`", "")
+        self.buttons = [w.Button(description=_words(one), tooltip=f"Your guess: {plain}") for one in options]
+        for button, option in zip(self.buttons, options, strict=True):
+            button.on_click(lambda _, option=option: self.choose(option))
+        self.lay_out(self.asked, w.HBox(self.buttons, layout={"flex_flow": "row wrap"}), max_width="860px")
+        self.box.add_class("slmlab-predict")
+        self._show("Choose one before you run on. It is locked then.")
+
+    def choose(self, option: str | float) -> None:
+        """Lock this option and keep it; a second choice changes nothing."""
+        if option not in self.options:
+            raise BadRequest(f"{option!r} is none of the options: {', '.join(map(_words, self.options))}.")
+        if self.chosen is None:
+            self.chosen = option
+            self._show(record.note_guess(self.id, str(option)))
+
+    def _show(self, note: str) -> None:
+        if self.chosen is not None:
+            for button, option in zip(self.buttons, self.options, strict=True):
+                mine = option == self.chosen
+                button.disabled, button.button_style = not mine, "primary" if mine else ""
+                button.description = _words(option) + " (your guess)" * mine
+            note = f"Locked: you said {_words(self.chosen)}. Now run on. {note}".strip()
+        locked = " slmlab-locked" if self.chosen is not None else ""
+        ask = f'<div class="slmlab-asked{locked}" style="font-size: 16px"><b>{marked(self.question)}</b></div>'
+        self.asked.value = f'{ask}<style onload="{escape(_KEYS)}">{_STYLE}</style>'
+        self.say(note)
+
+    def said(self, value: str | float, shown: str = "", tolerance: float = 0) -> tuple[str, bool | None]:
+        """The line that answers the guess, and whether it was right; None where nothing was chosen."""
+        truth = _sentence(value, shown)
+        if self.chosen is None:
+            return truth, None
+        right = str(self.chosen) == str(value)
+        if isinstance(value, Real) and isinstance(self.chosen, Real):
+            away = {option: abs(option - value) for option in self.options if isinstance(option, Real)}
+            right = away[self.chosen] <= max(tolerance, min(away.values()))
+        return f"You said {_words(self.chosen)}" + (": right." if right else f". {truth}"), right
+
+    def static_text(self) -> str:
+        lines = [f"Predict: {self.question} (run the notebook to choose)"]
+        return "\n".join([*lines, *(f"   - {_words(option)}" for option in self.options)])
+
+    def static_html(self) -> str:
+        options = "".join(f"<li>{marked(_words(option))}</li>" for option in self.options)
+        return f"<p><b>{marked(self.question)}</b> (run the notebook to choose)</p><ul>{options}</ul>"
+
+
+def predict(guess_id: str, question: str, options: Sequence[str | float]) -> PredictBox:
+    """Buttons for a guess, such as predict("tokens-thai", "How many times more tokens?", [1, 2, 4, 8])."""
+    _asked[guess_id] = PredictBox(guess_id, question, options)
+    return _asked[guess_id]
+
+
+def answer(guess_id: str, value: str | float, *, shown: str = "", tolerance: float = 0) -> None:
+    """Print how the guess came out. Of numbers the nearest option is right, and each that is within `tolerance`.
+
+    `shown` is a sentence that says what is true, where "It is 4.2." doesn't.
+    """
+    line, right = _sentence(value, shown), None
+    if guess_id in _asked:
+        line, right = _asked[guess_id].said(value, shown, tolerance)
+    if right is not None:
+        record.note_outcome(guess_id, right)
+    print(line)
+
+
+predict.answer = answer
+
+
+def _sentence(value: str | float, shown: str) -> str:
+    text = shown or f"It is {_words(value)}"
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _words(value: str | float) -> str:
+    """An option or a value as it is read: 51,200 and 4.2, never 4.1818."""
+    if not isinstance(value, Real):
+        return str(value).replace("`", "")
+    return f"{value:,.0f}" if abs(value) >= 10 or float(value).is_integer() else f"{value:.2g}"
