@@ -16,18 +16,20 @@ _asked: dict[str, "PredictBox"] = {}  # those of this kernel, by id
 _STYLE = """.slmlab-predict button {height: auto; min-height: 38px; width: auto; max-width: 100%; padding: 4px 16px;
 font-size: 16px; line-height: 1.3; white-space: normal}"""
 
-# JupyterLab takes the arrows, Enter and letters of a focused button for itself, unless an element around it says no.
-# Once locked, the keys are the notebook's again, so that Shift+Enter runs the cell. Only a page can do this: an
-# ipywidget has no such attribute, and a style that has been read in is the one place where it runs a line.
+# JupyterLab takes the arrows, Enter and letters of a focused button for itself, so they must not reach it; once
+# locked they are its own again. An ipywidget can't say so, nor name a group: a style that has been read in can.
 _KEYS = """const box = this.closest('.slmlab-predict'), buttons = [...box.querySelectorAll('button')];
 box.setAttribute('role', 'group');
 box.setAttribute('aria-label', box.querySelector('.slmlab-asked').textContent);
-box.toggleAttribute('data-lm-suppress-shortcuts', !box.querySelector('.slmlab-locked'));
 box.onkeydown = event => {
-  const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
-  const here = buttons.indexOf(document.activeElement), free = !box.querySelector('.slmlab-locked');
-  if (step && here >= 0 && free) buttons[(here + step + buttons.length) % buttons.length].focus();
-  if ((step && free) || (event.key === 'Enter' && event.shiftKey)) event.preventDefault();
+  const {key} = event, here = buttons.indexOf(document.activeElement);
+  if (here < 0 || box.querySelector('.slmlab-locked') || event.shiftKey || event.ctrlKey || event.metaKey) return;
+  if (key === 'Tab' || key === 'Escape') return;
+  event.stopPropagation();
+  const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[key];
+  if (!step) return;
+  event.preventDefault();
+  buttons[(here + step + buttons.length) % buttons.length].focus();
 };"""
 
 
@@ -48,7 +50,7 @@ class PredictBox(Live):
             button.on_click(lambda _, option=option: self.choose(option))
         self.lay_out(self.asked, w.HBox(self.buttons, layout={"flex_flow": "row wrap"}), max_width="860px")
         self.box.add_class("slmlab-predict")
-        self._show("Choose one before you run on. It is locked then.")
+        self._show()
 
     def choose(self, option: str | float) -> None:
         """Lock this option and keep it; a second choice changes nothing."""
@@ -58,17 +60,18 @@ class PredictBox(Live):
             self.chosen = option
             self._show(record.note_guess(self.id, str(option)))
 
-    def _show(self, note: str) -> None:
+    def _show(self, note: str = "") -> None:
+        told = "Choose one before you run on. It is locked then."
         if self.chosen is not None:
             for button, option in zip(self.buttons, self.options, strict=True):
                 mine = option == self.chosen
                 button.disabled, button.button_style = not mine, "primary" if mine else ""
                 button.description = _words(option) + " (your guess)" * mine
-            note = f"Locked: you said {_words(self.chosen)}. Now run on. {note}".strip()
+            told = f"Locked: you said {_words(self.chosen)}. Now run on. {note}".strip()
         locked = " slmlab-locked" if self.chosen is not None else ""
         ask = f'<div class="slmlab-asked{locked}" style="font-size: 16px"><b>{marked(self.question)}</b></div>'
         self.asked.value = f'{ask}<style onload="{escape(_KEYS)}">{_STYLE}</style>'
-        self.say(note)
+        self.say(told)
 
     def said(self, value: str | float, shown: str = "", tolerance: float = 0) -> tuple[str, bool | None]:
         """The line that answers the guess, and whether it was right; None where nothing was chosen."""

@@ -17,7 +17,7 @@ def test_the_first_choice_is_locked_kept_and_shown_again_by_a_later_run(capsys):
     box.choose(1)
     for seen in (box, predict("tokens", "How many times more?", [1, 2, 4, 8])):
         assert seen.chosen == 4 and [button.disabled for button in seen.buttons] == [True, True, False, True]
-        assert seen.buttons[2].description == "4 (your guess)" and "Locked: you said 4." in seen.status.value
+        assert seen.buttons[2].description == "4 (your guess)" and "you said 4. Now run on.</div>" in seen.status.value
     predict.answer("tokens", 4.18)
     assert capsys.readouterr().out == "You said 4: right.\n"
     assert record.guesses() == {"tokens": {"said": "4", "right": True}}
