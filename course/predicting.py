@@ -82,7 +82,8 @@ class PredictBox(Live):
         if isinstance(value, Real) and isinstance(self.chosen, Real):
             away = {option: abs(option - value) for option in self.options if isinstance(option, Real)}
             right = away[self.chosen] <= max(tolerance, min(away.values()))
-        return f"You said {_words(self.chosen)}" + (": right." if right else f". {truth}"), right
+        said = f'"{self.chosen}"' if " " in str(self.chosen) else _words(self.chosen)
+        return f"You said {said}" + (": right." if right else f". {truth}"), right
 
     def static_text(self) -> str:
         lines = [f"Predict: {self.question} (run the notebook to choose)"]

@@ -24,7 +24,7 @@ def test_the_first_choice_is_locked_kept_and_shown_again_by_a_later_run(capsys):
 
 
 def test_a_guess_is_answered_in_one_plain_line(capsys):
-    town, number = ["Paris", "nothing", "Rome"], [10, 1000, 51_200]
+    town, number = ["Paris", "nothing", "a village"], [10, 1000, 51_200]
     cases = (
         (number, None, 4.18, {}, "It is 4.2."),
         (number, 10, 51_234.5, {}, "You said 10. It is 51,234."),
@@ -32,6 +32,7 @@ def test_a_guess_is_answered_in_one_plain_line(capsys):
         (number, 1000, 12, {"tolerance": 990}, "You said 1,000: right."),
         (town, "Paris", "nothing", {"shown": "It wrote nothing"}, "You said Paris. It wrote nothing."),
         (town, "nothing", "nothing", {"shown": "It wrote nothing"}, "You said nothing: right."),
+        (town, "a village", "a village", {}, 'You said "a village": right.'),
         (town, None, "nothing", {"shown": "It wrote nothing."}, "It wrote nothing."),
     )
     for name, (options, said, value, more, line) in enumerate(cases):
