@@ -67,7 +67,7 @@ class PredictBox(Live):
                 mine = option == self.chosen
                 button.disabled, button.button_style = not mine, "primary" if mine else ""
                 button.description = _words(option) + " (your guess)" * mine
-            told = f"Locked: you said {_words(self.chosen)}. Now run on. {note}".strip()
+            told = f"Locked: you said {_quoted(self.chosen)}. Now run on. {note}".strip()
         locked = " slmlab-locked" if self.chosen is not None else ""
         ask = f'<div class="slmlab-asked{locked}" style="font-size: 16px"><b>{marked(self.question)}</b></div>'
         self.asked.value = f'{ask}<style onload="{escape(_KEYS)}">{_STYLE}</style>'
@@ -82,8 +82,7 @@ class PredictBox(Live):
         if isinstance(value, Real) and isinstance(self.chosen, Real):
             away = {option: abs(option - value) for option in self.options if isinstance(option, Real)}
             right = away[self.chosen] <= max(tolerance, min(away.values()))
-        said = f'"{self.chosen}"' if " " in str(self.chosen) else _words(self.chosen)
-        return f"You said {said}" + (": right." if right else f". {truth}"), right
+        return f"You said {_quoted(self.chosen)}" + (": right." if right else f". {truth}"), right
 
     def static_text(self) -> str:
         lines = [f"Predict: {self.question} (run the notebook to choose)"]
@@ -126,3 +125,8 @@ def _words(value: str | float) -> str:
     if not isinstance(value, Real):
         return str(value).replace("`", "")
     return f"{value:,.0f}" if abs(value) >= 10 or float(value).is_integer() else f"{value:.2g}"
+
+
+def _quoted(option: str | float) -> str:
+    """An option within a sentence."""
+    return f'"{_words(option)}"' if " " in str(option) else _words(option)
