@@ -10,6 +10,7 @@ from html import escape
 from slmlab.errors import NotHere, SlmLabError
 
 FULL = {"width": "98%"}
+GOOD, BAD, OPEN = "#009E73", "#D55E00", "#808080"  # stripes that stand out in both themes, for colour-blind eyes too
 
 
 class Live:
@@ -71,9 +72,15 @@ def paragraph(text: str, *, role: str = "") -> str:
     return f'<div{live} style="font-size: 15px; line-height: 1.5; white-space: pre-wrap">{marked(text)}</div>'
 
 
+def striped(word: str, text: str, colour: str) -> str:
+    """A verdict as HTML: its word and its reason beside a coloured stripe, for eyes that see the colour or don't."""
+    look = f"border-left: 6px solid {colour}; background: {colour}1a; padding: 4px 12px; margin: 2px 0"
+    return f'<div style="{look}; font-size: 15px; line-height: 1.5"><b>{escape(word)}</b> {marked(text)}</div>'
+
+
 def marked(text: str) -> str:
-    """Text as HTML, in which `code` between backticks is shown as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    """Text as HTML, in which `code` between backticks is shown as code; more of them enclose code that holds some."""
+    return re.sub(r"(`+)( ?)(.+?)\2(?<!`)\1(?!`)", r"<code>\3</code>", escape(text))
 
 
 def bar_table(rows: Iterable[tuple[str, str, str]]) -> str:

@@ -1,5 +1,6 @@
 """A quiz as radio buttons with a Check button, a score and explanations; as text, with its answers folded away."""
 
+import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from functools import cache
 from html import escape
 
 from course import record
-from course.live import Live, ipywidgets, marked, paragraph
+from course.live import BAD, GOOD, OPEN, Live, ipywidgets, marked, striped
 from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest, quoted
 
@@ -16,20 +17,29 @@ LETTERS = "ABCDEFGH"
 
 @dataclass(frozen=True)
 class QuizQuestion:
-    """A question, its options, the place of the right one, and why it is right."""
+    """A question, its options, the places of the right ones, and why they are right and a tempting one isn't."""
 
     ask: str
     options: Sequence[str]
-    answer: int
+    answer: Sequence[int]
     why: str
 
-    def remark(self, chosen: int | None) -> str:
-        """What is said of a choice; None is no choice yet."""
-        if chosen is None:
-            return "○ Not answered yet."
-        if chosen == self.answer:
-            return f"✓ {self.why}"
-        return f"○ {LETTERS[chosen]} isn't it: {LETTERS[self.answer]} is. {self.why}"
+    @property
+    def asked(self) -> str:
+        return self.ask if len(self.answer) == 1 else f"{self.ask} Choose all that are right."
+
+    @property
+    def letters(self) -> str:
+        return " and ".join(LETTERS[place] for place in self.answer)
+
+    def remark(self, chosen: Sequence[int]) -> str:
+        """What is said of a choice, as HTML."""
+        if not chosen:
+            return striped("Not answered yet", "", OPEN)
+        if list(chosen) == list(self.answer):
+            return striped("✓ Right.", self.why, GOOD)
+        are = "is" if len(self.answer) == 1 else "are"
+        return striped("Not right.", f"{self.letters} {are} right. {self.why}", BAD)
 
 
 @dataclass(frozen=True)
@@ -53,10 +63,28 @@ def quizzes() -> dict[str, Quiz]:
 
 
 # long options wrap, and are read from the back row
-_STYLE = """<style>.slmlab-quiz .widget-radio-box label
-{display: flex; flex-direction: row-reverse; justify-content: flex-end; align-items: flex-start;
-height: auto; white-space: normal; font-size: 15px; line-height: 1.4}
-.slmlab-quiz .widget-radio-box input {flex: none; margin: 3px 8px 0 0}</style>"""
+_STYLE = """<style>.slmlab-quiz .widget-radio-box label, .slmlab-quiz .widget-checkbox label
+{display: flex; align-items: flex-start; height: auto; white-space: normal; font-size: 15px; line-height: 1.4}
+.slmlab-quiz .widget-radio-box label {flex-direction: row-reverse; justify-content: flex-end}
+.slmlab-quiz .widget-checkbox {height: auto; width: auto}
+.slmlab-quiz input {flex: none; margin: 3px 8px 0 0}</style>"""
+
+# What ipywidgets can't say by itself. Arrows, Enter and Space stay in the quiz and don't go to JupyterLab's own keys;
+# the options of a question are one group, with a name for a screen reader; a new score comes into view.
+_KEYS = """const own = "quiz" + Math.random(); let tries = 50; const mend = () => {
+  const box = element.closest(".slmlab-quiz"), all = box ? box.querySelectorAll("input, button") : [];
+  const end = box && box.querySelector(".slmlab-end");
+  if (!end || all.length < CONTROLS) { if (tries--) setTimeout(mend, 100); return; }
+  const named = (node, role, name) => { node.setAttribute("role", role); node.setAttribute("aria-label", name); };
+  named(box, "group", TITLE);
+  box.querySelectorAll(".slmlab-options").forEach((group, at) => {
+    const radios = group.querySelectorAll("input[type=radio]");
+    radios.forEach(radio => { radio.name = own + at; });
+    named(group, radios.length ? "radiogroup" : "group", ASKED[at]);
+  });
+  all.forEach(one => one.setAttribute("data-lm-suppress-shortcuts", "true"));
+  new MutationObserver(() => end.scrollIntoView({block: "nearest"})).observe(end, {childList: true, subtree: true});
+}; mend();"""
 
 
 class QuizBox(Live):
@@ -68,24 +96,28 @@ class QuizBox(Live):
         title = f"<h4 style='margin: 0'>Quiz: {escape(quiz.title)}</h4>"
         rows = [w.HTML(_STYLE, layout={"display": "none"}), w.HTML(title)]
         for number, one in enumerate(quiz.questions, 1):
-            ask = f'<div style="font-size: 16px; margin-top: 8px"><b>{number}. {marked(one.ask)}</b></div>'
-            told, *plain = [text.replace("`", "") for text in (one.ask, *one.options)]  # a radio button shows no code
-            look = {"layout": {"width": "auto"}, "tooltip": f"Question {number}: {told}"}
-            options = [(f"{LETTERS[index]}. {option}", index) for index, option in enumerate(plain)]
-            self.choices.append(w.RadioButtons(options=options, index=None, **look))
+            ask = f'<div style="font-size: 16px; margin-top: 8px"><b>{number}. {marked(one.asked)}</b></div>'
+            self.choices.append(_options(w, one))
             self.remarks.append(w.HTML())
             rows += [w.HTML(ask), self.choices[-1], self.remarks[-1]]
         self.button = w.Button(description="Check", button_style="primary", tooltip="Check the answers")
         self.button.on_click(lambda _: self.check())
-        self.lay_out(*rows, self.button, max_width="860px")
+        asked = [f"Question {number}: {one.asked}".replace("`", "") for number, one in enumerate(quiz.questions, 1)]
+        controls = 1 + sum(len(one.options) for one in quiz.questions)
+        known = {"TITLE": f"Quiz: {quiz.title}", "ASKED": asked, "CONTROLS": controls}
+        script = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in known.items()) + _KEYS
+        run = {"output_type": "display_data", "data": {"application/javascript": script}, "metadata": {}}
+        keys = w.Output(outputs=(run,), layout={"display": "none"})
+        self.lay_out(*rows, keys, self.button, max_width="860px")
+        self.status.add_class("slmlab-end")
         self.box.add_class("slmlab-quiz")
 
     def check(self) -> int:
         """Score the choices, explain each one, keep the best score. Returns how many are right."""
         right, of = 0, len(self.choices)
-        for one, choice, remark in zip(self.quiz.questions, self.choices, self.remarks, strict=True):
-            remark.value = paragraph(one.remark(choice.index))
-            right += choice.index == one.answer
+        for one, control, remark in zip(self.quiz.questions, self.choices, self.remarks, strict=True):
+            remark.value = one.remark(_chosen(control))
+            right += _chosen(control) == list(one.answer)
         note = record.note_quiz(self.quiz.id, right, of)
         best = record.read()[0]["quizzes"].get(self.quiz.id, {}).get("best", right)
         self.say(f"Score: {right} of {of}. Best so far: {best} of {of}. {note}".strip())
@@ -94,20 +126,39 @@ class QuizBox(Live):
     def static_text(self) -> str:
         lines = [f"Quiz: {self.quiz.title} (run the notebook to answer it here)"]
         for number, one in enumerate(self.quiz.questions, 1):
-            lines += ["", f"{number}. {one.ask}"]
+            lines += ["", f"{number}. {one.asked}"]
             lines += [f"   {letter}. {option}" for letter, option in zip(LETTERS, one.options, strict=False)]
-        answers = " · ".join(f"{number} {LETTERS[one.answer]}" for number, one in enumerate(self.quiz.questions, 1))
+        answers = " · ".join(f"{number} {one.letters}" for number, one in enumerate(self.quiz.questions, 1))
         return "\n".join([*lines, "", f"Answers: {answers}"])
 
     def static_html(self) -> str:
         asked, answers = "", ""
         for one in self.quiz.questions:
             options = "".join(f"<li>{marked(option)}</li>" for option in one.options)
-            asked += f'<li><b>{marked(one.ask)}</b><ol type="A">{options}</ol></li>'
-            answers += f"<li><b>{LETTERS[one.answer]}. {marked(one.options[one.answer])}</b><br>{marked(one.why)}</li>"
+            asked += f'<li><b>{marked(one.asked)}</b><ol type="A">{options}</ol></li>'
+            right = "<br>".join(f"<b>{LETTERS[at]}. {marked(one.options[at])}</b>" for at in one.answer)
+            answers += f"<li>{right}<br>{marked(one.why)}</li>"
         folded = f"<details><summary>Answers</summary><ol>{answers}</ol></details>"
         title = f"<p><b>Quiz: {escape(self.quiz.title)}</b> (run the notebook to answer it here)</p>"
         return f"{title}<ol>{asked}</ol>{folded}"
+
+
+def _options(w, one: QuizQuestion):
+    """Radio buttons, or boxes to tick where several options are right."""
+    plain = [f"{letter}. {text.replace('`', '')}" for letter, text in zip(LETTERS, one.options, strict=False)]
+    if len(one.answer) == 1:
+        control = w.RadioButtons(options=[(text, at) for at, text in enumerate(plain)], layout={"width": "auto"})
+        control.index = None
+    else:
+        control = w.VBox([w.Checkbox(description=text, indent=False) for text in plain])
+    control.add_class("slmlab-options")
+    return control
+
+
+def _chosen(control) -> list[int]:
+    if hasattr(control, "children"):
+        return [at for at, box in enumerate(control.children) if box.value]
+    return [] if control.index is None else [control.index]
 
 
 def quiz(quiz_id: str) -> QuizBox:
