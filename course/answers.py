@@ -6,6 +6,7 @@ Knows nothing about which answer is right.
 import ctypes
 import linecache
 import math
+import re
 import reprlib
 import sysconfig
 import threading
@@ -103,9 +104,12 @@ def _raised(fault: Exception) -> str:
 
 
 def code(text: str, width: int = 90) -> str:
-    """Text in backticks, on one line, cut to a length that reads well."""
-    text = " ".join(text.replace("`", "'").split())
-    return f"`{text if len(text) <= width else text[: width - 1] + '…'}`"
+    """Text in backticks as it is, but on one line and cut to a length that reads well. Where it holds backticks, one
+    more of them enclose it, as in Markdown."""
+    text = re.sub(r"\s*\n\s*", " ", text.strip())
+    text = text if len(text) <= width else text[: width - 1] + "…"
+    ticks = max(re.findall("`+", text), default="")
+    return f"{ticks}` {text} `{ticks}" if ticks else f"`{text}`"
 
 
 _SHORT = reprlib.Repr()

@@ -4,18 +4,23 @@ Shows and keeps; which answer is right is said by the exercises.
 """
 
 from dataclasses import dataclass
+from html import escape
 
 from course import record
 from course.answers import judge
 from course.exercises.registry import Exercise, exercises, find
+from course.live import BAD, GOOD, OPEN, Live, ipywidgets, paragraph, striped
 from course.quizzes import quizzes
 from slmlab.errors import in_range
 from slmlab.show import Shown, Table
 
+_WORDS = {True: ("✓ Right:", GOOD), False: ("Not yet:", BAD), None: ("", OPEN)}
 
-@dataclass(frozen=True, repr=False)
-class Verdict:
-    """What a check says. `passed` is None when only hints or the solution were asked for."""
+
+@dataclass(eq=False, repr=False)
+class Verdict(Live):
+    """What a check says, with buttons for hints and the solution where a kernel runs, and else the calls to type.
+    `passed` is None when only hints or the solution were asked for."""
 
     exercise: Exercise
     passed: bool | None
@@ -27,31 +32,67 @@ class Verdict:
     def __bool__(self):
         return bool(self.passed)
 
-    def __repr__(self):
-        return "\n".join(text for _, text in self._parts())
+    def static_text(self) -> str:
+        word, _ = _WORDS[self.passed]
+        lines = f"{word} {self.message}".strip(), *self._told(), self.solution, self.note, self._next()
+        return "\n".join(filter(None, lines))
 
-    def _repr_markdown_(self):
-        style = {"solution": "```python\n{}\n```", "hint": "*{}*", "more": "*{}*", "note": "*{}*"}
-        return "\n\n".join(style.get(kind, "{}").format(text) for kind, text in self._parts())
+    def static_html(self) -> str:
+        return f"{self._head()}{self._details()}{paragraph(self._next())}"
 
-    def _parts(self) -> list[tuple[str, str]]:
-        sign = {True: "✓ Right — ", False: "○ Not yet — ", None: ""}[self.passed]
-        count, call = len(self.exercise.hints), f'check("{self.exercise.id}"'
-        parts = [("message", sign + self.message)]
-        parts += [("hint", f"Hint {number} of {count}: {hint}") for number, hint in enumerate(self.hints, 1)]
-        if 0 < len(self.hints) < count:
-            parts[-1] = ("hint", f"{parts[-1][1]} (`{call}, hint={len(self.hints) + 1})` for more)")
-        elif self.passed or self.hints:
-            parts.append(("more", f"One way to write it: `{call}, solution=True)`"))
-        parts += [("solution", self.solution), ("note", self.note)]
-        return [(kind, text) for kind, text in parts if text]
+    def show_hint(self) -> None:
+        """The next one under those that are shown; the last one stays."""
+        self.hints = self.exercise.hints[: len(self.hints) + 1]
+        self._refresh()
+
+    def show_one_way(self) -> None:
+        self.solution = self.exercise.solution
+        self._refresh()
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        if not hasattr(self, "box"):  # made only when it is shown, for ipywidgets take their time
+            w = ipywidgets()
+            self.hint_button, self.way_button = w.Button(), w.Button(description="Show one way")
+            self.hint_button.on_click(lambda _: self.show_hint())
+            self.way_button.on_click(lambda _: self.show_one_way())
+            self.lay_out(w.HTML(self._head()), w.HBox([self.hint_button, self.way_button]), max_width="860px")
+            self._refresh()
+        return super()._repr_mimebundle_(include=include, exclude=exclude)
+
+    def _refresh(self) -> None:
+        left = len(self.hints) < len(self.exercise.hints)
+        another = "Show another hint" if left else "That is the last"  # not disabled: that would lose the keyboard
+        self.hint_button.description = another if self.hints else "Show a hint"
+        self.hint_button.layout.display = "none" if self.passed or self.solution else None
+        self.status.value = f'<div role="status">{self._details()}</div>'
+
+    def _head(self) -> str:
+        word, colour = _WORDS[self.passed]
+        return striped(word, self.message, colour)
+
+    def _details(self) -> str:
+        way = f"<pre><code>{escape(self.solution)}</code></pre>" if self.solution else ""
+        return "".join(map(paragraph, self._told())) + way + paragraph(self.note)
+
+    def _told(self) -> list[str]:
+        count = len(self.exercise.hints)
+        return [f"Hint {number} of {count}: {hint}" for number, hint in enumerate(self.hints, 1)]
+
+    def _next(self) -> str:
+        """What to type for more."""
+        call, count = f'check("{self.exercise.id}"', len(self.hints)
+        if self.solution:
+            return ""
+        if self.passed or count == len(self.exercise.hints):
+            return f"One way to write it: `{call}, solution=True)`"
+        return f"For {'another' if count else 'a'} hint: `{call}, hint={count + 1})`"
 
 
 def check(exercise_id: str, answer: object = None, *, hint: int = 0, solution: bool = False) -> Verdict:
     """The verdict on an answer, shown when it is the last line of a cell.
 
-    An answer that isn't right yet comes with the first hint; `hint=2` or `hint=3` shows more, with or without an
-    answer, and `solution=True` shows one way to write it.
+    An answer that isn't right yet hears what is missing. `hint=1` to `hint=3` show as many hints, with or without an
+    answer, and `solution=True` shows one way to write it; the verdict's buttons do the same.
     """
     found = find(exercise_id)
     in_range("hint", hint, 0, 10**6, f"1 to {len(found.hints)}")
@@ -63,7 +104,7 @@ def check(exercise_id: str, answer: object = None, *, hint: int = 0, solution: b
     if missing is None:
         return Verdict(found, True, found.right, note=record.note_exercise(found.id))
     stop = "" if missing.endswith("?") else "."
-    return Verdict(found, False, missing + stop, hints=found.hints[: max(1, hint)])
+    return Verdict(found, False, missing + stop, hints=found.hints[:hint])
 
 
 @dataclass(frozen=True, repr=False)

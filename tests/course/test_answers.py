@@ -122,4 +122,4 @@ def test_what_a_function_gives_is_named_when_it_is_of_no_use():
 
 def test_values_are_shown_short_whatever_they_are():
     assert len(shown(list(range(10**6)))) < 70 and len(shown("x" * 10**6)) < 70
-    assert code("a `tick`\nand more") == "`a 'tick' and more`"
+    assert code("a\n  line  more") == "`a line  more`" and code("a ```tick") == "```` a ```tick ````", "as it is"

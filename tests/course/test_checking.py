@@ -34,12 +34,12 @@ def wrong(n):
     return n
 
 
-def test_a_right_answer_is_kept_and_a_wrong_one_gets_what_is_wrong_and_the_first_hint(doubling):
+def test_a_right_answer_is_kept_and_a_wrong_one_gets_what_is_wrong(doubling):
     verdict = check("start-99", wrong)
     assert verdict.passed is False and record.read()[0]["exercises"] == {}
-    assert str(verdict) == '○ Not yet — 4 gave 4.\nHint 1 of 3: 2 (`check("start-99", hint=2)` for more)'
+    assert str(verdict) == 'Not yet: 4 gave 4.\nFor a hint: `check("start-99", hint=1)`'
     verdict = check("start-99", double)
-    assert verdict and str(verdict).startswith("✓ Right — twice as much.") and not verdict.hints
+    assert verdict and str(verdict).startswith("✓ Right: twice as much.") and not verdict.hints
     assert set(record.read()[0]["exercises"]) == {"start-99"}
 
 
@@ -57,8 +57,18 @@ def test_hints_come_in_stages_with_an_answer_or_without(doubling):
 def test_the_solution_is_shown_only_when_asked_for(doubling):
     assert "return 2 * n" not in str(check("start-99", wrong, hint=3))
     shown = check("start-99", solution=True)
-    assert "return 2 * n" in str(shown) and "```python\ndef double" in shown._repr_markdown_()
+    assert "return 2 * n" in str(shown) and "<pre><code>def double" in shown.static_html()
     assert shown.passed is None and record.read()[0]["exercises"] == {}, "looking is not solving"
+
+
+def test_buttons_show_hints_and_one_way_where_a_kernel_runs_and_a_stored_page_says_the_calls(doubling):
+    verdict = check("start-99", wrong)
+    assert "hint=1" in verdict._repr_mimebundle_()["text/html"] and "Hint" not in verdict.status.value
+    for number in (1, 2, 3, 3):
+        verdict.hint_button.click()
+        assert f"Hint {number} of 3" in verdict.status.value and f"Hint {number + 1}" not in verdict.status.value
+    verdict.way_button.click()
+    assert "return 2 * n" in verdict.status.value and record.read()[0]["exercises"] == {}
 
 
 def test_an_unknown_exercise_or_quiz_lists_the_near_ones():
@@ -71,7 +81,7 @@ def test_check_never_raises_because_of_the_answer():
     for answer in (None, ..., 3, "text", double, int, [], lambda: 1 / 0):
         for name in exercises():
             verdict = check(name, answer)
-            assert verdict.passed is False and str(verdict).startswith("○ Not yet — "), name
+            assert verdict.passed is False and str(verdict).startswith("Not yet: "), name
             assert "\n\n" not in verdict.message and len(verdict.message) < 400, name
 
 
