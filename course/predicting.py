@@ -116,15 +116,16 @@ predict.answer = answer
 
 
 def _sentence(value: str | float, shown: str) -> str:
-    text = shown or f"It is {_words(value)}"
+    """What is true, a number rounded: 51,234 and 4.2, never 4.1818."""
+    if isinstance(value, Real):
+        value = f"{value:,.0f}" if abs(value) >= 10 or float(value).is_integer() else f"{value:.2g}"
+    text = shown or f"It is {value}"
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _words(value: str | float) -> str:
-    """An option or a value as it is read: 51,200 and 4.2, never 4.1818."""
-    if not isinstance(value, Real):
-        return str(value).replace("`", "")
-    return f"{value:,.0f}" if abs(value) >= 10 or float(value).is_integer() else f"{value:.2g}"
+def _words(option: str | float) -> str:
+    """An option as it is read."""
+    return f"{option:,}" if isinstance(option, Real) else option.replace("`", "")
 
 
 def _quoted(option: str | float) -> str:
