@@ -11,7 +11,7 @@ import pytest
 from course import drawn
 from course.drawn.canvas import COLOURS, SIDE
 from course.drawn.draws import KINDS, draw
-from course.drawn.pictures import PLACES, Row, Shape
+from course.drawn.pictures import Row, Shape
 from course.drawn.questions import ABSENT, WORDINGS, answer_of, found_of, reading_of
 from slmlab.errors import SlmLabError
 from tests.course.test_drawn_pictures import said
@@ -126,97 +126,7 @@ def test_whatever_a_model_writes_comes_apart():
         assert (reading_of(reply), found_of(reply), answer_of(reply)) == parts, reply
 
 
-# Scenes from a seed: an answer out of the reading alone. Where two would fit, unpacking "the only one" fails.
-
-
-def only(names):
-    (name,) = names
-    return name
-
-
-def of_the_most(values: dict, sign: int = 1) -> str:
-    most = max(sign * value for value in values.values())
-    return only(name for name, value in values.items() if sign * value == most)
-
-
-def way_of(numbers: list[int]) -> str:
-    assert len(set(numbers)) == len(numbers), "neither rising nor falling"
-    steps = {later > one for one, later in zip(numbers, numbers[1:], strict=False)}
-    return {(True,): "rising", (False,): "falling"}.get(tuple(steps), "up and down")
-
-
-def from_rows(reading: str, form: str, values: tuple) -> str:
-    """Charts, receipts and tables: 'Ann red 40' or 'Milk 1.20', between commas."""
-    rows = [row.split(" ") for row in reading.split(", ") if not row.startswith("TOTAL ")]
-    shown = {row[0]: row[-1] for row in rows}
-    colours = {row[0]: row[1] for row in rows}
-    numbers = {name: int(text.replace(".", "")) for name, text in shown.items()}
-    assert len(shown) == len(rows), "two rows have one name"
-    return {
-        "count": lambda: str(len(rows)),
-        "value": lambda name: shown.get(name, ABSENT),
-        "price": lambda name: shown.get(name, ABSENT),
-        "colour": lambda name: colours.get(name, ABSENT),
-        "which": lambda colour: only(name for name in colours if colours[name] == colour),
-        "who": lambda number: only(name for name in shown if shown[name] == number),
-        "largest": lambda: of_the_most(numbers),
-        "dearest": lambda: of_the_most(numbers),
-        "smallest": lambda: of_the_most(numbers, -1),
-        "cheapest": lambda: of_the_most(numbers, -1),
-        "compare": lambda one, other: "yes" if numbers[one] > numbers[other] else "no",
-        "trend": lambda: way_of(list(numbers.values())),
-        "total": lambda: "{}.{:02}".format(*divmod(sum(numbers.values()), 100)),
-    }[form](*values)
-
-
-def from_shapes(reading: str, form: str, values: tuple) -> str:
-    shapes = [shape.split(" ") for shape in reading.split(", ")]
-    return {
-        "count": lambda: str(len(shapes)),
-        "count form": lambda form: str(sum(one == form for _, one in shapes)),
-        "count colour": lambda colour: str(sum(one == colour for one, _ in shapes)),
-        "colour": lambda form: only(colour for colour, one in shapes if one == form),
-    }[form](*values)
-
-
-def from_pair(reading: str, form: str, values: tuple) -> str:
-    first, second = (dict(row.split(" ") for row in part[3:].split(", ")) for part in reading.split("; "))
-    if form == "value":
-        return (first, second)[int(values[1]) - 1][values[0]]
-    return of_the_most({"1": int(first[values[0]]), "2": int(second[values[0]])})
-
-
-def from_counter(reading: str, form: str, values: tuple) -> str:
-    numbers = reading.split("; ")
-    trend = way_of([int(number) for number in numbers])
-    return {"trend": trend, "frames": str(len(numbers)), "last": numbers[-1], "first": numbers[0]}[form]
-
-
-def from_moving(reading: str, form: str, values: tuple) -> str:
-    shape, places = reading.split(": ")
-    stops = [divmod(PLACES.index(place), 3) for place in places.split("; ")]
-    down, across = (stops[-1][axis] - stops[0][axis] for axis in (0, 1))
-    assert not (down and across), "a way that has two names"
-    way = "up" if down < 0 else "down" if down else "left" if across < 0 else "right" if across else "nowhere"
-    return {"way": way, "colour": shape.split(" ")[0], "last": places.split("; ")[-1], "frames": str(len(stops))}[form]
-
-
-def follows(scene, question) -> str:
-    form, reading = question.form.split("/")[1], scene.reading
-    if scene.kind == "text":
-        return " / ".join(said(scene.canvases[0]))
-    if scene.kind == "table":
-        reading = reading.split(": ")[1]
-    rule = {"shapes": from_shapes, "pair": from_pair, "counter": from_counter, "moving": from_moving}
-    return rule.get(scene.kind, from_rows)(reading, form, question.values)
-
-
-def test_every_answer_follows_from_the_reading():
-    for scene in every_scene():
-        for question in scene.questions:
-            assert follows(scene, question) == question.answer, f"{scene.reading} {question.text}"
-        if scene.kind == "receipt":
-            assert scene.reading.endswith(f"TOTAL {from_rows(scene.reading, 'total', ())}")
+# Scenes from a seed
 
 
 def test_the_picture_shows_what_the_reading_says():
@@ -258,5 +168,5 @@ def test_a_seed_gives_the_scenes_that_the_bundled_model_learned_from():
     scenes = [draw(kind, f"held-out:{number}") for kind in KINDS for number in range(4)]
     told = "".join(f"{scene.reading} {one.text} {one.reply}\n" for scene in scenes for one in scene.questions)
     assert hashlib.sha256(told.encode()).hexdigest()[:16] == "9327429397b5711d", (
-        "the stored scores are of these pictures"
+        "the stored scores are of these pictures; every answer was once checked against its reading by rules of its own"
     )
