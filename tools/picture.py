@@ -25,9 +25,11 @@ from setup.machine import offline_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSON, PICTURES = ROOT / "notebooks/00_start_here.ipynb", ROOT / "data/images"
-WIDTH, HEIGHT, STILL_HEIGHT, DOTS = 880, 540, 780, 2  # about the README's column, and sharp on a fine screen
+WIDTH, HEIGHT, STILL_HEIGHT, DOTS = 880, 540, 780, 1.5  # sharp in the README, and under a megabyte
 TITLE_MS, BEFORE_MS, PIECE_MS, END_MS, PATIENCE_S = 1300, 450, 40, 2500, 120
-SCENES = {"setup": 700, "first-answer": 900, "ask-future": 1700, "question-tokens": 1100, "ask-box": 300}
+SCENES = {"setup": 700, "first-answer": 900, "guess-future": 700, "ask-future": 900, "answer-future": 1700}
+SCENES |= {"question-tokens": 1100, "ask-box": 300}
+GUESS = "say it can't know"
 CELL_RUNS, BOX_RUNS = ".jp-InputPrompt:text('[*]')", "button:text('Stop'):enabled"
 SETTINGS = {
     "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false"},
@@ -50,6 +52,7 @@ def start_jupyterlab(folder: Path, lesson: dict) -> tuple[subprocess.Popen, str]
     for name, content in (SETTINGS | {f"notebooks/{LESSON.name}": lesson}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    shutil.copytree(LESSON.parent / "images", folder / "notebooks" / "images")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port, token = free.getsockname()[1], secrets.token_hex()
     own = {"JUPYTER_CONFIG_DIR": str(folder), "IPYTHONDIR": str(folder), "SLMLAB_PROGRESS": str(folder / "done.json")}
@@ -85,6 +88,15 @@ class Film:
         if not self.frames or picture != self.frames[-1][0]:
             self.frames.append([picture, 0])
         self.frames[-1][1] = max(stays_ms, self.frames[-1][1])
+
+    def settle(self, stays_ms: int) -> None:
+        """A frame when the page has answered a click."""
+        for _ in range(20):
+            while self.kept:
+                to_page, message = self.kept.popleft()
+                to_page.send(message)
+            self.page.wait_for_timeout(50)
+        self.shoot(stays_ms)
 
     def play(self, busy: str, stays_ms: int) -> None:
         """Frames until what the selector `busy` finds has come and gone, and no message is left."""
@@ -123,6 +135,9 @@ def take(page, address: str, names: list[str]) -> tuple[list, bytes]:
         film.shoot(BEFORE_MS)
         page.evaluate(RUN)
         film.play(CELL_RUNS, stays_ms)
+        if name == "guess-future":
+            page.get_by_role("button", name=GUESS).click()
+            film.settle(stays_ms)
     page.get_by_role("button", name="Ask", exact=True).click()
     film.play(BOX_RUNS, END_MS)
     page.set_viewport_size({"width": WIDTH, "height": STILL_HEIGHT})
