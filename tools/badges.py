@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BADGE = "[![Open in GitHub Codespaces](https://github.com/codespaces/badge.svg)](https://codespaces.new/{})"
+# A picture of our own: a lesson that is opened asks no server for anything.
+BADGE = "images/codespaces.svg)](https://codespaces.new/{})"
 PLACES = ("*.md", "*.cff", ".github/**/*.yml", "notebooks/*.ipynb")
 
 
