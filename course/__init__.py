@@ -6,14 +6,15 @@ Names are fetched when they are first used, as in slmlab.
 from importlib import import_module
 
 _HOMES = {
-    "check": "checking",
-    "progress": "checking",
-    "predict": "predicting",
-    "quiz": "quizzes",
-    "examine": "doctor",
-    "glossary": "glossary",
-    "read_text": "ocr",
-    "image_tokens": "picture_tokens",
+    "check": "course.checking",
+    "progress": "course.checking",
+    "predict": "course.predicting",
+    "quiz": "course.quizzes",
+    "examine": "course.doctor",
+    "glossary": "course.glossary",
+    "read_text": "course.ocr",
+    "image_tokens": "course.picture_tokens",
+    "table": "slmlab.show",
     "evaluate": None,  # None: the module itself
     "widgets": None,
     "drawn": None,
@@ -27,7 +28,7 @@ def __getattr__(name: str):
     if name not in _HOMES:
         raise AttributeError(f"module 'course' has no attribute {name!r}. It has: {', '.join(__all__)}")
     home = _HOMES[name]
-    found = getattr(import_module(f"course.{home}"), name) if home else import_module(f"course.{name}")
+    found = getattr(import_module(home), name) if home else import_module(f"course.{name}")
     globals()[name] = found
     return found
 

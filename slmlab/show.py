@@ -3,12 +3,12 @@
 Pure: knows nothing about what the rows are about.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """What a record shows. Empty heads give no first line."""
 
@@ -19,6 +19,14 @@ class Table:
     wrap: int | None = None  # folds the last column at this width in a terminal
     source: str = ""  # shown on a page alone
 
+    def __str__(self):
+        return "\n".join(filter(None, (self.caption, text_table(self.heads, self.rows, self.wrap), self.note)))
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        return html_table(self.heads, self.rows, self.caption, self.note or self.source)
+
 
 class Shown:
     """A record that prints as a table: give `_table() -> Table`, and `_text()` where a terminal should see less."""
@@ -27,15 +35,22 @@ class Shown:
         return self._table()
 
     def __str__(self):
-        table = self._text()
-        lines = table.caption, text_table(table.heads, table.rows, table.wrap), table.note
-        return "\n".join(filter(None, lines))
+        return str(self._text())
 
     __repr__ = __str__
 
     def _repr_html_(self):
-        table = self._table()
-        return html_table(table.heads, table.rows, table.caption, table.note or table.source)
+        return self._table()._repr_html_()
+
+
+def table(rows: Iterable[Mapping[str, object]]) -> Table:
+    """Rows, each a dict of column and value, as a table; a float is shown with three digits."""
+    rows = list(rows)
+    return Table(tuple(rows[0]), [[_figure(cell) for cell in row.values()] for row in rows])
+
+
+def _figure(cell):
+    return (f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.3g}") if isinstance(cell, float) else cell
 
 
 def text_table(heads: Sequence[str], rows: Iterable[Sequence], wrap: int | None = None) -> str:

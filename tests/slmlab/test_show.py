@@ -1,6 +1,6 @@
 """show: what a terminal and a notebook show of a record."""
 
-from slmlab.show import Shown, Table, html_table, in_bytes, in_count, text_table
+from slmlab.show import Shown, Table, html_table, in_bytes, in_count, table, text_table
 
 
 def test_figures_stand_to_the_right_and_words_to_the_left():
@@ -18,6 +18,13 @@ def test_heads_stand_over_their_columns():
     shown = html_table(("name", "n"), [("x", "7"), ("y", "unknown")])
     right = [part.split(">")[1].split("<")[0].strip() for part in shown.split("text-align: right;")[1:]]
     assert right == ["n", "7", "unknown"]
+
+
+def test_dicts_are_rows_and_floats_get_three_digits():
+    assert (
+        str(table([{"name": "x", "n": 7.12345}, {"name": "y", "n": 12345.6}]))
+        == "name       n\nx       7.12\ny     12,346"
+    )
 
 
 def test_html_escapes_every_cell():
