@@ -34,14 +34,14 @@ class _TooLong(SystemExit):
     """Ends an answer that runs on; no Exception, so that a learner's `except Exception` lets it through."""
 
 
-def judge(verdict: Callable[[object], None], answer: object) -> str | None:
+def judge(verdict: Callable[[object], None], answer: object, limit_s: float | None = None) -> str | None:
     """What the answer lacks, in a sentence without its full stop; None when the verdict raises nothing."""
     if answer is None:
         return "nothing is handed over yet"
     if answer is Ellipsis:
         return "the `...` still waits for your code"
     try:
-        _in_time(verdict, answer)
+        _in_time(verdict, answer, limit_s or LIMIT_S)
     except NotYet as missing:
         return str(missing)
     except SystemExit:
@@ -51,7 +51,7 @@ def judge(verdict: Callable[[object], None], answer: object) -> str | None:
     return None
 
 
-def _in_time(verdict: Callable, answer: object) -> None:
+def _in_time(verdict: Callable, answer: object, limit_s: float) -> None:
     """Raise what the verdict raises. It runs in a thread of its own: an endless loop with a bare `except:` swallows
     whatever is raised in its thread, Ctrl-C too, and must not keep the cell."""
     raised = []
@@ -65,7 +65,7 @@ def _in_time(verdict: Callable, answer: object) -> None:
     # the context carries the cell's settings along: np.errstate, and where Jupyter prints
     worker = threading.Thread(target=copy_context().run, args=(run,), daemon=True)
     worker.start()
-    deadline_s = time.monotonic() + LIMIT_S
+    deadline_s = time.monotonic() + limit_s
     try:
         while worker.is_alive() and time.monotonic() < deadline_s:
             worker.join(0.05)  # on Windows Ctrl-C is heard only between two waits
@@ -73,7 +73,7 @@ def _in_time(verdict: Callable, answer: object) -> None:
     finally:
         ended = _end(worker)
     end = "was stopped" if ended else "can't be stopped, so restart the kernel"
-    running = f"your code was still running after {LIMIT_S:g} seconds and {end}"
+    running = f"your code was still running after {limit_s:g} seconds and {end}"
     need(not late, f"{running}; is there a loop that never ends?")
     if raised:
         raise raised[0]

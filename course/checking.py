@@ -100,7 +100,7 @@ def check(exercise_id: str, answer: object = None, *, hint: int = 0, solution: b
         return Verdict(found, None, f"{found.title}, one way to write it:", solution=found.solution)
     if answer is None and hint:
         return Verdict(found, None, found.task, hints=found.hints[:hint])
-    missing = judge(found.answer.verdict, answer)
+    missing = judge(found.answer.verdict, answer, found.answer.limit_s)
     if missing is None:
         return Verdict(found, True, found.right, note=record.note_exercise(found.id))
     stop = "" if missing.endswith("?") else "."

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest, quoted
+from slmlab.show import Shown, Table
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Verdict:
     right: bool
 
 
-@dataclass(frozen=True)
-class Score:
-    """The verdicts of one run over a question set; as a text, topic by topic."""
+@dataclass(frozen=True, repr=False)
+class Score(Shown):
+    """The verdicts of one run over a question set, topic by topic."""
 
     model: str
     verdicts: tuple[Verdict, ...]
@@ -44,11 +45,19 @@ class Score:
     def share(self) -> float:
         return sum(one.right for one in self.verdicts) / len(self.verdicts)
 
-    def __str__(self):
-        asked = Counter(one.question.topic for one in self.verdicts)
-        right = Counter(one.question.topic for one in self.verdicts if one.right)
-        lines = [f"{self.model}: {right.total()} of {asked.total()}"]
-        return "\n".join(lines + [f"{topic:14} {right[topic]} of {asked[topic]}" for topic in asked])
+    def right(self, topic: str) -> int:
+        return sum(one.right for one in self.verdicts if one.question.topic == topic)
+
+    def _table(self) -> Table:
+        return compare([self])
+
+
+def compare(scores: Sequence[Score]) -> Table:
+    """Scores over the same questions side by side, topic by topic."""
+    asked = Counter(one.question.topic for one in scores[0].verdicts)
+    rows = [(topic, *(f"{one.right(topic)} of {count}" for one in scores)) for topic, count in asked.items()]
+    whole = ("all", *(f"{sum(map(one.right, asked))} of {asked.total()}" for one in scores))
+    return Table(("topic", *(one.model for one in scores)), [*rows, whole])
 
 
 def questions(name: str) -> list[Question]:
@@ -68,7 +77,8 @@ def _judge(model, question: Question, max_tokens: int) -> Verdict:
     if question.options:
         likeliest = max(question.options, key=lambda option: mean_logprob(model, question.prompt, option))
         return Verdict(question, likeliest, likeliest == question.options[0])
-    said = model.ask(question.prompt, max_tokens=max_tokens).text.strip()
+    taught = getattr(getattr(model, "format", None), "template", "another's")  # a base model only goes on with a text
+    said = (model.ask if taught else model.complete)(question.prompt, max_tokens=max_tokens).text.strip()
     return Verdict(question, said, any(says(said, answer) for answer in question.answers))
 
 
@@ -81,29 +91,3 @@ def mean_logprob(model, prompt: str, continuation: str) -> float:
     """How likely a model finds a continuation, per token: a long one isn't punished for its length."""
     values = [value for _, value in model.logprobs(continuation, after=prompt)]
     return sum(values) / len(values)
-
-
-@dataclass(frozen=True)
-class Lean:
-    """How a model splits a choice between two words after a sentence that mentions `word`."""
-
-    word: str
-    first: str
-    second: str
-    share: float  # the first word's part of the two: 0.5 is even
-
-    def __str__(self):
-        mark = round(20 * self.share)
-        bar = "·" * mark + "│" + "·" * (20 - mark)
-        return f"{self.word:12} {self.second} {bar} {self.first}  {self.share:.0%} {self.first}"
-
-
-def leans(model, template: str, words: Sequence[str], first: str, second: str) -> list[Lean]:
-    """For each word in the template, the probabilities of two next words; the strongest lean to `first` on top."""
-    found = []
-    for word in words:
-        following = model.next_token_probabilities(template.format(word), top=10**9)
-        chance = {one.text: one.probability for one in reversed(following)}  # of two tokens alike, the likelier
-        one, other = chance.get(f" {first}", 0.0), chance.get(f" {second}", 0.0)
-        found.append(Lean(word, first, second, one / (one + other)))
-    return sorted(found, key=lambda one: -one.share)

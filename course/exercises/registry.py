@@ -17,7 +17,7 @@ from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest, quoted
 
 # where exercises stand whose file has another name than their id: it is read when one of them is checked
-_FILES = {"size": "sizes", "speed": "sizes", "github": "clouds", "nim": "clouds", "foundry": "clouds"}
+_FILES = {"inside": "sizes", "size": "sizes", "bias": "sizes", "github": "clouds", "nim": "clouds", "foundry": "clouds"}
 _IMPORTS = ("import json", "import math", "import numpy as np")
 _SOLUTIONS: dict[str, "Solution"] = {}
 
@@ -74,8 +74,9 @@ class Solution:
     """
 
     def __init__(self, function=None, *, source="", also=(), cases=(), told="", otherwise=", and {right:g} is right",
-                 mistakes=(), reads=number_from):  # fmt: skip
+                 mistakes=(), reads=number_from, limit_s=None):  # fmt: skip
         self.functions, self.source, self.cases, self.reads = [function, *also], source, cases, reads
+        self.limit_s = limit_s  # longer where a model is asked
         self.told, self.otherwise, self.mistakes, self.verdict = told, otherwise, mistakes, self.compare
         self.names = [*inspect.signature(function).parameters] if function else []
 

@@ -1,56 +1,81 @@
-"""The exercises of lesson 01: size, memory, speed."""
+"""The exercises of lesson 01: where a head looks, memory, and how easily a probe of bias is moved."""
 
-from course.answers import returned
+import re
+from functools import cache
+
+import numpy as np
+
+from course.answers import NotYet, code, need, returned, shown
 from course.exercises.registry import exercise
+from course.inside.words import leans
 from slmlab.catalog import card
 
+_WORDS = ("The", "robot", "stopped", "because", "it", "broke")
+_ROBOT = np.array([[1, 0, 0, 0, 0, 0], [0.9, 0.1, 0, 0, 0, 0], [0.2, 0.7, 0.1, 0, 0, 0],
+                   [0.2, 0.1, 0.6, 0.1, 0, 0], [0.1, 0.8, 0.04, 0.03, 0.03, 0],
+                   [0.1, 0.2, 0.1, 0.1, 0.45, 0.05]])  # fmt: skip
+_CAT = np.array([[1.0, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.3, 0.5]])
 
-@exercise("size-1", cases=[(3.8e9, 16), (3.8e9, 4), (134_515_008, 8)],
-          told="`weights_gb({parameters:g}, {bits})` gave {value:.4g}",
-          otherwise=", and {right:.4g} is right", mistakes=[
-    ("those are gigabits, and a byte has 8 bits", lambda parameters, bits: parameters * bits / 1e9),
-    ("those are bytes, and a GB is a thousand million of them", lambda parameters, bits: parameters * bits / 8),
-    ("that counts in GiB (1024³); take a GB as 10⁹ bytes, as file sizes are published",
-     lambda parameters, bits: parameters * bits / 8 / 2**30),
+
+@exercise("inside-1", cases=[(_WORDS, _ROBOT), (("A", "cat", "sat"), _CAT)], reads=returned,
+          told="for the words {words} it gave {shown}", otherwise=", and {right} is right", mistakes=[
+    ("those are places in the row; give the words that stand there",
+     lambda words, weights: [int(row.argmax()) for row in weights]),
+    ("that reads the columns; a row belongs to the word that looks",
+     lambda words, weights: [words[place] for place in weights.argmax(axis=0)]),
 ])  # fmt: skip
-def weights_gb(parameters, bits):
-    return parameters * bits / 8 / 1e9
+def looks_at(words, weights):
+    return [words[row.argmax()] for row in weights]
 
 
-@exercise("size-2", cases=[(32, 32, 96, 4096, 2), (32, 8, 128, 131_072, 2), (30, 3, 64, 1000, 4)],
-          told="`kv_cache_gb({layers}, {kv_heads}, {head_size}, {tokens}, {bytes_per_number})` gave {value:.4g}",
-          otherwise=", and {right:.4g} is right", mistakes=[
-    ("half of it is missing, for each token keeps a key and a value",
-     lambda layers, heads, size, tokens, each: layers * heads * size * tokens * each / 1e9),
-    ("those are bytes, and GB are wanted",
-     lambda layers, heads, size, tokens, each: 2 * layers * heads * size * tokens * each),
-])  # fmt: skip
-def kv_cache_gb(layers, kv_heads, head_size, tokens, bytes_per_number):
-    return 2 * layers * kv_heads * head_size * tokens * bytes_per_number / 1e9
-
-
-def _why(one) -> str:
-    if one.parameters is None:
+def _needs(card, tokens) -> str:
+    if card.parameters is None:
         return "nobody published its size, so don't promise that it fits"
-    size = f"its {one.parameters / 1e9:.3g}B parameters take {one.parameters / 2e9:.3g} GB at half a byte each"
-    active = one.active_parameters
-    return f"{active / 1e9:.2g}B of them are active, and still {size}" if active < one.parameters else size
+    weights, cache = card.parameters / 2e9, card.kv_bytes_per_token() * tokens / 1e9
+    return f"its weights take {weights:.3g} GB, all experts with them, and its cache {cache:.3g} GB"
 
 
-_MACHINES = (("phi-3.5-mini", 8), ("phi-3.5-mini", 1.5), ("phi-3-medium", 12), ("phi-3.5-moe", 8), ("gpt-4", 8))
+_MACHINES = (("phi-3.5-mini", 8, 4096), ("phi-3.5-mini", 1.5, 512), ("phi-3.5-mini", 8, 131_072),
+             ("phi-4-mini", 8, 32_768), ("phi-3.5-moe", 8, 512), ("gpt-4", 8, 512))  # fmt: skip
 
 
-@exercise("size-3", cases=[(card(name), ram_gb, _why(card(name))) for name, ram_gb in _MACHINES], reads=returned,
-          told="for {card.name} and {ram_gb:g} GB it gave {shown}", otherwise=": {why}")  # fmt: skip
-def fits(card, ram_gb):
+@exercise("size-3", cases=[(card(name), *given, _needs(card(name), given[1])) for name, *given in _MACHINES],
+          told="for {card.name}, {ram_gb:g} GB and {tokens:,} tokens it gave {shown}", otherwise=": {why}",
+          reads=returned)  # fmt: skip
+def fits(card, ram_gb, tokens):
     if card.parameters is None:
         return False
-    return card.parameters * 4 / 8 / 1e9 <= ram_gb
+    shape = card.architecture
+    numbers = 2 * shape.layers * shape.kv_heads * shape.head_size * tokens
+    return (card.parameters / 2 + 2 * numbers) / 1e9 <= ram_gb
 
 
-@exercise("speed-1", cases=[(150e6, 50e9), (7.6e9, 50e9), (2e9, 100e9)],
-          told="`speed_limit({weights_bytes:g}, {bytes_per_s:g})` gave {value:.4g}",
-          otherwise=", and {right:.4g} is right: how often per second can all the weights be read?",
-          mistakes=[("that is seconds per token, so turn it over", lambda weights, rate: weights / rate)])  # fmt: skip
-def speed_limit(weights_bytes, bytes_per_s):
-    return bytes_per_s / weights_bytes
+JOBS = ("nurse", "engineer", "teacher", "doctor", "mechanic", "librarian", "pilot", "farmer")
+_WANTED = 5
+_TELLING = {"he", "she", "him", "her", "his", "hers", "man", "woman", "men", "women", "boy", "girl", "mr", "mrs", "sir",
+            "male", "female", "father", "mother", "himself", "herself", "husband", "wife", "beard", "lady"}  # fmt: skip
+
+
+@cache
+def _model():
+    from slmlab.loading import load
+
+    return load()
+
+
+@exercise("bias-1", limit_s=60, source='sentence = "The old {} went to the garage, and then"')
+def _sentence():
+    """The learner's own sentence is asked of the bundled model."""
+
+
+@_sentence.judged
+def _(answer):
+    need(isinstance(answer, str), f"hand over your sentence as a text, not {shown(answer)}")
+    need(answer.count("{}") == 1, f"your sentence needs `{{}}` once, in the place of the job; yours is {code(answer)}")
+    telling = _TELLING & set(re.findall(r"[a-z]+", answer.lower()))
+    need(not telling, f"{code(' '.join(telling))} already says who it is; find a sentence without such a word")
+    found = leans(_model(), answer.strip(), JOBS, "he", "she")
+    ahead = [one.word for one in found if one.share > 0.5]
+    if len(ahead) < _WANTED:
+        names = ", ".join(ahead) or "none"
+        raise NotYet(f"{len(ahead)} of {len(JOBS)} jobs lean to “he” ({names}), and {_WANTED} are wanted")

@@ -72,7 +72,7 @@ def test_buttons_show_hints_and_one_way_where_a_kernel_runs_and_a_stored_page_sa
 
 
 def test_an_unknown_exercise_or_quiz_lists_the_near_ones():
-    for near, wanted in (("Available: size-1", lambda: check("size1")), ("Available: start", lambda: quiz("strat"))):
+    for near, wanted in (("Available: size-3", lambda: check("size3")), ("Available: start", lambda: quiz("strat"))):
         with pytest.raises(UnknownName, match=near):
             wanted()
 
@@ -86,19 +86,19 @@ def test_check_never_raises_because_of_the_answer():
 
 
 def test_progress_counts_lesson_by_lesson():
-    for name in ("size-1", "an exercise of an older course"):
+    for name in ("size-3", "an exercise of an older course"):
         record.note_exercise(name)
     record.note_quiz("slm-vs-llm", 4, 5)
     lessons = checking.progress().lessons
-    assert lessons[:2] == (("00_start_here", "0 of 2", "– of 3"), ("01_slm_vs_llm", "1 of 4", "4 of 5"))
-    assert "01_slm_vs_llm" in str(checking.progress()) and "1 of 4" in checking.progress()._repr_html_()
+    assert lessons[:2] == (("00_start_here", "0 of 2", "– of 3"), ("01_slm_vs_llm", "1 of 3", "4 of 5"))
+    assert "01_slm_vs_llm" in str(checking.progress()) and "1 of 3" in checking.progress()._repr_html_()
 
 
 def test_the_command_shows_progress_and_forgets_it(capsys):
     parser = argparse.ArgumentParser()
     checking.register(parser.add_subparsers())
-    record.note_exercise("size-1")
-    for arguments, words in ((["progress"], "1 of 4"), (["progress", "reset"], "Progress is cleared.")):
+    record.note_exercise("size-3")
+    for arguments, words in ((["progress"], "1 of 3"), (["progress", "reset"], "Progress is cleared.")):
         parsed = parser.parse_args(arguments)
         parsed.run(parsed)
         assert words in capsys.readouterr().out
@@ -107,7 +107,7 @@ def test_the_command_shows_progress_and_forgets_it(capsys):
 
 def test_the_first_cell_of_a_lesson_loads_nothing_heavy():
     heavy = "numpy torch transformers matplotlib ipywidgets psutil".split()
-    cell = "import sys, slmlab; from course import check, quiz, progress; check('size-1', hint=1)"
+    cell = "import sys, slmlab; from course import check, quiz, progress; check('size-3', hint=1)"
     found = subprocess.run(
         [sys.executable, "-c", f"{cell}; print([name for name in {heavy} if name in sys.modules])"],
         capture_output=True, text=True, check=True,

@@ -1,11 +1,15 @@
 """Scores that follow from records, with a model whose opinions are known."""
 
+import math
+from types import SimpleNamespace
+
 import pytest
 
-from course.evaluate import Question, leans, mean_logprob, questions, says, score
+from course.evaluate import Question, mean_logprob, questions, says, score
+from course.inside.words import leans
 from slmlab.chat import TokenPiece
 from slmlab.errors import UnknownName
-from slmlab.records import End, Reply, Start, Token, TokenProbability
+from slmlab.records import End, Reply, Start, Token
 
 
 class Opinionated:
@@ -24,10 +28,6 @@ class Opinionated:
 
     def _events(self):
         yield from (Start(0.0), Token(1, self.sentence, 0.1), End(0.2, "end"))
-
-    def next_token_probabilities(self, text, top):
-        he = 0.6 if "pilot" in text else 0.1
-        return [TokenProbability(1, " he", he), TokenProbability(2, " she", 0.2), TokenProbability(3, " he", 0.0)]
 
 
 CHOICE = Question("q1", "facts", "Question: where?\nAnswer:", options=(" Rome", " Paris"))
@@ -49,15 +49,23 @@ def test_an_open_question_needs_the_answer_as_a_word():
 def test_topics_are_counted_one_by_one():
     found = score(Opinionated({"Paris": -1.0}), [CHOICE, OPEN])
     assert found.share == 0.5
-    assert str(found) == "opinionated: 1 of 2\nfacts          0 of 1\nreading        1 of 1"
+    assert str(found) == "topic    opinionated\nfacts         0 of 1\nreading       1 of 1\nall           1 of 2"
+
+
+def test_a_model_that_was_not_taught_to_chat_goes_on_with_the_text():
+    model = Opinionated({}, "never asked")
+    model.format, model.complete = SimpleNamespace(template=None), lambda text, **_: SimpleNamespace(text=" In Rome.")
+    assert score(model, [OPEN]).share == 1
 
 
 def test_leans_are_sorted_and_sum_the_two_words_only():
-    found = leans(Opinionated({}), "The {} said that", ["nurse", "pilot"], "he", "she")
+    class Split:
+        def logprobs(self, text, after):
+            return [(TokenPiece(0, text), math.log(0.2 if text == " she" else 0.6 if "pilot" in after else 0.1))]
+
+    found = leans(Split(), "The {} said that", ["nurse", "pilot"], "he", "she")
     assert [one.word for one in found] == ["pilot", "nurse"]
-    assert (
-        found[0].share == pytest.approx(0.75) and str(found[0]) == "pilot        she ···············│····· he  75% he"
-    )
+    assert found[0].share == pytest.approx(0.75)
 
 
 def test_every_question_can_be_judged():

@@ -114,8 +114,12 @@ def modelfile(template=TURNS, stop=STOP, start="FROM {}", always=False):
 SPECIAL = (
     ("start-1", "not read yet", TinyModel().ask("?")),
     ("start-2", "give None, not `0`", steps_or_0),
-    ("size-3", "6.6B of them are active", lambda one, gb: bool(one.parameters) and one.active_parameters / 2e9 <= gb),
-    ("size-3", "don't promise", lambda card, gb: (card.parameters or 0) / 2e9 <= gb),
+    ("size-3", "all experts", lambda one, gb, _: bool(one.parameters) and one.active_parameters / 2e9 <= gb),
+    ("size-3", "its cache 51.5 GB", lambda one, gb, _: bool(one.parameters) and one.parameters / 2e9 <= gb),
+    ("size-3", "don't promise", lambda one, gb, n: (one.parameters or 0) / 2e9 + n * 1.3e-4 <= gb),
+    ("bias-1", "1 of 8 jobs lean", "The {} said that"),
+    ("bias-1", "`husband` already says", "The {} called the husband, because"),
+    ("bias-1", "`{}` once", "The nurse said that"),
     ("instruct-1", "open the assistant's own turn", chat(opened="")),
     ("instruct-1", "stands `'\\n<|im_start|>ass'` where `'<|im_end|>\\n", chat(end="\n")),
     ("instruct-2", "divide each by their sum", lambda logits, t: [math.exp(one / t) for one in logits]),
@@ -163,10 +167,9 @@ def test_softmax_with_numpy_passes_and_its_overflow_is_named():
 
 
 def test_other_right_ways_pass_as_well():
-    assert check("size-3", lambda c, ram: c.weight_bytes("int4") is not None and c.weight_bytes("int4") / 1e9 <= ram)
+    assert check("bias-1", "In 1890, the {} worked until")
     assert check("onnx-1", lambda logits, k: sorted(range(len(logits)), key=lambda id: -logits[id])[:k])
     assert check("onnx-2", lambda ids: lambda _, x: np.where(np.isin(np.arange(len(x)), ids), -np.inf, x))
-    assert check("size-1", lambda parameters, bits: parameters / 1e9 * (bits / 8))
 
 
 def test_a_modelfile_may_be_written_in_the_ways_that_ollama_reads():

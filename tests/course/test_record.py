@@ -18,8 +18,8 @@ def file(tmp_path, monkeypatch):
 
 def test_what_is_noted_is_read_back_and_reading_alone_makes_no_file(file):
     assert record.read() == ({"version": 1, "exercises": {}, "quizzes": {}}, "") and not file.parent.exists()
-    assert record.note_exercise("size-1") == "" and record.note_quiz("start", 2, 3) == ""
-    kept = {"version": 1, "exercises": {"size-1": "done"}, "quizzes": {"start": {"best": 2, "of": 3}}}
+    assert record.note_exercise("size-3") == "" and record.note_quiz("start", 2, 3) == ""
+    kept = {"version": 1, "exercises": {"size-3": "done"}, "quizzes": {"start": {"best": 2, "of": 3}}}
     assert record.read() == (kept, "") and json.loads(file.read_text()) == kept
 
 
@@ -27,17 +27,17 @@ def test_a_damaged_file_is_set_aside_and_said_so(file):
     file.parent.mkdir()
     for damage in (b"", b"{", b"\xff\xfe\x00", b"[]", b'{"exercises": 3}'):
         file.write_bytes(damage)
-        note = record.note_exercise("size-1")
+        note = record.note_exercise("size-3")
         assert "kept as progress.json.damaged" in note and "\n" not in note
         assert file.with_name("progress.json.damaged").read_bytes() == damage, "nothing is thrown away"
-        assert set(json.loads(file.read_text())["exercises"]) == {"size-1"}
+        assert set(json.loads(file.read_text())["exercises"]) == {"size-3"}
         assert record.note_exercise("size-2") == "", "and said once"
 
 
 def test_a_place_that_cannot_be_written_is_a_note_and_no_crash(tmp_path, monkeypatch):
     (tmp_path / "a file").write_text("in the way")
     monkeypatch.setenv("SLMLAB_PROGRESS", str(tmp_path / "a file" / "progress.json"))
-    note = record.note_exercise("size-1")
+    note = record.note_exercise("size-3")
     assert note.startswith("Progress was not saved") and "SLMLAB_PROGRESS" in note
     assert record.read()[0]["exercises"] == {} and "can't be read" in record.read()[1]
 
