@@ -45,16 +45,12 @@ def publish(found: Results) -> None:
 
 def draw(found: Results) -> str:
     """The picture beside the table; gives its sentence."""
-    import matplotlib
-
-    matplotlib.use("agg")
     from course.runtimes import plots
     from slmlab.measure import memory_bandwidth
-    from slmlab.plots import caption
 
-    ax = plots.race(found, memory_bandwidth())
-    ax.figure.savefig(PLOT)
-    return caption(ax)
+    figure = plots.race(found, memory_bandwidth())
+    figure.save(PLOT)
+    return figure.caption
 
 
 def goals(found: Results) -> dict:

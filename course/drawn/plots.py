@@ -1,9 +1,10 @@
 """What came of asking about pictures: answers beside what was asked, scores by form of question, what pictures cost.
 
-Pure: takes records, pictures and texts, gives matplotlib Axes with a sentence under them.
+Pure: takes records, pictures and texts, gives figures with a sentence under them.
 """
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 import numpy as np
 
@@ -15,36 +16,38 @@ from slmlab.plots.style import drawable, listed
 
 CONTEXT = 131_072  # tokens: what the Phi models hold
 GAP = 0.12  # between panels, as a part of one
-ROW = 1.42  # the height of a picture with the two lines under it
 
 
 def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str]):
     """Pictures with a question each, what the model said, and whether that is what the picture was drawn from."""
     rows = listed(zip(scenes, questions, map(answer_of, replies), strict=True), "scene")
-    across = min(3, len(rows))
-    down = -(-len(rows) // across)
-    with drawing.canvas(down * 3.25) as ax:
+    down = -(-len(rows) // 5)
+    across = -(-len(rows) // down)
+    step = min(8 / max(across, 3), 4.6 / down)  # inches from picture to picture
+    side, high = step / (1 + GAP), step / (1 + GAP) + 0.78  # under a picture stand four lines
+    with drawing.canvas(down * high) as ax:
         for number, (scene, question, said) in enumerate(rows):
-            left, top = number % across * (1 + GAP), number // across * ROW
-            _picture(ax, scene.pictures, left, top)
+            left, top = number % across * step, number // across * high
+            _picture(ax, scene.pictures, left, top, side)
             right = said == question.answer
             sign = "\N{CHECK MARK}" if right else f"\N{BALLOT X} it is {question.answer}"
-            colour = drawing.GREEN if right else drawing.ORANGE
+            asked = "\n".join(wrap(drawable(question.text), int(step / 0.083), max_lines=2, placeholder=" …"))
             style = {"ha": "left", "va": "top", "clip_on": False}
-            ax.text(left, top + 1.03, drawable(_cut(question.text, 34)), fontsize=11, **style)
-            verdict = f"{_cut(drawable(said), 20)}  {sign}"
-            ax.text(left, top + 1.17, verdict, fontsize=13, color=colour, gid="verdict", **style)
-        ax.set_xlim(-0.02, across * (1 + GAP) - GAP + 0.02)
-        ax.set_ylim(down * ROW - 0.02, -0.02)
+            ax.text(left, top + side + 0.03, asked, fontsize=10, **style)
+            verdict = "\n".join(wrap(f"{_cut(drawable(said), 20)}  {sign}", int(step / 0.095)))
+            colour = drawing.GREEN if right else drawing.ORANGE
+            ax.text(left, top + side + 0.38, verdict, fontsize=11, color=colour, gid="verdict", **style)
+        ax.set(xlim=(-0.02, across * step), ylim=(down * high, -0.02))
         bare(ax)
         exact = sum(said == question.answer for _, question, said in rows)
-        return drawing.finish(ax, f"{exact} of {len(rows)} answers are exactly what the picture was drawn from.")
+        words = f"{exact} of {len(rows)} answers are exactly what the picture was drawn from."
+        return drawing.finish(ax, words, pictures=True)
 
 
 def scores(forms: Sequence, *, ocr: bool = True):
     """How often each form of question is answered exactly, with its interval; beside it no picture, and OCR."""
     forms = listed(forms, "form of question")
-    with drawing.canvas(0.5 + 0.46 * len(forms), legend_rows=2, rows=[one.form for one in forms]) as ax:
+    with drawing.canvas(0.5 + 0.46 * len(forms), legend_rows=1 + ocr, rows=[one.form for one in forms]) as ax:
         for y, one in enumerate(forms):
             colour = drawing.BLUE if one.relied_on else drawing.ORANGE
             ax.plot(one.model.interval, (y, y), color=colour, linewidth=5, alpha=0.45)
@@ -57,11 +60,11 @@ def scores(forms: Sequence, *, ocr: bool = True):
         ax.set_xlim(-0.02, 1.02)
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         ax.set_xlabel("exact answers")
-        drawing.legend(ax, _score_handles(ocr), columns=2)
+        drawing.legend(ax, _score_handles(ocr), columns=2 if ocr else 3)
         passed, unread = sum(one.relied_on for one in forms), sum(one.ocr is None for one in forms)
-        sentence = f"{passed} of {len(forms)} forms reach {GATE:.0%}; lines are 95% intervals."
+        sentence = f"{passed} of {len(forms)} forms reach {GATE:.0%}. Lines are 95% intervals."
         if ocr:
-            sentence += f" {unread} of them can't be answered from text alone, so OCR has no mark there."
+            sentence += f" {unread} of the forms can't be answered from text alone. OCR has no mark there."
         return drawing.finish(ax, sentence)
 
 
@@ -69,8 +72,8 @@ def _score_handles(ocr: bool) -> list:
     from matplotlib.lines import Line2D
 
     keys = [
-        ("o", drawing.BLUE, f"the model: {GATE:.0%} or more", {}),
-        ("D", drawing.ORANGE, "the model: less, not relied on", {}),
+        ("o", drawing.BLUE, f"model, {GATE:.0%} or more", {}),
+        ("D", drawing.ORANGE, "model, less: not relied on", {}),
         ("|", drawing.INK, "no picture", {"markersize": 14, "markeredgewidth": 2.5}),
         ("^", drawing.GREEN, "OCR and rules", {}),
     ][: 4 if ocr else 3]
@@ -89,13 +92,13 @@ def image_tokens(bills: Sequence[ImageTokens]):
             ax.text(one.tokens + most * 0.012, y, f"{one.tokens:,}", va="center", fontsize=13)
         ax.set_xlim(0, most * 1.12)
         ax.set_xlabel("tokens of the context that one picture takes")
-        words = f"At {most:,} tokens each, {CONTEXT // most} pictures fill a context of {CONTEXT:,}"
-        return drawing.finish(ax, f"{words}, and nothing has been asked yet.")
+        words = f"At {most:,} tokens each, {CONTEXT // most} pictures fill a context of {CONTEXT:,}."
+        return drawing.finish(ax, f"{words} Then there is no room for a question.")
 
 
-def _picture(ax, pictures: list, left: float, top: float) -> None:
-    """One picture as a square of side 1; several side by side in the same square."""
-    wide = 1 / len(pictures)
+def _picture(ax, pictures: list, left: float, top: float, whole: float) -> None:
+    """One picture as a square; several side by side in the same square."""
+    wide = whole / len(pictures)
     for number, picture in enumerate(pictures):
         x, side = left + number * wide, wide * 0.97
         ax.imshow(np.asarray(picture), extent=(x, x + side, top + side, top), interpolation="antialiased")
@@ -114,7 +117,8 @@ def pictures(pictures: Sequence):
             panel(ax, number, str(number + 1), image.convert("RGB"))
         bare(ax, len(images))
         sizes = ", ".join(f"{width} x {height}" for width, height in sorted({image.size for image in images}))
-        return drawing.finish(ax, f"{len(images)} picture{'s' * (len(images) != 1)} of {sizes} pixels.")
+        words = f"{len(images)} picture{'s' * (len(images) != 1)} of {sizes} pixels."
+        return drawing.finish(ax, words, pictures=True)
 
 
 def panel(ax, number: int, name: str, picture, **options) -> None:

@@ -1,6 +1,6 @@
 """What happens inside a model, drawn: experts and their work, a text's way through them, patches, where a model looks.
 
-Pure: takes records and figures, gives matplotlib Axes with a sentence under them.
+Pure: takes records and figures, gives figures with a sentence under them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ def _layers_sentence(card) -> str:
     shape = card.architecture
     busy = _parameters(shape, shape.experts_per_token) / _parameters(shape, shape.experts)
     sent = f"{card.id} has {shape.experts} feed-forward blocks in a layer and sends a token through"
-    return f"{sent} {shape.experts_per_token}: {busy:.0%} of the layer works on it, and attention is there once."
+    return f"{sent} {shape.experts_per_token} of them. So {busy:.0%} of the layer works on it. Attention is there once."
 
 
 def _parameters(shape, experts: int) -> int:
@@ -90,8 +90,8 @@ def expert_table(rows: Mapping, *, what="share of the choices", signed=False, da
         if signed:
             sentence = f"The most: {table.max():.2f} {what}, on {names[y]} and expert {expert}."
         else:
-            even = f"spread evenly, each would get {1 / experts:.1%}"
-            sentence = f"In percent of each row: expert {expert} gets {table.max():.0%} of “{names[y]}”; {even}."
+            even = f"If all got the same, each would get {1 / experts:.1%}"
+            sentence = f"In percent of each row. Expert {expert} gets {table.max():.0%} of “{names[y]}”. {even}."
         return drawing.finish(ax, sentence)
 
 
@@ -114,7 +114,7 @@ def loads(loads: Mapping):
         ax.set_xlim(-0.6, experts - 0.4)
         _hide_x(ax)
         busy = [f"{name}: the busiest of {experts} gets {row[0]:.0%}" for name, row in zip(names, table, strict=True)]
-        return drawing.finish(ax, "; ".join(busy) + f". The dashed line is an even share, {1 / experts:.1%}.")
+        return drawing.finish(ax, ". ".join(busy) + f". The dashed line is an even share, {1 / experts:.1%}.")
 
 
 def following(rows: Mapping):
@@ -135,9 +135,8 @@ def following(rows: Mapping):
         _hide_x(ax)
         drawing.legend(ax, columns=2)
         number, layer = np.argwhere(table == table.max())[-1]
-        return drawing.finish(
-            ax, f"Highest: {names[number]} in layer {layer}, {table.max():.0%} of all there is to know."
-        )
+        words = f"Highest: {names[number]} in layer {layer}, {table.max():.0%} of all there is to know."
+        return drawing.finish(ax, words)
 
 
 def _hide_x(ax) -> None:
@@ -179,10 +178,8 @@ def routing(routing: Routing):
         ax.xaxis.set_visible(False)
         used = sorted({len(set(first)) for first in firsts})
         counts = f"{used[0]}" if len(used) == 1 else f"{used[0]} to {used[-1]}"
-        begin = "The number under a token is its first expert, a row for each layer"
-        return drawing.finish(
-            ax, f"{begin}; {counts} of {routing.expert_count} are somebody's first choice in a layer."
-        )
+        begin = "The number under a token is its first expert, a row for each layer."
+        return drawing.finish(ax, f"{begin} In a layer, {counts} of {routing.expert_count} experts are a first choice.")
 
 
 def _wrapped(widths: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -200,7 +197,7 @@ def patches(seen: Seen):
     """A picture as the model takes it, cut into patches; each becomes one token, counted as one reads."""
     rows, columns = seen.projected.shape[:2]
     height, width = seen.pixels.shape[:2]
-    with drawing.canvas(6.2) as ax:
+    with drawing.canvas(4.0) as ax:
         ax.imshow(seen.pixels, extent=(0, columns, rows, 0), interpolation="nearest")
         ax.hlines(range(rows + 1), 0, columns, color="#7a9cc6", linewidth=0.7)
         ax.vlines(range(columns + 1), 0, rows, color="#7a9cc6", linewidth=0.7)
@@ -209,7 +206,8 @@ def patches(seen: Seen):
             ax.text(column + 0.06, row + 0.05, str(row * columns + column + 1), **style)
         bare(ax)
         cut = f"{width} x {height} pixels in {rows} x {columns} patches of {height // rows} x {width // columns}"
-        return drawing.finish(ax, f"{cut}: {rows * columns} tokens for {seen.model}, whatever is in the picture.")
+        words = f"{cut}. These are {rows * columns} tokens for {seen.model}, whatever is in the picture."
+        return drawing.finish(ax, words, pictures=True)
 
 
 def seen(seen: Seen, patch: tuple[int, int] = (0, 0)):
@@ -226,9 +224,10 @@ def seen(seen: Seen, patch: tuple[int, int] = (0, 0)):
         bare(ax, 3)
         return drawing.finish(
             ax,
-            "Middle: false colours; patches whose vectors are alike get colours that are alike. Right: the yellower, "
-            f"the more alike to the marked patch, number {patch[0] * columns + patch[1] + 1}; "
+            "Middle: patches whose vectors are alike have colours that are alike. Right: yellow patches are like the "
+            f"marked one, number {patch[0] * columns + patch[1] + 1}, and blue ones are not. "
             f"{float((alike > 0.6).mean()):.0%} of the patches are much like it (cosine above 0.6).",
+            pictures=True,
         )
 
 
@@ -247,9 +246,10 @@ def gaze(gaze: Gaze, texts: Sequence[str], picture: int = 0, last=False):
         parts = [f"{gaze.share(token):.0%} {name}" for token, name in zip(tokens, names, strict=True)]
         return drawing.finish(
             ax,
-            f"Bright is where {gaze.model} looks as it chooses the next token (mean of the heads, all layers); "
-            f"the brightest patch has {most:.1%} of its attention. The whole picture gets {', '.join(parts)}; the rest "
+            f"Bright is where {gaze.model} looks as it chooses the next token (mean of all heads and layers). "
+            f"The brightest patch has {most:.1%} of its attention. The whole picture gets {', '.join(parts)}. The rest "
             "goes to the text.",
+            pictures=True,
         )
 
 

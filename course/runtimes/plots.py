@@ -1,9 +1,10 @@
 """A race of runtimes as one picture: a row for each, and a column of bars for each thing that was measured.
 
-Pure: takes the results of a race, gives matplotlib Axes with a sentence under them.
+Pure: takes the results of a race, gives a figure with a sentence under it.
 """
 
 from slmlab.plots import style as drawing
+from slmlab.show import in_bytes
 
 MORE = {"facecolor": drawing.BLUE, "edgecolor": drawing.BLUE}  # full bars where more is better, hollow where less is
 LESS = {"facecolor": "#fdf3de", "edgecolor": drawing.AMBER}
@@ -50,8 +51,8 @@ def _columns(ran, full: float | None, limits: list) -> list[tuple]:
     return [
         (1.7 if any(limits) else 1.15, "writes\ntokens/s", MORE, of("writes_tokens_per_s"), whole, limits),
         (1.0, "reads\ntokens/s", MORE, of("reads_tokens_per_s"), whole),
-        (0.78, "memory", LESS, of("resident_bytes"), drawing.gigabytes),
-        (0.78, "on disk", LESS, of("size_bytes"), drawing.gigabytes),
+        (0.78, "memory", LESS, of("resident_bytes"), in_bytes),
+        (0.78, "on disk", LESS, of("size_bytes"), in_bytes),
         (0.74, "starts in", LESS, of("start_s"), drawing.seconds),
         quality,
     ]
@@ -94,15 +95,15 @@ def _sentence(ran, full: float | None, limits: list) -> str:
         return "None of these runtimes ran on this machine."
     writer = max(timed, key=lambda one: one.writes_tokens_per_s)
     reader = max(timed, key=lambda one: one.reads_tokens_per_s)
-    words = f"{writer.name} writes fastest, {writer.writes_tokens_per_s:,.0f} tokens per second"
-    words += f"; {'it' if reader is writer else reader.name} reads fastest, {reader.reads_tokens_per_s:,.0f}"
+    words = f"{writer.name} writes fastest, {writer.writes_tokens_per_s:,.0f} tokens per second."
+    words += f" {'It' if reader is writer else reader.name} reads fastest, {reader.reads_tokens_per_s:,.0f}."
     good = [one for one in timed if full and one.perplexity and one.perplexity <= LIKE_FULL * full]
     best = max(good, key=lambda one: one.writes_tokens_per_s, default=None)
     if best is writer:
-        words += "; in quality it is as fp32"
+        words += f" {best.name} is as good as fp32."
     elif best:
-        words += f"; of those that are as good as fp32, {best.name} writes fastest, {best.writes_tokens_per_s:,.0f}"
+        words += f" Of those that are as good as fp32, {best.name} writes fastest, {best.writes_tokens_per_s:,.0f}."
     near = [(one.writes_tokens_per_s / limit, one.name) for one, limit in zip(ran, limits, strict=True) if limit]
     if near:
-        words += "; nearest to what the memory allows is {1}, at {0:.0%}".format(*max(near))
-    return words + "."
+        words += " Nearest to what the memory allows is {1}, at {0:.0%}.".format(*max(near))
+    return words

@@ -1,10 +1,9 @@
-"""Every plot by name: each takes records and returns matplotlib Axes with one sentence under them.
+"""Every plot by name: each takes records and gives a figure that shows itself, one sentence under it.
 
-Pure, and cheap to import. `caption(ax)` gives the sentence as text.
+Pure, and cheap to import. A figure has `.ax` (matplotlib's), `.caption`, `.alt` and `.save(path)`.
 """
 
 from slmlab.plots.answers import next_tokens, speeds, timeline, token_strip
 from slmlab.plots.models import benchmarks, memory, sizes
-from slmlab.plots.style import caption
 
-__all__ = ["benchmarks", "caption", "memory", "next_tokens", "sizes", "speeds", "timeline", "token_strip"]
+__all__ = ["benchmarks", "memory", "next_tokens", "sizes", "speeds", "timeline", "token_strip"]

@@ -1,6 +1,6 @@
 """Plots of what models said: tokens in time, in a strip and by probability, and speeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from slmlab.plots import style as drawing
 from slmlab.plots.style import drawable, listed, visible
@@ -24,19 +24,10 @@ def timeline(replies):
             ax.text(row[0], y - 0.36, f"first token {drawing.seconds(row[0])}", fontsize=12, va="bottom")
             ax.text(row[-1] + end * 0.015, y, f"{len(row)} token{pace}", fontsize=12, va="center", linespacing=1.3)
         ax.set(xlim=(0, end * 1.02), ylim=(len(times) - 0.55, -0.85), xlabel="seconds since the request")
-        return drawing.finish(ax, _timeline_sentence(names, times))
-
-
-def _timeline_sentence(names: Sequence[str], times: list[list[float]]) -> str:
-    row, soonest = min(zip(times, names, strict=True))
-    start = f"{soonest} shows its first token after {drawing.seconds(row[0])}"
-    if len(names) > 1:
-        last_s, first = min((row[-1], name) for row, name in zip(times, names, strict=True))
-        return f"{start}, the soonest; {first} ends first, after {drawing.seconds(last_s)}."
-    if len(row) == 1:
-        return f"{start}, its only one."
-    gap = drawing.seconds((row[-1] - row[0]) / (len(row) - 1))
-    return f"{start}, then one every {gap}: {len(row)} tokens in {drawing.seconds(row[-1])}."
+        first, last = (min(range(len(times)), key=lambda y: times[y][at]) for at in (0, -1))
+        words = f"The first token comes after {drawing.seconds(times[first][0])}, from {names[first]}. {names[last]} is"
+        words += f" done after {drawing.seconds(times[last][-1])}{', before the others' * (len(times) > 1)}."
+        return drawing.finish(ax, words)
 
 
 def next_tokens(probabilities, after=None, *, names=("as the model gives it", "after the settings")):
@@ -61,11 +52,9 @@ def next_tokens(probabilities, after=None, *, names=("as the model gives it", "a
         ax.spines["bottom"].set_visible(False)
         best = before.index(max(before))
         name, share = f"“{texts[best]}”", drawing.percent(before[best])
-        words = f"{name} comes next with {share}; these {len(rows)} tokens hold {sum(before):.0%} of all probability."
+        words = f"{name} comes next with {share}. These {len(rows)} tokens hold {sum(before):.0%} of all probability."
         if after is not None:
-            kept = sum(value > 0 for value in later)
-            rest = "" if kept == len(rows) else f", and {kept} of these {len(rows)} tokens are left"
-            words = f"{name} goes from {share} to {drawing.percent(later[best])} {names[1]}{rest}."
+            words = f"{name} goes from {share} to {drawing.percent(later[best])} {names[1]}."
         return drawing.finish(ax, words)
 
 
@@ -91,8 +80,7 @@ def speeds(rows: Mapping[str, object], limit: Mapping[str, float] | None = None)
         gives = "is fastest here, with" if len(rates) > 1 else "gives"
         words = f"{fastest} {gives} {rates[fastest]:,.0f} tokens per second"
         if fastest in limits:
-            share = rates[fastest] / limits[fastest]
-            words += f": {share:.0%} of what reading its weights from memory once per token allows"
+            words += f". That is {rates[fastest] / limits[fastest]:.0%} of what the speed of the memory allows"
         return drawing.finish(ax, words + ".")
 
 
@@ -123,6 +111,6 @@ def token_strip(pieces, *, ids: bool = False):
         ax.set(xlim=(0, COLUMNS), ylim=(line + 1, 0))
         ax.set_axis_off()
         signs = {"␣": "a space", "⏎": "a new line", "�": "part of a character"}
-        meanings = ", ".join(f"{sign} is {meaning}" for sign, meaning in signs.items() if sign in "".join(names))
-        words = f"{len(names)} tokens, a box each" if len(names) > 1 else "One token"
-        return drawing.finish(ax, "; ".join(filter(None, (words, meanings))) + ".")
+        meanings = [f" {sign} is {meaning}." for sign, meaning in signs.items() if sign in "".join(names)]
+        words = f"{len(names)} tokens, a box each." if len(names) > 1 else "One token."
+        return drawing.finish(ax, words + "".join(meanings))

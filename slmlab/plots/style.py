@@ -1,12 +1,15 @@
-"""What every plot shares: the canvas, the palette, labels that any font can draw, and the sentence under the axes.
+"""What every plot shares: the canvas, the palette, labels that any font can draw, and the figure that shows itself.
 
 Knows nothing about models. Importing it imports no matplotlib; drawing the first plot does.
 """
 
-import functools
-import textwrap
+import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from textwrap import shorten
 
 from slmlab.errors import BadRequest
 
@@ -18,59 +21,78 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, BLACK)
 BESIDE = {"textcoords": "offset points", "va": "center"}  # a label so many points from its place
 SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 STYLE = {
-    "font.family": TEXT,
-    "font.size": 13,
-    "xtick.labelsize": 12,
-    "legend.fontsize": 12,
-    "legend.frameon": False,
-    "legend.borderaxespad": 0.1,
-    "text.parse_math": False,
-    "axes.edgecolor": "#8c8c8c",
-    "axes.linewidth": 1.2,
-    "xtick.color": "#8c8c8c",
+    "font.family": TEXT, "font.size": 13, "xtick.labelsize": 12, "text.parse_math": False, "hatch.linewidth": 1.5,
+    "legend.fontsize": 12, "legend.frameon": False, "legend.borderaxespad": 0.1,
+    "axes.linewidth": 1.2, "axes.edgecolor": "#8c8c8c", "xtick.color": "#8c8c8c",
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.color"), INK),
-    "hatch.linewidth": 1.5,
-}
-_GLUE = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
-_CAPTION_COLUMNS = 88
+}  # fmt: skip
+WIDTH_IN, MOST_IN, DPI, SHARP = 8, 4.2, 100, 2  # a figure is seen whole; two dots for each one shown
+# Drawn dark on white. A page in a dark theme turns it round: .933 makes white the ground of JupyterLab's
+_DARK = ':is([data-jp-theme-light="false"], .vscode-dark, [data-theme=dark], html[theme=dark]) .slmlab-plot'
+_CSS = f"<style>{_DARK} {{filter: invert(.933) hue-rotate(180deg); mix-blend-mode: lighten}}</style>"
+
+
+class Figure:
+    """A plot that shows itself in a notebook, its caption as text under it. `ax` is matplotlib's; `alt` is for whoever
+    can't see it. Where it holds `pictures`, a dark theme leaves their colours alone."""
+
+    def __init__(self, ax, caption: str, alt: str, pictures: bool = False):
+        self.ax, self.caption, self.alt, self.pictures = ax, caption, alt, pictures
+
+    def png(self) -> bytes:
+        """In few colours, so that a lesson full of figures stays small, and without the name of what drew it."""
+        from PIL import Image
+
+        drawn, file = BytesIO(), BytesIO()
+        self.ax.figure.savefig(drawn, dpi=DPI * SHARP, bbox_inches="tight", pad_inches=0.06)
+        Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+        return file.getvalue()
+
+    def save(self, path) -> None:
+        Path(path).write_bytes(self.png())
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        png = self.png()
+        wide, high = (int.from_bytes(png[at : at + 4], "big") / SHARP for at in (16, 20))
+        look = f"width: {wide * min(1, MOST_IN * DPI / high):.0f}px; max-width: 100%; border-radius: 6px"
+        kind, source = "pictures" if self.pictures else "plot", base64.b64encode(png).decode()
+        html = f'{_CSS}<figure style="margin: 0"><img class="slmlab-{kind}" alt="{escape(self.alt)}" style="{look}"'
+        html += f' src="data:image/png;base64,{source}"><figcaption style="max-width: {WIDTH_IN * DPI}px">'
+        return {"text/html": f"{html}{escape(self.caption)}</figcaption></figure>", "text/plain": self.caption}
+
+    def __repr__(self):
+        return self.caption
 
 
 @contextmanager
 def canvas(height_in: float, legend_rows: int = 0, rows: Sequence[str] = ()) -> Iterator:
-    """The axes of a new figure, this high inside, in the house's style."""
-    from matplotlib import pyplot, rc_context
+    """The axes of a new figure, this high inside, in the house's style; many rows stand closer, none is cut."""
+    from matplotlib import figure, rc_context
 
-    # before the style: a notebook's first figure switches interactive drawing on, and leaving it would switch that off
-    figure = pyplot.figure(figsize=(8, 6), dpi=100)
-    # a PNG names the version that drew it unless told not to, and stored lessons would change with it
-    figure.canvas.print_png = functools.partial(figure.canvas.print_png, metadata={"Software": None})
     with rc_context(STYLE):
-        ax = figure.subplots()
+        ax = figure.Figure(figsize=(WIDTH_IN, 6), dpi=DPI).subplots()
         ax.slmlab_room_in = height_in + 0.27 * legend_rows
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
         if rows:  # from the top down
-            ax.set_yticks(range(len(rows)), [drawable(name) for name in rows])
+            ax.set_yticks(range(len(rows)), [drawable(name) for name in rows], fontsize=13 if len(rows) < 14 else 11)
             ax.set_ylim(len(rows) - 0.45, -0.55)
         yield ax
 
 
-def finish(ax, sentence: str):
-    """The axes, with the sentence under them, below everything else, in a figure as high as all of it."""
-    ax.slmlab_sentence = drawable(sentence)
-    # no wider than the figure, or narrower where the last line would hold a lonely word
-    fewest = len(textwrap.wrap(ax.slmlab_sentence, _CAPTION_COLUMNS))
-    lines = textwrap.wrap(ax.slmlab_sentence, min(_CAPTION_COLUMNS, len(ax.slmlab_sentence) // fewest + 12))
-    ax.figure.supxlabel("\n".join(lines), x=0.015, ha="left", fontsize=12, color=GREY, linespacing=1.35)
+def finish(ax, sentence: str, *, pictures: bool = False) -> Figure:
+    """The figure with this sentence as its caption, as high as what is in it."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     drop_in = 0.65 if ax.get_xlabel() else 0.35 if ax.axison and ax.xaxis.get_visible() else 0.05
-    ax.figure.set_figheight(ax.slmlab_room_in + drop_in + 0.35 + 0.24 * len(lines))
-    ax.figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
-    return ax
-
-
-def caption(ax) -> str:
-    """The sentence drawn under these axes, for whoever can't see them."""
-    return ax.slmlab_sentence
+    height_in = ax.slmlab_room_in + drop_in + 0.12
+    ax.figure.set_figheight(min(height_in, MOST_IN) if ax.axison else height_in)
+    ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06).execute(ax.figure)  # once: a second drawing would move it a little
+    rows = [label.get_text() for label in ax.get_yticklabels()] if ax.axison else []
+    parts = {"Rows": rows, "across": [ax.get_xlabel()], "written in it": [one.get_text() for one in ax.texts]}
+    alt = "; ".join(f"{name}: {', '.join(filter(None, words))}" for name, words in parts.items() if any(words))
+    whole = sentence.encode("utf-8", "backslashreplace").decode()  # half a character can't go into a page
+    return Figure(ax, whole, shorten(alt.replace("\n", " "), 400, placeholder=" …") or whole, pictures)
 
 
 def legend(ax, handles: list | None = None, columns: int = 3, **options) -> None:
@@ -82,7 +104,7 @@ def drawable(text: str, family: str = TEXT) -> str:
     from matplotlib.font_manager import findfont, get_font
 
     font = get_font(findfont(family))
-    drawn = {one for one in text if font.get_char_index(ord(one)) and (one.isprintable() or one == _GLUE)}
+    drawn = {one for one in text if font.get_char_index(ord(one)) and one.isprintable()}
     return "".join(one if one in drawn else one.encode("unicode_escape").decode() for one in text)
 
 
@@ -99,13 +121,6 @@ def listed(items, what: str) -> list:
     return items
 
 
-def gigabytes(size_bytes: float) -> str:
-    gb = size_bytes / 1e9
-    if gb < 1:
-        return f"{size_bytes / 1e6:,.0f}{_GLUE}MB"
-    return f"{gb:,.0f}{_GLUE}GB" if gb >= 100 else f"{gb:.1f}{_GLUE}GB"
-
-
 def count(number: float) -> str:
     """3_821_000_000 is 3.8B, as model names say it."""
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
@@ -116,8 +131,8 @@ def count(number: float) -> str:
 
 def seconds(duration_s: float) -> str:
     if duration_s < 0.0995:
-        return f"{duration_s * 1000:.{1 if duration_s < 0.00995 else 0}f}{_GLUE}ms"
-    return f"{duration_s:.2f}{_GLUE}s" if duration_s < 9.995 else f"{duration_s:.0f}{_GLUE}s"
+        return f"{duration_s * 1000:.2g} ms"
+    return f"{duration_s:.2f} s" if duration_s < 9.995 else f"{duration_s:.0f} s"
 
 
 def percent(share: float) -> str:

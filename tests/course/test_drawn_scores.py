@@ -1,14 +1,10 @@
 """drawn: scores and plots: shares with their intervals, the file that keeps them, and what is drawn of answers."""
 
-import matplotlib
 import pytest
-
-matplotlib.use("agg")
 
 from course import drawn
 from course.drawn.pictures import Row
 from course.drawn.scores import GATE, FormScore, LookScore, Share, VisionScores, vision_scores
-from slmlab import plots
 from slmlab.errors import SlmLabError
 from slmlab.plots import style
 
@@ -23,8 +19,8 @@ LARGEST = next(one for one in BARS.questions if one.form == "bars/largest")
 MORE = next(one for one in PAIR.questions if one.form == "pair/larger")
 
 
-def named(ax, gid=None) -> list[str]:
-    return [text.get_text() for text in ax.texts if text.get_gid() == gid]
+def named(figure, gid=None) -> list[str]:
+    return [text.get_text() for text in figure.ax.texts if text.get_gid() == gid]
 
 
 def test_an_interval_is_wilsons():
@@ -53,35 +49,36 @@ def test_a_form_is_found_by_its_name_or_its_kind_and_relied_on_from_the_gate_on(
 @pytest.mark.usefixtures("drawn_cleanly")
 def test_every_answer_has_its_mark_and_the_truth_where_it_is_wrong():
     replies = [f"{BARS.reading} => {LARGEST.reply}", "Ann 40, Bo 8 => Ann", "2", "x" * 500 + "漢"]
-    ax = drawn.plots.answers([BARS, BARS, PAIR, BARS], [LARGEST, LARGEST, MORE, LARGEST], replies)
-    assert named(ax, "verdict")[:3] == ["Bo  ✓", "Ann  ✗ it is Bo", "2  ✓"]
-    assert named(ax, "verdict")[3].startswith("x" * 19 + "…  ✗"), "a reply that will not end is cut"
-    colours = [text.get_color() for text in ax.texts if text.get_gid() == "verdict"]
+    figure = drawn.plots.answers([BARS, BARS, PAIR, BARS], [LARGEST, LARGEST, MORE, LARGEST], replies)
+    assert named(figure, "verdict")[:3] == ["Bo  ✓", "Ann  ✗ it is Bo", "2  ✓"]
+    assert named(figure, "verdict")[3].startswith("x" * 19 + "…\n✗"), "a reply that will not end is cut"
+    colours = [text.get_color() for text in figure.ax.texts if text.get_gid() == "verdict"]
     assert colours == [style.GREEN, style.ORANGE, style.GREEN, style.ORANGE]
-    assert named(ax) == [LARGEST.text, LARGEST.text, MORE.text, LARGEST.text]
-    corners = [(image.get_extent()[0], image.get_extent()[3]) for image in ax.images]
+    assert [one.replace("\n", " ") for one in named(figure)] == [LARGEST.text, LARGEST.text, MORE.text, LARGEST.text]
+    corners = [(image.get_extent()[0], image.get_extent()[3]) for image in figure.ax.images]
     assert len(corners) == 5, "a pair is two pictures"
-    assert corners[4][0] == corners[0][0] and corners[4][1] > corners[0][1], "the fourth begins a row"
-    assert plots.caption(ax) == "2 of 4 answers are exactly what the picture was drawn from."
+    assert len({top for _, top in corners}) == 1, "up to five stand in a row"
+    assert figure.pictures, "a dark theme leaves the colours of pictures alone"
+    assert figure.caption == "2 of 4 answers are exactly what the picture was drawn from."
     with pytest.raises(SlmLabError, match="at least one scene"):
         drawn.plots.answers([], [], [])
 
 
 @pytest.mark.usefixtures("drawn_cleanly")
 def test_every_form_has_its_share_its_interval_and_its_opponents():
-    ax = drawn.plots.scores([VALUE, HEIGHT])
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["bars/value", "heights/value"]
-    spans = [tuple(line.get_xdata()) for line in ax.lines if line.get_linewidth() == 5]
+    figure = drawn.plots.scores([VALUE, HEIGHT])
+    assert [label.get_text() for label in figure.ax.get_yticklabels()] == ["bars/value", "heights/value"]
+    spans = [tuple(line.get_xdata()) for line in figure.ax.lines if line.get_linewidth() == 5]
     assert spans == [form.model.interval for form in (VALUE, HEIGHT)]
-    marks = {mark: [line.get_xdata()[0] for line in ax.lines if line.get_marker() == mark] for mark in "oD|^"}
+    marks = {mark: [line.get_xdata()[0] for line in figure.ax.lines if line.get_marker() == mark] for mark in "oD|^"}
     assert marks == {"o": [0.95], "D": [0.5], "|": [0.3, 0.3], "^": [0.8]}, "not by colour alone"
-    assert plots.caption(ax).startswith("1 of 2 forms reach 90%") and "1 of them can't be answered" in plots.caption(ax)
+    assert figure.caption.startswith("1 of 2 forms reach 90%") and "1 of the forms can't be answered" in figure.caption
     without = drawn.plots.scores([VALUE], ocr=False)
-    assert "OCR" not in plots.caption(without) and len(without.get_legend().get_texts()) == 3
+    assert "OCR" not in without.caption and len(without.ax.get_legend().get_texts()) == 3
 
 
 @pytest.mark.usefixtures("drawn_cleanly")
 def test_pictures_stand_side_by_side_with_their_numbers():
-    ax = drawn.plots.pictures([BARS.pictures[0]] * 2)
-    assert [text.get_text() for text in ax.texts] == ["1", "2"] and len(ax.images) == 2
-    assert plots.caption(ax) == "2 pictures of 192 x 192 pixels."
+    figure = drawn.plots.pictures([BARS.pictures[0]] * 2)
+    assert [text.get_text() for text in figure.ax.texts] == ["1", "2"] and len(figure.ax.images) == 2
+    assert figure.caption == "2 pictures of 192 x 192 pixels."

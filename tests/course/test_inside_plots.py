@@ -4,12 +4,9 @@ import matplotlib
 import numpy as np
 import pytest
 
-matplotlib.use("agg")
-
 from course import drawn, inside
 from course.inside.plots import expert_colours
 from course.inside.vision import Gaze, Seen
-from slmlab import plots
 from slmlab.catalog import card
 from slmlab.errors import BadRequest
 from slmlab.pictures import as_picture
@@ -41,50 +38,50 @@ def picture():
     return as_picture(drawn.text(["HELLO"]).pictures[0])
 
 
-def marked(ax, gid):
-    return [one for one in ax.patches if one.get_gid() == gid]
+def marked(figure, gid):
+    return [one for one in figure.ax.patches if one.get_gid() == gid]
 
 
-def named(ax, gid=None) -> list[str]:
-    return [text.get_text() for text in ax.texts if text.get_gid() == gid]
+def named(figure, gid=None) -> list[str]:
+    return [text.get_text() for text in figure.ax.texts if text.get_gid() == gid]
 
 
 def test_a_layers_boxes_are_as_wide_as_their_parameters():
     moe = card("phi-3.5-moe")
-    ax = inside.plots.layers([card("phi-3.5-mini"), moe])
-    boxes = marked(ax, "expert")
+    figure = inside.plots.layers([card("phi-3.5-mini"), moe])
+    boxes = marked(figure, "expert")
     assert [box.get_width() for box in boxes] == [75_497_472] + [moe.architecture.expert_parameters] * 16
     hollow = [box for box in boxes if box.get_facecolor() == (1, 1, 1, 1)]
     assert len(hollow) == 14, "two of sixteen work on a token, and a dense layer has none that waits"
-    assert "16 feed-forward blocks" in plots.caption(ax) and "15% of the layer" in plots.caption(ax)
+    assert "16 feed-forward blocks" in figure.caption and "15% of the layer" in figure.caption
 
 
 def test_the_table_writes_shares_in_percent_and_names_the_highest():
-    ax = inside.plots.expert_table({"digits": [0.7, 0.2, 0.1], "letters": np.array([0.3, 0.3, 0.4])})
-    assert named(ax)[:6] == ["70", "20", "10", "30", "30", "40"]
-    assert "expert 0 gets 70% of “digits”; spread evenly, each would get 33.3%" in plots.caption(ax)
+    figure = inside.plots.expert_table({"digits": [0.7, 0.2, 0.1], "letters": np.array([0.3, 0.3, 0.4])})
+    assert named(figure)[:6] == ["70", "20", "10", "30", "30", "40"]
+    assert "Expert 0 gets 70% of “digits”. If all got the same, each would get 33.3%" in figure.caption
     signed = inside.plots.expert_table({"sums": [-0.001, 0.25, -0.02]}, what="bits lost", signed=True)
     assert named(signed)[:3] == ["0", "0.25", "-0.02"], "nothing is minus nothing"
-    assert plots.caption(signed) == "The most: 0.25 bits lost, on sums and expert 1."
+    assert signed.caption == "The most: 0.25 bits lost, on sums and expert 1."
 
 
 def test_loads_are_sorted_and_the_even_share_is_a_line():
-    ax = inside.plots.loads({"without": [0.1, 0.7, 0.1, 0.1], "with": [0.25] * 4})
-    heights = [-bar.get_height() for bar in marked(ax, "expert")]
+    figure = inside.plots.loads({"without": [0.1, 0.7, 0.1, 0.1], "with": [0.25] * 4})
+    heights = [-bar.get_height() for bar in marked(figure, "expert")]
     assert heights[:4] == sorted(heights[:4], reverse=True) and len(set(np.round(heights[4:], 6))) == 1
-    assert "without: the busiest of 4 gets 70%" in plots.caption(ax) and "25.0%" in plots.caption(ax)
+    assert "without: the busiest of 4 gets 70%" in figure.caption and "25.0%" in figure.caption
 
 
 def test_every_token_stands_over_its_first_expert_in_every_layer():
-    ax = inside.plots.routing(routed("ab c", [2, 3, 0, 1], layers=(0, 1)))
-    tints = [matplotlib.colors.to_hex(cell.get_facecolor()) for cell in marked(ax, "expert")]
+    figure = inside.plots.routing(routed("ab c", [2, 3, 0, 1], layers=(0, 1)))
+    tints = [matplotlib.colors.to_hex(cell.get_facecolor()) for cell in marked(figure, "expert")]
     assert tints == [expert_colours(expert)[0] for expert in (2, 2, 3, 3, 0, 0, 1, 1)]
-    assert {"a", "b", "␣", "c", "layer 0", "layer 1"} <= set(named(ax)) and named(ax).count("2") == 2
+    assert {"a", "b", "␣", "c", "layer 0", "layer 1"} <= set(named(figure)) and named(figure).count("2") == 2
 
 
 def test_a_long_text_goes_on_in_the_next_line():
-    ax = inside.plots.routing(routed("x" * 60, [1] * 60))
-    cells = marked(ax, "expert")
+    figure = inside.plots.routing(routed("x" * 60, [1] * 60))
+    cells = marked(figure, "expert")
     assert max(cell.get_x() + cell.get_width() for cell in cells) <= 56
     assert len(cells) == 60 and len({cell.get_y() for cell in cells}) == 3, "28 letters in a line"
 
@@ -94,21 +91,21 @@ def test_sixteen_experts_have_sixteen_colours():
 
 
 def test_patches_are_numbered_as_one_reads(seen):
-    ax = inside.plots.patches(seen)
-    assert named(ax, "patch") == ["1", "2", "3", "4", "5", "9"]
-    places = [(text.get_position()[0] // 1, text.get_position()[1] // 1) for text in ax.texts[:6]]
+    figure = inside.plots.patches(seen)
+    assert named(figure, "patch") == ["1", "2", "3", "4", "5", "9"]
+    places = [(text.get_position()[0] // 1, text.get_position()[1] // 1) for text in figure.ax.texts[:6]]
     assert places == [(0, 0), (1, 0), (2, 0), (3, 0), (0, 1), (0, 2)]
-    assert plots.caption(ax).startswith("8 x 6 pixels in 3 x 4 patches of 2 x 2: 12 tokens for tiny")
+    assert figure.caption.startswith("8 x 6 pixels in 3 x 4 patches of 2 x 2. These are 12 tokens for tiny")
 
 
 def test_what_the_encoder_made_stands_beside_the_picture_and_the_likeness(seen):
-    ax = inside.plots.seen(seen, (1, 3))
-    assert [image.get_array().shape[:2] for image in ax.images] == [(6, 8), (3, 4), (3, 4)]
-    alike = np.asarray(ax.images[2].get_array())
+    figure = inside.plots.seen(seen, (1, 3))
+    assert [image.get_array().shape[:2] for image in figure.ax.images] == [(6, 8), (3, 4), (3, 4)]
+    alike = np.asarray(figure.ax.images[2].get_array())
     assert alike[:, 2:] == pytest.approx(1) and alike[:, :2] == pytest.approx(-1)
-    marks = [one for one in ax.patches if one.get_linewidth() == 3]
+    marks = [one for one in figure.ax.patches if one.get_linewidth() == 3]
     assert [(mark.get_x() % 1.12, mark.get_y()) for mark in marks] == [pytest.approx((0.75, 1 / 3))] * 2
-    assert "the marked patch, number 8; 50% of the patches are much like it" in plots.caption(ax)
+    assert "the marked one, number 8, and blue ones are not. 50% of the patches are much like it" in figure.caption
 
 
 def brightest(image) -> tuple[int, int]:
@@ -118,10 +115,10 @@ def brightest(image) -> tuple[int, int]:
 
 
 def test_the_picture_is_lit_where_each_part_looked(gaze):
-    ax = inside.plots.gaze(gaze, ["Bo", " 80", "=>"])
-    assert [brightest(image) for image in ax.images] == [(0, 0), (0, 1), (1, 0)]
-    assert named(ax) == ["before Bo", "before 80", "before =>"] and "50% before Bo" in plots.caption(ax)
+    figure = inside.plots.gaze(gaze, ["Bo", " 80", "=>"])
+    assert [brightest(image) for image in figure.ax.images] == [(0, 0), (0, 1), (1, 0)]
+    assert named(figure) == ["before Bo", "before 80", "before =>"] and "50% before Bo" in figure.caption
     unseen = inside.plots.gaze(gaze, ["Bo"], picture=1)
-    assert np.asarray(unseen.images[0].get_array()).max() <= 0.25 + 1e-6, "nobody looked at it: it stays dark"
+    assert np.asarray(unseen.ax.images[0].get_array()).max() <= 0.25 + 1e-6, "nobody looked at it: it stays dark"
     with pytest.raises(BadRequest, match="'Cy' isn't in the answer 'Bo 80 =>'"):
         inside.plots.gaze(gaze, ["Cy"])

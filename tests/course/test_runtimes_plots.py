@@ -2,16 +2,11 @@
 
 from dataclasses import replace
 
-import matplotlib
 import pytest
-
-matplotlib.use("agg")
-
 from matplotlib.colors import to_hex
 
 from course.runtimes import plots as runtime_plots
 from course.runtimes.results import Result, Results
-from slmlab import plots
 from slmlab.plots import style as drawing
 
 pytestmark = pytest.mark.usefixtures("drawn_cleanly")
@@ -29,46 +24,46 @@ ABSENT, ENDED = Result("qnn", absent="a Snapdragon"), Result("mlx", fault="mlx e
 FOUND = Results((COARSE, GOOD, FULL, ABSENT, ENDED), "3 rounds.", 0.05)
 
 
-def words(ax):
-    return [text.get_text() for text in ax.texts if text.get_gid() is None]
+def words(figure):
+    return [text.get_text() for text in figure.ax.texts if text.get_gid() is None]
 
 
-def widths(ax, column):
-    return [bar.get_width() for bar in ax.patches if bar.get_gid() == column]
+def widths(figure, column):
+    return [bar.get_width() for bar in figure.ax.patches if bar.get_gid() == column]
 
 
 def test_every_runtime_is_a_row_and_those_that_did_not_run_are_grey():
-    ax = runtime_plots.race(FOUND)
-    labels = ax.get_yticklabels()
+    figure = runtime_plots.race(FOUND)
+    labels = figure.ax.get_yticklabels()
     assert [label.get_text() for label in labels] == ["onnx int4", "onnx q4", "onnx fp32", "qnn", "mlx"]
     assert [to_hex(label.get_color()) == drawing.GREY for label in labels] == [False] * 3 + [True] * 2
-    assert words(ax)[-2:] == ["not installed", "ended before its time"]
+    assert words(figure)[-2:] == ["not installed", "ended before its time"]
 
 
 def test_bars_are_as_long_as_their_figures_within_a_column():
-    ax = runtime_plots.race(FOUND)
-    writes = widths(ax, "writes")
+    figure = runtime_plots.race(FOUND)
+    writes = widths(figure, "writes")
     assert [one / writes[0] for one in writes] == pytest.approx([1, 100 / 150, 40 / 150])
-    assert {"150", "500", "100\xa0MB", "+30%", "as fp32"} <= set(words(ax))
+    assert {"150", "500", "100 MB", "+30%", "as fp32"} <= set(words(figure))
 
 
 def test_with_a_bandwidth_each_has_the_tick_of_its_own_limit():
-    ax = runtime_plots.race(FOUND, 50e9)
-    ticks = [line.get_xdata()[0] for line in ax.lines if line.get_gid() == "limit"]
+    figure = runtime_plots.race(FOUND, 50e9)
+    ticks = [line.get_xdata()[0] for line in figure.ax.lines if line.get_gid() == "limit"]
     assert [one / ticks[0] for one in ticks] == pytest.approx([1, 1, 0.2]), "500 tokens/s of 100 MB, 100 of 500 MB"
-    assert "nearest to what the memory allows is onnx fp32, at 40%" in plots.caption(ax)
+    assert "Nearest to what the memory allows is onnx fp32, at 40%" in figure.caption
 
 
 def test_the_caption_names_the_fastest_and_the_fastest_that_is_as_good_as_fp32():
-    assert plots.caption(runtime_plots.race(FOUND)) == (
-        "onnx int4 writes fastest, 150 tokens per second; onnx q4 reads fastest, 500; of those that are as good as "
+    assert runtime_plots.race(FOUND).caption == (
+        "onnx int4 writes fastest, 150 tokens per second. onnx q4 reads fastest, 500. Of those that are as good as "
         "fp32, onnx q4 writes fastest, 100."
     )
-    assert "in quality it is as fp32" in plots.caption(runtime_plots.race([GOOD, FULL]))
+    assert "onnx q4 is as good as fp32" in runtime_plots.race([GOOD, FULL]).caption
 
 
 def test_without_fp32_perplexity_stands_as_it_is_and_unknown_is_a_question_mark():
-    ax = runtime_plots.race([GOOD, replace(COARSE, perplexity=None, agreement=None, name="ollama")])
-    assert {"20.1", "?", "perplexity"} <= set(words(ax))
+    figure = runtime_plots.race([GOOD, replace(COARSE, perplexity=None, agreement=None, name="ollama")])
+    assert {"20.1", "?", "perplexity"} <= set(words(figure))
     nobody = runtime_plots.race([ABSENT])
-    assert plots.caption(nobody) == "None of these runtimes ran on this machine."
+    assert nobody.caption == "None of these runtimes ran on this machine."
