@@ -26,6 +26,7 @@ COMPARED = (FORM, "onnx-int8", "onnx-int4", "onnx-fp32")  # what lessons put sid
 # to be made, once, and all of them 1.6 GB of disk.
 RAM_TO_ANSWER, RAM_TO_CONVERT, DISK_TO_CONVERT = 0.5e9, 2.2e9, 1.7e9
 
+SIGNS = {"ok": "\N{CHECK MARK} ok", "warn": "! note", "fail": "\N{BALLOT X} mend"}
 SETUP = "python lab.py setup"  # it chooses the right build of torch
 MOVE_CACHE = "set SLMLAB_CACHE to a folder with room that you may write to, then start again from a new terminal"
 
@@ -48,8 +49,9 @@ class Report(Shown, tuple):
         return all(finding.status != "fail" for finding in self)
 
     def _table(self) -> Table:
-        rows = [(one.status, one.name, one.detail, one.mend) for one in self]
-        return Table(("", "looked at", "found", "the line that mends it"), rows, note=self._summary())
+        columns = 4 if any(one.mend for one in self) else 3
+        rows = [(SIGNS[one.status], one.name, one.detail, one.mend)[:columns] for one in self]
+        return Table(("", "looked at", "found", "the line that mends it")[:columns], rows, note=self._summary())
 
     def _text(self) -> Table:
         rows = []
@@ -60,9 +62,9 @@ class Report(Shown, tuple):
 
     def _summary(self) -> str:
         faults, warnings = (sum(one.status == status for one in self) for status in ("fail", "warn"))
-        if faults or warnings:
-            return f"{faults} to mend first, {warnings} to know about."
-        return "All is well."
+        if faults:
+            return f"{faults} to mend: run the line of the first, then look again."
+        return f"The lessons run. {warnings} to know about." if warnings else "All is well."
 
 
 def examine() -> Report:
@@ -120,7 +122,10 @@ def _packages() -> tuple[str, ...]:
     pins = dict(line.split()[0].split("==") for line in lines if line[:1].isalpha())
     found = {name: _version(name) for name in pins}
     missing = [name for name, here in found.items() if here is None]
-    if missing and Path(sys.prefix, "later.json").exists():  # lab.py's, while it installs what comes after lesson 00
+    later = Path(sys.prefix, "later.json")  # lab.py's, while it installs what comes after lesson 00
+    if missing and later.exists():
+        if fault := json.loads(later.read_text(encoding="utf-8")).get("fault"):
+            return "fail", f"{len(missing)} of {len(pins)} are missing. {fault}", SETUP
         return "warn", f"{len(missing)} of {len(pins)} are on their way; a lesson that needs one waits for it"
     if missing:
         return "fail", f"missing: {', '.join(missing)}", SETUP

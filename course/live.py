@@ -10,6 +10,7 @@ from html import escape
 from slmlab.errors import NotHere, SlmLabError
 
 FULL = {"width": "98%"}
+_SIZE = "<style>.slmlab-live {--jp-widgets-font-size: 15px}</style>"  # labels as large as the page's text
 GOOD, BAD, OPEN = "#009E73", "#D55E00", "#808080"  # stripes that stand out in both themes, for colour-blind eyes too
 
 
@@ -20,7 +21,8 @@ class Live:
     def lay_out(self, *rows, **layout) -> None:
         w = ipywidgets()
         self.status = w.HTML()
-        self.box = w.VBox([*rows, self.status], layout=layout)
+        self.box = w.VBox([*rows, w.HTML(_SIZE, layout={"display": "none"}), self.status], layout=layout)
+        self.box.add_class("slmlab-live")
 
     def say(self, text: str) -> None:
         """Show a text as the status; a screen reader says it."""

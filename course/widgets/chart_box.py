@@ -14,7 +14,7 @@ from course.live import Live, ipywidgets, paragraph, wide
 from slmlab.errors import SlmLabError
 from slmlab.pictures import as_picture
 
-_CHOOSE = "what it was taught"
+_CHOOSE = "a question that it was trained on"
 
 
 class ChartBox(Live):
@@ -27,9 +27,9 @@ class ChartBox(Live):
         self.sliders = [w.IntSlider(value=row.value, description=row.label, **size) for row in rows]
         self.colours = [w.Dropdown(options=list(COLOURS), value=row.colour, layout={"width": "90px"}) for row in rows]
         self.printed = w.Checkbox(value=True, description="print the values", indent=False)
-        first, size = f"What is the value of {rows[0].label}?", wide(70, 440)
+        first, size = f"What is the value of {rows[0].label}?", wide(90, 460)
         self.question = w.Text(value=first, description="question", continuous_update=False, **size)
-        self.known = w.Dropdown(options=(_CHOOSE,), description="or one of", **size)
+        self.known = w.Dropdown(options=(_CHOOSE,), description="or choose", **size)
         self.picture = w.HTML()
         for control in (*self.sliders, *self.colours, self.printed, self.question):
             control.observe(lambda _: self.ask(), names="value")
@@ -47,6 +47,7 @@ class ChartBox(Live):
         if self.known.options != offered:  # setting them takes the choice back
             self.known.options = offered
         self.picture.value = _image(self.scene)
+        self.say("The model is looking at this picture …")  # else the last answer would stand beside it
         try:
             self._said = self._words(self._model.ask(self.question.value, images=self.scene.pictures).text)
         except SlmLabError as fault:
@@ -61,7 +62,7 @@ class ChartBox(Live):
         found, said, known = found_of(reply), answer_of(reply), _question(self.scene, self.question.value)
         lines = [f"It reads: {reading_of(reply) or '(nothing)'}", f"Drawn:    {self.scene.reading}"]
         lines += [f"It finds: {found}"] if found else []
-        mark = "(Not taught, or without a single answer here: nobody marks it.)"
+        mark = "Nobody marks this: it was not trained on such a question, or there is no single answer."
         if known:
             mark = "✓ right" if said == known.answer else f"✗ it is {known.answer}"
         return "\n".join([*lines, f"It answers: {said}", mark])

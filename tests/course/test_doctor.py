@@ -57,9 +57,9 @@ def with_model():
 def test_only_a_failure_makes_a_report_not_ok_and_the_last_line_sums_up():
     for findings, ok, summary in (
         ((OK,), True, "All is well."),
-        ((OK, WARN), True, "0 to mend first, 1 to know about."),
-        ((WARN, FAIL), False, "1 to mend first, 1 to know about."),
-        ((FAIL, FAIL), False, "2 to mend first, 0 to know about."),
+        ((OK, WARN), True, "The lessons run. 1 to know about."),
+        ((WARN, FAIL), False, "1 to mend: run the line of the first, then look again."),
+        ((FAIL, FAIL), False, "2 to mend: run the line of the first, then look again."),
     ):
         report = Report(findings)
         assert report.ok == ok and str(report).splitlines()[-1] == summary and summary in report._repr_html_()
@@ -69,8 +69,9 @@ def test_a_report_is_a_table_and_a_list():
     report = Report((OK, FAIL))
     lines = str(report).splitlines()
     assert lines[1].startswith("FAIL  model") and lines[2].strip() == "-> python -m slmlab fetch"
-    assert "<b>" not in report._repr_html_() and "the line that mends it" in report._repr_html_()
-    assert list(report) == [OK, FAIL]
+    html, well = report._repr_html_(), Report((OK,))._repr_html_()
+    assert "<b>" not in html and "✓ ok" in html and "✗ mend" in html and "the line that mends it" in html
+    assert "mends" not in well and list(report) == [OK, FAIL], "no empty column where all is well"
 
 
 # The whole look
@@ -160,8 +161,10 @@ def test_packages_are_held_against_the_pins_of_the_requirements_file(monkeypatch
         monkeypatch.setattr(doctor, "_version", {"torch": "2.13.0+cpu", "numpy": numpy}.get)
         assert doctor._packages() == found, "a mark of the build is no other version"
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    (tmp_path / "later.json").touch()
+    (tmp_path / "later.json").write_text('{"share": 0.3, "fault": ""}')
     assert doctor._packages() == ("warn", "1 of 2 are on their way; a lesson that needs one waits for it")
+    (tmp_path / "later.json").write_text('{"fault": "No space is left."}')
+    assert doctor._packages() == ("fail", "1 of 2 are missing. No space is left.", "python lab.py setup")
 
 
 def test_little_memory_warns_by_what_is_still_to_be_done(on, with_model):

@@ -22,6 +22,7 @@ class Knows:
 
     def ask(self, question, images):
         self.asked.append((question, images))
+        self.seen = self.box and self.box.status.value
         if isinstance(self.says, Exception):
             raise self.says
         known = [one for one in self.box.scene.questions if one.text == question] if self.box else []
@@ -55,6 +56,7 @@ def test_the_controls_change_the_picture_and_the_truth(box, model):
     before, picture = box.scene.pictures[0].tobytes(), box.picture.value
     box.sliders[0].value = 7
     assert box.scene.reading == "Ann red 7, Bo green 80" and "It answers: 7" in box.status.value
+    assert "is looking at this picture" in model.seen and "It answers" not in model.seen, "no old answer beside it"
     assert model.asked[-1][1][0].tobytes() == box.scene.pictures[0].tobytes() != before
     assert box.picture.value != picture and 'alt="A bar chart: Ann red 7, Bo green 80"' in box.picture.value
     box.colours[1].value, box.question.value = "pink", "What colour is Bo?"
@@ -70,7 +72,7 @@ def test_a_question_is_known_in_all_its_wordings_and_others_are_not_marked(box, 
         assert "✓ right" in box.status.value and "It reads: (nothing)" in box.status.value
     for question in ("Is this a nice chart?", "What is the value of ?", ""):
         box.question.value = question
-        assert "nobody marks it" in box.status.value and "✓" not in box.status.value and "✗" not in box.status.value
+        assert "Nobody marks this" in box.status.value and "✓" not in box.status.value and "✗" not in box.status.value
 
 
 def test_of_a_bar_that_is_not_there_that_is_the_right_answer(box, model):
@@ -83,7 +85,7 @@ def test_of_a_bar_that_is_not_there_that_is_the_right_answer(box, model):
 
 def test_every_question_on_offer_is_one_of_the_chart_and_is_marked(box):
     taught = [question.text for question in box.scene.questions]
-    assert list(box.known.options)[1:] == taught and box.known.value == "what it was taught"
+    assert list(box.known.options)[1:] == taught and box.known.value == "a question that it was trained on"
     for text in taught:
         box.known.value = text
         assert box.question.value == text and "✓ right" in box.status.value
