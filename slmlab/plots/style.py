@@ -26,7 +26,7 @@ STYLE = {
     "axes.linewidth": 1.2, "axes.edgecolor": "#8c8c8c", "xtick.color": "#8c8c8c",
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.color"), INK),
 }  # fmt: skip
-WIDTH_IN, MOST_IN, DPI, SHARP = 8, 4.2, 100, 2  # a figure is seen whole; two dots for each one shown
+WIDTH_IN, MOST_IN, DPI = 8, 4.2, 100  # a figure is seen whole
 # Drawn dark on white. A page in a dark theme turns it round: .933 makes white the ground of JupyterLab's
 _DARK = ':is([data-jp-theme-light="false"], .vscode-dark, [data-theme=dark], html[theme=dark]) .slmlab-plot'
 _CSS = f"<style>{_DARK} {{filter: invert(.933) hue-rotate(180deg); mix-blend-mode: lighten}}</style>"
@@ -38,13 +38,14 @@ class Figure:
 
     def __init__(self, ax, caption: str, alt: str, pictures: bool = False):
         self.ax, self.caption, self.alt, self.pictures = ax, caption, alt, pictures
+        self.sharp = 1.5 if pictures else 2  # dots drawn for each one shown: a photograph takes many bytes
 
     def png(self) -> bytes:
         """In few colours, so that a lesson full of figures stays small, and without the name of what drew it."""
         from PIL import Image
 
         drawn, file = BytesIO(), BytesIO()
-        self.ax.figure.savefig(drawn, dpi=DPI * SHARP, bbox_inches="tight", pad_inches=0.06)
+        self.ax.figure.savefig(drawn, dpi=DPI * self.sharp, bbox_inches="tight", pad_inches=0.06)
         Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "png", optimize=True)
         return file.getvalue()
 
@@ -53,7 +54,7 @@ class Figure:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         png = self.png()
-        wide, high = (int.from_bytes(png[at : at + 4], "big") / SHARP for at in (16, 20))
+        wide, high = (int.from_bytes(png[at : at + 4], "big") / self.sharp for at in (16, 20))
         look = f"width: {wide * min(1, MOST_IN * DPI / high):.0f}px; max-width: 100%; border-radius: 6px"
         kind, source = "pictures" if self.pictures else "plot", base64.b64encode(png).decode()
         html = f'{_CSS}<figure style="margin: 0"><img class="slmlab-{kind}" alt="{escape(self.alt)}" style="{look}"'
