@@ -43,16 +43,6 @@ def test_what_is_missing_too_old_or_not_built_for_this_machine_is_said(monkeypat
     assert other.need() == f"MLX has no build for {this_platform()}. It runs on: AIX."
 
 
-def test_the_table_has_a_row_for_each_kind_and_says_whether_it_is_here():
-    shown, html = str(roster()), roster()._repr_html_()
-    for one in facts().values():
-        assert shown.count(f"\n{one.name} ") == 1 and html.count(one.platforms.split(",")[0]) >= 1
-    assert "python -m pip install -r data/environments/runtimes.txt" in shown
-    assert "Snapdragon" in made("qnn").need()
-    assert "another onnxruntime" in made("foundry local").need()
-    assert [one.name for one in roster()] == list(RUNTIMES)
-
-
 def test_the_machine_answers_for_each_part(tmp_path, monkeypatch):
     import onnxruntime
 

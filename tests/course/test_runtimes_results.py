@@ -1,10 +1,7 @@
 """runtimes.results: medians, order, and what is said of those that didn't run."""
 
-import pytest
-
 from course.runtimes import bandwidth
 from course.runtimes.results import Bandwidths, Result, Results
-from slmlab.errors import UnknownName
 
 RAN = Result(
     "llama.cpp", version="1.0", start_s=0.5, size_bytes=98_000_000, token_bytes=96_000_000, resident_bytes=250_000_000,
@@ -15,11 +12,6 @@ ENDED = Result("mlx", fault="mlx ended (signal 11): it said nothing.")
 FOUND = Results((RAN, ABSENT, ENDED), "3 rounds.", 0.071)
 
 
-def test_speeds_are_medians_and_unknown_is_none():
-    assert (RAN.reads_tokens_per_s, RAN.writes_tokens_per_s) == (400, 99)
-    assert ABSENT.reads_tokens_per_s is None and ABSENT.writes_tokens_per_s is None
-
-
 def test_only_those_that_ran_have_a_row_and_the_others_a_line():
     assert FOUND.rows() == [
         ("llama.cpp", "99 (90 to 110)", "400 (300 to 500)", "0.5 s", "250 MB", "98.0 MB", "18.70", "96.6%")
@@ -27,12 +19,6 @@ def test_only_those_that_ran_have_a_row_and_the_others_a_line():
     for shown in (str(FOUND), FOUND._repr_html_()):
         assert f"openvino isn't here: {ABSENT.absent}" in shown.replace("&#x27;", "'") and ENDED.fault in shown
         assert "3 rounds. Other programs used 7% of a core." in shown
-
-
-def test_a_result_is_found_by_its_name():
-    assert FOUND["mlx"] is ENDED and list(FOUND)[0] is RAN
-    with pytest.raises(UnknownName, match="No 'vllm' in this race"):
-        FOUND["vllm"]
 
 
 def test_bandwidth_reads_every_size_with_every_number_of_threads():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from course.sparse import BEGIN, Recipe, Training, balance_loss, batch_of, learning_rate, new_model
+from course.sparse import BEGIN, Recipe, Training, balance_loss, batch_of, new_model
 from slmlab.errors import BadRequest
 
 SMALL = {"steps": 20, "batch": 4, "length": 16, "layers": 2, "width": 64, "experts": 4, "warm_up": 2}
@@ -30,13 +30,6 @@ def test_a_batch_has_as_many_texts_of_each_domain_and_depends_on_the_step_alone(
     assert rows.shape == (4, 17) and (rows[:, 0] == BEGIN).all()
     assert [chr(row[1]).isdigit() for row in rows.tolist()] == [False, True, False, True]
     assert torch.equal(rows, batch_of(TEXTS, recipe, 3)) and not torch.equal(rows, batch_of(TEXTS, recipe, 4))
-
-
-def test_the_learning_rate_rises_then_falls_to_a_tenth():
-    recipe = Recipe(steps=1000, warm_up=100, learning_rate=1.0)
-    rates = [learning_rate(recipe, step) for step in range(1000)]
-    assert rates[0] < 0.02 and 0.9 < max(rates) <= 1 and rates.index(max(rates)) < 120
-    assert rates[-1] == pytest.approx(0.1, abs=0.01)
 
 
 def test_it_learns_tells_what_its_experts_did_and_does_the_same_again():

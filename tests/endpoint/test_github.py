@@ -30,11 +30,6 @@ def test_each_host_has_its_own_form_of_an_id(github):
         assert said == {"code": "unknown_model", "message": words, "details": words}
 
 
-def test_a_token_that_may_not_ask_is_told_so(github):
-    said = error_of(github.chat(headers={"Authorization": "Bearer github_pat_no-models"}), 401)
-    assert said["message"] == "The `models` permission is required to access this endpoint"
-
-
 def test_8000_tokens_are_too_many(github):
     github.profile.engine.context = 10_000
     said = error_of(github.chat([{"role": "user", "content": "a" * 8001}]), 413)

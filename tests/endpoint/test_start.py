@@ -104,13 +104,6 @@ def test_no_orphan_is_left_when_the_starter_is_killed(tiny_onnx_folder):
     until(lambda: is_gone(int(pid)), most_s=10, step_s=0.05)
 
 
-def test_what_cannot_be_is_said_before_anything_is_loaded():
-    with pytest.raises(SlmLabError, match="Give a key"):
-        serve("no such model", host="0.0.0.0")
-    with pytest.raises(SlmLabError, match="seats=0 is out of range"):
-        serve("no such model", seats=0)
-
-
 def test_a_mistake_is_refused_without_a_process():
     before = len(psutil.Process().children())
     with pytest.raises(BadRequest, match="Unknown profile 'nvidea'.*nvidia"):

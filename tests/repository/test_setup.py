@@ -25,7 +25,7 @@ from setup.machine import (
     this_machine,
 )
 from setup.packages import CPU_INDEX, Installer, network_fault, pip_settings, torch_build, uv_environment
-from setup.programs import Stop, only_one, read_progress, watch
+from setup.programs import Stop, only_one, watch
 from setup.venv import ready_venv, site_of, venv_fault
 from slmlab.connecting import services
 
@@ -85,20 +85,6 @@ def test_tests_and_notebooks_see_no_key_keep_the_rest_and_are_offline():
 
 
 # Programs
-
-
-def test_what_uv_prints_becomes_how_far_it_is():
-    seen = {"status": "", "files": {}, "here": set(), "share": 0}
-    for line, status, share in (
-        ("Resolved 161 packages in 936ms", "looking for packages", 0),
-        ("Downloading torch (180.0MiB)", "0 of 180 MB are here", 0),
-        ("Downloading babel (20.0MiB)", "0 of 200 MB are here", 0),
-        (" Downloaded torch", "180 of 200 MB are here", 0.9),
-        ("warning: something else", "180 of 200 MB are here", 0.9),
-        ("Prepared 160 packages in 5s", "unpacking", 1),
-    ):
-        read_progress(line, seen)
-        assert (seen["status"], round(seen["share"], 2)) == (status, share), line
 
 
 def test_watch_gives_the_exit_code_and_the_last_words_of_a_program_with_a_clean_environment(monkeypatch):

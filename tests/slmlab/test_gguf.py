@@ -1,8 +1,6 @@
 """gguf: a file's blocks as they are, and its conversions held against gguf, Transformers, llama.cpp and each other."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -148,16 +146,3 @@ def test_carried_over_as_they_are_the_files_blocks_tell_what_the_unpacked_weight
 def test_no_system_prompt_is_slipped_in(bundled):
     assert bundled.prompt("Hi") == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     assert "Paris" in bundled.ask("What is the capital of France?", max_tokens=20).text
-
-
-def test_a_conversion_ends_with_the_program_that_wanted_it(tmp_path):
-    file = tmp_path / "no.gguf"
-    file.write_bytes(b"no GGUF file")
-    command = [sys.executable, "-m", "slmlab.gguf.convert", "onnx-q4", str(file), str(tmp_path)]
-    codes = []
-    for held in (True, False):
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if not held:
-            child.stdin.close()
-        codes.append(child.wait(timeout=60))
-    assert codes == [1, 2], "with its input held it refuses the file, and without it ends before that"

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -30,14 +29,6 @@ def test_a_report_has_a_row_for_each_precision_in_order():
     assert [fit.precision for fit in report] == ["fp32", "bf16", "int8", "int4"] and report[3] is report["int4"]
     assert report["int4"].kv_bytes == 2 * report["bf16"].kv_bytes, "ONNX on a CPU keeps its cache in fp32"
     assert "a smaller context helps" in will_it_fit("phi-3.5-mini", "int4", 131_072, "phone")[0].sentence
-
-
-def test_the_total_is_weights_and_cache_and_runtime():
-    fit = will_it_fit("phi-4-mini", "bf16", context=1000, machine=ROOMY)[0]
-    assert fit.weights_bytes == card("phi-4-mini").parameters * 2
-    assert fit.kv_bytes == 1000 * 128 * 1024
-    assert fit.overhead_bytes == 400_000_000 + int(fit.weights_bytes * 0.05)
-    assert fit.total_bytes == fit.weights_bytes + fit.kv_bytes + fit.overhead_bytes
 
 
 def test_the_estimate_is_above_what_the_bundled_model_was_measured_to_take():
@@ -110,13 +101,6 @@ def test_a_model_of_unknown_size_is_unknown_and_never_zero():
         assert fit.weights_bytes is fit.kv_bytes is fit.total_bytes is None
 
 
-def test_a_report_reads_as_text_and_as_a_table():
-    for name in ("phi-3.5-moe", "gpt-4"):
-        report = will_it_fit(name, machine="laptop")
-        assert all(f"\n{fit.precision}: {fit.sentence}" in str(report) for fit in report)
-        assert "on a laptop" in repr(report) and report._repr_html_().count("<tr>") == 5
-
-
 # What this machine has
 
 
@@ -169,13 +153,6 @@ def test_affinity_bounds_the_threads():
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from slmlab import machine; "
     code += "print(machine.cores()[1], machine.best_threads())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == ["1", "1"]
-
-
-def test_disk_space_is_that_of_the_nearest_folder_that_exists(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    for place in ("not/yet/here", "file/below"):
-        monkeypatch.setenv("SLMLAB_CACHE", str(tmp_path / place))
-        assert machine().disk_free_bytes == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.05)
 
 
 def test_apple_silicon_shares_its_memory(monkeypatch):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from slmlab.errors import BadRequest
-from slmlab.measure import agreement, bits_per_byte, median_of, memory_bandwidth, perplexity
+from slmlab.measure import bits_per_byte, median_of, perplexity
 from slmlab.records import End, Reply, Start, Token
 
 
@@ -27,16 +27,6 @@ def test_perplexity_of_a_fair_coin_is_two():
     assert perplexity([None, math.log(0.5), math.log(0.5)]) == pytest.approx(2)
     with pytest.raises(BadRequest, match="at least two tokens"):
         perplexity([None])
-
-
-def test_agreement_counts_equal_positions():
-    assert agreement([1, 2, 3, 4], [1, 2, 0, 4]) == 0.75
-    with pytest.raises(ValueError, match="longer"):
-        agreement([1], [1, 2])
-
-
-def test_memory_bandwidth_is_a_plausible_figure():
-    assert 1e8 < memory_bandwidth(megabytes=16, runs=3) < 1e13
 
 
 def test_bits_per_byte_count_bytes_whatever_the_tokens_are():

@@ -58,11 +58,6 @@ def test_drawn_tokens_follow_the_probabilities():
     assert np.allclose(counts, [0.5, 0.3, 0.2], atol=0.03)
 
 
-def test_a_filtered_token_is_never_drawn():
-    chooser = Chooser(Sampling(temperature=5.0, top_k=2, seed=0))
-    assert {chooser.choose(LOGITS, []) for _ in range(200)} == set(np.argsort(-LOGITS)[:2].tolist())
-
-
 def test_nothing_left_to_choose_is_an_error_that_names_the_scorer():
     for broken in (np.full(4, -np.inf), np.array([0.0, np.nan])):
         with pytest.raises(BadRequest, match="scorer"):

@@ -6,8 +6,8 @@ import pytest
 
 import slmlab
 from slmlab.catalog import card
-from slmlab.engines.transformers import as_dict, in_memory_as, refuse_skipped_experts, refuse_untouched_experts
-from slmlab.errors import BadRequest, NotHere
+from slmlab.engines.transformers import as_dict, refuse_skipped_experts, refuse_untouched_experts
+from slmlab.errors import BadRequest
 from tests.conftest import write_tiny_model
 
 BITS4 = {"quant_method": "bitsandbytes", "load_in_4bit": True}
@@ -51,15 +51,3 @@ def test_transformers_own_configurations_are_read_as_well_as_dicts():
     for wrong in ("4bit", {"load_in_4bit": True}):
         with pytest.raises(BadRequest, match="quant_method"):
             as_dict(wrong)
-
-
-def test_the_size_that_is_planned_for():
-    for four in (BITS4, {"quant_method": "hqq", "nbits": 4}, {"quant_method": "gptq", "bits": "4"}):
-        assert in_memory_as(four) == "int4"
-    for eight in ({"quant_method": "fp8"}, {"quant_method": "bitsandbytes", "load_in_8bit": True}):
-        assert in_memory_as(eight) == "int8"
-
-
-def test_a_quantizer_that_is_not_installed_is_named(tiny_folder):
-    with pytest.raises(NotHere, match="(?i)hqq"):
-        slmlab.load(tiny_folder, quantization={"quant_method": "hqq", "nbits": 4})

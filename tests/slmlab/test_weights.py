@@ -169,16 +169,6 @@ def test_an_environment_without_pip_is_served_by_uv_or_told_what_to_do(tiny_whee
     assert (folder(known, "gguf") / "tiny.gguf").is_file()
 
 
-def test_offline_is_said_by_any_of_three_variables(own_cache, monkeypatch):
-    for name, value in (("SLMLAB_OFFLINE", "on"), ("HF_HUB_OFFLINE", "1"), ("TRANSFORMERS_OFFLINE", "True")):
-        monkeypatch.setenv(name, value)
-        for chosen, form in ((CARD, "gguf"), (PHI, "onnx-int4")):
-            with pytest.raises(NotHere, match=f"{chosen.id} is not in the cache and {name} is set.*Two ways"):
-                folder(chosen, form)
-        monkeypatch.setenv(name, "0")
-    assert weights.offline() == []
-
-
 # Conversions are programs of their own
 
 
