@@ -41,6 +41,8 @@ class Finding:
     mend: str = ""
 
 
+
+
 class Report(Shown, tuple):
     """What the doctor found. Iterate it, print it, or read `ok`: true when nothing fails."""
 

@@ -153,8 +153,10 @@ def _output_lines(output) -> float:
     data = output.get("data", {})
     html = data.get("text/html", "")
     if picture := data.get("image/png") or next(iter(re.findall(r"data:image/png;base64,([^\"]+)", html)), ""):
-        words = re.sub(r"<[^>]*>", "", html)
-        return struct.unpack(">I", base64.b64decode(picture[:64])[20:24])[0] / LINE + 1 + -(-len(words) // TEXT)
+        wide, high = struct.unpack(">II", base64.b64decode(picture[:64])[16:24])
+        shown = re.search(r"<img[^>]* style=\"width: (\d+)px", html)
+        words = re.sub(r"<style.*?</style>|<[^>]*>", "", html, flags=re.DOTALL)
+        return high * min(1, (int(shown[1]) if shown else WIDTH - 150) / wide) / LINE + 1 + -(-len(words) // TEXT)
     if html:
         shown = re.sub(r"<details>.*</details>", "", html, flags=re.DOTALL)
         rows = re.split(r"<(?:tr|li|p|div)\b", shown)[1:] or [shown]
