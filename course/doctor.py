@@ -41,8 +41,6 @@ class Finding:
     mend: str = ""
 
 
-
-
 class Report(Shown, tuple):
     """What the doctor found. Iterate it, print it, or read `ok`: true when nothing fails."""
 
