@@ -138,7 +138,9 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(recipe, self.step)
         options = {} if recipe.dense else {"output_router_logits": True}
-        with torch.autocast(self.device, dtype=torch.bfloat16):
+        # 16 bits only where the processor computes in them: elsewhere they are imitated, at a tenth of the speed
+        half = self.device != "cpu" or torch.backends.cpu.get_cpu_capability() == "AVX512"
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=half):
             answer = self.model(ids[:, :-1], use_cache=False, **options)
         loss = torch.nn.functional.cross_entropy(answer.logits.float().flatten(0, 1), ids[:, 1:].flatten())
         balance = None if recipe.dense else balance_loss(answer.router_logits)

@@ -3,6 +3,8 @@
     python -m training.moe train [--dense] [--seed N]     make a model; run it again after any stop and it goes on
     python -m training.moe measure                        measure every model that was made
     python -m training.moe export                         write data/models/tiny-moe and tiny-dense from seed 0
+    python -m training.moe curves                         train both briefly and write data/models/tiny-moe/curves.json
+    python -m training.moe probe                          write data/models/tiny-moe/probe.json, bytes and their experts
 
 A PhimoeForCausalLM over bytes: 4 layers, width 192, 16 experts of which each token uses 2. About 40 minutes a model on
 two cores, a few on a GPU; 20 for the dense one.
@@ -13,6 +15,7 @@ import argparse
 from course.sparse import Recipe
 from slmlab.errors import SlmLabError
 from training.export_moe import export
+from training.lesson_moe import EVERY, curves, probe
 from training.measure_moe import measure_all
 from training.run import Run, folder_of
 from training.state import ROOT, WORK
@@ -28,6 +31,9 @@ def main(arguments: list[str] | None = None) -> None:
     train.add_argument("--balance", type=float, default=Recipe.balance, help="0 lets the experts fall out of balance")
     commands.add_parser("measure", help="measure every finished model, and write data/models/tiny-moe/measures.json")
     commands.add_parser("export", help="write the models of seed 0 to data/models")
+    both = commands.add_parser("curves", help="train mixture and dense model side by side, keep the curves")
+    both.add_argument("--steps", type=int, default=400, help=f"a multiple of {EVERY}")
+    commands.add_parser("probe", help="write a hundred bytes and the expert that each goes to")
     parsed = parser.parse_args(arguments)
     if parsed.command == "train":
         try:
@@ -40,6 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
         run.train()
     elif parsed.command == "measure":
         measure_all(WORK, ROOT / "data" / "models" / "tiny-moe" / "measures.json")
+    elif parsed.command == "curves":
+        curves(WORK, ROOT / "data" / "models" / "tiny-moe" / "curves.json", parsed.steps)
+    elif parsed.command == "probe":
+        probe(ROOT / "data" / "models" / "tiny-moe" / "probe.json")
     else:
         export(WORK, ROOT / "data" / "models")
 

@@ -1,12 +1,13 @@
-"""The exercises of lesson 05: active parameters, the router, its balance, calls of tools."""
+"""The exercises of lesson 05: active parameters, a rule for the router, its balance."""
 
 import json
+from collections import Counter
 
 import numpy as np
 
-from course.answers import NotYet, code, function_in, near, need, numbers_from, pair_from, shown
+from course.answers import code, function_in, need, number_from
 from course.exercises.registry import exercise
-from slmlab.catalog import card
+from slmlab.catalog import DATA, card
 
 
 def _sizes(name: str) -> tuple:
@@ -29,24 +30,21 @@ def active(total, layers, experts, used, expert_size):
 
 
 @exercise("moe-2")
-def route(scores, k):
-    chosen = np.argsort(-scores)[:k]
-    weights = np.exp(scores[chosen])
-    return chosen, weights / weights.sum()
+def expert_of(text):
+    signs = " \neaotsnrlhidumcpbg.,:=0123456"
+    experts = [15, 15, 6, 0, 13, 12, 11, 1, 1, 12, 4, 5, 11, 3, 4, 9, 9, 7, 8, 1, 2, 13, 6, 13, 13, 13, 6, 13, 13, 2]
+    favourites = dict(zip(signs, experts, strict=True))
+    return favourites.get(text, 12)
 
 
-@route.judged
+@expert_of.judged
 def _(answer):
-    function = function_in(answer, "route")
-    for scores, k in (([1.0, 3.0, 2.0, -1.0], 2), ([0.5, -2.0, 0.1, 4.0, 3.0], 3), ([70.0, 71.0], 2)):
-        pair = pair_from(function(np.array(scores), k), "two things, the experts and their weights")
-        chosen, weights = (numbers_from(part, k) for part in pair)
-        best, shares = (part.tolist() for part in route(np.array(scores), k))
-        told, total = f"of the scores {scores} with k={k}", sum(weights)
-        need(chosen == best, f"{told} it chose {shown(chosen)}, and {best} have the highest")
-        need(near(total, 1.0), f"{told} its weights add up to {total:.3g}; a softmax makes that 1")
-        right = all(map(near, weights, shares))
-        need(right, f"{told} its weights are {shown(weights)}; take the softmax of these {k} scores")
+    function, probe = function_in(answer, "expert_of"), DATA / "models" / "tiny-moe" / "probe.json"
+    tokens = json.loads(probe.read_text(encoding="utf-8"))["first experts"]
+    missed = Counter(text for text, expert in tokens if number_from(function(text)) != expert)
+    right, most = len(tokens) - missed.total(), missed.most_common(3)
+    told = f"right for {right} of {len(tokens)} bytes from other texts, and 30 are needed. One expert for all gets 12"
+    need(right >= 30, f"{told}. Missed most: {', '.join(f'{code(repr(text))} ({count})' for text, count in most)}")
 
 
 _TURNS, _CROWD = np.array([[0, 1], [1, 2], [2, 3], [3, 0]]), np.array([[0, 1]] * 4)
@@ -63,40 +61,3 @@ def balance_loss(chosen, probabilities):
     wanted = probabilities.mean(axis=0)
     busy = np.bincount(chosen.ravel(), minlength=len(wanted)) / chosen.size
     return len(wanted) * (busy * wanted).sum()
-
-
-@exercise("moe-4")
-def tool_call(answer, tools):
-    try:
-        found = json.loads(answer)
-    except ValueError:
-        return None, answer
-    if not isinstance(found, dict) or set(found) != {"tool_name", "input"}:
-        return None, answer
-    name, given = found["tool_name"], found["input"]
-    known = isinstance(name, str) and name in tools and isinstance(given, str)
-    return (name, given) if known else (None, answer)
-
-
-_ANSWERS = {
-    '{"tool_name": "calculator", "input": "17 * 23"}': "that is a call",
-    "The capital of France is Paris.": "that is no JSON, so it is an answer in words",
-    '{"tool_name": "delete_files", "input": "all"}': "there is no such tool, and it must not be called",
-    '["calculator", "17 * 23"]': "that is a list, no object",
-    "391": "that is a number, no object",
-    '{"tool_name": "calculator"}': "its input is missing",
-    '{"tool_name": "translate", "input": 7}': "its input is no text",
-    '{"tool_name": "translate", "input": "sol", "why": "x"}': "it has a key that nobody asked for",
-}
-
-
-@tool_call.judged
-def _(answer):
-    function, tools = function_in(answer, "tool_call"), ("calculator", "translate")
-    for text, why in _ANSWERS.items():
-        try:
-            found = pair_from(function(text, tools), "a pair, a name or None and a text")
-        except (ValueError, KeyError, TypeError) as fault:
-            stopped = code(f"{type(fault).__name__}: {fault}")
-            raise NotYet(f"for `{text}` it stopped with {stopped}, and {why}") from None
-        need(found == tool_call(text, tools), f"for `{text}` it gave {shown(found)}: {why}")

@@ -166,8 +166,9 @@ def shares_by(labels: Sequence, routings: Sequence[Routing], layer: int) -> dict
 
 
 def information(labels: Sequence, routings: Sequence[Routing], layer: int) -> float:
-    """How much one of a token's experts tells about its label (as in `shares_by`): the information they share over the
-    label's. 0: nothing; 1: all of it. A few texts give a little by chance alone: compare with shuffled labels."""
+    """How much one of a token's experts tells about its label (as in `shares_by`): their mutual information,
+    normalised by the label's entropy. 0: nothing; 1: all of it. A few texts give a little by chance alone: compare with
+    shuffled labels."""
     names, table = _counted(labels, routings, layer)
     assert len(names) > 1, "information needs at least two different labels"
     joint = table / table.sum()
@@ -175,6 +176,13 @@ def information(labels: Sequence, routings: Sequence[Routing], layer: int) -> fl
     some = joint > 0
     shared = (joint[some] * np.log2(joint[some] / (rows @ columns)[some])).sum()
     return float(shared / -(rows * np.log2(rows)).sum())
+
+
+def bootstrap(values: np.ndarray, rounds: int = 2000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Between which two figures 99% of the means lie, if as many rows are drawn again and again, with repeats."""
+    drawn = np.random.default_rng(seed).integers(len(values), size=(rounds, len(values)))
+    low, high = np.quantile(values[drawn].mean(axis=1), (0.005, 0.995), axis=0)
+    return low, high
 
 
 def kind_of(text: str) -> str:

@@ -65,56 +65,45 @@ def _parameters(shape, experts: int) -> int:
 
 def expert_table(rows: Mapping, *, what="share of the choices", signed=False, darkest: float | None = None):
     """A table of experts: a row for each name with a figure per expert, dark where it is high. Shares are written in
-    percent; `signed` figures, such as a damage, as they are. Tables with the same `darkest` have one scale."""
+    percent; `signed` figures, such as a damage, as they are, nan as a dot. Tables with one `darkest` have one scale."""
     from matplotlib import colormaps
 
     names, table = list(rows), np.array([*rows.values()])
-    top, experts = darkest or np.abs(table).max() or 1.0, table.shape[1]
+    top, experts = darkest or np.nanmax(np.abs(table)) or 1.0, table.shape[1]
     with drawing.canvas(0.44 * len(names) + 0.1, rows=names) as ax:
         for y, values in enumerate(table):
-            shades = (values / top).clip(0, 1)
+            shades = np.nan_to_num(values / top).clip(0, 1)
             fills = colormaps["Blues"](0.04 + 0.9 * shades)
             ax.bar(range(experts), 0.9, 0.94, bottom=y - 0.45, color=fills, edgecolor="none", gid="cell")
             for x, (value, shade) in enumerate(zip(values, shades, strict=True)):
                 ink = "white" if shade > 0.55 else drawing.INK
                 words = f"{value * 100:.0f}"
                 if signed:
-                    words = f"{value:.2f}" if abs(value) >= 0.005 else "0"
+                    words = "·" if np.isnan(value) else f"{value:.2f}" if abs(value) >= 0.005 else "0"
                 ax.text(x, y, words, ha="center", va="center", fontsize=11, color=ink)
         ax.set_xlim(-0.5, experts - 0.5)
         ax.set_xticks(range(experts), map(str, range(experts)))
         ax.tick_params(axis="x", length=0)
         ax.spines["bottom"].set_visible(False)
         ax.set_xlabel(f"expert · {what}")
-        y, expert = np.argwhere(table == table.max())[-1]
+        y, expert = np.argwhere(table == np.nanmax(table))[-1]
         if signed:
-            sentence = f"The most: {table.max():.2f} {what}, on {names[y]} and expert {expert}."
+            sentence = f"The most: {np.nanmax(table):.2f} {what}, on {names[y]} and expert {expert}."
         else:
             even = f"If all got the same, each would get {1 / experts:.1%}"
             sentence = f"In percent of each row. Expert {expert} gets {table.max():.0%} of “{names[y]}”. {even}."
         return drawing.finish(ax, sentence)
 
 
-def loads(loads: Mapping):
-    """How the work is spread: for each name the experts' shares, the busiest first, and the even share as a line."""
-    names, table = list(loads), -np.sort(-np.array([*loads.values()]))
-    experts = table.shape[1]
-    scale = 0.74 / table.max()
-    style = {"ha": "center", "va": "bottom", "fontsize": 10, "zorder": 5}
-    style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-    with drawing.canvas(1.3 * len(names), rows=names) as ax:
-        for y, shares in enumerate(table):
-            foot, colour = y + 0.45, drawing.COLOURS[y % len(drawing.COLOURS)]
-            ax.bar(range(experts), -shares * scale, bottom=foot, width=0.8, color=colour, gid="expert")
-            for x, share in enumerate(shares):
-                ax.text(x, foot - share * scale - 0.03, f"{share:.0%}", **style)
-            even = foot - scale / experts
-            ax.hlines(even, -0.5, experts - 0.5, color=drawing.INK, linestyle="--", linewidth=1.5, zorder=1.5)
-        ax.set_ylim(len(names) - 0.5, -0.52)
-        ax.set_xlim(-0.6, experts - 0.4)
-        _hide_x(ax)
-        busy = [f"{name}: the busiest of {experts} gets {row[0]:.0%}" for name, row in zip(names, table, strict=True)]
-        return drawing.finish(ax, ". ".join(busy) + f". The dashed line is an even share, {1 / experts:.1%}.")
+def curves(millions: Sequence[float], rows: Mapping):
+    """Two trainings or more: for each name its bits per byte, after so many million bytes."""
+    with drawing.canvas(2.7, legend_rows=1) as ax:
+        for (name, values), colour, line in zip(rows.items(), drawing.COLOURS, ("-", "--", ":"), strict=False):
+            ax.plot(millions, values, line, color=colour, linewidth=2.2, label=drawable(name))
+        ax.set_xlabel("million bytes read in training")
+        drawing.legend(ax)
+        ends = ", ".join(f"{values[-1]:.2f} for {name}" for name, values in rows.items())
+        return drawing.finish(ax, f"Bits per byte on the texts as they are read; lower is better. At the end: {ends}.")
 
 
 def following(rows: Mapping):

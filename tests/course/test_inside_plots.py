@@ -60,16 +60,15 @@ def test_the_table_writes_shares_in_percent_and_names_the_highest():
     figure = inside.plots.expert_table({"digits": [0.7, 0.2, 0.1], "letters": np.array([0.3, 0.3, 0.4])})
     assert named(figure)[:6] == ["70", "20", "10", "30", "30", "40"]
     assert "Expert 0 gets 70% of “digits”. If all got the same, each would get 33.3%" in figure.caption
-    signed = inside.plots.expert_table({"sums": [-0.001, 0.25, -0.02]}, what="bits lost", signed=True)
-    assert named(signed)[:3] == ["0", "0.25", "-0.02"], "nothing is minus nothing"
+    signed = inside.plots.expert_table({"sums": [-0.001, 0.25, np.nan]}, what="bits lost", signed=True)
+    assert named(signed)[:3] == ["0", "0.25", "·"], "nothing is minus nothing, and noise is a dot"
     assert signed.caption == "The most: 0.25 bits lost, on sums and expert 1."
 
 
-def test_loads_are_sorted_and_the_even_share_is_a_line():
-    figure = inside.plots.loads({"without": [0.1, 0.7, 0.1, 0.1], "with": [0.25] * 4})
-    heights = [-bar.get_height() for bar in marked(figure, "expert")]
-    assert heights[:4] == sorted(heights[:4], reverse=True) and len(set(np.round(heights[4:], 6))) == 1
-    assert "without: the busiest of 4 gets 70%" in figure.caption and "25.0%" in figure.caption
+def test_a_curve_is_drawn_as_it_was_measured_and_its_end_is_said():
+    figure = inside.plots.curves([1, 2], {"mixture": [3.0, 2.5], "dense": [2.9, 2.41]})
+    assert [line.get_ydata().tolist() for line in figure.ax.lines] == [[3.0, 2.5], [2.9, 2.41]]
+    assert "At the end: 2.50 for mixture, 2.41 for dense." in figure.caption
 
 
 def test_every_token_stands_over_its_first_expert_in_every_layer():

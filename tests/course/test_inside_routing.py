@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course.inside.experts import Routed, Routing, information, kind_of, kinds, shares_by
+from course.inside.experts import Routed, Routing, bootstrap, information, kind_of, kinds, shares_by
 from slmlab.chat import TokenPiece
 from slmlab.errors import BadRequest
 
@@ -33,6 +33,11 @@ def test_the_information_agrees_with_a_computation_by_hand():
     assert information(["x", "y"], half, 0) == pytest.approx(0.31127812)
 
 
+def test_a_bootstrap_leaves_zero_out_only_where_the_rows_agree():
+    low, high = bootstrap(np.array([[0.3, 0.3], [0.2, -0.3], [0.4, 0.2], [0.3, -0.1]]))
+    assert 0.2 <= low[0] < high[0] <= 0.4 and low[1] < 0 < high[1]
+
+
 def test_a_label_may_stand_for_a_text_or_for_each_token():
     texts = [routed("a1", [0, 1], [0, 1]), routed("b2", [0, 1], [0, 1])]
     by_text, by_token = shares_by(["x", "y"], texts, 0), shares_by([kinds(one) for one in texts], texts, 0)
@@ -46,9 +51,7 @@ def test_every_token_is_of_one_kind():
         "letter": ("a", " the"), "capital": ("Z",), "digit": ("7",), "space": (" ", "\t", "    "), "line end": ("\n",),
         "bracket": ("(", " ("), "other sign": ("=",), "beyond ASCII": ("é", ""),
     }  # fmt: skip
-    assert {kind: {kind_of(text) for text in texts} for kind, texts in wanted.items()} == {
-        kind: {kind} for kind in wanted
-    }
+    assert all({kind_of(text) for text in texts} == {kind} for kind, texts in wanted.items())
 
 
 def test_it_is_shown_as_a_table_cut_where_it_gets_long():

@@ -10,7 +10,7 @@ import torch
 
 from course.sparse import BEGIN, Recipe
 from slmlab.catalog import DATA
-from training import corpus, export_moe, measure_moe, run
+from training import corpus, export_moe, lesson_moe, measure_moe, run
 from training.state import read_state
 
 SMALL = {"steps": 6, "batch": 5, "length": 32, "layers": 2, "width": 64, "experts": 4, "warm_up": 2}
@@ -176,6 +176,21 @@ def test_the_model_card_shows_the_figures_that_were_measured():
 
 
 # The corpus
+
+
+def test_both_curves_are_kept_with_the_bytes_that_they_read(work, monkeypatch):
+    monkeypatch.setattr(lesson_moe, "EVERY", 1)
+    lesson_moe.curves(work, work / "curves.json", 2)
+    found = json.loads((work / "curves.json").read_text())
+    assert found["bytes"] == [2560, 5120] and all(len(curve) == 2 for curve in found["bits per byte"].values())
+
+
+def test_the_probe_is_what_the_shipped_model_does(tmp_path):
+    lesson_moe.probe(tmp_path / "probe.json")
+    shipped = json.loads((DATA / "models" / "tiny-moe" / "probe.json").read_text(encoding="utf-8"))
+    made = json.loads((tmp_path / "probe.json").read_text(encoding="utf-8"))
+    pairs = zip(made["first experts"], shipped["first experts"], strict=True)
+    assert sum(one == other for one, other in pairs) >= 98, "processors round differently, and hardly more"
 
 
 def test_a_corpus_that_is_damaged_or_of_other_sources_is_made_anew(work, monkeypatch):
