@@ -8,6 +8,6 @@ from course.inside.words import draw_attention, draw_leans, leans
 from slmlab.gguf.blocks import read_blocks
 
 __all__ = [
-    "bootstrap", "domain_texts", "draw_attention", "draw_leans", "gaze", "information", "kinds", "leans", "look", "plots",
-    "read_blocks", "routing", "samples", "shares_by", "untrained", "without_expert",
+    "bootstrap", "domain_texts", "draw_attention", "draw_leans", "gaze", "information", "kinds", "leans", "look",
+    "plots", "read_blocks", "routing", "samples", "shares_by", "untrained", "without_expert",
 ]  # fmt: skip
