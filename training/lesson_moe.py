@@ -4,40 +4,52 @@ The curves are of trainings shorter than the shipped models had, the mixture and
 """
 
 import json
+import math
 from pathlib import Path
 
-import numpy as np
+import torch
 
 import slmlab
 from course import inside
-from course.sparse import Recipe, Training
+from course.sparse import Recipe, Training, batch_of
 from training.corpus import corpus
 from training.state import write_whole
 
-EVERY = 10  # steps in a point of a curve
+EVERY = 10  # steps between two points of a curve
 BATCH = 10  # texts in a step, a quarter of the shipped models': it has to end on one core, too
+HELD = 40  # held-out texts
 
 
 def curves(work: Path, target: Path, steps: int) -> None:
-    """Train both from seed 0 and write the bits per byte, a mean for every ten steps."""
+    """Train both from seed 0 and write their bits per byte on held-out texts, after every so many steps."""
     data = corpus(work)
-    texts = {name: parts["train"] for name, parts in data.items()}
+    texts, held = ({name: parts[part] for name, parts in data.items()} for part in ("train", "held"))
     recipes = {"mixture": Recipe(steps=steps, batch=BATCH), "dense": Recipe(steps=steps, batch=BATCH, dense=True)}
     trainings = {name: Training(recipe, texts) for name, recipe in recipes.items()}
+    asked = batch_of(held, Recipe(batch=HELD), 0)
     bits = {name: [] for name in recipes}
-    for step in range(steps):
+    for step in range(1, steps + 1):
         for name, training in trainings.items():
-            bits[name].append(training.advance().bits_per_byte)
-        if (step + 1) % EVERY == 0:
-            told = " · ".join(f"{name} {np.mean(some[-EVERY:]):.3f}" for name, some in bits.items())
-            print(f"step {step + 1} of {steps} · bits per byte: {told}", flush=True)
+            training.advance()
+            if step % EVERY == 0:
+                bits[name].append(round(_bits_of(training.model, asked), 3))
+        if step % EVERY == 0:
+            told = " · ".join(f"{name} {some[-1]:.3f}" for name, some in bits.items())
+            print(f"step {step} of {steps} · held-out bits per byte: {told}", flush=True)
     found = {
         "made by": f"python -m training.moe curves --steps {steps}",
         "bytes": [step * BATCH * Recipe.length for step in range(EVERY, steps + 1, EVERY)],
     }
-    means = {name: np.reshape(some, (-1, EVERY)).mean(axis=1).round(3).tolist() for name, some in bits.items()}
-    write_whole(target, json.dumps(found | {"bits per byte": means}) + "\n")
+    write_whole(target, json.dumps(found | {"bits per byte": bits}) + "\n")
     print(f"Written: {target}")
+
+
+def _bits_of(model, ids) -> float:
+    """As in use: while it trains, Phi's router draws among its best experts, which would tell against the mixture."""
+    with torch.no_grad():
+        logits = model.eval()(ids[:, :-1], use_cache=False).logits.float()
+    model.train()
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).item() / math.log(2)
 
 
 def probe(target: Path) -> None:

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     commands.add_parser("measure", help="measure every finished model, and write data/models/tiny-moe/measures.json")
     commands.add_parser("export", help="write the models of seed 0 to data/models")
     both = commands.add_parser("curves", help="train mixture and dense model side by side, keep the curves")
-    both.add_argument("--steps", type=int, default=400, help=f"a multiple of {EVERY}")
+    both.add_argument("--steps", type=int, default=200, help=f"a multiple of {EVERY}")
     commands.add_parser("probe", help="write a hundred bytes and the expert that each goes to")
     parsed = parser.parse_args(arguments)
     if parsed.command == "train":
