@@ -96,14 +96,14 @@ def expert_table(rows: Mapping, *, what="share of the choices", signed=False, da
 
 
 def curves(millions: Sequence[float], rows: Mapping):
-    """Two trainings or more: for each name its bits per byte, after so many million bytes."""
+    """Trainings side by side: for each name its bits per byte after so many million bytes."""
     with drawing.canvas(2.7, legend_rows=1) as ax:
         for (name, values), colour, line in zip(rows.items(), drawing.COLOURS, ("-", "--", ":"), strict=False):
             ax.plot(millions, values, line, color=colour, linewidth=2.2, label=drawable(name))
         ax.set_xlabel("million bytes read in training")
         drawing.legend(ax)
         ends = ", ".join(f"{values[-1]:.2f} for {name}" for name, values in rows.items())
-        return drawing.finish(ax, f"Bits per byte on the texts as they are read; lower is better. At the end: {ends}.")
+        return drawing.finish(ax, f"Bits per byte on held-out texts; lower is better. At the end: {ends}.")
 
 
 def following(rows: Mapping):
