@@ -20,7 +20,7 @@ TINTS = (
     " #f5d58c #b57b00 #bfe3f7 #2f86b8 #cfcfcf #6b6b6b #d9e59a #6f7d1c"
 ).split()
 COLUMNS = 56  # letters in a line of a routing
-FAINT = 0.02  # a patch with less of the attention is never drawn at its brightest: nothing must not look like something
+FAINT = 0.02  # a patch with less of the attention is never drawn at full strength: nothing must not look like something
 
 
 def layers(cards):
@@ -222,27 +222,33 @@ def seen(seen: Seen, patch: tuple[int, int] = (0, 0)):
 
 def gaze(gaze: Gaze, texts: Sequence[str], picture: int = 0, last=False):
     """Where a model looked as it began parts of its answer, the first time that they come or the last: the picture
-    once for each part, lit where it looked, on one scale."""
+    once for each part, orange where it looked, on one scale for the whole answer; under it the picture's share."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+
     tokens = [gaze.place_of(text, last) for text in texts]
-    heats = [gaze.on(token, picture) for token in tokens]
-    most = max(float(heat.max()) for heat in heats)
+    most = max([FAINT, *(float(gaze.on(token, picture).max()) for token in range(len(gaze.pieces)))])
     names = [f"before {visible(text.strip())}" for text in texts]
-    pixels = np.asarray(gaze.pictures[picture].image, dtype=np.float32) / 255
-    with drawing.canvas(8.0 / max(len(texts), 2) * 0.95) as ax:
-        for number, (name, heat) in enumerate(zip(names, heats, strict=True)):
-            panel(ax, number, name, _lit(pixels, heat / max(most, FAINT)))
+    glow = LinearSegmentedColormap.from_list("gaze", ["white", drawing.ORANGE])
+    heat = ScalarMappable(PowerNorm(0.5, 0, most), glow)  # by the root: a patch with little is seen as well
+    side = 16 * gaze.weights.shape[-1]
+    grey = 0.4 + 0.6 * np.asarray(gaze.pictures[picture].image.convert("L").resize((side, side)))[:, :, None] / 255
+    with drawing.canvas(11.9 / max(len(texts), 3)) as ax:
+        for number, (name, token) in enumerate(zip(names, tokens, strict=True)):
+            glowing = np.kron(gaze.on(token, picture), np.ones((16, 16)))
+            panel(ax, number, name, grey * heat.to_rgba(glowing)[:, :, :3])
+            left, share = number * (1 + GAP), gaze.share(token)
+            ax.barh(1.09, [share, 1 - share], 0.06, [left, left + share], color=[drawing.ORANGE, "#d0d0d0"])
+            words = f"{share:.0%} picture, {1 - share:.0%} text"
+            ax.text(left + 0.5, 1.14, words, ha="center", va="top", fontsize=11, gid="share")
         bare(ax, len(texts))
-        parts = [f"{gaze.share(token):.0%} {name}" for token, name in zip(tokens, names, strict=True)]
-        return drawing.finish(
-            ax,
-            f"Bright is where {gaze.model} looks as it chooses the next token (mean of all heads and layers). "
-            f"The brightest patch has {most:.1%} of its attention. The whole picture gets {', '.join(parts)}. The rest "
-            "goes to the text.",
-            pictures=True,
+        ax.set_ylim(1.64, -0.12)
+        key = {"cax": ax.inset_axes([0.25, 0.14, 0.5, 0.035]), "ticks": [0, most / 16, most / 4, most]}
+        bar = ax.figure.colorbar(heat, orientation="horizontal", **key)
+        bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
+        bar.set_label("share of the attention that one patch gets", fontsize=11)
+        words = (
+            f"Orange is where {gaze.model} looks as it chooses the next token: the mean of all heads and layers. Most "
         )
-
-
-def _lit(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """The picture, dark where the heat is low and as it is where the heat is high."""
-    rows, columns = (np.arange(side) * patches // side for side, patches in zip(pixels.shape, heat.shape, strict=False))
-    return pixels * (0.25 + 0.75 * np.sqrt(heat[rows][:, columns])[:, :, None])
+        words += f"of any patch in this answer: {most:.1%}. The bars: how much goes to the picture and to the text."
+        return drawing.finish(ax, words, pictures=True)

@@ -107,17 +107,20 @@ def test_what_the_encoder_made_stands_beside_the_picture_and_the_likeness(seen):
     assert "the marked one, number 8, and blue ones are not. 50% of the patches are much like it" in figure.caption
 
 
-def brightest(image) -> tuple[int, int]:
-    light = np.asarray(image.get_array()).sum(-1)
-    row, column = np.unravel_index(light.argmax(), light.shape)
-    return int(row * 2 // light.shape[0]), int(column * 2 // light.shape[1])
+def most_orange(image) -> tuple[int, int]:
+    pixels = np.asarray(image.get_array())
+    row, column = np.argwhere((orange := pixels[:, :, 0] - pixels[:, :, 2]) == orange.max()).mean(0)
+    return int(row * 2 // len(pixels)), int(column * 2 // pixels.shape[1])
 
 
-def test_the_picture_is_lit_where_each_part_looked(gaze):
+def test_the_picture_is_orange_where_each_part_looked_on_one_scale_for_the_answer(gaze):
     figure = inside.plots.gaze(gaze, ["Bo", " 80", "=>"])
-    assert [brightest(image) for image in figure.ax.images] == [(0, 0), (0, 1), (1, 0)]
-    assert named(figure) == ["before Bo", "before 80", "before =>"] and "50% before Bo" in figure.caption
+    assert [most_orange(image) for image in figure.ax.images] == [(0, 0), (0, 1), (1, 0)]
+    assert named(figure) == ["before Bo", "before 80", "before =>"]
+    assert named(figure, "share") == ["50% picture, 50% text"] * 3
+    colours = [inside.plots.gaze(gaze, texts).ax.images[-1].get_array() for texts in (["=>"], ["Bo", "=>"])]
+    assert np.array_equal(*colours), "the same patch has the same colour in each figure"
     unseen = inside.plots.gaze(gaze, ["Bo"], picture=1)
-    assert np.asarray(unseen.ax.images[0].get_array()).max() <= 0.25 + 1e-6, "nobody looked at it: it stays dark"
+    assert np.ptp(unseen.ax.images[0].get_array(), axis=-1).max() < 1e-6, "nobody looked at it: it stays grey"
     with pytest.raises(BadRequest, match="'Cy' isn't in the answer 'Bo 80 =>'"):
         inside.plots.gaze(gaze, ["Cy"])
