@@ -3,7 +3,7 @@
 Pure: takes records, pictures and texts, gives figures with a sentence under them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
 import numpy as np
@@ -44,10 +44,11 @@ def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str]
         return drawing.finish(ax, words, pictures=True)
 
 
-def scores(forms: Sequence, *, ocr: bool = True):
-    """How often each form of question is answered exactly, with its interval; beside it no picture, and OCR."""
-    forms = listed(forms, "form of question")
-    with drawing.canvas(0.5 + 0.46 * len(forms), legend_rows=1 + ocr, rows=[one.form for one in forms]) as ax:
+def scores(named: Mapping, *, ocr: bool = True):
+    """How often questions of each form, by the name they get here, are answered exactly, with the interval; beside it
+    no picture, and OCR."""
+    names, forms = zip(*listed(named.items(), "form of question"), strict=True)
+    with drawing.canvas(0.5 + 0.46 * len(forms), legend_rows=1 + ocr, rows=names) as ax:
         for y, one in enumerate(forms):
             colour = drawing.BLUE if one.relied_on else drawing.ORANGE
             ax.plot(one.model.interval, (y, y), color=colour, linewidth=5, alpha=0.45)
@@ -62,9 +63,9 @@ def scores(forms: Sequence, *, ocr: bool = True):
         ax.set_xlabel("exact answers")
         drawing.legend(ax, _score_handles(ocr), columns=2 if ocr else 3)
         passed, unread = sum(one.relied_on for one in forms), sum(one.ocr is None for one in forms)
-        sentence = f"{passed} of {len(forms)} forms reach {GATE:.0%}. Lines are 95% intervals."
+        sentence = f"{passed} of {len(forms)} kinds of question reach {GATE:.0%}. Pale lines are 95% intervals."
         if ocr:
-            sentence += f" {unread} of the forms can't be answered from text alone. OCR has no mark there."
+            sentence += f" {unread} of the kinds can't be answered from text alone. OCR has no mark there."
         return drawing.finish(ax, sentence)
 
 

@@ -83,9 +83,6 @@ class VisionScores(Shown):
     def __getitem__(self, form: str) -> FormScore:
         return {one.form: one for one in self.forms}[form]
 
-    def of(self, kind: str) -> list[FormScore]:
-        return [one for one in self.forms if one.form.split("/")[0] == kind]
-
     def _table(self) -> Table:
         heads = ("form", "a wording", "exact", "within 5", "picture blanked", "commonest answer", "OCR and rules")
         return Table(heads, [

@@ -24,12 +24,8 @@ def named(figure, gid=None) -> list[str]:
 
 
 def test_an_interval_is_wilsons():
-    for right, asked, low, high in (
-        (190, 200, 0.9104, 0.9726),
-        (100, 200, 0.4314, 0.5686),
-        (0, 60, 0.0, 0.0602),
-        (60, 60, 0.9398, 1.0),
-    ):
+    known = ((190, 200, 0.9104, 0.9726), (100, 200, 0.4314, 0.5686), (0, 60, 0.0, 0.0602), (60, 60, 0.9398, 1.0))
+    for right, asked, low, high in known:
         assert Share(right, asked).interval == pytest.approx((low, high), abs=1e-4)
     assert str(Share(190, 200)) == "95% (91%-97%, n=200)"
 
@@ -41,8 +37,8 @@ def test_scores_come_back_from_their_file(tmp_path):
     assert shipped["heights/value"].near and len(shipped.looks) == len(drawn.LOOKS) and shipped.notes["pictures"] == 200
 
 
-def test_a_form_is_found_by_its_name_or_its_kind_and_relied_on_from_the_gate_on():
-    assert SCORES["bars/value"] is VALUE and SCORES.of("heights") == [HEIGHT] and SCORES.of("pie") == []
+def test_a_form_is_found_by_its_name_and_relied_on_from_the_gate_on():
+    assert SCORES["bars/value"] is VALUE and SCORES["heights/value"] is HEIGHT
     assert VALUE.relied_on and not HEIGHT.relied_on and Share(round(GATE * 200), 200).share == GATE
 
 
@@ -66,14 +62,14 @@ def test_every_answer_has_its_mark_and_the_truth_where_it_is_wrong():
 
 @pytest.mark.usefixtures("drawn_cleanly")
 def test_every_form_has_its_share_its_interval_and_its_opponents():
-    figure = drawn.plots.scores([VALUE, HEIGHT])
-    assert [label.get_text() for label in figure.ax.get_yticklabels()] == ["bars/value", "heights/value"]
+    figure = drawn.plots.scores({"a printed value": VALUE, "a height": HEIGHT})
+    assert [label.get_text() for label in figure.ax.get_yticklabels()] == ["a printed value", "a height"]
     spans = [tuple(line.get_xdata()) for line in figure.ax.lines if line.get_linewidth() == 5]
     assert spans == [form.model.interval for form in (VALUE, HEIGHT)]
     marks = {mark: [line.get_xdata()[0] for line in figure.ax.lines if line.get_marker() == mark] for mark in "oD|^"}
     assert marks == {"o": [0.95], "D": [0.5], "|": [0.3, 0.3], "^": [0.8]}, "not by colour alone"
-    assert figure.caption.startswith("1 of 2 forms reach 90%") and "1 of the forms can't be answered" in figure.caption
-    without = drawn.plots.scores([VALUE], ocr=False)
+    assert figure.caption.startswith("1 of 2 kinds of question reach 90%. Pale lines are 95% intervals. 1 of the")
+    without = drawn.plots.scores({"a": VALUE}, ocr=False)
     assert "OCR" not in without.caption and len(without.ax.get_legend().get_texts()) == 3
 
 
