@@ -47,9 +47,8 @@ def test_the_sum_adds_up_and_no_grid_has_more_crops_than_are_allowed():
 
 def test_a_bill_says_the_grid_and_the_sum():
     frame = image_tokens("phi-3.5-vision", 1280, 720)
-    assert str(frame) == (
-        "phi-3.5-vision: 1280 x 720 pixels, 2 x 2 crops: 757 tokens = (2 x 2 + 1) x 144 + 1 + (2 + 1) x 12"
-    )
+    wanted = "phi-3.5-vision: 1280 x 720 pixels, 2 x 2 crops: 757 tokens = (2 x 2 + 1) x 144 + 1 + (2 + 1) x 12"
+    assert str(frame) == wanted
     assert "no crops: 144 tokens = 12 x 12 patches" in str(image_tokens("tiny-vlm", 90, 90))
     assert frame.frames(21) == 15_897, "a video costs as many pictures as it has frames"
 

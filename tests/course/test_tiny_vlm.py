@@ -7,8 +7,7 @@ from course import drawn
 from slmlab.pictures import as_pictures
 from slmlab.records import Message
 
-ROWS = [drawn.Row("Mon", 34, "red"), drawn.Row("Tue", 71, "blue"), drawn.Row("Wed", 52, "green")]
-CHART = drawn.bars(ROWS)
+CHART = drawn.bars([drawn.Row("Mon", 34, "red"), drawn.Row("Tue", 71, "blue"), drawn.Row("Wed", 52, "green")])
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +18,7 @@ def model():
 
 def test_it_answers_the_forms_that_the_lesson_relies_on(model):
     bill = drawn.receipt([("Milk", 250), ("Bread", 320), ("Tea", 485)])
-    for scene, forms in (
-        (CHART, ("count", "value", "largest", "colour")),
-        (bill, ("total", "price")),
-    ):
+    for scene, forms in ((CHART, ("count", "value", "largest", "colour")), (bill, ("total", "price"))):
         for form in forms:
             question = next(one for one in scene.questions if one.form == f"{scene.kind}/{form}")
             reply = model.ask(question.text, images=scene.pictures).text
