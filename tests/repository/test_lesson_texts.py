@@ -9,7 +9,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = [path for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if path.stem[:2] in ("00",)]  # to "05"
 STEPS = {"00": ["warm-up", "apply"]}  # ten minutes hold two exercises
-OLD_FIGURES = LESSONS[:1]  # stored before plots had their captions as text
 MOST_CELLS, MOST_WORDS, FEWEST_CHARACTERS = 50, 80, 20
 
 
@@ -52,7 +51,7 @@ def test_a_picture_says_what_it_shows_and_a_plots_caption_is_text(path):
         if cell.cell_type == "markdown":
             said = re.findall(r"!\[(.*?)\]\(", cell.source, re.DOTALL)
             assert all(len(words) >= FEWEST_CHARACTERS for words in said), f"cell {cell.id}: {said} says too little"
-        for data in (output.get("data", {}) for output in cell.get("outputs", []) if path not in OLD_FIGURES):
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
             assert "<Figure" not in data.get("text/plain", ""), f"cell {cell.id}: a bare picture of a plot"
             for figure in re.findall(r"<figure.*?</figure>", data.get("text/html", ""), re.DOTALL):
                 alt, caption = (re.search(form, figure) for form in (r' alt="([^"]*)"', r"<figcaption[^>]*>([^<]+)"))
