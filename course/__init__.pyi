@@ -12,3 +12,4 @@ from course.ocr import read_text as read_text
 from course.picture_tokens import image_tokens as image_tokens
 from course.predicting import predict as predict
 from course.quizzes import quiz as quiz
+from slmlab.show import table as table

@@ -91,7 +91,8 @@ class Lesson:
         """Click a control, or press a key on it; the cell has to show something new, and these words."""
         parts = cell.locator(".widget-html, .widget-image, .widget-output")  # a kernel changes them, a page doesn't
         before = parts.evaluate_all(HTML)
-        control.press(key) if key else control.click()
+        box = control.bounding_box()  # not its middle, where a slider's handle may be
+        control.press(key) if key else control.click(position={"x": box["width"] * 0.7, "y": box["height"] / 2})
         for _ in range(300):
             if (after := parts.evaluate_all(HTML)) != before and shows in after:
                 return
