@@ -1,11 +1,13 @@
-"""The exercises of lesson 02: the chat template, softmax, JSON out of an answer."""
+"""The exercises of lesson 02: the chat template, softmax, a prompt that is tried on ten texts."""
 
 import json
 import math
+import tomllib
 from os.path import commonprefix
 
 from course.answers import NotYet, code, function_in, near, need, numbers_from, returned, shown
 from course.exercises.registry import exercise
+from slmlab.catalog import DATA
 from slmlab.records import Message
 
 _USER, _SYSTEM = Message("user", "What is 2+2?"), Message("system", "Answer in French.")
@@ -63,33 +65,56 @@ def _(answer):
         need(all(map(near, values, wanted)), f"{told} {mine}, and {right} is right")
 
 
-@exercise("instruct-3")
-def parse_json_answer(text):
-    for at, sign in enumerate(text):
-        if sign == "{":
-            try:
-                return json.JSONDecoder().raw_decode(text, at)[0]
-            except json.JSONDecodeError:
-                continue
-    return None
+_WANTED, _KEYS = 8, ("name", "age", "city")
 
 
-_ANSWERS = (
-    '{"name": "Ada", "age": 36}',
-    'Sure!\n```json\n{"name": "Ada"}\n```\nAnything else?',
-    'Here it is: {"who": {"name": "Ada"}, "tags": ["x"]} I hope it helps.',
-    "I can't find a name in this text.",
-    '{"name": "Ada", "age":',
-)
+@exercise("instruct-4", limit_s=300)
+def messages(text):
+    chat = []
+    for said, *values in (
+        ("Tom Reed, 41, is a baker from Leeds.", "Tom Reed", 41, "Leeds"),
+        ("In Madrid lives Rosa Gil, who is 58 years old.", "Rosa Gil", 58, "Madrid"),
+        ("Sam Cole (22) works as a cook in Boston.", "Sam Cole", 22, "Boston"),
+        ("The painter Ivan Petrov, aged 66, was born in Sofia.", "Ivan Petrov", 66, "Sofia"),
+    ):
+        record = json.dumps(dict(zip(("name", "age", "city"), values, strict=True)))
+        chat += [{"role": "user", "content": f"Text: {said}"}, {"role": "assistant", "content": record}]
+    return [*chat, {"role": "user", "content": f"Text: {text}"}]
 
 
-@parse_json_answer.judged
+@messages.judged
 def _(answer):
-    function = function_in(answer, "parse_json_answer")
-    for text in _ANSWERS:
-        said, wanted = code(repr(text)), parse_json_answer(text)
-        try:
-            value = function(text)
-        except json.JSONDecodeError:
-            raise NotYet(f"`json.loads` gave up on {said}; catch that, and look for the JSON inside") from None
-        need(value == wanted, f"for {said} it gave {shown(value)}, and {shown(wanted)} is right")
+    from slmlab.loading import load
+
+    function, missed = function_in(answer, "messages"), []
+    people = tomllib.loads((DATA / "questions" / "people.toml").read_text("utf-8"))["people"]
+    prompts = {one["text"]: returned(function(one["text"])) for one in people}
+    for text, prompt in prompts.items():
+        need(isinstance(prompt, list), f"`messages` gave {shown(prompt)}, and a list of messages is wanted")
+        given = any(other in str(prompt) for other in prompts if other != text)
+        need(not given, "one of the ten texts stands among your examples; make up other people for them")
+    with load() as model:
+        for one in people:
+            text = _until_closed(model.ask(prompts[one["text"]], max_tokens=40))
+            if _record(text) != {key: one[key] for key in _KEYS}:
+                missed.append(f"{one['name']}, {code(text, 60)}")
+    score, more = len(people) - len(missed), f"; and {len(missed) - 3} more" if len(missed) > 3 else ""
+    told = f"{score} of {len(people)}, and {_WANTED} are wanted; missed: {'; '.join(missed[:3])}{more}"
+    need(score >= _WANTED, told)
+
+
+def _until_closed(reply) -> str:
+    """An answer up to its first closing brace: what follows isn't waited for."""
+    text = ""
+    for token in reply:
+        text += token.text
+        if "}" in text:
+            break
+    return text
+
+
+def _record(text: str):
+    try:
+        return json.loads(text[text.index("{") :])
+    except ValueError:  # no brace, or no JSON after it
+        return None

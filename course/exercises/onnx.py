@@ -1,8 +1,8 @@
-"""The exercises of lesson 03: the top k, forbidden tokens, eight bits and back."""
+"""The exercises of lesson 03: the top k, eight bits and back, a scorer that is tried on the model."""
 
 import numpy as np
 
-from course.answers import function_in, need, numbers_from, pair_from, returned, shown
+from course.answers import function_in, need, numbers_from, pair_from, shown
 from course.exercises.registry import exercise
 
 
@@ -23,32 +23,6 @@ _VALUES = "those are the logits themselves, and their ids are wanted"
 ])  # fmt: skip
 def pick_top_k(logits, k):
     return np.argsort(-logits)[:k]
-
-
-@exercise("onnx-2")
-def ban(ids):
-    def scorer(ids_so_far, logits):
-        changed = logits.copy()
-        changed[ids] = -np.inf
-        return changed
-
-    return scorer
-
-
-@ban.judged
-def _(answer):
-    make, before = function_in(answer, "ban"), np.array([0.5, -1.0, 4.0, 2.0], dtype=np.float32)
-    for banned in ([2], [0, 3]):
-        scorer, logits = returned(make(list(banned))), before.copy()
-        need(callable(scorer), f"`ban({banned})` gave {shown(scorer)}, and a function of two arguments is wanted")
-        scored = np.array(numbers_from(scorer([7, 8, 9], logits), size=4))
-        untouched = np.array_equal(logits, before)
-        need(untouched, "the logits handed to your scorer were changed; work on a copy of them (`logits.copy()`)")
-        gone, kept = scored[banned], np.delete(scored, banned)
-        told = f"with {banned} banned,"
-        need(np.isneginf(gone).all(), f"{told} their logits came out as {shown(gone.tolist())}, not -inf")
-        same = np.allclose(kept, np.delete(before, banned))
-        need(same, f"{told} the other logits changed too: {shown(kept.tolist())}")
 
 
 def dequantize(small, scale):
@@ -78,3 +52,37 @@ def _(answer):
         need(error <= 1.5 * step, f"{away}; does the largest land on 127?")
         away = f"a value came back {error / step:.2g} steps away"
         need(error <= 0.51 * step, f"{away}; round to the nearest and it is at most half a step")
+
+
+_LOOPING = ("Describe a dog.", "Describe a cat.", "Tell me about my dog Bruno.", "What do bees make?",
+            "Rewrite in a friendlier way: Send me the report.")  # fmt: skip
+
+
+@exercise("onnx-4", limit_s=120)
+def no_pair_twice(ids_so_far, logits):
+    changed, last = logits.copy(), ids_so_far[-1]
+    pairs = zip(ids_so_far, ids_so_far[1:], strict=False)
+    changed[[second for first, second in pairs if first == last]] = -np.inf
+    return changed
+
+
+@no_pair_twice.judged
+def _(answer):
+    from slmlab.loading import load
+
+    function, missed = function_in(answer, "no_pair_twice"), []
+    before = np.array([0.5, -1.0, 4.0, 2.0], dtype=np.float32)
+    logits = before.copy()
+    scored = np.array(numbers_from(function([3, 1, 0, 3], logits), size=4))
+    untouched = np.array_equal(logits, before)
+    need(untouched, "the logits handed to your scorer were changed; work on a copy of them (`logits.copy()`)")
+    need(np.allclose(scored[[0, 2, 3]], before[[0, 2, 3]]), "after the ids [3, 1, 0, 3] only id 1 is to be banned")
+    with load() as model:
+        for question in _LOOPING:
+            ids = [token.id for token in model.ask(question, max_tokens=40, scorer=function).tokens]
+            pairs = [*zip(ids, ids[1:], strict=False)]
+            twice = next((pair for pair in pairs if pairs.count(pair) > 1), None)
+            if twice:
+                missed.append(f"{shown(question)} has {shown(''.join(map(model.piece, twice)))} twice")
+    told = f"{len(_LOOPING) - len(missed)} of {len(_LOOPING)} answers have no pair twice; missed: {', '.join(missed)}"
+    need(not missed, told)

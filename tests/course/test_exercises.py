@@ -77,12 +77,9 @@ def steps_or_0(reply):
     return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0
 
 
-def in_place(ids):
-    def scorer(_, logits):
-        logits[ids] = -np.inf
-        return logits
-
-    return scorer
+def in_place(ids_so_far, logits):
+    logits[ids_so_far] = -np.inf
+    return logits
 
 
 def scaled(largest, finish):
@@ -131,8 +128,8 @@ SPECIAL = (
     ("instruct-1", "open the assistant's own turn", chat(opened="")),
     ("instruct-1", "stands `'\\n<|im_start|>ass'` where `'<|im_end|>\\n", chat(end="\n")),
     ("instruct-2", "divide each by their sum", lambda logits, t: [math.exp(one / t) for one in logits]),
-    ("instruct-3", "catch that", json.loads),
-    ("onnx-2", "work on a copy", in_place),
+    ("instruct-4", "make up other people", lambda text: [f"In Dublin we met Liam Byrne, who is 52. {text}"]),
+    ("onnx-4", "work on a copy", in_place),
     ("onnx-3", "round to the nearest", scaled(127, lambda values: values.astype(np.int8))),
     ("onnx-3", "land on 127", scaled(128, lambda values: np.round(values).astype(np.int16).astype(np.int8))),
     ("vision-5", "2 of 10; missed: What is the cheapest item? (Cheese, from ", lambda rows, question: rows[-1][-1]),
@@ -174,7 +171,6 @@ def test_softmax_with_numpy_passes_and_its_overflow_is_named():
 def test_other_right_ways_pass_as_well():
     assert check("bias-1", "In 1890, the {} worked until")
     assert check("onnx-1", lambda logits, k: sorted(range(len(logits)), key=lambda id: -logits[id])[:k])
-    assert check("onnx-2", lambda ids: lambda _, x: np.where(np.isin(np.arange(len(x)), ids), -np.inf, x))
 
 
 def test_a_modelfile_may_be_written_in_the_ways_that_ollama_reads():
