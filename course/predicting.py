@@ -4,7 +4,6 @@ Without a kernel it reads as a question with its options. Knows nothing about wh
 """
 
 from collections.abc import Sequence
-from html import escape
 from numbers import Real
 
 from course import record
@@ -13,24 +12,8 @@ from slmlab.errors import BadRequest
 
 _asked: dict[str, "PredictBox"] = {}  # those of this kernel, by id
 
-_STYLE = """.slmlab-predict button {height: auto; min-height: 38px; width: auto; max-width: 100%; padding: 4px 16px;
-font-size: 16px; line-height: 1.3; white-space: normal}"""
-
-# JupyterLab takes the arrows, Enter and letters of a focused button for itself, so they must not reach it; once
-# locked they are its own again. An ipywidget can't say so, nor name a group: a style that has been read in can.
-_KEYS = """const box = this.closest('.slmlab-predict'), buttons = [...box.querySelectorAll('button')];
-box.setAttribute('role', 'group');
-box.setAttribute('aria-label', box.querySelector('.slmlab-asked').textContent);
-box.onkeydown = event => {
-  const {key} = event, here = buttons.indexOf(document.activeElement);
-  if (here < 0 || box.querySelector('.slmlab-locked') || event.shiftKey || event.ctrlKey || event.metaKey) return;
-  if (key === 'Tab' || key === 'Escape') return;
-  event.stopPropagation();
-  const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[key];
-  if (!step) return;
-  event.preventDefault();
-  buttons[(here + step + buttons.length) % buttons.length].focus();
-};"""
+_STYLE = """<style>.slmlab-predict button {height: auto; min-height: 38px; width: auto; max-width: 100%;
+padding: 4px 16px; font-size: 16px; line-height: 1.3; white-space: normal}</style>"""
 
 
 class PredictBox(Live):
@@ -48,7 +31,8 @@ class PredictBox(Live):
         self.buttons = [w.Button(description=_words(one), tooltip=f"Your guess: {plain}") for one in options]
         for button, option in zip(self.buttons, options, strict=True):
             button.on_click(lambda _, option=option: self.choose(option))
-        self.lay_out(self.asked, w.HBox(self.buttons, layout={"flex_flow": "row wrap"}), max_width="860px")
+        options = w.HBox(self.buttons, layout={"flex_flow": "row wrap"}).add_class("slmlab-options")
+        self.lay_out(self.asked, options, questions=1, max_width="860px")
         self.box.add_class("slmlab-predict")
         self._show()
 
@@ -70,7 +54,7 @@ class PredictBox(Live):
             told = f"Locked: you said {_quoted(self.chosen)}. Now run on. {note}".strip()
         locked = " slmlab-locked" if self.chosen is not None else ""
         ask = f'<div class="slmlab-asked{locked}" style="font-size: 16px"><b>{marked(self.question)}</b></div>'
-        self.asked.value = f'{ask}<style onload="{escape(_KEYS)}">{_STYLE}</style>'
+        self.asked.value = ask + _STYLE
         self.say(told)
 
     def said(self, value: str | float, shown: str = "", tolerance: float = 0) -> tuple[str, bool | None]:

@@ -1,6 +1,5 @@
 """A quiz as radio buttons with a Check button, a score and explanations; as text, with its answers folded away."""
 
-import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,23 +68,6 @@ _STYLE = """<style>.slmlab-quiz .widget-radio-box label, .slmlab-quiz .widget-ch
 .slmlab-quiz .widget-checkbox {height: auto; width: auto}
 .slmlab-quiz input {flex: none; margin: 3px 8px 0 0}</style>"""
 
-# What ipywidgets can't say by itself. Arrows, Enter and Space stay in the quiz and don't go to JupyterLab's own keys;
-# the options of a question are one group, with a name for a screen reader; a new score comes into view.
-_KEYS = """const own = "quiz" + Math.random(); let tries = 50; const mend = () => {
-  const box = element.closest(".slmlab-quiz"), all = box ? box.querySelectorAll("input, button") : [];
-  const end = box && box.querySelector(".slmlab-end");
-  if (!end || all.length < CONTROLS) { if (tries--) setTimeout(mend, 100); return; }
-  const named = (node, role, name) => { node.setAttribute("role", role); node.setAttribute("aria-label", name); };
-  named(box, "group", TITLE);
-  box.querySelectorAll(".slmlab-options").forEach((group, at) => {
-    const radios = group.querySelectorAll("input[type=radio]");
-    radios.forEach(radio => { radio.name = own + at; });
-    named(group, radios.length ? "radiogroup" : "group", ASKED[at]);
-  });
-  all.forEach(one => one.setAttribute("data-lm-suppress-shortcuts", "true"));
-  new MutationObserver(() => end.scrollIntoView({block: "nearest"})).observe(end, {childList: true, subtree: true});
-}; mend();"""
-
 
 class QuizBox(Live):
     """One quiz on the page. `.choices` and `.check()` do by code what a reader does by hand."""
@@ -96,19 +78,13 @@ class QuizBox(Live):
         title = f"<h4 style='margin: 0'>Quiz: {escape(quiz.title)}</h4>"
         rows = [w.HTML(_STYLE, layout={"display": "none"}), w.HTML(title)]
         for number, one in enumerate(quiz.questions, 1):
-            ask = f'<div style="font-size: 16px; margin-top: 8px"><b>{number}. {marked(one.asked)}</b></div>'
+            ask = f'<div class="slmlab-asked" style="font-size: 16px; margin-top: 8px"><b>{number}. '
             self.choices.append(_options(w, one))
             self.remarks.append(w.HTML())
-            rows += [w.HTML(ask), self.choices[-1], self.remarks[-1]]
+            rows += [w.HTML(f"{ask}{marked(one.asked)}</b></div>"), self.choices[-1], self.remarks[-1]]
         self.button = w.Button(description="Check", button_style="primary", tooltip="Check the answers")
         self.button.on_click(lambda _: self.check())
-        asked = [f"Question {number}: {one.asked}".replace("`", "") for number, one in enumerate(quiz.questions, 1)]
-        controls = 1 + sum(len(one.options) for one in quiz.questions)
-        known = {"TITLE": f"Quiz: {quiz.title}", "ASKED": asked, "CONTROLS": controls}
-        script = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in known.items()) + _KEYS
-        run = {"output_type": "display_data", "data": {"application/javascript": script}, "metadata": {}}
-        keys = w.Output(outputs=(run,), layout={"display": "none"})
-        self.lay_out(*rows, keys, self.button, max_width="860px")
+        self.lay_out(*rows, self.button, questions=len(quiz.questions), max_width="860px")
         self.status.add_class("slmlab-end")
         self.box.add_class("slmlab-quiz")
 
