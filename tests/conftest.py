@@ -199,16 +199,13 @@ def bundled():
 
 @pytest.fixture
 def drawn_cleanly():
-    """A warning while drawing is a fault, and no figure stays open. A socket that another test left to the collector,
-    and that it finds just now, is none of the plot's."""
-    from matplotlib import pyplot
-
+    """A warning while drawing is a fault. A socket that another test left to the collector, and that it finds just now,
+    is none of the plot's."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for found in (ResourceWarning, pytest.PytestUnraisableExceptionWarning):
             warnings.simplefilter("ignore", found)
         yield
-    pyplot.close("all")
 
 
 @pytest.fixture

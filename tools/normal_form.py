@@ -32,6 +32,7 @@ STATIC = ("text/html", "text/plain")
 MACHINE_PATH = re.compile(r"/home/\w|/Users/\w|/root/|/tmp/|/var/folders/|\b[A-Za-z]:\\{1,2}\w")
 ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 RANDOM_ID = re.compile(r"\b[0-9a-f]{16,}\b")
+PICTURE = re.compile(r"(data:image/[\w+]+;base64,[\w+/=]+)")  # inside a page: no text, whatever its letters spell
 NUMBER = re.compile(r"[-+]?\d[\d,._]*(?:e[-+]?\d+)?")
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 BAR = re.compile(r"[\u2580-\u259f\u25a0-\u25ff]+|([-=#.·_])\1+")
@@ -198,11 +199,12 @@ def _clean(output, root):
 
 
 def _without_machine(text, root):
+    text, *rest = PICTURE.split(text, maxsplit=1)
     names = {root: ".", Path(tempfile.gettempdir()): "TMP", Path.home(): "~"}
     for folder, name in sorted(names.items(), key=lambda one: -len(str(one[0]))):  # the innermost folder first
         for written in {str(folder), str(folder).replace("\\", "\\\\"), folder.as_posix()}:
             text = re.sub(re.escape(written) + r"(?![\w.-])", lambda _, name=name: name, text)
-    return ADDRESS.sub("0x…", text)
+    return ADDRESS.sub("0x…", text) + (rest[0] + _without_machine(rest[1], root) if rest else "")
 
 
 def _texts(output):
@@ -210,7 +212,7 @@ def _texts(output):
         yield "stream", output.text
     for kind, value in output.get("data", {}).items():
         if _is_text(kind):
-            yield kind, value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+            yield kind, PICTURE.sub("", value) if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def _is_text(kind):

@@ -35,7 +35,6 @@ SETTINGS = {
     "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false"},
     "lab/user-settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
     "lab/user-settings/@jupyterlab/statusbar-extension/plugin.jupyterlab-settings": {"visible": False},
-    "profile_default/ipython_kernel_config.json": {"InlineBackend": {"figure_formats": ["retina"]}},
 }
 STYLE = """::-webkit-scrollbar, .cm-cursorLayer, .jp-cell-toolbar { display: none !important }
 .jp-Notebook-ExecutionIndicator, [data-jp-item-name=debugger-icon] { visibility: hidden } * { transition: none }"""

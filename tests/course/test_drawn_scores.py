@@ -53,8 +53,7 @@ def test_every_answer_has_its_mark_and_the_truth_where_it_is_wrong():
     assert [one.replace("\n", " ") for one in named(figure)] == [LARGEST.text, LARGEST.text, MORE.text, LARGEST.text]
     corners = [(image.get_extent()[0], image.get_extent()[3]) for image in figure.ax.images]
     assert len(corners) == 5, "a pair is two pictures"
-    assert len({top for _, top in corners}) == 1, "up to five stand in a row"
-    assert figure.pictures, "a dark theme leaves the colours of pictures alone"
+    assert figure.pictures and len({top for _, top in corners}) == 1, "up to five pictures stand in a row"
     assert figure.caption == "2 of 4 answers are exactly what the picture was drawn from."
     with pytest.raises(SlmLabError, match="at least one scene"):
         drawn.plots.answers([], [], [])
