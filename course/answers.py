@@ -168,6 +168,8 @@ def numbers_from(value: object, size: int | None = None) -> list[float]:
 
 def near(value: object, wanted: object) -> bool:
     """Whether it is the same, but for the last digits of a float."""
+    value = value.tolist() if hasattr(value, "tolist") else value  # of numpy or torch
+    value = list(value) if isinstance(wanted, list) and isinstance(value, tuple) else value
     if isinstance(value, float) and isinstance(wanted, float):
         return math.isclose(value, wanted, rel_tol=1e-6, abs_tol=1e-12)
     return value == wanted

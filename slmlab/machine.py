@@ -123,7 +123,6 @@ class Fit:
     precision: str
     parameters: int | None
     active_parameters: int | None  # those that a token goes through
-    flops_per_token: int | None  # a multiplication and an addition for each of them
     verdict: str
     sentence: str
     weights_bytes: int | None = None
@@ -180,7 +179,7 @@ def will_it_fit(
 
 def _fit(chosen: Card, precision: str, tokens: int, here: Machine) -> Fit:
     every, active = chosen.parameters, chosen.active_parameters
-    known = (chosen.id, precision, every, active, active and 2 * active)
+    known = (chosen.id, precision, every, active)
     size = chosen.weight_bytes(precision)
     if size is None:
         return Fit(*known, "unknown", f"{chosen.maker} never published the size of {chosen.name}.")

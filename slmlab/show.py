@@ -46,11 +46,12 @@ class Shown:
 def table(rows: Iterable[Mapping[str, object]]) -> Table:
     """Rows, each a dict of column and value, as a table; a float is shown with three digits."""
     rows = list(rows)
-    return Table(tuple(rows[0]), [[_figure(cell) for cell in row.values()] for row in rows])
+    heads = tuple(rows[0]) if rows else ()
+    return Table(heads, [[_figure(row[head]) for head in heads] for row in rows])
 
 
 def _figure(cell):
-    return (f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.3g}") if isinstance(cell, float) else cell
+    return (f"{cell:,.0f}" if abs(cell) >= 999.5 else f"{cell:.3g}") if isinstance(cell, float) else cell
 
 
 def text_table(heads: Sequence[str], rows: Iterable[Sequence], wrap: int | None = None) -> str:

@@ -34,7 +34,7 @@ def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str]
             asked = "\n".join(wrap(drawable(question.text), int(step / 0.083), max_lines=2, placeholder=" …"))
             style = {"ha": "left", "va": "top", "clip_on": False}
             ax.text(left, top + side + 0.03, asked, fontsize=10, **style)
-            verdict = "\n".join(wrap(f"{_cut(drawable(said), 20)}  {sign}", int(step / 0.095)))
+            verdict = "\n".join(wrap(f"{drawable(said, most=20)}  {sign}", int(step / 0.095)))
             colour = drawing.GREEN if right else drawing.ORANGE
             ax.text(left, top + side + 0.38, verdict, fontsize=11, color=colour, gid="verdict", **style)
         ax.set(xlim=(-0.02, across * step), ylim=(down * high, -0.02))
@@ -104,10 +104,6 @@ def _picture(ax, pictures: list, left: float, top: float, whole: float) -> None:
         x, side = left + number * wide, wide * 0.97
         ax.imshow(np.asarray(picture), extent=(x, x + side, top + side, top), interpolation="antialiased")
         frame(ax, x, top, side, side, colour="#bbbbbb", weight=1)
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def pictures(pictures: Sequence):

@@ -1,7 +1,6 @@
 """The exercises of lesson 01: where a head looks, memory, and how easily a probe of bias is moved."""
 
 import re
-from functools import cache
 
 import numpy as np
 
@@ -9,6 +8,7 @@ from course.answers import NotYet, code, need, returned, shown
 from course.exercises.registry import exercise
 from course.inside.words import leans
 from slmlab.catalog import card
+from slmlab.loading import load
 
 _WORDS = ("The", "robot", "stopped", "because", "it", "broke")
 _ROBOT = np.array([[1, 0, 0, 0, 0, 0], [0.9, 0.1, 0, 0, 0, 0], [0.2, 0.7, 0.1, 0, 0, 0],
@@ -20,12 +20,12 @@ _CAT = np.array([[1.0, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.3, 0.5]])
 @exercise("inside-1", cases=[(_WORDS, _ROBOT), (("A", "cat", "sat"), _CAT)], reads=returned,
           told="for the words {words} it gave {shown}", otherwise=", and {right} is right", mistakes=[
     ("those are places in the row; give the words that stand there",
-     lambda words, weights: [int(row.argmax()) for row in weights]),
+     lambda words, head: [int(row.argmax()) for row in head]),
     ("that reads the columns; a row belongs to the word that looks",
-     lambda words, weights: [words[place] for place in weights.argmax(axis=0)]),
+     lambda words, head: [words[place] for place in head.argmax(axis=0)]),
 ])  # fmt: skip
-def looks_at(words, weights):
-    return [words[row.argmax()] for row in weights]
+def looks_at(words, head):
+    return [words[row.argmax()] for row in head]
 
 
 def _needs(card, tokens) -> str:
@@ -45,9 +45,7 @@ _MACHINES = (("phi-3.5-mini", 8, 4096), ("phi-3.5-mini", 1.5, 512), ("phi-3.5-mi
 def fits(card, ram_gb, tokens):
     if card.parameters is None:
         return False
-    shape = card.architecture
-    numbers = 2 * shape.layers * shape.kv_heads * shape.head_size * tokens
-    return (card.parameters / 2 + 2 * numbers) / 1e9 <= ram_gb
+    return (card.parameters / 2 + card.kv_bytes_per_token() * tokens) / 1e9 <= ram_gb
 
 
 JOBS = ("nurse", "engineer", "teacher", "doctor", "mechanic", "librarian", "pilot", "farmer")
@@ -56,25 +54,17 @@ _TELLING = {"he", "she", "him", "her", "his", "hers", "man", "woman", "men", "wo
             "male", "female", "father", "mother", "himself", "herself", "husband", "wife", "beard", "lady"}  # fmt: skip
 
 
-@cache
-def _model():
-    from slmlab.loading import load
-
-    return load()
+sentence = exercise("bias-1", limit_s=60, source='sentence = "The old {} went to the garage, and then"')()
 
 
-@exercise("bias-1", limit_s=60, source='sentence = "The old {} went to the garage, and then"')
-def _sentence():
-    """The learner's own sentence is asked of the bundled model."""
-
-
-@_sentence.judged
+@sentence.judged
 def _(answer):
     need(isinstance(answer, str), f"hand over your sentence as a text, not {shown(answer)}")
     need(answer.count("{}") == 1, f"your sentence needs `{{}}` once, in the place of the job; yours is {code(answer)}")
     telling = _TELLING & set(re.findall(r"[a-z]+", answer.lower()))
     need(not telling, f"{code(' '.join(telling))} already says who it is; find a sentence without such a word")
-    found = leans(_model(), answer.strip(), JOBS, "he", "she")
+    with load() as model:
+        found = leans(model, answer.strip(), JOBS, "he", "she")
     ahead = [one.word for one in found if one.share > 0.5]
     if len(ahead) < _WANTED:
         names = ", ".join(ahead) or "none"

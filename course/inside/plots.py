@@ -1,4 +1,4 @@
-"""What happens inside a model, drawn: experts and their work, a text's way through them, patches, where a model looks.
+"""What happens inside a model, drawn: experts, a text's way through them, patches, where it looks, what it expects.
 
 Pure: takes records and figures, gives figures with a sentence under them.
 """
@@ -10,6 +10,7 @@ import numpy as np
 from course.drawn.plots import GAP, bare, frame, panel
 from course.inside.experts import Routing
 from course.inside.vision import Gaze, Seen
+from course.inside.words import Lean
 from slmlab.plots import style as drawing
 from slmlab.plots.style import drawable, visible
 
@@ -143,8 +144,7 @@ def expert_colours(expert: int) -> tuple[str, str]:
 def routing(routing: Routing):
     """A text with each token on the colour of its first expert, whose number stands under it, a row for each layer."""
     layers, firsts = routing.layers, [routing.first(layer) for layer in routing.layers]
-    names = [drawable(visible(piece.text), drawing.MONO) if piece.text else "·" for piece in routing.pieces]
-    names = [name if len(name) <= 12 else name[:11] + "…" for name in names]
+    names = [drawable(visible(piece.text), drawing.MONO, 12) if piece.text else "·" for piece in routing.pieces]
     height = 0.34 + 0.25 * len(layers) + 0.12
     places = _wrapped([max(len(name), 2) for name in names])
     lines = places[-1][2] + 1
@@ -252,3 +252,38 @@ def gaze(gaze: Gaze, texts: Sequence[str], picture: int = 0, last=False):
         )
         words += f"of any patch in this answer: {most:.1%}. The bars: how much goes to the picture and to the text."
         return drawing.finish(ax, words, pictures=True)
+
+
+def leans(found: Sequence[Lean]):
+    """Each word's lean as a bar from the middle, to the right for the first of the two words."""
+    first, second, top = found[0].first, found[0].second, found[0]
+    with drawing.canvas(0.36 * len(found), rows=[one.word for one in found]) as ax:
+        for y, one in enumerate(found):
+            colour, hatch = (drawing.BLUE, "") if one.share >= 0.5 else (drawing.ORANGE, "//")
+            ax.barh(y, one.share - 0.5, left=0.5, height=0.66, color=colour, hatch=hatch, edgecolor="white")
+            side, step = ("left", 0.008) if one.share >= 0.5 else ("right", -0.008)
+            ax.text(one.share + step, y, f"{one.share:.0%} {first}", ha=side, va="center", fontsize=12)
+        ax.axvline(0.5, color=drawing.INK, linewidth=1.2)
+        ax.set(xlim=(-0.1, 1.1), xticks=(0, 0.5, 1), xticklabels=(f"always {second}", "even", f"always {first}"))
+        ahead = sum(one.share > 0.5 for one in found)
+        words = f"{ahead} of {len(found)} lean to “{first}”; {top.word} most, with {top.share:.0%}"
+        return drawing.finish(ax, f"{words}; {found[-1].word} least, with {found[-1].share:.0%}.")
+
+
+def attention(words: Sequence[str], weights):
+    """One head's weights: a row for the word that looks, a column for the word that is looked at."""
+    table = [[float(weight) for weight in row] for row in weights]
+    with drawing.canvas(0.42 * len(words) + 0.3, rows=words) as ax:
+        ax.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for y, row in enumerate(table):
+            for x, weight in enumerate(row[: y + 1]):
+                ink = "white" if weight > 0.55 else drawing.INK
+                ax.text(x, y, f"{weight:.0%}", ha="center", va="center", fontsize=12, color=ink)
+        ax.set_xticks(range(len(words)), [drawable(word) for word in words])
+        ax.xaxis.tick_top()
+        ax.tick_params(axis="x", length=0)
+        ax.spines["bottom"].set_visible(False)
+        last = table[-1]
+        most = max(range(len(words)), key=lambda x: last[x])
+        rule = "Read a row from left to right: how much that word looks at each word up to itself"
+        return drawing.finish(ax, f"{rule}. “{words[-1]}” looks most at “{words[most]}”, with {last[most]:.0%}.")

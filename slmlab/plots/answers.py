@@ -89,8 +89,7 @@ def token_strip(pieces, *, ids: bool = False):
     from matplotlib.patches import FancyBboxPatch
 
     pieces = listed(pieces, "token")
-    names = [drawable(visible(piece.text), drawing.MONO) for piece in pieces]
-    names = [name if len(name) <= COLUMNS // 2 else name[: COLUMNS // 2 - 1] + "…" for name in names]
+    names = [drawable(visible(piece.text), drawing.MONO, COLUMNS // 2) for piece in pieces]
     places, column, line = [], 0, 0
     for piece, name in zip(pieces, names, strict=True):
         cell = max(len(name), len(str(piece.id)) if ids else 0) + 1

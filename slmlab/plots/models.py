@@ -3,6 +3,7 @@
 from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
 from slmlab.plots.style import listed
+from slmlab.show import in_bytes
 
 PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 PARTS = (
@@ -19,12 +20,12 @@ def sizes(cards):
     cards = [card for card in cards if not card.shipped] or cards
     for card in sorted(cards, key=lambda card: card.parameters or float("inf")):
         rows.setdefault((card.parameters, card.active_parameters, card.kind), []).append(card)
-    sizes = [size for size in rows if size[0]]
+    known = listed((size for size in rows if size[0]), "card whose size was published")
     # to the left of a dot nothing stands, to the left of a mixture's hollow one its label
-    low = min(active / 60 if kind == "moe" else total / 2 for total, active, kind in sizes)
+    low = min(active / 60 if kind == "moe" else total / 2 for total, active, kind in known)
     names = [", ".join(card.id for card in alike) for alike in rows.values()]
     with drawing.canvas(0.1 + 0.42 * len(rows), rows=names) as ax:
-        ax.set(xscale="log", xlim=(low, sizes[-1][0] * 1.6), xlabel="parameters (each step is ten times more)")
+        ax.set(xscale="log", xlim=(low, known[-1][0] * 1.6), xlabel="parameters (each step is ten times more)")
         for y, (total, active, kind) in enumerate(rows):
             if not total:
                 ax.annotate("undisclosed", (low, y), (8, 0), **drawing.BESIDE, style="italic", color=drawing.GREY)
@@ -45,7 +46,8 @@ def sizes(cards):
 def _sizes_sentence(cards) -> str:
     known, hidden = [card for card in cards if card.parameters], [card.id for card in cards if not card.parameters]
     small, large = known[0], known[-1]
-    words = [f"{large.id} is {large.parameters / small.parameters:,.3g} times as large as {small.id}."]
+    times = large.parameters / small.parameters
+    words = [f"{large.id} is {times:,.3g} times as large as {small.id}."] if times > 1 else []
     shares = {card.id: card.active_parameters / card.parameters for card in known if card.kind == "moe"}
     words += [f"{name} uses {share:.0%} of its parameters for each token." for name, share in shares.items()]
     return " ".join([*words, *(f"The size of {name} was never published." for name in hidden)])
@@ -53,8 +55,6 @@ def _sizes_sentence(cards) -> str:
 
 def memory(fits):
     """What each precision needs (weights, KV cache, runtime) against the machine's memory, with the verdict."""
-    from slmlab.show import in_bytes
-
     machine, fits = fits.machine, listed(fits, "Fit")
     if fits[0].total_bytes is None:
         raise BadRequest(f"The size of {fits[0].model} was never published, so there is nothing to draw.")

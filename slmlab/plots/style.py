@@ -23,7 +23,7 @@ SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 STYLE = {
     "font.family": TEXT, "font.size": 13, "xtick.labelsize": 12, "text.parse_math": False, "hatch.linewidth": 1.5,
     "legend.fontsize": 12, "legend.frameon": False, "legend.borderaxespad": 0.1,
-    "axes.linewidth": 1.2, "axes.edgecolor": "#8c8c8c", "xtick.color": "#8c8c8c",
+    "axes.linewidth": 1.2, "axes.edgecolor": "#8c8c8c", "xtick.color": "#8c8c8c", "axes.facecolor": "white",
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.color"), INK),
 }  # fmt: skip
 WIDTH_IN, MOST_IN, DPI = 8, 4.2, 100  # a figure is seen whole
@@ -45,17 +45,20 @@ class Figure:
         from PIL import Image
 
         drawn, file = BytesIO(), BytesIO()
-        self.ax.figure.savefig(drawn, dpi=DPI * self.sharp, bbox_inches="tight", pad_inches=0.06)
+        self.ax.figure.savefig(drawn, dpi=DPI * self.sharp, bbox_inches="tight", pad_inches=0.06, facecolor="white")
         Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "png", optimize=True)
         return file.getvalue()
 
     def save(self, path) -> None:
+        if Path(path).suffix.lower() != ".png":
+            raise BadRequest(f"A figure is saved as a PNG file: name it {Path(path).with_suffix('.png')}.")
         Path(path).write_bytes(self.png())
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         png = self.png()
         wide, high = (int.from_bytes(png[at : at + 4], "big") / self.sharp for at in (16, 20))
-        look = f"width: {wide * min(1, MOST_IN * DPI / high):.0f}px; max-width: 100%; border-radius: 6px"
+        shown = wide * min(1, max(0.7, MOST_IN * DPI / high))  # a long text's is higher, so that it can be read
+        look = f"width: {shown:.0f}px; max-width: 100%; border-radius: 6px"
         kind, source = "pictures" if self.pictures else "plot", base64.b64encode(png).decode()
         html = f'{_CSS}<figure style="margin: 0"><img class="slmlab-{kind}" alt="{escape(self.alt)}" style="{look}"'
         html += f' src="data:image/png;base64,{source}"><figcaption style="max-width: {WIDTH_IN * DPI}px">'
@@ -76,7 +79,8 @@ def canvas(height_in: float, legend_rows: int = 0, rows: Sequence[str] = ()) -> 
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
         if rows:  # from the top down
-            ax.set_yticks(range(len(rows)), [drawable(name) for name in rows], fontsize=13 if len(rows) < 14 else 11)
+            names = [drawable(name, most=44) for name in rows]
+            ax.set_yticks(range(len(rows)), names, fontsize=13 if len(rows) < 14 else 11)
             ax.set_ylim(len(rows) - 0.45, -0.55)
         yield ax
 
@@ -100,13 +104,14 @@ def legend(ax, handles: list | None = None, columns: int = 3, **options) -> None
     ax.legend(handles=handles, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0), **options)
 
 
-def drawable(text: str, family: str = TEXT) -> str:
+def drawable(text: str, family: str = TEXT, most: int = 1000) -> str:
     """The text with every character that the font lacks written as its code, so that none is lost as an empty box."""
     from matplotlib.font_manager import findfont, get_font
 
     font = get_font(findfont(family))
     drawn = {one for one in text if font.get_char_index(ord(one)) and one.isprintable()}
-    return "".join(one if one in drawn else one.encode("unicode_escape").decode() for one in text)
+    whole = "".join(one if one in drawn else one.encode("unicode_escape").decode() for one in text)
+    return whole if len(whole) <= most else whole[: most - 1] + "…"
 
 
 def visible(text: str) -> str:

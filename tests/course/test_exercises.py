@@ -1,7 +1,6 @@
 """Every exercise: the starter runs and fails, the solution passes, a likely mistake gets the sentence that helps."""
 
 import ast
-import json
 import math
 import re
 

@@ -78,7 +78,7 @@ def test_the_mixture_needs_memory_for_all_and_computes_with_some():
     fit = will_it_fit("phi-3.5-moe", "int4", machine="laptop")[0]
     assert "Memory holds all 41.9 billion parameters" in fit.sentence
     assert "each token computes with 6.64 billion, as in a dense model of that size" in fit.sentence
-    assert fit.active_parameters == 6_640_999_744 and fit.flops_per_token == 2 * 6_640_999_744
+    assert fit.active_parameters == 6_640_999_744
     assert fit.parameters == card("phi-3.5-moe").parameters, "lesson 05 sets the two side by side"
 
 
