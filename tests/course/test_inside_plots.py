@@ -7,6 +7,7 @@ import pytest
 from course import drawn, inside
 from course.inside.plots import expert_colours
 from course.inside.vision import Gaze, Seen
+from course.inside.words import Lean
 from slmlab.catalog import card
 from slmlab.errors import BadRequest
 from slmlab.pictures import as_picture
@@ -69,6 +70,18 @@ def test_a_curve_is_drawn_as_it_was_measured_and_its_end_is_said():
     figure = inside.plots.curves([1, 2], {"mixture": [3.0, 2.5], "dense": [2.9, 2.41]})
     assert [line.get_ydata().tolist() for line in figure.ax.lines] == [[3.0, 2.5], [2.9, 2.41]]
     assert "At the end: 2.50 for mixture, 2.41 for dense." in figure.caption
+
+
+def test_a_heads_row_is_the_word_that_looks_and_the_caption_names_the_last_ones_choice():
+    figure = inside.plots.attention(["A", "cat", "sat"], [[1, 0, 0], [0.3, 0.7, 0], [0.2, 0.5, 0.3]])
+    assert named(figure) == ["100%", "30%", "70%", "20%", "50%", "30%"], "no word looks at a later one"
+    assert figure.caption.endswith("“sat” looks most at “cat”, with 50%.")
+
+
+def test_a_lean_goes_to_the_right_for_the_first_word_and_is_counted():
+    figure = inside.plots.leans([Lean("pilot", "he", "she", 0.75), Lean("nurse", "he", "she", 0.2)])
+    assert [round(bar.get_width(), 2) for bar in figure.ax.patches] == [0.25, -0.3]
+    assert figure.caption == "1 of 2 lean to “he”; pilot most, with 75%; nurse least, with 20%."
 
 
 def test_every_token_stands_over_its_first_expert_in_every_layer():

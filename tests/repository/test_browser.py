@@ -83,7 +83,9 @@ class Lesson:
 
     def cells(self, words):
         """The outputs of the cells whose code has these words, one after the other, each in sight."""
-        for at in self.js(FIND, words):
+        found = self.js(FIND, words)
+        assert found, f"no cell with {words}"
+        for at in found:
             self.js("at => notebook.scrollToItem(at)", at)
             yield self.page.locator(f'.jp-Notebook .jp-Cell[data-windowed-list-index="{at}"] .jp-Cell-outputArea')
 

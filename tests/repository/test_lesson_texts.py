@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = [path for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if path.stem[:2] <= "05"]
-STEPS = {"00": ["warm-up", "apply"]}  # ten minutes hold two exercises
+STEPS = {"00": ["warm-up", "apply"]}  # twenty minutes hold two exercises
 MOST_CELLS, MOST_WORDS, FEWEST_CHARACTERS = 50, 80, 20
 
 
