@@ -46,7 +46,7 @@ def price_of(rows, name):
 
 
 @cache
-def _receipts() -> list[dict]:
+def receipts() -> list[dict]:
     """Ten receipts of drawn.draw("receipt", f"exercise:{seed}"), photographed: what OCR read, a question, the truth."""
     lines = (DATA / "receipts.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
@@ -69,7 +69,7 @@ def answer(rows, question):
 @answer.judged
 def _(given):
     function, missed = function_in(given, "answer"), []
-    for one in _receipts():
+    for one in receipts():
         if str(returned(function(deepcopy(one["rows"]), one["question"]))) != one["answer"]:
             missed.append(f"{one['question']} ({one['answer']}, from {one['rows']})")
     verdict = f"{10 - len(missed)} of 10; missed: {missed[0] if missed else 'none'}"

@@ -213,9 +213,9 @@ def seen(seen: Seen, patch: tuple[int, int] = (0, 0)):
         bare(ax, 3)
         return drawing.finish(
             ax,
-            "Middle: patches whose vectors are alike have colours that are alike. Right: yellow patches are like the "
+            "Middle: patches whose numbers are alike have colours that are alike. Right: yellow patches are like the "
             f"marked one, number {patch[0] * columns + patch[1] + 1}, and blue ones are not. "
-            f"{float((alike > 0.6).mean()):.0%} of the patches are much like it (cosine above 0.6).",
+            f"{float((alike > 0.6).mean()):.0%} of the patches are much like it (likeness above 0.6).",
             pictures=True,
         )
 

@@ -10,7 +10,7 @@ import pytest
 from course.checking import check
 from course.drawn import draw
 from course.exercises.registry import exercises
-from course.exercises.vision import _receipts
+from course.exercises.vision import receipts
 from slmlab.records import End, Reply, Start, Token
 
 
@@ -50,7 +50,7 @@ def test_the_texts_are_complete_and_short_enough_for_a_cell():
 
 
 def test_the_receipts_have_the_answers_that_they_were_drawn_with():
-    for one in _receipts():
+    for one in receipts():
         asked = draw("receipt", f"exercise:{one['seed']}").questions
         assert (one["question"], one["answer"]) in [(each.text, each.answer) for each in asked]
 
