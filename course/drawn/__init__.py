@@ -6,9 +6,9 @@ from course.drawn.looks import LOOKS
 from course.drawn.pictures import Row
 from course.drawn.questions import answer_of, found_of, reading_of
 from course.drawn.scenes import bars, counter, line, moving, pair, pie, receipt, shapes, table, text
-from course.drawn.scores import vision_scores
+from course.drawn.scores import receipts, vision_scores
 
 __all__ = [
     "LOOKS", "Row", "answer_of", "bars", "counter", "draw", "found_of", "line", "moving", "pair", "pie", "plots",
-    "reading_of", "receipt", "shapes", "table", "text", "vision_scores",
+    "reading_of", "receipt", "receipts", "shapes", "table", "text", "vision_scores",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ Reads what `python -m training.vision evaluate` wrote for the bundled model. Kno
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cache
 from math import sqrt
 from pathlib import Path
 
@@ -105,3 +106,10 @@ def _record(fields: dict) -> object:
     kinds = (Share, FormScore, LookScore)
     kind = next((kind for kind in kinds if kind.__dataclass_fields__.keys() == fields.keys()), dict)
     return kind(**fields)
+
+
+@cache
+def receipts() -> list[dict]:
+    """Ten receipts of drawn.draw("receipt", f"exercise:{seed}"), photographed: what OCR read, a question, the truth."""
+    lines = (DATA / "receipts.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]

@@ -1,13 +1,11 @@
 """The exercises of lesson 04: pictures as tokens, a price on a receipt, questions about ten photographed receipts."""
 
-import json
 import math
 from copy import deepcopy
-from functools import cache
 
 from course.answers import function_in, need, returned
+from course.drawn.scores import receipts
 from course.exercises.registry import exercise
-from slmlab.catalog import DATA
 
 
 @exercise("vision-1", cases=[(192, 192, 16), (336, 336, 14), (200, 100, 16)],
@@ -45,13 +43,6 @@ def price_of(rows, name):
     return ""
 
 
-@cache
-def receipts() -> list[dict]:
-    """Ten receipts of drawn.draw("receipt", f"exercise:{seed}"), photographed: what OCR read, a question, the truth."""
-    lines = (DATA / "receipts.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
 @exercise("vision-5")
 def answer(rows, question):
     prices = {row[0]: row[-1] for row in rows if len(row) > 1}
@@ -70,7 +61,7 @@ def answer(rows, question):
 def _(given):
     function, missed = function_in(given, "answer"), []
     for one in receipts():
-        if str(returned(function(deepcopy(one["rows"]), one["question"]))) != one["answer"]:
+        if str(returned(function(deepcopy(one["rows"]), one["question"]))).strip() != one["answer"]:
             missed.append(f"{one['question']} ({one['answer']}, from {one['rows']})")
     verdict = f"{10 - len(missed)} of 10; missed: {missed[0] if missed else 'none'}"
     verdict += f", and {len(missed) - 1} more" if len(missed) > 1 else ""

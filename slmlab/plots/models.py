@@ -3,7 +3,6 @@
 from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
 from slmlab.plots.style import listed
-from slmlab.show import in_bytes
 
 PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 PARTS = (
@@ -45,9 +44,8 @@ def sizes(cards):
 
 def _sizes_sentence(cards) -> str:
     known, hidden = [card for card in cards if card.parameters], [card.id for card in cards if not card.parameters]
-    small, large = known[0], known[-1]
-    times = large.parameters / small.parameters
-    words = [f"{large.id} is {times:,.3g} times as large as {small.id}."] if times > 1 else []
+    times = known[-1].parameters / known[0].parameters
+    words = [f"{known[-1].id} is {times:,.3g} times as large as {known[0].id}."] if times > 1 else []
     shares = {card.id: card.active_parameters / card.parameters for card in known if card.kind == "moe"}
     words += [f"{name} uses {share:.0%} of its parameters for each token." for name, share in shares.items()]
     return " ".join([*words, *(f"The size of {name} was never published." for name in hidden)])
@@ -55,6 +53,8 @@ def _sizes_sentence(cards) -> str:
 
 def memory(fits):
     """What each precision needs (weights, KV cache, runtime) against the machine's memory, with the verdict."""
+    from slmlab.show import in_bytes
+
     machine, fits = fits.machine, listed(fits, "Fit")
     if fits[0].total_bytes is None:
         raise BadRequest(f"The size of {fits[0].model} was never published, so there is nothing to draw.")

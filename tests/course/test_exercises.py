@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from course.checking import check
-from course.drawn import draw
+from course.drawn import draw, receipts
 from course.exercises.registry import exercises
-from course.exercises.vision import receipts
 from slmlab.records import End, Reply, Start, Token
 
 
