@@ -178,13 +178,6 @@ def information(labels: Sequence, routings: Sequence[Routing], layer: int) -> fl
     return float(shared / -(rows * np.log2(rows)).sum())
 
 
-def bootstrap(values: np.ndarray, rounds: int = 2000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Between which two figures 99% of the means lie, if as many rows are drawn again and again, with repeats."""
-    drawn = np.random.default_rng(seed).integers(len(values), size=(rounds, len(values)))
-    low, high = np.quantile(values[drawn].mean(axis=1), (0.005, 0.995), axis=0)
-    return low, high
-
-
 def kind_of(text: str) -> str:
     """What kind of token this is, for the eye: one of KINDS. A token without text is a part of a character."""
     sign = text.strip(" \t")[:1]

@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
+from course import drawn
 from course.checking import check
-from course.drawn import draw, receipts
+from course.drawn import draw
 from course.exercises.registry import exercises
 from slmlab.records import End, Reply, Start, Token
 
@@ -29,7 +30,7 @@ def run_cell(source: str):
     """Run a cell as a notebook does, and give the value of its last line."""
     tree = ast.parse(source)
     last = ast.Expression(tree.body.pop().value)
-    names = {"check": check, "model": TinyModel()}
+    names = {"check": check, "drawn": drawn, "model": TinyModel()}
     exec(compile(tree, "<cell>", "exec"), names)
     return eval(compile(last, "<cell>", "eval"), names)
 
@@ -49,7 +50,7 @@ def test_the_texts_are_complete_and_short_enough_for_a_cell():
 
 
 def test_the_receipts_have_the_answers_that_they_were_drawn_with():
-    for one in receipts():
+    for one in drawn.receipts():
         asked = draw("receipt", f"exercise:{one['seed']}").questions
         assert (one["question"], one["answer"]) in [(each.text, each.answer) for each in asked]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course.inside.experts import Routed, Routing, bootstrap, information, kind_of, kinds, shares_by
+from course.inside.experts import Routed, Routing, information, kind_of, kinds, shares_by
 from slmlab.chat import TokenPiece
 from slmlab.errors import BadRequest
 
@@ -31,11 +31,6 @@ def test_the_information_agrees_with_a_computation_by_hand():
     # label x: experts 0 0 1 1; label y: experts 0 0 0 0. H(label) = 1 bit; I = 0.3113 bits
     half = [routed("ab", [0, 1], [0, 1]), routed("cd", [0, 0], [0, 0])]
     assert information(["x", "y"], half, 0) == pytest.approx(0.31127812)
-
-
-def test_a_bootstrap_leaves_zero_out_only_where_the_rows_agree():
-    low, high = bootstrap(np.array([[0.3, 0.3], [0.2, -0.3], [0.4, 0.2], [0.3, -0.1]]))
-    assert 0.2 <= low[0] < high[0] <= 0.4 and low[1] < 0 < high[1]
 
 
 def test_a_label_may_stand_for_a_text_or_for_each_token():

@@ -59,14 +59,8 @@ def attention(seen):
         f"on “{words[most]}”. It can't see later words. Below: {SHAPE.heads} heads in groups of {group}; "
         "each group shares one set of keys and values."
     )
-    shapes, words_at = (
-        [
-            text(
-                736, 42, f"layer {seen['layer'] + 1} of {SHAPE.layers}, head {seen['head'] + 1} of {SHAPE.heads}", "s r"
-            )
-        ],
-        [],
-    )
+    shapes = [text(736, 42, f"layer {seen['layer']}, head {seen['head']} (counted from 0)", "s r")]
+    words_at = []
     for place, word in enumerate(words):
         x = 90 + 116 * place
         edge = ORANGE if place == at else BLUE if place == most else LINE
@@ -83,11 +77,9 @@ def attention(seen):
     shapes += [text(24, 330, f"{group} heads share one set", "s l"), text(24, 350, "of keys and values (KV).", "s l")]
     for one in range(SHAPE.heads):
         x, middle = 282 + 48 * one + 17 * (one // group), 348 + 161 * (one // group)
-        shapes += [curve(f"M{x + 18} 318L{middle} 348", GREY), box(x, 284, 36, 34, one + 1, edge=ORANGE, head="")]
+        shapes += [curve(f"M{x + 18} 318L{middle} 348", GREY), box(x, 284, 36, 34, one, edge=ORANGE, head="")]
         shapes += (
-            [box(middle - 60, 348, 120, 34, f"KV head {one // group + 1}", edge=GREEN, head="")]
-            if one % group == 0
-            else []
+            [box(middle - 60, 348, 120, 34, f"KV head {one // group}", edge=GREEN, head="")] if one % group == 0 else []
         )
     return picture("Attention: where one word looks", desc, 402, shapes)
 
@@ -233,7 +225,7 @@ def experts(seen):
     )
     shapes = [text(60, 116, "token", "s"), token(36, 126, seen["token"], 48, h=40), arrow((90, 146), (120, 146))]
     shapes += [box(126, 104, 116, 84, "router", f"{many} scores", edge=GREEN), text(352, 34, f"{many} experts", "h")]
-    shapes += [text(736, 34, f"{tiny.id}, layer {seen['layer'] + 1} of {tiny.architecture.layers}", "s r")]
+    shapes += [text(736, 34, f"{tiny.id}, layer {seen['layer']} (counted from 0)", "s r")]
     picked = []
     for one in range(many):
         y = 46 + 14 * one
