@@ -79,8 +79,8 @@ def canvas(height_in: float, legend_rows: int = 0, rows: Sequence[str] = ()) -> 
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
         if rows:  # from the top down
-            names = [drawable(name, most=44) for name in rows]
-            ax.set_yticks(range(len(rows)), names, fontsize=13 if len(rows) < 14 else 11)
+            size = 13 if len(rows) < 14 else 11
+            ax.set_yticks(range(len(rows)), [drawable(name, most=44) for name in rows], fontsize=size)
             ax.set_ylim(len(rows) - 0.45, -0.55)
         yield ax
 
@@ -93,11 +93,11 @@ def finish(ax, sentence: str, *, pictures: bool = False) -> Figure:
     height_in = ax.slmlab_room_in + drop_in + 0.12
     ax.figure.set_figheight(min(height_in, MOST_IN) if ax.axison else height_in)
     ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06).execute(ax.figure)  # once: a second drawing would move it a little
-    rows = [label.get_text() for label in ax.get_yticklabels()] if ax.axison else []
-    parts = {"Rows": rows, "across": [ax.get_xlabel()], "written in it": [one.get_text() for one in ax.texts]}
-    alt = "; ".join(f"{name}: {', '.join(filter(None, words))}" for name, words in parts.items() if any(words))
+    rows = [label.get_text() for label in ax.get_yticklabels() if ax.axison]
+    parts = {"Rows": rows, "Across": [ax.get_xlabel()], "Written in it": [one.get_text() for one in ax.texts]}
+    more = [f"{name}: {', '.join(filter(None, words))}." for name, words in parts.items() if any(words)]
     whole = sentence.encode("utf-8", "backslashreplace").decode()  # half a character can't go into a page
-    return Figure(ax, whole, shorten(alt.replace("\n", " "), 400, placeholder=" …") or whole, pictures)
+    return Figure(ax, whole, shorten(" ".join([whole, *more]), 400, placeholder=" …"), pictures)
 
 
 def legend(ax, handles: list | None = None, columns: int = 3, **options) -> None:
