@@ -154,9 +154,9 @@ def _output_lines(output) -> float:
     html = data.get("text/html", "")
     if picture := data.get("image/png") or next(iter(re.findall(r"data:image/png;base64,([^\"]+)", html)), ""):
         wide, high = struct.unpack(">II", base64.b64decode(picture[:64])[16:24])
-        shown = re.search(r"<img[^>]* style=\"width: (\d+)px", html)
+        shown = re.search(r"<img[^>]*?\bwidth(?:: |=\")(\d+)", html)
         words = re.sub(r"<style.*?</style>|<[^>]*>", "", html, flags=re.DOTALL)
-        return high * min(1, (int(shown[1]) if shown else WIDTH - 150) / wide) / LINE + 1 + -(-len(words) // TEXT)
+        return high * min(1, (int(shown[1]) if shown else WIDTH - 150) / wide) / LINE + 1 + _wrapped(words, TEXT)
     if html:
         shown = re.sub(r"<details>.*</details>", "", html, flags=re.DOTALL)
         rows = re.split(r"<(?:tr|li|p|div)\b", shown)[1:] or [shown]
