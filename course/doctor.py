@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,10 +123,12 @@ def _packages() -> tuple[str, ...]:
     pins = dict(line.split()[0].split("==") for line in lines if line[:1].isalpha())
     found = {name: _version(name) for name in pins}
     missing = [name for name, here in found.items() if here is None]
-    later = Path(sys.prefix, "later.json")  # lab.py's, while it installs what comes after lesson 00
+    told, later = {}, Path(sys.prefix, "later.json")  # lab.py's, while it installs what comes after lesson 00
     if missing and later.exists():
-        if fault := json.loads(later.read_text(encoding="utf-8")).get("fault"):
-            return "fail", f"{len(missing)} of {len(pins)} are missing. {fault}", SETUP
+        with suppress(OSError, ValueError):  # it is being written, or was damaged
+            told = json.loads(later.read_text(encoding="utf-8"))
+        if told.get("fault") and told.get("status"):  # without a status it has not begun yet: it comes after the proof
+            return "fail", f"{len(missing)} of {len(pins)} are missing. {told['fault']}", SETUP
         return "warn", f"{len(missing)} of {len(pins)} are on their way; a lesson that needs one waits for it"
     if missing:
         return "fail", f"missing: {', '.join(missing)}", SETUP

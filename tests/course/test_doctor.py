@@ -149,9 +149,10 @@ def test_packages_are_held_against_the_pins_of_the_requirements_file(monkeypatch
         monkeypatch.setattr(doctor, "_version", {"torch": "2.13.0+cpu", "numpy": numpy}.get)
         assert doctor._packages() == found, "a mark of the build is no other version"
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    (tmp_path / "later.json").write_text('{"share": 0.3, "fault": ""}')
-    assert doctor._packages() == ("warn", "1 of 2 are on their way; a lesson that needs one waits for it")
-    (tmp_path / "later.json").write_text('{"fault": "No space is left."}')
+    for note in ('{"share": 0.3, "fault": ""}', '{"status": "", "fault": "Its installation has not begun."}', "{"):
+        (tmp_path / "later.json").write_text(note)
+        assert doctor._packages() == ("warn", "1 of 2 are on their way; a lesson that needs one waits for it"), note
+    (tmp_path / "later.json").write_text('{"status": "numpy", "fault": "No space is left."}')
     assert doctor._packages() == ("fail", "1 of 2 are missing. No space is left.", "python lab.py setup")
 
 
