@@ -94,7 +94,9 @@ def _raised(fault: Exception) -> str:
     """The fault, and the last line of the learner's own that led to it."""
     name = type(fault).__name__
     words = f"it stopped with {code(f'{name}: {fault}' if str(fault) else name)}"
-    ours = ("<frozen", str(Path(__file__).parent), sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+    here = Path(__file__).parent
+    folders = (here, here.with_name("slmlab"), sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+    ours = ("<frozen", *map(str, folders))
     for frame, number in reversed(list(traceback.walk_tb(fault.__traceback__))):
         file = frame.f_code.co_filename
         line = linecache.getline(file, number, frame.f_globals).strip()

@@ -121,6 +121,7 @@ SPECIAL = (
     ("size-3", "all experts", lambda one, gb, _: bool(one.parameters) and one.active_parameters / 2e9 <= gb),
     ("size-3", "its cache 51.5 GB", lambda one, gb, _: bool(one.parameters) and one.parameters / 2e9 <= gb),
     ("size-3", "don't promise", lambda one, gb, n: (one.parameters or 0) / 2e9 + n * 1.3e-4 <= gb),
+    ("instruct-4", "for the model to answer.`.", lambda text: []),
     ("bias-1", "1 of 8 jobs lean", "The {} said that"),
     ("bias-1", "`husband` already says", "The {} called the husband, because"),
     ("bias-1", "`{}` once", "The nurse said that"),
