@@ -32,7 +32,8 @@ from setup.venv import fingerprint, ready_venv, site_of, version_of
 VENV = ROOT / ".venv"
 STATE, LATER = VENV / "lab.json", VENV / "later.json"  # what earlier runs finished; what is still being installed
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
-OPENED = "jupyterlab.labapp, notebook_shim, jupyter_lsp, ipykernel.kernelapp, ipywidgets, matplotlib.pyplot"
+OPENED = "jupyterlab.labapp, notebook_shim, jupyter_lsp, ipykernel.kernelapp, ipywidgets, "
+OPENED += "matplotlib.figure, matplotlib.backends.backend_agg"  # what a plot is drawn with
 QUESTION = "What is the capital of France?"
 FIRST_GB, REST_GB, CUDA_GB = 1, 3, 10  # of disk, for each of the two steps, measured and rounded up
 BEGAN = time.monotonic()
