@@ -13,7 +13,8 @@ PAPER, LINE, WHITE = "#f6f8fa", "#c3cad3", "#ffffff"
 TINT = {BLUE: "#e0eef8", ORANGE: "#fde8db", GREEN: "#dbf3ea", GREY: "#eaeef2", LINE: WHITE}
 HEAD, BODY, SMALL = 16, 15, 14  # no text is smaller than the last
 STYLE = f"""text{{font-family:sans-serif;font-size:{BODY}px;fill:{INK};text-anchor:middle}}
-.h{{font-size:{HEAD}px;font-weight:bold}}.s{{font-size:{SMALL}px;fill:{GREY}}}.m{{font-family:monospace;font-size:{SMALL}px}}
+.h{{font-size:{HEAD}px;font-weight:bold}}.s{{font-size:{SMALL}px;fill:{GREY}}}\
+.m{{font-family:monospace;font-size:{SMALL}px}}
 .l{{text-anchor:start}}.r{{text-anchor:end}}.w{{fill:{WHITE}}}.o{{fill:#b34a00}}
 path,rect,circle{{stroke-width:1.5}}path{{fill:none;stroke-linejoin:round;stroke-linecap:round}}"""
 
