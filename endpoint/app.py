@@ -3,6 +3,7 @@
 Loopback by default; anything wider demands a key. Knows nothing about notebooks: start.py starts it for them.
 """
 
+import asyncio
 import os
 import socket
 import threading
@@ -11,12 +12,15 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 import uvicorn
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from endpoint import recorder
 from endpoint.foundry import Foundry
@@ -30,13 +34,18 @@ from slmlab.connecting import is_loopback
 from slmlab.errors import BadRequest, SlmLabError
 
 PROFILES = {one.name: one for one in (Profile, GitHubModels, Foundry, Nvidia, Ollama)}
+MOST_PIXELS = 50_000_000  # of a picture
 STOP_S = 5  # answers may finish for so long when the server ends
+HEAD_S = 20  # the head of a connection's first request is here by then
+HERE = r"https?://(localhost|127\.[\d.]+|\[::1\])(:\d+)?"  # pages of this machine
 
 
 def run(profile: Profile, listening: socket.socket, until_input_ends: bool = False) -> None:
     """Serve until a signal comes, or until the process ends that holds the other side of our standard input."""
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses what has twice as many, before it reads them
     options = {"log_level": "error", "access_log": False, "lifespan": "off", "ws": "none", "server_header": False}
-    server = uvicorn.Server(uvicorn.Config(build(profile, log=True), timeout_graceful_shutdown=STOP_S, **options))
+    options |= {"http": Patient, "timeout_graceful_shutdown": STOP_S}
+    server = uvicorn.Server(uvicorn.Config(build(profile, log=True), **options))
     if until_input_ends:
         threading.Thread(target=_stop_when_input_ends, args=(server,), daemon=True).start()
     print(profile.introduction, flush=True)
@@ -48,7 +57,15 @@ def run(profile: Profile, listening: socket.socket, until_input_ends: bool = Fal
     try:
         server.run(sockets=[listening])
     finally:
-        profile.queue.close()
+        profile.close()
+
+
+class Patient(H11Protocol):
+    """HTTP as uvicorn speaks it. Whoever connects and asks nothing isn't waited for: sockets are few."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self.loop.call_later(HEAD_S, lambda: self.cycle or transport.close())
 
 
 def _stop_when_input_ends(server: uvicorn.Server) -> None:
@@ -77,14 +94,19 @@ def build(profile: Profile, log: bool = False) -> ASGIApp:
 
     async def refused(request: Request, fault: Exception) -> Response:
         if isinstance(fault, HTTPException):
-            words = f"{fault.detail}: {request.method} {request.url.path}"
+            words = (
+                f"{fault.detail}: {request.method} {request.url.path}. A client's base URL ends with {profile.base}."
+            )
             fault = Refusal(fault.status_code, fault.detail.lower().replace(" ", "_"), words, headers=fault.headers)
         return profile.refuse(Refusal.of(fault))
 
     handlers = dict.fromkeys((Refusal, HTTPException, SlmLabError, Exception), refused)
     page = f"{profile.introduction}\nA client's base URL ends with {profile.base}\n"
     root = Route("/", lambda request: PlainTextResponse(page))
-    return Door(Starlette(routes=[*profile.routes(), root], exception_handlers=handlers), profile, log)
+    app = Starlette(routes=[*profile.routes(), root], exception_handlers=handlers)
+    rules = {"allow_methods": ["GET", "POST"], "allow_headers": ["*"], "expose_headers": ["Retry-After"]}
+    pages = CORSMiddleware(app, profile.origins, allow_origin_regex=HERE, allow_private_network=True, **rules)
+    return Door(pages, profile, log)
 
 
 class Door:
@@ -103,10 +125,10 @@ class Door:
             status = message.get("status", status)
             await send(message)
 
-        if self._profile.key is None and not _is_from_here(dict(scope["headers"])):
-            answer = self._profile.refuse(Refusal(403, "forbidden", "Pages of other sites may not ask this server."))
-        elif self._recorder and scope["path"] == recorder.PATH and is_loopback(scope["client"][0]):
-            answer = JSONResponse(self._recorder.last)  # asked from this machine: it needs no key
+        if refusal := self._turned_away(scope):
+            answer = self._profile.refuse(refusal)
+        elif self._recorder and scope["path"] == recorder.PATH and not self._profile.is_wrong_key(Request(scope)):
+            answer = JSONResponse(self._recorder.last)
         elif self._recorder:
             receive, watched = self._recorder.between(scope, receive, watched)
         try:
@@ -117,12 +139,28 @@ class Door:
                 print(f"{datetime.now():%H:%M:%S} {scope['method']} {path} {status} "
                       f"{time.perf_counter() - began:.2f} s", flush=True)  # fmt: skip
 
+    def _turned_away(self, scope: Scope) -> Refusal | None:
+        """No page of another site may make a reader's browser ask here: neither under its own name, nor under a name
+        that it has pointed at this machine (which then is the Host). Where a key is asked for, the key decides."""
+        said = [(name, value.decode("latin-1")) for name, value in scope["headers"]]
+        if {name for name, _ in said} >= {b"content-length", b"transfer-encoding"}:
+            return Refusal(400, "bad_request", "Content-Length and Transfer-Encoding: which of them is true?")
+        if self._profile.key is not None:
+            return None
+        for name, value in said:
+            if name == b"host" and not _is_here(f"//{value}"):
+                words = f"This server is asked as 127.0.0.1 or localhost, and was asked as {value[:100]!r}."
+                advice = "To be asked by another name it wants a key: SLMLAB_SERVER_KEY=... before it starts."
+                return Refusal(403, "forbidden", f"{words} {advice}")
+            if name == b"origin" and not (_is_here(value) or value in self._profile.origins):
+                words = f"Pages of other sites may not ask this server, and this one is of {value[:100]!r}."
+                return Refusal(403, "forbidden", f"{words} To let it in, start the server with --allow-origin.")
+        return None
 
-def _is_from_here(headers: dict[bytes, bytes]) -> bool:
-    """No page of another site may make a reader's browser ask here: neither under its own name, nor under a name that
-    it has pointed at this machine (which then is the Host)."""
-    origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
+
+def _is_here(url: str) -> bool:
     try:
-        return all(is_loopback(urlsplit(url).hostname or "") for url in (origin, host and f"//{host}") if url)
+        parts = urlsplit(url)
+        return "@" not in parts.netloc and is_loopback((parts.hostname or "").rstrip("."))
     except ValueError:  # no address at all
         return False

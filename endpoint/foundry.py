@@ -21,6 +21,7 @@ class Foundry(FilteredProfile):
     chat_paths = ("/openai/v1/chat/completions", "/openai/deployments/{deployment}/chat/completions",
                   "/models/chat/completions")  # fmt: skip
     model_paths = ("/openai/v1/models", "/openai/models")
+    other_paths = ("responses", "embeddings")
     per_minute = 60
 
     def models(self) -> list[str]:

@@ -56,6 +56,7 @@ class GitHubModels(FilteredProfile):
     base = "/inference"
     chat_paths = ("/inference/chat/completions", "/chat/completions")  # models.github.ai, and the older host
     model_paths = ("/inference/models", "/models")
+    other_paths = ()
     per_minute, per_day = 15, 150
     most_tokens = 8000
 

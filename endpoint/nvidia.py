@@ -5,11 +5,11 @@ from dataclasses import replace
 from http.client import responses
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from endpoint.limits import Window
-from endpoint.openai_protocol import Ask, Refusal, read_data_url
+from endpoint.openai_protocol import Ask, Refusal
 from endpoint.profile import Profile, given_keys
 from slmlab.catalog import cards
 
@@ -24,6 +24,7 @@ class Nvidia(Profile):
     name = "nvidia"
     title = "NVIDIA NIM"
     metrics_path = "/v1/metrics"
+    other_paths = ("completions",)
     per_minute = 40
     metrics_prefix = "vllm:"  # what runs inside a NIM container names them so
 
@@ -52,8 +53,8 @@ class Nvidia(Profile):
         body = {"status": refusal.status, "title": responses.get(refusal.status, "Error")}
         return {**body, "detail": refusal.message} if refusal.message else body
 
-    async def serve(self, request: Request, ask: Ask) -> Response:
-        return await super().serve(request, replace(ask, messages=tuple(map(_with_inline_pictures, ask.messages))))
+    def prepared(self, ask: Ask) -> Ask:
+        return replace(ask, messages=tuple(map(_with_inline_pictures, ask.messages)))
 
     def routes(self) -> list[Route]:
         ready = {"object": "health.response", "message": "Service is ready."}
@@ -69,7 +70,7 @@ def _with_inline_pictures(message):
         if size >= MOST_CHARACTERS:
             raise Refusal(413, "too_large", f"An inline image has under {MOST_CHARACTERS:,} characters of base64, and "
                           f"this one {size:,}. Upload larger ones through the assets API.")  # fmt: skip
-        pictures.append(read_data_url(found["url"], "content"))
+        pictures.append(found["url"])
     if not pictures:
         return message
     return replace(message, content=IMAGE.sub("", message.content).strip(), images=(*message.images, *pictures))

@@ -1,5 +1,6 @@
 """Practice profile of Ollama: its own paths, one JSON object a line, and models that are pulled before they answer."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -9,21 +10,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from endpoint.openai_protocol import Ask, Refusal, line, read_as, read_chat
+from endpoint.chat import read_chat
+from endpoint.embeddings import NAME, EmbedBody, vectors_of
+from endpoint.openai_protocol import Answer, Ask, Refusal, line, read_as
 from endpoint.profile import Profile
 from slmlab.catalog import cards
-from slmlab.records import End, Start
+from slmlab.records import End
 
 # Options that set how the next token is chosen, to OpenAI's names of them.
 OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "stop": "stop",
            "num_predict": "max_tokens", "repeat_penalty": "repetition_penalty"}  # fmt: skip
-UNSUPPORTED = {"tools": "tools", "think": "thinking", "format": "structured outputs"}
 
 
 class Turn(BaseModel):
     role: str = ""
     content: str | None = None
     images: list[str] | None = None
+    tool_calls: list[dict] | None = None
 
 
 class Body(BaseModel, extra="allow"):
@@ -31,6 +34,9 @@ class Body(BaseModel, extra="allow"):
     stream: bool | None = None
     options: dict | None = None
     messages: list[Turn] = []
+    tools: list[dict] | None = None
+    format: str | dict | None = None
+    think: bool | str | None = None
 
 
 def tagged(name: str) -> str:
@@ -42,14 +48,19 @@ def read_ask(body: Body) -> Ask:
     settings = {OPTIONS[name]: value for name, value in (body.options or {}).items() if name in OPTIONS}
     if settings.get("max_tokens") in (-1, -2):
         del settings["max_tokens"]  # "no limit" there
-    messages = [{"role": one.role, "content": _parts(one)} for one in body.messages]
-    asked = {"model": body.model, "messages": messages, "stream": body.stream is not False}
-    return read_chat(line(asked | settings))
+    asked = {"model": body.model, "messages": [_turn(one) for one in body.messages], "tools": body.tools or None}
+    if body.format:
+        schema = {"type": "object"} if body.format == "json" else body.format
+        asked["response_format"] = {"type": "json_schema", "schema": schema}
+    return read_chat(line(asked | settings | {"stream": body.stream is not False}))
 
 
-def _parts(turn: Turn) -> list[dict]:
+def _turn(turn: Turn) -> dict:
     urls = [{"url": f"data:image/any;base64,{one}"} for one in turn.images or []]
-    return [{"type": "text", "text": turn.content or ""}, *({"type": "image_url", "image_url": url} for url in urls)]
+    parts = [{"type": "text", "text": turn.content or ""}, *({"type": "image_url", "image_url": url} for url in urls)]
+    functions = [one.get("function", {}) for one in turn.tool_calls or []]
+    calls = [{"function": {**one, "arguments": json.dumps(one.get("arguments"))}} for one in functions]
+    return {"role": turn.role, "content": parts, "tool_calls": calls or None}
 
 
 class Ollama(Profile):
@@ -83,6 +94,7 @@ class Ollama(Profile):
             Route("/api/tags", self._tags),
             Route("/api/pull", self._pull, methods=["POST"]),
             Route("/api/chat", self._api_chat, methods=["POST"]),
+            Route("/api/embed", self._embed, methods=["POST"]),
         ]
 
     async def _tags(self, request: Request) -> Response:
@@ -105,36 +117,38 @@ class Ollama(Profile):
     async def _api_chat(self, request: Request) -> Response:
         body = read_as(Body, await self.body(request))
         name = self.find_model(body.model)
-        for field, words in UNSUPPORTED.items():
-            if body.model_extra.get(field):
-                raise Refusal(400, "unsupported", f'"{name}" does not support {words}')
-        ask = read_ask(body)
-        events = self.events(request, ask)
-        start = await anext(events)  # a refusal still gets its own status here
-        return await _sent(self._lines(ask, start, events), body.stream)
+        if body.think:
+            raise Refusal(400, "unsupported", f'"{name}" does not support thinking')
+        model, queue, ask = await self.admit(request, read_ask(body))
+        answer = Answer(ask.tools)
+        (run,) = await self.begin(request, queue, self.replies(queue.engine, ask), [answer])
+        return await _sent(self._lines(ask, answer, run), body.stream)
 
-    async def _lines(self, ask: Ask, start: Start, events) -> AsyncIterator[dict]:
+    async def _lines(self, ask: Ask, answer: Answer, run) -> AsyncIterator[dict]:
         """A line for each token and one with the counts; of an answer that isn't streamed, that one has the text."""
-        tokens = []
         try:
-            async with aclosing(events):
-                async for event in events:
-                    if isinstance(event, End):
-                        text = "" if ask.stream else "".join(token.text for token in tokens)
-                        counts = {"prompt_eval_count": start.prompt_tokens, "eval_count": len(tokens)}
-                        end = {"done": True, "done_reason": "stop" if event.reason == "end" else event.reason}
-                        yield _line(ask.model, text) | end | counts
-                        return
-                    tokens.append(event)
-                    if event.text and ask.stream:
-                        yield _line(ask.model, event.text)
+            async with aclosing(run):
+                async for event in run:
+                    if not isinstance(event, End) and event.text and ask.stream and not answer.may_be_call:
+                        yield _line(ask.model, content=event.text)
+            said = {"content": "" if ask.stream and not answer.may_be_call else answer.text}
+            if answer.call:
+                called = {"name": answer.call.function.name, "arguments": json.loads(answer.call.function.arguments)}
+                said = {"content": "", "tool_calls": [{"function": called}]}
+            reason = "stop" if answer.reason == "end" else answer.reason
+            counts = {"prompt_eval_count": answer.prompt_tokens, "eval_count": len(answer.tokens)}
+            yield _line(ask.model, **said) | {"done": True, "done_reason": reason} | counts
         except Refusal as refusal:  # the status is long sent
             yield self.error(refusal)
 
+    async def _embed(self, request: Request) -> Response:
+        vectors, tokens = await vectors_of(read_as(EmbedBody, await self.body(request)).input)
+        return JSONResponse({"model": NAME, "embeddings": vectors.tolist(), "prompt_eval_count": tokens})
 
-def _line(name: str, text: str) -> dict:
-    said = {"role": "assistant", "content": text}
-    return {"model": name, "created_at": _now(), "message": said, "done": False}
+
+def _line(name: str, **said) -> dict:
+    message = {"role": "assistant", **said}
+    return {"model": name, "created_at": _now(), "message": message, "done": False}
 
 
 def _now() -> str:

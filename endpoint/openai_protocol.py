@@ -1,28 +1,29 @@
-"""The words of OpenAI's protocol: JSON bodies to records, and answers back to JSON.
+"""The words that OpenAI's protocol has for all its forms: a body of JSON to an Ask, an Answer back to JSON.
 
 Pure: knows nothing about sockets, engines or providers. What it can't do it refuses, and never does something else.
 """
 
 import json
 import re
-import time
-import uuid
 from base64 import b64decode
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import log
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from endpoint.tools import Call, Tools, as_call, call_text, result_text
 from slmlab.errors import BadRequest, SlmLabError
-from slmlab.pictures import as_picture
-from slmlab.records import Message, Sampling
+from slmlab.pictures import Picture, as_picture
+from slmlab.records import Message, Sampling, Token
 
 DEFAULT_TOKENS = 512
+MOST_MESSAGES, MOST_PICTURES = 2048, 16  # of a request: reading more would hold up all others
 FINISH = {"end": "stop", "stop": "stop", "length": "length", "filtered": "content_filter"}
-# Fields that this server can't honour: what a client may send in them because it changes nothing.
-HARMLESS = {"n": (1,), "presence_penalty": (0,), "frequency_penalty": (0,), "logit_bias": ({},), "tools": ([],),
-            "functions": ([],), "tool_choice": ("none", "auto"), "response_format": ({"type": "text"},),
-            "modalities": (["text"],), "audio": (), "logprobs": (False,), "top_logprobs": (0,)}  # fmt: skip
+# Fields that this server can't honour: what a client may send in them changes nothing.
+UNSUPPORTED = ("logit_bias", "functions", "modalities", "audio", "suffix", "best_of", "background", "conversation")
+Nothing = Annotated[list | dict, Field(max_length=0)] | None
 
 
 class Refusal(Exception):
@@ -47,136 +48,188 @@ class Refusal(Exception):
 class Part(BaseModel):
     type: Literal["text", "image_url"]
     text: str = ""
-    image_url: dict = {}
+    image_url: dict[str, str] = {}
 
 
 class Turn(BaseModel):
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[Part] | None = None
+    tool_calls: list[Call] | None = None
 
 
-class ChatBody(BaseModel, extra="allow", strict=True):
-    """What a request may hold. A null is the same as a field that isn't there."""
+class Form(BaseModel):
+    """The form of an answer: a chat's `response_format`, where the schema stands one level down, or `text.format`."""
 
-    messages: list[Turn] = Field(min_length=1)
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: dict = {}
+    schema_: dict | None = Field(None, alias="schema")
+
+    def settings(self) -> dict:
+        if self.type != "json_schema":
+            return {"schema": {"type": "object"}} if self.type == "json_object" else {}
+        schema = self.schema_ or self.json_schema.get("schema")
+        if not isinstance(schema, dict):
+            raise Refusal(400, "invalid_value", "A json_schema has the schema itself, as an object named schema.",
+                          param="response_format")  # fmt: skip
+        return {"schema": schema}
+
+
+class Settings(BaseModel, strict=True):
+    """How an answer is written, and what this server can't honour. A null is the same as a field that isn't there, and
+    fields that no one knows change nothing."""
+
     model: str | None = None
     stream: bool | None = None
     stream_options: dict | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
     seed: int | None = None
     repetition_penalty: float | None = None
-    stop: str | list[str] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop: str | Annotated[list[str], Field(max_length=64)] | None = None
+    n: int | None = Field(None, ge=1, le=4)
+    logit_bias: Nothing = None
+
+    NAMES: ClassVar = {"temperature", "top_p", "top_k", "repetition_penalty", "frequency_penalty", "presence_penalty",
+                       "stop"}  # fmt: skip
+
+    def sampling(self, most: int | None, default: int = DEFAULT_TOKENS, **more) -> dict:
+        """The settings of slmlab's Sampling, once they have been looked at."""
+        settings = self.model_dump(include=self.NAMES, exclude_none=True) | more
+        settings["max_tokens"] = default if most is None else most
+        settings["seed"] = None if self.seed is None else self.seed % 2**31  # the protocol's are any whole numbers
+        try:
+            Sampling(**settings)
+        except BadRequest as fault:
+            named = re.match(r"\w+(?==)", str(fault))
+            raise Refusal(400, "invalid_value", str(fault), param=named and named[0]) from None
+        return settings
+
+    @property
+    def with_usage(self) -> bool:
+        return bool((self.stream_options or {}).get("include_usage"))
 
 
 @dataclass(frozen=True)
 class Ask:
-    """What a client wants: a conversation answered, how, and in which form."""
+    """What a client wants: a conversation answered, how, and in which form. `settings` are those of a Sampling."""
 
     model: str | None
-    sampling: Sampling
-    messages: tuple[Message, ...]
+    settings: dict
+    messages: tuple[Message, ...]  # their pictures are data URLs still
     stream: bool = False
-    include_usage: bool = False
+    with_usage: bool = False
+    tools: Tools | None = None
+    count: int = 1  # of answers
+
+    @property
+    def has_pictures(self) -> bool:
+        return any(one.images for one in self.messages)
+
+    def seeded(self, number: int) -> dict:
+        """The settings of one of the answers: each has a seed of its own."""
+        seed = self.settings["seed"]
+        return self.settings if seed is None else self.settings | {"seed": (seed + number) % 2**31}
 
 
-def read_as(form: type[BaseModel], data: bytes) -> BaseModel:
+@dataclass
+class Answer:
+    """What became of one ask: its tokens so far, and at the end why there are no more."""
+
+    tools: Tools | None = None
+    prompt: int = 0  # its number, where a request has several
+    echo: bool = False  # whether the prompt's tokens are told before those of the answer
+    prompt_tokens: int = 0
+    tokens: list[Token] = field(default_factory=list)
+    reason: str | None = None
+    stopped: str = ""  # the text that a filter stopped
+
+    @property
+    def text(self) -> str:
+        return "".join(token.text for token in self.tokens)
+
+    @property
+    def new_tokens(self) -> int:
+        return len(self.tokens) - (self.prompt_tokens if self.echo else 0)
+
+    @property
+    def may_be_call(self) -> bool:
+        return bool(self.tools) and self.text.startswith("<")
+
+    @property
+    def call(self) -> Call | None:
+        """The call of a function that the answer is, if it is one."""
+        return as_call(self.text) if self.tools and self.reason == "end" else None
+
+
+def read_as(form: type[BaseModel], data: bytes) -> Any:
     """A request's body as a record; a refusal names the field that is wrong."""
     try:
         return form.model_validate_json(data)
     except ValidationError as fault:
-        error = max(fault.errors(), key=lambda one: len(one["loc"]))  # of the forms that a field may have, the nearest
+        # of the forms that a field may have, the nearest; what is of another type has no other fault
+        error = max(fault.errors(), key=lambda one: (len(one["loc"]), one["type"] == "literal_error"))
     if not error["loc"]:
         raise Refusal(400, "invalid_json", f"The body has to be a JSON object. {error['msg']}.")
+    if (name := error["loc"][0]) in UNSUPPORTED:
+        raise Refusal(400, "unsupported_parameter", f"{name} isn't supported here.", param=name)
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]]
     end = parts.index(".content") + 1 if ".content" in parts else len(parts)  # behind it are names of pydantic's own
     param = "".join(parts[:end]).lstrip(".")
     raise Refusal(400, "invalid_value", f"{param}: {error['msg']}.", param=param)
 
 
-def read_chat(data: bytes) -> Ask:
-    """The body of a chat completion."""
-    body = read_as(ChatBody, data)
-    messages = tuple(_message(turn, f"messages[{number}].content") for number, turn in enumerate(body.messages))
-    for name, value in body.model_extra.items():
-        if value is not None and value not in HARMLESS.get(name, (value,)):
-            raise Refusal(400, "unsupported_parameter", f"{name}={value!r} isn't supported here.", param=name)
-    usage = bool((body.stream_options or {}).get("include_usage"))
-    return Ask(body.model, _sampling(body), messages, bool(body.stream), usage)
+def as_messages(turns: Sequence[Turn], tools: Tools | None) -> tuple[Message, ...]:
+    messages = [_message(turn) for turn in turns]
+    if tools:  # the functions are told at the end of what the system says
+        first = messages.pop(0).content if messages[0].role == "system" else ""
+        messages.insert(0, Message("system", f"{first}\n\n{tools.told}".strip()))
+    return tuple(messages)
 
 
-def _sampling(body: ChatBody) -> Sampling:
-    names = {"temperature", "top_p", "top_k", "repetition_penalty", "stop"}
-    settings = body.model_dump(include=names, exclude_none=True)
-    most = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
-    settings["max_tokens"] = DEFAULT_TOKENS if most is None else most
-    settings["seed"] = None if body.seed is None else body.seed % 2**31  # the protocol's are any whole numbers
-    try:
-        return Sampling(**settings)
-    except BadRequest as fault:
-        named = re.match(r"\w+(?==)", str(fault))
-        raise Refusal(400, "invalid_value", str(fault), param=named and named[0]) from None
+def _message(turn: Turn) -> Message:
+    """A turn as the model reads it: it knows no role of a tool, and no call but as text."""
+    role = {"developer": "system", "tool": "user"}.get(turn.role, turn.role)
+    parts = [Part(type="text", text=turn.content or "")] if not isinstance(turn.content, list) else turn.content
+    text = "\n".join(part.text for part in parts if part.type == "text")
+    if turn.role == "tool":
+        text = result_text(text)
+    elif turn.tool_calls:
+        text = "\n".join([text, *map(call_text, turn.tool_calls)]).strip()
+    return Message(role, text, tuple(str(part.image_url.get("url")) for part in parts if part.type == "image_url"))
 
 
-def _message(turn: Turn, param: str) -> Message:
-    role = "system" if turn.role == "developer" else turn.role
-    if not isinstance(turn.content, list):
-        return Message(role, turn.content or "")
-    texts = [part.text for part in turn.content if part.type == "text"]
-    urls = [str(part.image_url.get("url")) for part in turn.content if part.type == "image_url"]
-    return Message(role, "\n".join(texts), tuple(read_data_url(url, param) for url in urls))
+def with_pictures(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages with their data URLs as pictures. Pictures elsewhere on the network are never fetched."""
+    count = sum(len(one.images) for one in messages)
+    if count > MOST_PICTURES:
+        words = f"The request has {count} pictures, and may have {MOST_PICTURES}."
+        raise Refusal(400, "too_many_images", words, param="messages")
+    return tuple(replace(one, images=tuple(map(_picture, one.images))) for one in messages)
 
 
-def read_data_url(url: str, param: str):
-    """The picture inside a data URL. Pictures elsewhere on the network are never fetched."""
+def _picture(url: str) -> Picture:
     head, comma, data = url.partition(",")
     if not comma or not head.startswith("data:image/") or not head.endswith(";base64"):
-        raise Refusal(400, "invalid_image_url", "A picture comes as data:image/...;base64,...", param=param)
+        raise Refusal(400, "invalid_image_url", "A picture comes as data:image/...;base64,...", param="messages")
     try:
         return as_picture(b64decode(data, validate=True))
     except (ValueError, BadRequest) as fault:  # no base64, or no picture
-        raise Refusal(400, "invalid_image", f"The picture is damaged: {fault}", param=param) from None
+        raise Refusal(400, "invalid_image", f"The picture is damaged: {fault}", param="messages") from None
 
 
-def in_words(message: Message) -> Message:
-    """A message whose pictures are said in words: what kind, how large, and that they can't be seen."""
-    said = [f"(A {one.kind.upper()} picture of {one.width} x {one.height} pixels is here.)" for one in message.images]
-    return replace(message, content="\n".join([*said, message.content]), images=()) if said else message
+def likely(token: Token) -> dict[str, float]:
+    """The likeliest tokens at a token's place, with their log-probabilities."""
+    return {best.text: log(max(best.probability, 1e-300)) for best in token.top}
 
 
-class Writer:
-    """One answer as JSON: whole, or chunk by chunk."""
-
-    def __init__(self, ask: Ask, model: str, fingerprint: str):
-        self._include_usage = ask.include_usage
-        self._head = {"id": f"chatcmpl-{uuid.uuid4().hex[:24]}", "created": int(time.time()), "model": model,
-                      "system_fingerprint": fingerprint}  # fmt: skip
-
-    def whole(self, text: str, reason: str, prompt_tokens: int, new_tokens: int) -> dict:
-        message = {"role": "assistant", "content": text, "refusal": None}
-        answer = self._answer("chat.completion", {"message": message}, reason)
-        return answer | {"usage": usage(prompt_tokens, new_tokens)}
-
-    def chunk(self, delta: dict, reason: str | None = None) -> dict:
-        """A part of a stream: the role, the text of a token, or the reason of the end."""
-        unknown_yet = {"usage": None} if self._include_usage else {}
-        return self._answer("chat.completion.chunk", {"delta": delta}, reason) | unknown_yet
-
-    def counts(self, prompt_tokens: int, new_tokens: int) -> list[dict]:
-        """The last chunk, where a client asks for it: no choices, and what the answer cost."""
-        last = self.chunk({}) | {"choices": [], "usage": usage(prompt_tokens, new_tokens)}
-        return [last] if self._include_usage else []
-
-    def _answer(self, kind: str, said: dict, reason: str | None) -> dict:
-        choice = {"index": 0, **said, "logprobs": None, "finish_reason": FINISH.get(reason)}
-        return {**self._head, "object": kind, "choices": [choice]}
-
-
-def usage(prompt_tokens: int, new_tokens: int) -> dict:
-    return {"prompt_tokens": prompt_tokens, "completion_tokens": new_tokens, "total_tokens": prompt_tokens + new_tokens}
+def usage(answers: Sequence[Answer]) -> dict:
+    """What the answers cost together; those to one prompt have it in common."""
+    prompt = sum({one.prompt: one.prompt_tokens for one in answers}.values())
+    new = sum(one.new_tokens for one in answers)
+    return {"prompt_tokens": prompt, "completion_tokens": new, "total_tokens": prompt + new}
 
 
 def model_list(ids, owner: str) -> dict:
@@ -187,3 +240,8 @@ def model_list(ids, owner: str) -> dict:
 def line(record: dict) -> bytes:
     """A record as JSON in one line. In ASCII: some clients take U+2028 for the end of a line."""
     return json.dumps(record, separators=(",", ":")).encode()
+
+
+def event_of(record: dict, name: str = "") -> bytes:
+    """A record as one event of a stream; the Responses API names its events."""
+    return (f"event: {name}\n".encode() if name else b"") + b"data: " + line(record) + b"\n\n"

@@ -4,25 +4,34 @@ This one, `local`, is plain OpenAI; the practice profiles change what their serv
 how the model runs, or how the server is started.
 """
 
+import asyncio
 import hmac
 import math
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from endpoint import chat, completions, embeddings, responses
 from endpoint.limits import Window
-from endpoint.openai_protocol import Ask, Refusal, Writer, in_words, line, model_list, read_chat
+from endpoint.openai_protocol import Answer, Ask, Refusal, model_list, with_pictures
 from endpoint.queue import Queue
+from slmlab import loading
 from slmlab.catalog import card
+from slmlab.engines.local import SEEING
 from slmlab.errors import UnknownName
-from slmlab.records import End, Start, Token
+from slmlab.records import End, Message, Reply, Start, Token
 
 LOOKED_AT = 400  # the last characters of an answer, in which the filter looks for a phrase
+BODY_S = 30  # a request's body is here by then
+MOST_BYTES = 32 * 2**20
+MOST_MARKS = 200_000  # braces, colons and commas: Python would be busy with the objects, and every stream would stand
 
 
 class Profile:
@@ -32,6 +41,7 @@ class Profile:
     title = "OpenAI's"
     base = "/v1"  # what a client's base_url ends with
     chat_paths: tuple[str, ...] = ("/v1/chat/completions",)
+    other_paths: tuple[str, ...] = ("completions", "responses", "embeddings")  # below the base
     model_paths: tuple[str, ...] = ("/v1/models",)
     metrics_path = "/metrics"
     metrics_prefix = "slmlab:"
@@ -39,22 +49,26 @@ class Profile:
     per_day: int | None = None
 
     def __init__(self, queue: Queue, key: str | None = None, *, retired: bool = False, record: bool = False,
-                 per_minute: int | None = None, per_day: int | None = None, minute_s: float = 60):  # fmt: skip
+                 per_minute: int | None = None, per_day: int | None = None, minute_s: float = 60,
+                 allow_origin: Sequence[str] = ()):  # fmt: skip
         self.queue, self.engine, self.key, self.retired, self.record = queue, queue.engine, key, retired, record
+        self.origins = tuple(allow_origin)
         self.telemetry = Telemetry(self.metrics_prefix, queue)
         limits = {"Minute": (per_minute or self.per_minute, minute_s), "Day": (per_day or self.per_day, 86_400)}
         self.windows = {name: Window(most, seconds) for name, (most, seconds) in limits.items() if most}
+        self._seeing, self._opening = queue if queue.engine.sees else None, threading.Lock()
 
     # What a service words or decides in its own way
 
     def models(self) -> list[str]:
-        return [self.engine.name]
+        return list(dict.fromkeys((self.engine.name, SEEING)))
 
     def find_model(self, asked: str | None) -> str:
         """The id that is answered under; a Refusal where the service has no such model."""
-        if asked is not None and asked != self.engine.name and _card(asked) != self.engine.card:
-            raise Refusal(404, "model_not_found", f"The model {asked!r} does not exist. Here is: {self.engine.name}.")
-        return self.engine.name
+        if asked == SEEING or asked is None or asked == self.engine.name or _card(asked) == self.engine.card:
+            return SEEING if asked == SEEING else self.engine.name
+        here = f"Here is: {self.engine.name}; for pictures, {SEEING}."
+        raise Refusal(404, "model_not_found", f"The model {asked!r} does not exist. {here}")
 
     def authorize(self, request: Request) -> None:
         if self.is_wrong_key(request):
@@ -72,11 +86,15 @@ class Profile:
         kind = kind or ("server_error" if refusal.status >= 500 else "invalid_request_error")
         return {"error": {"message": refusal.message, "type": kind, "param": refusal.param, "code": refusal.code}}
 
+    def prepared(self, ask: Ask) -> Ask:
+        """An ask as this service reads it."""
+        return ask
+
     def opening_chunks(self) -> list[dict]:
         return []
 
     def decorated(self, answer: dict, stopped: str = "") -> dict:
-        """An answer, or a chunk of one, with what this service adds; `stopped` is the text that its filter stopped."""
+        """A chat's answer, or a chunk of one, with what this service adds; `stopped` is what its filter stopped."""
         return answer
 
     def cut(self, text: str) -> bool:
@@ -98,13 +116,15 @@ class Profile:
         return self.key is not None and not any(hmac.compare_digest(one, self.key.encode()) for one in keys)
 
     def takes_pictures(self, model: str) -> bool:
-        """Whether the model of that id sees. To a model behind it that reads only text, a picture is told in words."""
+        """Whether the model of that id sees. One that sees answers for it, whatever stands behind the others."""
         known = _card(model)
-        return (self.engine.sees and model == self.engine.name) or (known is not None and known.sees)
+        return self.engine.sees or model == SEEING or (known is not None and known.sees)
 
     def routes(self) -> list[Route]:
+        others = {"completions": completions.complete, "responses": responses.respond, "embeddings": embeddings.embed}
         return [
-            *[Route(path, self._chat, methods=["POST"]) for path in self.chat_paths],
+            *[Route(path, partial(chat.chat, self), methods=["POST"]) for path in self.chat_paths],
+            *[Route(f"{self.base}/{one}", partial(others[one], self), methods=["POST"]) for one in self.other_paths],
             *[Route(path, self._models) for path in self.model_paths],
             Route("/health", lambda request: JSONResponse({"status": "ok"})),
             Route(self.metrics_path, self._metrics),
@@ -114,83 +134,110 @@ class Profile:
         return JSONResponse(self.error(refusal), refusal.status, headers=refusal.headers)
 
     async def body(self, request: Request) -> bytes:
+        """The body of a request that may ask: all of it, in time, and no larger than can be read in a moment."""
         self.authorize(request)
-        return await request.body()
+        data = bytearray()
+        try:
+            async with asyncio.timeout(BODY_S):
+                async for part in request.stream():
+                    data += part
+                    if len(data) > MOST_BYTES:
+                        raise Refusal(413, "too_large", f"A request has at most {MOST_BYTES / 1e6:.0f} MB.")
+        except TimeoutError:
+            raise Refusal(408, "timeout", f"The body didn't come within {BODY_S} s.") from None
+        if sum(map(data.count, b"{[:,")) > MOST_MARKS:
+            raise Refusal(413, "too_large", f"The body has over {MOST_MARKS:,} parts: no model here can read so much.")
+        return bytes(data)
 
-    async def _chat(self, request: Request) -> Response:
-        return await self.serve(request, read_chat(await self.body(request)))
-
-    async def serve(self, request: Request, ask: Ask) -> Response:
-        """Check, then ask the engine. What is refused costs nothing."""
+    async def admit(self, request: Request, ask: Ask) -> tuple[str, Queue, Ask]:
+        """Whether this may be asked: under which id, whom, and the ask with its pictures. A refusal costs nothing."""
         model = self.find_model(request.path_params.get("deployment") or ask.model)
-        if any(one.images for one in ask.messages) and not self.takes_pictures(model):
-            raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture.")
+        ask = self.prepared(ask)
+        if ask.has_pictures and not self.takes_pictures(model):
+            raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture. Ask {SEEING}.")
         for name, window in self.windows.items():
             if (wait := math.ceil(window.wait(model))) > 0:
                 raise self.over_limit(name, window, wait)
         self.check(ask, model, request)
         for window in self.windows.values():
             window.count(model)
-        writer = Writer(ask, model, f"slmlab-{self.engine.name}-{self.engine.precision}")
-        events = self.events(request, ask)
-        start = await anext(events)  # a refusal still gets its own status here
-        if ask.stream:
-            return StreamingResponse(self._stream(start, events, writer), media_type="text/event-stream")
-        *tokens, end = [event async for event in events]
-        text = "".join(token.text for token in tokens)
-        answer = writer.whole(text, end.reason, start.prompt_tokens or 0, len(tokens))
-        return JSONResponse(self.decorated(answer, end.fault or ""))
+        if not ask.has_pictures and model != SEEING:
+            return model, self.queue, ask
+        messages = await asyncio.to_thread(with_pictures, ask.messages)
+        return model, await asyncio.to_thread(self._seeing_queue), replace(ask, messages=tuple(messages))
 
-    async def events(self, request: Request, ask: Ask) -> AsyncIterator[Start | Token | End]:
-        """An answer's events, counted, and ended where the service's filter says so."""
-        # A picture is put into words for a model that reads text only.
-        messages = ask.messages if self.engine.sees else [in_words(one) for one in ask.messages]
-        reply = partial(self.engine.ask, messages, **vars(ask.sampling))
-        start, count, text = None, 0, ""
+    def _seeing_queue(self) -> Queue:
+        """Who answers about pictures: the model itself, or the course's own that sees, opened when first asked."""
+        with self._opening:
+            self._seeing = self._seeing or Queue(loading.load(SEEING), self.queue.waiting)
+        return self._seeing
+
+    def close(self) -> None:
+        for queue in {self.queue, self._seeing} - {None}:
+            queue.close()
+
+    def replies(self, engine, ask: Ask) -> list[Callable[[], Reply]]:
+        """What asks for each of a chat's answers. Where the assistant speaks last, its text is gone on with."""
+        *before, last = ask.messages
+        if last.role == "assistant" and before and not ask.has_pictures:
+            return [partial(_continued, engine, before, last, ask.seeded(number)) for number in range(ask.count)]
+        return [partial(engine.ask, ask.messages, **ask.seeded(number)) for number in range(ask.count)]
+
+    async def begin(self, request: Request, queue: Queue, replies: list, answers: list[Answer]) -> list[AsyncIterator]:
+        """The runs of some answers, the first of them begun: a refusal still gets its own status here."""
+        runs = [self.run(request, queue, reply, answer) for reply, answer in zip(replies, answers, strict=True)]
+        await anext(runs[0])
+        return runs
+
+    async def finish(self, runs: list[AsyncIterator]) -> None:
+        """Wait for all of them, which are written side by side."""
+
+        async def finished(run: AsyncIterator) -> None:
+            async for _ in run:
+                pass
+
+        await asyncio.gather(*map(finished, runs))
+
+    async def run(
+        self, request: Request, queue: Queue, reply: Callable[[], Reply], answer: Answer
+    ) -> AsyncIterator[Start | Token | End]:
+        """An answer's events, kept and counted, and ended where the service's filter says so."""
+        begun = False
         try:
-            async with aclosing(self.queue.answer(reply, request.is_disconnected)) as events:
+            async with aclosing(queue.answer(reply, request.is_disconnected)) as events:
                 async for event in events:
-                    start = start or event  # the first one
-                    if isinstance(event, Token):
-                        count, text = count + 1, (text + event.text)[-LOOKED_AT:]
-                        if self.cut(text):
-                            event = End(event.time_s, "filtered", fault=text)
+                    if isinstance(event, Start):
+                        begun, answer.prompt_tokens = True, event.prompt_tokens or 0
+                    elif isinstance(event, Token):
+                        recent = "".join(one.text for one in [*answer.tokens[-LOOKED_AT:], event])
+                        if self.cut(recent):
+                            event, answer.stopped = End(event.time_s, "filtered"), recent
+                        else:
+                            answer.tokens.append(event)
+                    if isinstance(event, End):
+                        answer.reason = event.reason
                     yield event
                     if isinstance(event, End):
                         return
         finally:
-            if start:  # one that was refused is no answer
-                self.telemetry.prompt_tokens.inc(start.prompt_tokens or 0)
-                self.telemetry.new_tokens.inc(count)
-
-    async def _stream(self, start: Start, events: AsyncIterator, writer: Writer) -> AsyncIterator[bytes]:
-        count = 0
-        try:
-            async with aclosing(events):
-                for chunk in self.opening_chunks():
-                    yield _event(chunk)
-                yield _event(writer.chunk({"role": "assistant", "content": ""}))
-                async for event in events:
-                    if isinstance(event, Token):
-                        count += 1
-                        if event.text:
-                            yield _event(self.decorated(writer.chunk({"content": event.text})))
-                    else:
-                        yield _event(self.decorated(writer.chunk({}, reason=event.reason), event.fault or ""))
-                for chunk in writer.counts(start.prompt_tokens or 0, count):
-                    yield _event(chunk)
-        except Refusal as refusal:  # the status is long sent: what is left is to say it in the stream, without [DONE]
-            yield _event(self.error(refusal))
-            return
-        yield b"data: [DONE]\n\n"
+            if begun:  # one that was refused is no answer
+                self.telemetry.prompt_tokens.inc(answer.prompt_tokens)
+                self.telemetry.new_tokens.inc(len(answer.tokens))
 
     async def _models(self, request: Request) -> Response:
         self.authorize(request)
         return JSONResponse(model_list(self.models(), self.name))
 
     async def _metrics(self, request: Request) -> Response:
+        if self.is_wrong_key(request):
+            self.authorize(request)
         text = generate_latest(self.telemetry.registry)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _continued(engine, before: list[Message], last: Message, settings: dict) -> Reply:
+    ids = engine.format.prompt_ids(before) + [piece.id for piece in engine.tokens(last.content)]
+    return engine.complete(ids, **settings)
 
 
 def given_keys(request: Request) -> list[str]:
@@ -205,10 +252,6 @@ def _card(name: str):
         return card(name)
     except UnknownName:
         return None
-
-
-def _event(chunk: dict) -> bytes:
-    return b"data: " + line(chunk) + b"\n\n"
 
 
 class Telemetry:

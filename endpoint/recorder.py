@@ -3,6 +3,7 @@
 So a lesson can show what a client really sends. Knows nothing about profiles.
 """
 
+import re
 from dataclasses import dataclass
 
 PATH = "/practice/exchange"  # where a recording server tells it
@@ -18,7 +19,7 @@ class Recorder:
 
     def between(self, scope, receive, send):
         asked, answered = bytearray(), bytearray()
-        query = scope["query_string"].decode("latin-1")
+        query = re.sub("(key=)[^&]*", r"\1(your key)", scope["query_string"].decode("latin-1"))
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"] + (f"?{query}" if query else "")
         shown = [f"{name}: {_shown(name, headers[name])}" for name in SHOWN if name in headers]

@@ -45,6 +45,9 @@ def register(commands) -> None:
     serve.add_argument("--precision", choices=("q4", "int8", "int4", "fp32", "bf16"))
     serve.add_argument("--profile", choices=PRACTICE_KEYS, default="local", help="whose protocol to speak")
     serve.add_argument("--seats", type=int, default=16, help="answers written at the same time")
+    serve.add_argument(
+        "--allow-origin", action="append", metavar="URL", help="a site whose pages may ask, as https://..."
+    )
     serve.add_argument("--waiting", type=int, default=32, help="requests that may wait: one more gets a 429")
     practice = serve.add_argument_group("practice, for a provider's profile")
     practice.add_argument("--retired", action="store_true", help="answer as the service does that is gone for good")
@@ -68,7 +71,7 @@ def run(parsed) -> int:
     in_range("seats", parsed.seats, 1, 64, "1 to 64 answers that are written at the same time")
     listening = app.listen(parsed.host, parsed.port, key is not None)  # what can't be is said before a model is loaded
     names = ("retired", "record", "per_minute", "per_day", "minute_s")
-    practice = {name: getattr(parsed, name) for name in names}
+    practice = {name: getattr(parsed, name) for name in names} | {"allow_origin": parsed.allow_origin or ()}
     queue = Queue(_model(parsed.model, parsed.precision, parsed.seats), parsed.waiting)
     app.run(app.PROFILES[parsed.profile](queue, key, **practice), listening, parsed.until_input_ends)
     return 0

@@ -4,17 +4,19 @@ Gives the same ids to every engine. Knows nothing about engines: it reads the fi
 """
 
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import SimpleNamespace
 
 from slmlab.errors import BadRequest, NotHere, quoted
 from slmlab.pictures import as_pictures
-from slmlab.records import Message
+from slmlab.records import Message, Sampling
+from slmlab.sampling import Constraint
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,13 @@ def as_messages(question, system: str | None = None, images=None) -> list[Messag
         raise BadRequest(f"A question is {known}, not {quoted(question)}.") from fault
     if system is not None:
         messages = [Message("system", system), *messages]
-    if not messages or not messages[-1].content.strip():
+    if messages and images is not None:
+        messages[-1] = replace(messages[-1], images=(*messages[-1].images, *as_pictures(images)))
+    if not messages or not (messages[-1].content.strip() or messages[-1].images):
         raise BadRequest("The question is empty. Write something for the model to answer.")
     if messages[-1].role != "user":
         last = f"The last message is the {messages[-1].role}'s."
         raise BadRequest(f"{last} A conversation to answer ends with the user's.")
-    if images is not None:
-        messages[-1] = replace(messages[-1], images=(*messages[-1].images, *as_pictures(images)))
     return messages
 
 
@@ -64,6 +66,8 @@ class ChatFormat:
             self.end_ids = self._find_end_ids()
         except Exception as fault:  # the tokenizer's Rust code raises bare Exception, and damaged JSON fails in any way
             raise NotHere(f"The tokenizer in {folder} can't be read: {fault}. Fetch the model again.") from fault
+        self._marks_there = {one.content for one in self._tokenizer.get_added_tokens_decoder().values() if one.special}
+        self.vocabulary = self._tokenizer.get_vocab_size()
         beside = folder / "chat_template.jinja"
         self.template = beside.read_text("utf-8") if beside.is_file() else settings.get("chat_template")
 
@@ -98,6 +102,46 @@ class ChatFormat:
             return _compile(self.template).render(messages=messages, add_generation_prompt=True, **self._marks)
         except Exception as fault:  # a template is a program that came with the model and may fail in any way
             raise BadRequest(f"The model's chat template refuses these messages: {fault}") from fault
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """The ids of the prompt. A mark such as <|im_end|> in somebody's text stays text: it ends no turn."""
+        said = "\n".join(one.content for one in messages)
+        marks = sorted((mark for mark in self._marks_there if mark in said), key=len, reverse=True)
+        if not marks:
+            return self.ids(self.prompt(messages))
+        pattern = re.compile("|".join(map(re.escape, marks)))
+        # The template sees letters of the private area in their place, and each part is read apart.
+        hidden = [pattern.sub(lambda found: f"\uf8f0{marks.index(found[0])}\uf8f1", one.content) for one in messages]
+        prompt = self.prompt([replace(one, content=text) for one, text in zip(messages, hidden, strict=True)])
+        first, *rest = re.split("\uf8f0(\\d+)\uf8f1", prompt)
+        ids = self.ids(first)
+        for number, text in zip(rest[::2], rest[1::2], strict=True):
+            ids += self._as_text.encode(marks[int(number)], add_special_tokens=False).ids
+            ids += self._encode(text, add_special_tokens=False).ids
+        return ids
+
+    @cached_property
+    def _as_text(self):
+        """The tokenizer without its marks."""
+        from tokenizers import Tokenizer
+
+        plain = Tokenizer.from_str(self._tokenizer.to_str())
+        plain.encode_special_tokens = True
+        return plain
+
+    def constraint(self, sampling: Sampling) -> Constraint | None:
+        """What keeps an answer in the form that was asked for, if one was."""
+        if sampling.schema is None and sampling.grammar is None:
+            return None
+        return Constraint(self._constraint_tokens, sampling.schema, sampling.grammar)
+
+    @cached_property
+    def _constraint_tokens(self):
+        try:
+            from llguidance import LLTokenizer
+        except ModuleNotFoundError as fault:
+            raise NotHere("A schema or a grammar wants llguidance: pip install llguidance") from fault
+        return LLTokenizer(str(self.folder / "tokenizer.json"), eos_token=sorted(self.end_ids))
 
     def ids(self, text: str) -> list[int]:
         """The ids of a text, with a beginning-of-text id where the model's tokenizer wants one."""

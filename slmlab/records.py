@@ -33,6 +33,8 @@ _LIMITS = (  # name, lowest, highest, what a good value means
     ("top_p", 1e-6, 1.0, "above 0, and 1 keeps every token"),
     ("top_k", 0, 1_000_000, "0 keeps every token"),
     ("repetition_penalty", 0.1, 10.0, "1 changes nothing, 1.1 discourages repeats"),
+    ("frequency_penalty", -2.0, 2.0, "0 changes nothing, 2 discourages what was written often"),
+    ("presence_penalty", -2.0, 2.0, "0 changes nothing, 2 discourages what was written at all"),
     ("beams", 1, 16, "1 for no beam search, at most 16"),
     ("top_logprobs", 0, 20, "how many of the likeliest tokens to tell at each step, at most 20"),
     ("seed", 0, 2**31 - 1, "a whole number, or None for a new one each time"),
@@ -49,12 +51,16 @@ class Sampling:
     top_p: float = 1.0
     top_k: int = 0
     repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
     beams: int = 1
     seed: int | None = None
     stop: tuple[str, ...] = ()
     logprobs: bool = False
     top_logprobs: int = 0
     scorer: Callable | None = None  # (ids so far, logits) -> scores to choose by
+    schema: dict | type | None = None  # a JSON schema, or a class of pydantic's: the answer is JSON that fits it
+    grammar: str | None = None  # a grammar in Lark's form: the answer is a text of it
 
     def __post_init__(self):
         for name, *limits in _LIMITS:
@@ -63,10 +69,22 @@ class Sampling:
         object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()))
         if "" in self.stop:
             raise BadRequest("stop takes texts that end the answer, and an empty one would end it before it begins.")
-        if self.beams > 1 and (self.temperature > 0 or self.logprobs or self.scorer):
-            raise BadRequest("Beam search never samples, tells no logprobs and takes no scorer: set beams=1.")
+        if self.schema is not None and self.grammar is not None:
+            raise BadRequest("An answer follows one form: give a schema or a grammar.")
+        object.__setattr__(self, "schema", as_schema(self.schema))
+        steered = self.scorer or self.schema is not None or self.grammar is not None
+        if self.beams > 1 and (self.temperature > 0 or self.logprobs or steered):
+            raise BadRequest("Beam search never samples, tells no logprobs and takes no scorer or form: set beams=1.")
         if self.top_logprobs and not self.logprobs:
             raise BadRequest("top_logprobs are told beside each token's own: set logprobs=True as well.")
+
+
+def as_schema(schema) -> dict | None:
+    """A JSON schema as a dict: a class of pydantic's knows its own."""
+    schema = schema.model_json_schema() if hasattr(schema, "model_json_schema") else schema
+    if schema is not None and not isinstance(schema, dict):
+        raise BadRequest(f"schema takes a JSON schema, such as {{'type': 'object'}}, not {type(schema).__name__}.")
+    return schema
 
 
 @dataclass(frozen=True)

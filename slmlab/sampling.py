@@ -3,6 +3,8 @@
 Knows nothing about engines: it takes an array of logits and a Sampling, and gives probabilities or one id.
 """
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,6 +32,39 @@ def penalise_repeats(logits: np.ndarray, seen: Sequence[int], penalty: float) ->
     return changed
 
 
+def penalise_written(logits: np.ndarray, written: Sequence[int], frequency: float, presence: float) -> np.ndarray:
+    """OpenAI's two penalties: so much off for each time that a token was written, and so much off for the first."""
+    changed = logits.copy()
+    for id, times in Counter(written).items():
+        changed[id] -= frequency * times + presence
+    return changed
+
+
+class Constraint:
+    """Keeps an answer inside a JSON schema or a grammar: each step leaves only the ids that may come next. What is
+    written is then valid, and may still be wrong: the model chooses among what is left."""
+
+    def __init__(self, tokens, schema: dict | None, grammar: str | None):
+        from llguidance import LLMatcher
+
+        if schema is not None:
+            # without blanks between its parts: a small model writes them without end
+            grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides={"whitespace_flexible": False})
+        self._matcher = LLMatcher(tokens, grammar)
+        if fault := self._matcher.get_error():
+            raise BadRequest(f"No answer can follow this schema or grammar: {fault[:300]}")
+
+    def masked(self, scores: np.ndarray) -> np.ndarray:
+        bits = np.unpackbits(np.frombuffer(self._matcher.compute_bitmask(), np.uint8), bitorder="little")
+        masked = np.full(len(scores), -np.inf, scores.dtype)  # a model may have more logits than its tokenizer has ids
+        allowed = np.flatnonzero(bits[: len(scores)])
+        masked[allowed] = scores[allowed]
+        return masked
+
+    def take(self, id: int) -> None:
+        self._matcher.consume_token(id)
+
+
 def filter_probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
     """What the sampler draws from, for every id of the vocabulary: temperature, then top-k, then top-p."""
     if sampling.temperature == 0:
@@ -53,10 +88,16 @@ class Chooser:
     def __init__(self, sampling: Sampling):
         self.sampling = sampling
         self._random = np.random.default_rng(sampling.seed)
+        penalised = sampling.repetition_penalty != 1.0 or sampling.frequency_penalty or sampling.presence_penalty
+        self.is_greedy = sampling.temperature == 0 and not penalised  # then the likeliest id is the one
 
-    def choose(self, logits: np.ndarray, seen: Sequence[int]) -> int:
-        if self.sampling.repetition_penalty != 1.0:
-            logits = penalise_repeats(logits, seen, self.sampling.repetition_penalty)
+    def choose(self, logits: np.ndarray, seen: Sequence[int], written: Sequence[int] = ()) -> int:
+        """An id, after the ids `seen` so far, of which the last are the answer's own."""
+        asked = self.sampling
+        if asked.repetition_penalty != 1.0:
+            logits = penalise_repeats(logits, seen, asked.repetition_penalty)
+        if asked.frequency_penalty or asked.presence_penalty:
+            logits = penalise_written(logits, written, asked.frequency_penalty, asked.presence_penalty)
         if not np.isfinite(logits.max()):
             raise BadRequest("No token is left to choose from: every logit is -inf or one is NaN. Check the scorer.")
         probabilities = filter_probabilities(logits, self.sampling)

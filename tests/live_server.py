@@ -94,11 +94,12 @@ class ScriptedEngine(Engine):
 
     engine, precision, context = "onnx", "int8", 4096
 
-    def __init__(self, *words: str, seats: int = 1, pace_s: float = 0.0, stepwise: bool = False, fault=None):
+    def __init__(self, *words: str, seats: int = 1, pace_s: float = 0.0, stepwise: bool = False, fault=None,
+                 sees: bool = False):  # fmt: skip
         super().__init__(card("smollm2-135m"))
         self.words, self.seats, self.pace_s, self.fault = words or ("Hello", " there"), seats, pace_s, fault
         self.step = threading.Semaphore(0) if stepwise else None
-        self.format = self
+        self.format, self.sees = self, sees
         self.asked: list[str] = []
         self.open = 0  # answers that are being written
         self.left = 0  # answers whose reader went before their end
@@ -108,7 +109,8 @@ class ScriptedEngine(Engine):
         return list(range(len(text)))
 
     def _answer(self, messages, sampling, on_end) -> Reply:
-        text = "\n".join(one.content for one in as_messages(messages))
+        pictures = [f"{one.width} x {one.height}" for message in messages for one in message.images]
+        text = "\n".join([*pictures, *(one.content for one in as_messages(messages))])
         if len(text) > self.context:
             raise BadRequest(f"The prompt has {len(text)} tokens and {self.name} holds {self.context}.")
         self.asked.append(text)

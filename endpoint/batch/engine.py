@@ -13,6 +13,7 @@ import numpy as np
 
 from endpoint.batch.scheduler import BLOCK, Scheduler
 from slmlab.engines.local import ImageInputs, LocalEngine, Session
+from slmlab.engines.onnx import OnnxEngine
 
 
 class BatchedEngine(LocalEngine):
@@ -24,7 +25,7 @@ class BatchedEngine(LocalEngine):
         super().__init__(card, folder, precision)
         self.seats = seats
         self._scheduler = Scheduler(folder, seats, threads)
-        self._asker = threading.local()
+        self._asker, self._reader = threading.local(), None
         self.context, self.threads = self._scheduler.context, self._scheduler.threads
 
     @contextmanager
@@ -40,6 +41,11 @@ class BatchedEngine(LocalEngine):
 
     def _keep_or_close(self, session: Session, finished: bool) -> None:
         session.close()  # its slot is for the next answer
+
+    def logits(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
+        with self._lock:  # by the graph that gives a row for every id, which is opened when it is first wanted
+            self._reader = self._reader or OnnxEngine(self.card, self.folder, self.precision, self.threads)
+        return self._reader.logits(ids)
 
     def close(self) -> None:
         super().close()

@@ -3,6 +3,7 @@
 A runtime gives a Session (ids in, logits out) and its own beam search; which it is, nothing here knows.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from slmlab.chat import ChatFormat, StopWatcher, TokenPiece, as_messages
 from slmlab.engines.base import Engine, as_sampling
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, TokenProbability
-from slmlab.sampling import Chooser, filter_probabilities, log_softmax, softmax
+from slmlab.sampling import Chooser, Constraint, filter_probabilities, log_softmax, softmax
 
 SEEING = "tiny-vlm"  # the course's own model that sees
 
@@ -69,11 +70,13 @@ class LocalEngine(Engine):
         self.folder, self.precision = folder, precision
         self.format = ChatFormat(folder)
         self.tokens, self.ids = self.format.pieces, self.format.ids  # of a text
-        self._lock, self._closed = RLock(), False
+        self._lock, self._closed, self._process = RLock(), False, os.getpid()
         self._cached_session: Session | None = None
         self._weights = 0  # goes up when they change: what was read before is of no use afterwards
 
-    def stream(self, ids: list[int], sampling: Sampling, weights=None, image_inputs=None) -> Iterator[Event]:
+    def stream(
+        self, ids: list[int], sampling: Sampling, weights=None, image_inputs=None, constraint: Constraint | None = None
+    ) -> Iterator[Event]:
         """The primitive: a Start, a Token for each id as soon as it is known, an End."""
         weights = self._weights if weights is None else weights  # those that the question was put to
         self._check_open(weights)
@@ -92,7 +95,7 @@ class LocalEngine(Engine):
             yield Start(began, len(ids), reused_tokens=len(session.ids))
             session.append(ids[len(session.ids) :])
             # 2) to 5) an id, its text, whether the answer ends, a token; and again
-            for event in self._write(choose(session, sampling), max_new, sampling):
+            for event in self._write(choose(session, sampling, constraint), max_new, sampling):
                 yield event
                 self._check_open(weights)  # the reader may have closed the model meanwhile
             finished = True
@@ -149,9 +152,10 @@ class LocalEngine(Engine):
             return self.format.marked(self._look(messages)[0])  # each picture as the tokens that stand for it
         return self.format.prompt(messages)
 
-    def complete(self, text: str, **settings) -> Reply:
-        """Go on writing a text as it stands, with no chat template."""
-        return self._reply(self._ids_of(text), as_sampling(settings), None)
+    def complete(self, text: str | Sequence[int], **settings) -> Reply:
+        """Go on writing a text (or its ids) as it stands, with no chat template."""
+        ids = self._fitting(list(text)) if isinstance(text, list | tuple) else self._ids_of(text)
+        return self._reply(ids, as_sampling(settings), None)
 
     def piece(self, id: int) -> str:
         return self.format.piece(id).text
@@ -195,14 +199,14 @@ class LocalEngine(Engine):
         if any(message.images for message in messages):
             ids, image_inputs = self._look(messages)
         else:
-            ids, image_inputs = self._ids_of(self.format.prompt(messages)), None
+            ids, image_inputs = self._fitting(self.format.prompt_ids(messages)), None
         return self._reply(ids, sampling, on_end, image_inputs)
 
     def _reply(self, ids: list[int], sampling: Sampling, on_end, image_inputs=None) -> Reply:
         if sampling.beams > 1 and image_inputs:
             raise BadRequest("Beam search takes no pictures here: set beams=1.")
-        weights = self._weights
-        return Reply(lambda: self.stream(ids, sampling, weights, image_inputs), self.name, on_end)
+        weights, constraint = self._weights, self.format.constraint(sampling)
+        return Reply(lambda: self.stream(ids, sampling, weights, image_inputs, constraint), self.name, on_end)
 
     def _look(self, messages: list[Message]) -> tuple[list[int], ImageInputs]:
         """The ids of a conversation with pictures in it, and what the runtime made of them."""
@@ -211,10 +215,14 @@ class LocalEngine(Engine):
 
     def _ids_of(self, text: str) -> list[int]:
         """The ids of a prompt, refused here when empty or too long, before anything runs."""
-        self._check_open()
         if not isinstance(text, str) or not text:
             raise BadRequest("The prompt is empty. Give the model some text to go on from.")
-        ids = self.format.ids(text)
+        return self._fitting(self.format.ids(text))
+
+    def _fitting(self, ids: list[int]) -> list[int]:
+        self._check_open()
+        if not ids or not 0 <= min(ids) <= max(ids) < self.format.vocabulary:
+            raise BadRequest(f"A prompt has ids from 0 to {self.format.vocabulary - 1:,}, and at least one.")
         self._refuse_overfull(len(ids))
         return ids
 
@@ -227,22 +235,28 @@ class LocalEngine(Engine):
     def _check_open(self, weights: int | None = None) -> None:
         if self._closed:
             raise SlmLabError(f"This model was closed. Load it again: slmlab.load({self.card.id!r})")
+        if os.getpid() != self._process:  # the threads that compute stayed in the process that loaded it
+            raise SlmLabError("A model doesn't work in a forked process: load it there, or start processes by 'spawn'.")
         if weights not in (None, self._weights):
             raise BadRequest("The model has changed since this was asked. Read a reply inside its own `with` block.")
 
 
-def choose(session: Session, sampling: Sampling) -> Iterator[tuple[int, np.ndarray | None]]:
+def choose(
+    session: Session, sampling: Sampling, constraint: Constraint | None = None
+) -> Iterator[tuple[int, np.ndarray | None]]:
     """Ids one after another, each with the log-probabilities of its place where asked for."""
-    chooser, scorer = Chooser(sampling), sampling.scorer
-    greedy = sampling.temperature == 0 and sampling.repetition_penalty == 1.0
-    while greedy and not (sampling.logprobs or scorer):
+    chooser, scorer, begun = Chooser(sampling), sampling.scorer, len(session.ids)
+    while chooser.is_greedy and not (sampling.logprobs or scorer or constraint):
         yield session.take_likeliest(), None
     while True:
         logits = session.logits()
         scores = logits if scorer is None else np.asarray(scorer(tuple(session.ids), logits.copy()), float)
         if scores.shape != logits.shape:
             raise BadRequest(f"A scorer returns one score for each of {len(logits):,} ids, not shape {scores.shape}.")
-        id = chooser.choose(scores, session.ids)
+        scores = constraint.masked(scores) if constraint else scores
+        id = chooser.choose(scores, session.ids, session.ids[begun:])
+        if constraint:
+            constraint.take(id)
         yield id, log_softmax(logits) if sampling.logprobs else None
         session.append([id])
 

@@ -14,7 +14,7 @@ READS = "microsoft/phi-4-mini-instruct"
 
 @pytest.fixture
 def server():
-    with live(ScriptedEngine(), "nvidia") as served:
+    with live(ScriptedEngine(sees=True), "nvidia") as served:
         yield served
 
 
@@ -27,7 +27,7 @@ def test_pictures_come_inside_the_text_and_keep_their_order(server):
         text = f"{tag.format(png_url())} or {tag.format(png_url(png(3, 4)))}?"
         assert server.chat(user(text), model=SEES).status_code == 200
         first, second, rest = server.profile.engine.asked.pop().split("\n")
-        assert "8 x 6" in first and "3 x 4" in second and rest.split() == ["or", "?"], tag
+        assert (first, second, rest.split()) == ("8 x 6", "3 x 4", ["or", "?"]), tag
 
 
 def test_180000_characters_of_a_picture_are_too_many(server):
@@ -46,7 +46,8 @@ def test_a_damaged_picture_is_refused_and_a_tag_that_is_no_picture_stays_text(se
     text = 'What does <img src="a.png"> mean?'
     assert server.chat(user(text), model=READS).status_code == 200
     assert server.profile.engine.asked == [text]
-    answer = server.chat(user(f'<img src="{png_url()}" />'), model=READS)
+    with live(ScriptedEngine(), "nvidia") as reader:
+        answer = reader.chat(user(f'<img src="{png_url()}" />'), model=READS)
     assert answer.status_code == 400 and "reads text only" in answer.json()["detail"]
 
 

@@ -61,13 +61,17 @@ def test_a_model_answers_once_it_is_pulled_and_is_listed(client):
             list(client.pull("nothing", stream=stream))
 
 
-def test_a_picture_is_told_in_words(server, client):
-    client.chat(OWN, messages=[{"role": "user", "content": "What is it?", "images": [png()]}])
-    assert server.profile.engine.asked == ["(A PNG picture of 8 x 6 pixels is here.)\nWhat is it?"]
+def test_a_picture_reaches_a_model_that_sees_and_is_refused_for_one_that_reads(client):
+    asked = [{"role": "user", "content": "What is it?", "images": [png()]}]
+    with pytest.raises(ResponseError, match="reads text only"):
+        client.chat(OWN, messages=asked)
+    with live(ScriptedEngine(sees=True), "ollama") as server:
+        Client(server.root).chat("smollm2:135m", messages=asked)
+        assert server.profile.engine.asked == ["8 x 6\nWhat is it?"]
 
 
 def test_what_cannot_be_done_is_refused_in_one_sentence(server):
-    for body in ({"tools": [{"type": "function"}]}, {"format": "json"}, {"think": True}, {"messages": "hi"},
+    for body in ({"tools": [{"type": "function"}]}, {"think": True}, {"messages": "hi"},
                  {"messages": [{"role": "robot", "content": "x"}]}, {"options": [1]}, {"options": {"num_predict": 0}},
                  {"messages": [{"role": "user", "content": "x", "images": ["bm8gcGljdHVyZQ=="]}]}):  # fmt: skip
         answer = server.post("/api/chat", **{"model": OWN, "messages": HELLO} | body)

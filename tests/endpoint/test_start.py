@@ -44,7 +44,7 @@ def tiny_server(tiny_onnx_folder):
 @ONE_FAMILY
 def test_it_answers_under_its_url_to_its_key(tiny_server):
     with OpenAI(base_url=tiny_server.url, api_key=tiny_server.key.get_secret_value(), max_retries=0) as client:
-        (model,) = client.models.list()
+        model, _ = client.models.list()
         assert client.chat.completions.create(model=model.id, messages=HELLO, max_tokens=3).choices
     assert tiny_server.exchange().parts["status"] == 200
     with OpenAI(base_url=tiny_server.url, api_key="wrong", max_retries=0) as client, pytest.raises(AuthenticationError):

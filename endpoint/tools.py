@@ -1,0 +1,108 @@
+"""Functions that a model may call: told to it as text, its answer held to their schemas, its call read back.
+
+Pure. A grammar keeps every call valid; which function a small model chooses, and with what, is often wrong.
+"""
+
+import json
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from slmlab.errors import BadRequest
+
+BEGIN, END = "<tool_call>", "</tool_call>"
+
+
+class Function(BaseModel):
+    name: str = Field(pattern=r"^[\w-]{1,64}$")
+    description: str | None = None
+    parameters: dict | None = None
+
+
+class Tool(BaseModel):
+    type: Literal["function"]
+    function: Function
+
+
+class CalledFunction(BaseModel):
+    name: str
+    arguments: str  # JSON, as the protocol has it
+
+
+class Call(BaseModel):
+    """A function and its arguments, as a model asked for it or as a client tells of it."""
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The functions that an answer may call; with `required`, the answer is a call."""
+
+    functions: tuple[Function, ...]
+    required: bool = False
+
+    @classmethod
+    def of(cls, tools: list[Tool] | None, choice: Any) -> "Tools | None":
+        """What a request leaves to choose from: 'auto', 'none', 'required', or one function by its name."""
+        if not tools or choice == "none":
+            return None
+        functions = tuple(one.function for one in tools)
+        if choice in (None, "auto"):
+            return cls(functions)
+        if choice != "required":  # by name, which the Responses API has beside the type
+            named = choice.get("function", choice) if isinstance(choice, dict) else {}
+            functions = tuple(one for one in functions if isinstance(named, dict) and one.name == named.get("name"))
+        if not functions:
+            raise BadRequest("tool_choice is auto, none, required, or names a function that is among the tools.")
+        return cls(functions, required=True)
+
+    @property
+    def told(self) -> str:
+        """What the model is told about them."""
+        listed = [json.dumps(one.model_dump(exclude_none=True), ensure_ascii=False) for one in self.functions]
+        example = f'{BEGIN}{{"name":"...","arguments":{{...}}}}{END}'
+        when = "Answer with the call that is needed" if self.required else "Where one helps, answer with a call"
+        return "\n".join(["You can call these functions:", *listed, f"{when}, in this form: {example}"])
+
+    def grammar(self, schema: dict | None) -> str:
+        """What the answer may be, in Lark's form: a call whose arguments fit, or a text (of this schema)."""
+        rules, calls = [], []
+        for number, one in enumerate(self.functions):
+            head = json.dumps(f'{BEGIN}{{"name":{json.dumps(one.name)},"arguments":')
+            rules.append(f"call{number}: {head} arguments{number} {json.dumps('}' + END)}")
+            rules.append(f"arguments{number}: %json {_compact(one.parameters or {'type': 'object'})}")
+            calls.append(f"call{number}")
+        if not self.required:
+            rules.append(f"text: %json {_compact(schema)}" if schema else r"text: /[^<](.|\n)*/")
+            calls.append("text")
+        return "\n".join([f"start: {' | '.join(calls)}", *rules])
+
+
+def _compact(schema: dict) -> str:
+    return json.dumps(schema | {"x-guidance": {"whitespace_flexible": False}})
+
+
+def as_call(text: str) -> Call | None:
+    """The call that a whole answer is."""
+    found = re.fullmatch(f"{BEGIN}(.*){END}", text, re.DOTALL)
+    if not found:
+        return None
+    said = json.loads(found[1])
+    function = CalledFunction(name=said["name"], arguments=json.dumps(said["arguments"], ensure_ascii=False))
+    return Call(id=f"call_{uuid.uuid4().hex[:24]}", function=function)
+
+
+def call_text(call: Call) -> str:
+    """A call of an earlier turn, as the model would have written it."""
+    return f'{BEGIN}{{"name":{json.dumps(call.function.name)},"arguments":{call.function.arguments}}}{END}'
+
+
+def result_text(text: str) -> str:
+    """What a function gave, as the model reads it."""
+    return f"<tool_response>{text}</tool_response>"
