@@ -12,15 +12,15 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from slmlab.catalog import DATA, Card, Facts, card
-from slmlab.errors import BadRequest, NotHere, ProviderError, UnknownName, nearest, quoted
+from slmlab.errors import BadRequest, NotHere, ProviderError, UnknownName, nearest
 from slmlab.show import Shown, Table
 
 
 class Provider(Shown, Facts):
     """One service; data/providers.toml says what each field means. What it doesn't say is None, or as here."""
 
-    url_variables, key_variables, events = [], [], []
-    path = key_hint = id_prefix = key_names = url_names = ""
+    url_variables, key_variables, models, events = [], [], [], []
+    path = key_hint = key_from = id_prefix = key_names = url_names = ""
     name_hint = "Asked for {model!r} at {url}; .models() lists the names that the server knows."
 
     def model_id(self, model: str | Card) -> str:
@@ -41,7 +41,8 @@ class Provider(Shown, Facts):
             ("its errors", self.error_shape),
             (f"status, {self.status_date}", self.status_text),
         ]
-        rows += [("key from", self.key_from)] if self.key_from else []
+        more = [("key from", self.key_from), (f"models, {self.models_date}", ", ".join(self.models))]
+        rows += [row for row in more if row[1]]
         rows += [(event["date"], f"{event['text']} [{event['grade']}]") for event in self.events]
         return Table(("", ""), rows, f"{self.name} [{self.id}]", wrap=100, source=f"Source: {self.source}")
 
@@ -52,14 +53,17 @@ class Services(Shown, dict):
     def __missing__(self, name: str) -> Provider:
         wanted = str(name).strip().lower()
         if wanted not in self:
-            raise UnknownName(f"Unknown provider {quoted(name)}. {nearest(wanted, list(self))}. Or give a URL.")
+            raise UnknownName(f"No such service. {nearest(wanted, list(self))}. Or give a URL.")  # it may be a key
         return self[wanted]
 
     def _table(self) -> Table:
-        heads = ("service", "connect(...)", "status", "as of", "source", "in short")
-        rows = [(one.name, one.id, one.status, one.status_date, one.grade, one.status_text) for one in self.values()]
-        note = "read: in the maker's own text; secondary: in someone else's; memory: check before you rely on it."
-        return Table(heads, rows, "The services of this course", wrap=130, source=note)
+        heads = ("service", "connect(...)", "variables", "cost", "ask for", "status", "key from")
+        rows = []
+        for one in self.values():
+            to_set = [*one.url_variables[: one.base_url is None], *one.key_variables[:1]]
+            rows.append((one.name, one.id, ", ".join(to_set), one.cost, one.ask_for or one.models[0],
+                         f"{one.status}, {one.status_date}", one.key_from.split(" ")[0]))  # fmt: skip
+        return Table(heads, rows, "The services of this course", "More, with sources: slmlab.services()['nvidia']")
 
 
 @cache
@@ -91,10 +95,9 @@ def as_key(text: str, place: str = "key"):
 def is_loopback(place: str) -> bool:
     """Whether a URL or a host is this very machine; a name that only begins like an address is not."""
     host = urlsplit(place).hostname or "" if "://" in place else place.strip("[]")
-    try:
+    with suppress(ValueError):
         return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+    return host.lower() == "localhost"
 
 
 def checked_url(text: str, who: Provider, key=None) -> str:
@@ -106,8 +109,7 @@ def checked_url(text: str, who: Provider, key=None) -> str:
     if key and parts.scheme == "http" and not is_loopback(url):
         raise BadRequest(f"http to {parts.hostname} would show the key to every machine on the way: use https.")
     if who.id == "foundry" and parts.path == "/models":
-        instead = url.removesuffix("/models") + who.path
-        raise BadRequest(f"The path /models was retired on 2026-08-26: use {instead} instead.")
+        raise BadRequest(f"The path /models was retired on 2026-08-26: use {url[:-7]}{who.path} instead.")
     return url if parts.path else url + who.path
 
 
@@ -183,15 +185,17 @@ def _of_provider(who: Provider, url: str | None, key) -> Endpoint:
     return Endpoint(who, address, key)
 
 
-def connect(where, model: str | None = None, *, url: str | None = None, key: str | None = None, timeout_s: float = 120):
+def connect(where, model: str | None = None, *, url: str | None = None, key: str | None = None, timeout_s: float = 120,
+            img_tags: bool = False):  # fmt: skip
     """A model that a service runs. `where` is a provider's name ('nvidia'), a URL, an Endpoint or what serve() gives.
-    `model` is a name of the catalog, or what the service calls it; None takes the first that it lists."""
+    `model` is a name of the catalog, or what the service calls it; None takes one that services() names, else the first
+    that it lists. `img_tags` writes pictures into the text, as <img>: the form of NVIDIA's older models."""
     from slmlab.engines.remote import RemoteEngine
 
     place = placed(where, url, None if key is None else as_key(key))
     who = place.provider
-    if not place.live:
-        who = Provider(**vars(who) | {"name": f"{who.name} (practice)"})
+    name = who.name if place.live else f"{who.name} (practice)"
+    who = Provider(**vars(who) | {"name": name, "img_tags": img_tags})
 
     def opened(model: str | Card) -> RemoteEngine:
         bare = Card(model, model, "unknown", "unknown", "text", "ask the service", Facts(as_stated="not stated"))
@@ -200,7 +204,12 @@ def connect(where, model: str | None = None, *, url: str | None = None, key: str
     if model:
         return opened(model)
     with opened("models") as asking:
-        return opened(asking.models()[0])
+        listed = asking.models()
+    wanted = who.models if place.url == who.base_url else []  # another server of its protocol has models of its own
+    found = [one for one in wanted if one in listed]
+    if wanted and not found:
+        print(f"{who.name} no longer lists {' or '.join(wanted)} ({who.models_date}): {listed[0]} is asked instead.")
+    return opened((found or listed)[0])
 
 
 def _known(model: str | Card) -> Card | None:

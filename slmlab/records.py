@@ -6,7 +6,7 @@ Knows nothing about which engine, networks or notebooks.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from slmlab.errors import BadRequest, in_range
 
@@ -44,7 +44,7 @@ MEANINGS = {name: meaning for name, _, _, meaning in _LIMITS}
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen. The default is greedy: the same question gives the same answer."""
+    """How the next token is chosen. The default is greedy, so that answers repeat; a service has its own defaults."""
 
     max_tokens: int = 256
     temperature: float = 0.0
@@ -61,6 +61,7 @@ class Sampling:
     scorer: Callable | None = None  # (ids so far, logits) -> scores to choose by
     schema: dict | type | None = None  # a JSON schema, or a class of pydantic's: the answer is JSON that fits it
     grammar: str | None = None  # a grammar in Lark's form: the answer is a text of it
+    asked: tuple[str, ...] = field(default=(), compare=False, repr=False)  # the names that the caller gave
 
     def __post_init__(self):
         for name, *limits in _LIMITS:

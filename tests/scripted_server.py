@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -41,9 +42,9 @@ def stream(*texts: str, reason: str = "stop", usage=(7, 3)) -> Answer:
 
 
 class ScriptedServer:
-    """Answers each request with the next of `answers`, the last one again and again."""
+    """Answers each request with the next of `answers`, the last one again and again; a function answers by the body."""
 
-    def __init__(self, *answers: Answer):
+    def __init__(self, *answers: Answer | Callable[[dict], Answer]):
         self.answers = list(answers)
         self.requests: list[dict] = []
         self.left = threading.Event()  # a client closed a connection that was held
@@ -70,6 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(headers.get("content-length", 0)))
         script.requests.append({"path": self.path, "headers": headers, "body": json.loads(body) if body else None})
         answer = script.answers[min(len(script.requests), len(script.answers)) - 1]
+        answer = answer(script.bodies[-1]) if callable(answer) else answer
         self.send_response(answer.status)
         for name, value in {**answer.headers, "connection": "close"}.items():
             self.send_header(name, value)

@@ -78,8 +78,9 @@ class Conversation:
 
 
 def as_sampling(settings: dict) -> Sampling:
-    known = [field.name for field in fields(Sampling)]
+    known = {one.name: one.name for one in fields(Sampling) if one.compare} | {"max_completion_tokens": "max_tokens"}
     for name in settings:
         if name not in known:
-            raise BadRequest(f"Unknown setting {quoted(name)}. {nearest(name, known)}")
-    return Sampling(**settings)
+            raise BadRequest(f"Unknown setting {quoted(name)}. {nearest(name, list(known))}")
+    asked = {known[name]: name for name in settings}  # of two names of one setting, the later
+    return Sampling(**{field: settings[name] for field, name in asked.items()}, asked=tuple(asked.values()))

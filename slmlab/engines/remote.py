@@ -3,6 +3,7 @@
 Turns what the SDK gives into Start, Token and End, and its exceptions into ProviderErrors that say what to do next.
 """
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -22,7 +23,13 @@ TRIES = 3
 LONGEST_WAIT_S = 120  # the SDK waits as long as a Retry-After asks, up to this; beyond, it gives up at once
 FAULTS = (openai.OpenAIError, ValueError, RuntimeError)  # the last two: an event that is no JSON, a closed client
 FOREIGN = {"beams": 1, "top_k": 0, "repetition_penalty": 1.0, "scorer": None}
+# what becomes of a setting that a model refuses: another name, or nothing; the rest is never left out in silence
+INSTEAD = dict.fromkeys(("temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "stream_options"), "")
+INSTEAD |= {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+SETTINGS = {*INSTEAD, "stop", "logprobs", "top_logprobs"}
+UNSUPPORTED = re.compile(r"un(supported|recognized|known)|n[o']t (support|permit)|extra .*not allowed", re.I)
 REASONS = {"length": "length", "content_filter": "filtered"}
+_learned: dict[tuple[str, str], dict[str, str]] = {}  # (url, model): what is sent there instead of what it refused
 
 
 class RemoteEngine(Engine):
@@ -61,27 +68,21 @@ class RemoteEngine(Engine):
         return Reply(lambda: self._stream(body), self.name, on_end)
 
     def _settings(self, sampling: Sampling) -> dict:
-        """The settings as the protocol writes them; what it has no word for is refused, not dropped."""
-        given = vars(sampling)
-        for name, plain in FOREIGN.items():
-            if given[name] != plain:
-                advice = "so a service can't be asked for it. A model of this machine can: slmlab.load()."
-                raise BadRequest(f"{name} isn't part of OpenAI's protocol, {advice}")
+        """The settings that were asked for; what the protocol has no word for is refused, not dropped."""
+        given = vars(sampling) | {"max_completion_tokens": sampling.max_tokens}
+        if foreign := [name for name, plain in FOREIGN.items() if given[name] != plain]:
+            raise BadRequest(f"{foreign[0]} isn't part of OpenAI's protocol. A model of this machine: slmlab.load().")
         body = {"model": self.model, "stream": True, "stream_options": {"include_usage": True}}
-        body |= {name: given[name] for name in ("max_tokens", "temperature", "top_p")}
-        body |= {"seed": sampling.seed} if sampling.seed is not None else {}
-        body |= {"stop": list(sampling.stop)} if sampling.stop else {}
-        return body | ({"logprobs": True, "top_logprobs": sampling.top_logprobs} if sampling.logprobs else {})
+        return body | {one: given[one] for one in sampling.asked if one in SETTINGS and given[one] not in (None, ())}
 
     def _sent(self, message: Message) -> dict:
-        most = self.provider.image_characters
+        most = self.provider.img_tags and self.provider.image_characters
         for picture in message.images:
             if most and len(picture.base64) >= most:
-                size = f"The picture has {len(picture.base64):,} characters in base64"
-                takes = f"{self.provider.name} takes fewer than {most:,}"
-                raise BadRequest(f"{size} and {takes}. Make it smaller: picture.within({most:_})")
+                size = f"The picture has {len(picture.base64):,} characters in base64; fewer than {most:,} are taken"
+                raise BadRequest(f"{size}. Make it smaller: picture.within({most:_})")
         content = message.content
-        if self.provider.image_form == "img-tag":
+        if self.provider.img_tags:
             content = " ".join([content, *(f'<img src="{picture.data_url}" />' for picture in message.images)])
         elif message.images:
             pictures = [{"type": "image_url", "image_url": {"url": picture.data_url}} for picture in message.images]
@@ -96,11 +97,29 @@ class RemoteEngine(Engine):
             fault = self._error(problem)
         raise fault  # after the except block: else __context__ keeps the SDK's frames, where a header holds the key
 
+    def _create(self, body: dict):
+        """The chunks of an answer. A setting that the model refuses is renamed or left out: said once, and kept."""
+        learned = _learned.setdefault((self.url, self.model), {})
+        while True:  # each time round learns one setting more
+            sent = {its: value for name, value in body.items() if (its := learned.get(name, name))}
+            try:
+                return self._client.chat.completions.create(**sent)
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as problem:
+                named = re.search(rf"\b({'|'.join(SETTINGS & sent.keys())})\b", problem.param or _words(problem))
+                name = named[1] if named and UNSUPPORTED.search(_words(problem)) else None
+                instead = INSTEAD.get(name)
+                if instead is None or instead in learned:
+                    raise
+            if name not in learned:  # another thread may have been told the same
+                becomes = f"sent as {instead}" if instead else "left out"
+                print(f"{self.model} at {self.provider.name} takes no {name}: it is {becomes} from now on.")
+            learned[name] = instead
+
     def _stream(self, body: dict) -> Iterator[Event]:
         """A Start when the server takes the request, a Token for each piece, an End."""
         for _ in range(2):  # the SDK repeats a request, but no stream that breaks before its first piece
             pieces, reason, usage, fault = 0, None, None, None
-            with self._try(self._client.chat.completions.create, **body) as chunks:
+            with self._try(self._create, body=body) as chunks:
                 yield Start(chunks.response.request.extensions["sent_s"])
                 try:
                     for chunk in chunks:
@@ -137,7 +156,7 @@ class RemoteEngine(Engine):
             advice = f"Asked {self.url}: does a server run there, and is there a network? {start}"
         said = _words(problem)
         if self._key:  # some services repeat a key when they refuse it
-            said = said.replace(self._key.get_secret_value(), "[key]")
+            said = re.sub(re.escape(self._key.get_secret_value()), "[key]", said, flags=re.I)
         who = f"{self.provider.name} ({status})" if status else self.provider.name
         return ProviderError(f"{who}: {said[:500].rstrip('. ')}.", advice, status=status, code=code)
 
@@ -165,7 +184,7 @@ class RemoteEngine(Engine):
             return "Shorten the prompt or the conversation, or ask about one part at a time."
         if status in (408, 409, 429) or status >= 500:
             return f"Tried {TRIES} times. Try again later, or go on locally: slmlab.load()."
-        return f"Asked {self.url}; trying again won't help."
+        return f"Asked {self.url}; trying again won't help. Leave out what it refuses, or ask another model."
 
     def _say_wait(self, response) -> None:
         """Print what the SDK does without a word: it waits as long as the service asks, and tries again."""

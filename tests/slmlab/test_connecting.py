@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from slmlab.catalog import GRADES, card
-from slmlab.connecting import Endpoint, as_key, connect, is_loopback, key_of, read_at, services
+from slmlab.connecting import Endpoint, Provider, as_key, connect, is_loopback, key_of, read_at, services
 from slmlab.errors import BadRequest, NotHere, ProviderError, UnknownName
 from tests.scripted_server import Answer, ScriptedServer, answer_json, stream
 
@@ -30,10 +30,9 @@ def server():
 
 
 def test_loopback_is_this_machine_and_no_name_that_looks_like_it():
-    for place in ("http://127.9.9.9:1", "http://[::1]:1/v1", "http://LOCALHOST/", "127.0.0.1", "[::1]", "localhost"):
-        assert is_loopback(place), place
-    for place in ("http://127.0.0.1.evil.com", "http://localhost.example.org", "http://0.0.0.0", "https://x", ""):
-        assert not is_loopback(place), place
+    here = ("http://127.9.9.9:1", "http://[::1]:1/v1", "http://LOCALHOST/", "127.0.0.1", "[::1]", "localhost")
+    away = ("http://127.0.0.1.evil.com", "http://localhost.example.org", "http://0.0.0.0", "https://x", "")
+    assert [place for place in (*here, *away) if is_loopback(place)] == list(here)
 
 
 def test_what_is_no_base_url_is_refused_and_no_password_repeated():
@@ -60,6 +59,16 @@ def test_no_model_takes_the_first_that_is_listed(server):
     assert connect(server.url).name == "first"
     with pytest.raises(ProviderError, match="no name of a model came from"):
         connect(server.url)
+
+
+def test_no_model_at_a_service_takes_one_of_its_table_that_is_still_listed_and_says_when_none_is(server, capsys):
+    named = {"base_url": server.url, "models": ["small", "larger"], "models_date": "2026-09-09"}
+    place = Endpoint(Provider(**vars(services()["openai"]) | named), server.url)
+    server.answers = [answer_json(200, {"data": [{"id": one} for one in ids]}) for ids in (["a", "larger"], ["a", "b"])]
+    assert connect(place).model == "larger" and capsys.readouterr().out == ""
+    assert connect(place).model == "a"
+    assert capsys.readouterr().out == "OpenAI no longer lists small or larger (2026-09-09): a is asked instead.\n"
+    assert connect("openai", key="k", url=server.url).model == "a" and capsys.readouterr().out == "", "another server"
 
 
 def test_an_address_comes_from_its_variable_and_an_old_one_is_refused(monkeypatch):
@@ -114,6 +123,9 @@ def test_every_service_says_what_it_is_and_can_be_shown():
     assert services()[" NVIDIA "] is services()["nvidia"]
     with pytest.raises(UnknownName, match="Available: nvidia.*Or give a URL"):
         services()["nvida"]
+    with pytest.raises(UnknownName) as caught:
+        connect(SECRET)
+    assert SECRET not in str(caught.value), "a key in the place of a name isn't shown"
     assert list(services()) == ["local", "github-models", "foundry", "nvidia", "nim", "ollama", "openai"]
     for one in services().values():
         assert one.what.endswith(".") and one.go_to and one.status in ("live", "retired", "self-hosted")
@@ -122,7 +134,10 @@ def test_every_service_says_what_it_is_and_can_be_shown():
         dates = [event["date"] for event in one.events]
         assert dates == sorted(dates) and {event["grade"] for event in one.events} <= set(GRADES)
         assert one.name in str(one) and escape(one.source) in one._repr_html_()
-        assert str(one.status_date) in str(services()) and escape(one.status_text) in services()._repr_html_()
+        told = (one.id, f"{one.status}, {one.status_date}", one.cost, escape(one.ask_for or one.models[0]))
+        assert all(text in services()._repr_html_() for text in told) and one.models_date or not one.models
+        to_set = [*one.key_variables[:1], *one.url_variables[: not one.base_url]]
+        assert all(f" {name}" in str(services()) for name in to_set), f"what does {one.id} want?"
 
 
 def test_a_model_is_called_what_the_service_calls_it():

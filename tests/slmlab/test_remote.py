@@ -1,17 +1,24 @@
 """The engine of a service over a real socket: what it sends, what a stream brings, what faults say, and keys unseen."""
 
+import re
 import time
 import traceback
 
+import openai
 import pytest
+from azure.ai.inference import ChatCompletionsClient
+from azure.core.credentials import AzureKeyCredential
+from azure.core.exceptions import HttpResponseError
 from pydantic import SecretStr
 
 from slmlab.catalog import Card, Facts
-from slmlab.connecting import services
+from slmlab.connecting import Provider, services
+from slmlab.engines import remote
 from slmlab.engines.remote import RemoteEngine
 from slmlab.errors import BadRequest, IncompleteAnswer, ProviderError
 from slmlab.pictures import Picture
 from slmlab.records import Message
+from tests import refusals
 from tests.scripted_server import Answer, ScriptedServer, answer_json, event, stream
 
 SECRET = "nvapi-PLANTED-7f3a9c1e"
@@ -25,12 +32,14 @@ def ask(monkeypatch):
     """A function that puts a server behind a script and gives a model on it; the server is its `.server`."""
     opened, pauses = [], []  # the pauses that the SDK asked for, none of them taken
     monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(remote, "_learned", {})  # a port may come again
 
-    def make(*answers, who="nvidia", url=None, key=SECRET, timeout_s=5):
+    def make(*answers, who="nvidia", url=None, key=SECRET, timeout_s=5, img_tags=False):
         server = ScriptedServer(*answers)
         card = Card("m", "m", "unknown", "f", "text", "x", Facts(as_stated="not stated"))
         key = SecretStr(key) if key else None
-        model = RemoteEngine(card, services()[who], url or server.url, "the-model", key, timeout_s)
+        who = Provider(**vars(services()[who]) | {"img_tags": img_tags})
+        model = RemoteEngine(card, who, url or server.url, "the-model", key, timeout_s)
         model.server, model.pauses = server, pauses
         opened.append(model)
         return model
@@ -40,21 +49,69 @@ def ask(monkeypatch):
         model.server.close()
 
 
-def fault_of(model) -> ProviderError:
+def fault_of(model, **settings) -> ProviderError:
     with pytest.raises(ProviderError) as caught:
-        model.ask("Hi").text  # noqa: B018 - reading it asks the service
+        model.ask("Hi", **settings).text  # noqa: B018 - reading it asks the service
     return caught.value
 
 
-def test_settings_are_sent_as_the_protocol_writes_them(ask):
+def test_a_service_is_sent_what_the_caller_named_under_the_name_that_was_used_and_no_more(ask):
     model = ask(OK)
-    settings = {"max_tokens": 5, "seed": 0, "stop": ["END"], "logprobs": True, "top_logprobs": 2}
+    settings = {"max_tokens": 5, "temperature": 0, "seed": 0, "stop": ["END"], "logprobs": True, "top_logprobs": 2}
     assert model.ask("Hi", system="Be brief.", **settings).text == "Hello!"
     sent = model.server.bodies[0]
     assert sent.pop("messages") == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     own = {"model": "the-model", "stream": True, "stream_options": {"include_usage": True}}
-    assert sent == own | settings | {"temperature": 0, "top_p": 1}
-    assert model.ask("Hi").text and not {"seed", "stop", "logprobs"} & set(model.server.bodies[1])
+    assert sent == own | settings
+    assert model.chat(max_tokens=9, seed=None).ask("Hi", max_completion_tokens=5).text
+    assert model.server.bodies[1].keys() - own.keys() == {"messages", "max_completion_tokens"}
+
+
+def test_a_setting_that_a_model_refuses_is_renamed_or_left_out_once_and_said(ask, capsys):
+    limit, cold, new = {"max_tokens": 8}, {"temperature": 0}, {"max_completion_tokens": 8}
+    cases = [
+        (refusals.GPT_5, "openai", limit | cold, new, ["max_tokens", "temperature"]),
+        (refusals.O_SERIES, "foundry", cold | limit, new, ["temperature", "max_tokens"]),
+        (refusals.OLD_VLLM, "local", new | cold, limit | cold, ["max_completion_tokens"]),
+        (refusals.MISTRAL, "local", limit, limit, ["stream_options"]),
+        (refusals.FOUNDRY, "foundry", cold, cold, ["stream_options"]),
+        (refusals.NVIDIA, "nvidia", limit | {"seed": 1, "top_p": 0.5}, limit, ["seed", "top_p"]),
+    ]
+    for service, who, asked, taken, refused in cases:
+        model = ask(service, who=who)
+        assert model.ask("Hi", **asked).text == "Hello"
+        assert len(model.server.requests) == len(refused) + 1, "once for each, and the answer"
+        lines = [f"the-model at {services()[who].name} takes no {name} from now on." for name in refused]
+        told = re.sub(": it is (left out|sent as max_(completion_)?tokens)", "", capsys.readouterr().out)
+        assert sorted(told.splitlines()) == sorted(lines), "one line for each"
+        assert ask(url=model.url, who=who).ask("Hi", **asked).text == "Hello", "another connection knows it"
+        assert len(model.server.requests) == len(refused) + 2 and capsys.readouterr().out == ""
+        assert model.server.bodies[-1].keys() - {"model", "messages", "stream", "stream_options"} == taken.keys()
+
+
+def test_what_changes_an_answers_form_is_never_left_out_and_no_refusal_is_asked_again_for_ever(ask, capsys):
+    model = ask(refusals.GPT_5)
+    with pytest.raises(ProviderError, match="'stop' is not supported.*Leave out what it refuses"):
+        model.ask("Hi", stop="x").text  # noqa: B018
+    too_much = "max_tokens is too large: 9. This model supports at most 8 completion tokens"
+    assert fault_of(ask(refusals.openai_error("max_tokens", too_much)), max_tokens=9).status == 400
+    assert len(model.server.requests) == 1 and capsys.readouterr().out == ""
+    model = ask(lambda body: refusals.openai_error(None, f"Unsupported: {', '.join(sorted(body, reverse=True))}"))
+    assert fault_of(model, max_tokens=9, seed=1, top_p=0.5).status == 400
+    assert len(model.server.requests) == 5, "each of the four once, and max_tokens by its other name"
+
+
+def test_the_sdks_meet_the_same_refusals(ask):
+    url, hi = ask(refusals.GPT_5).url, [{"role": "user", "content": "Hi"}]
+    chat = openai.OpenAI(base_url=url, api_key="k", max_retries=0).chat.completions
+    for name in ("max_tokens", "temperature"):
+        with pytest.raises(openai.BadRequestError) as caught:
+            chat.create(model="gpt-5-mini", messages=hi, **{name: 0})
+        assert caught.value.param == name and caught.value.code.startswith("unsupported_")
+    assert list(chat.create(model="m", messages=hi, stream=True, max_completion_tokens=8))
+    with pytest.raises(HttpResponseError) as caught:
+        ChatCompletionsClient(url, AzureKeyCredential("k"), retry_total=0).complete(messages=hi, max_tokens=8)
+    assert (caught.value.status_code, caught.value.error.code) == (400, "unsupported_parameter")
 
 
 def test_what_the_protocol_has_no_word_for_is_refused(ask):
@@ -63,12 +120,12 @@ def test_what_the_protocol_has_no_word_for_is_refused(ask):
             ask(OK).ask("Hi", **settings)
 
 
-def test_pictures_go_as_parts_or_as_nvidias_tag_and_none_too_large(ask):
+def test_pictures_go_as_parts_and_where_asked_as_nvidias_older_tag_and_none_too_large(ask):
     picture = Picture(b"\x89PNG", "png", 2, 2)
     image = {"type": "image_url", "image_url": {"url": picture.data_url}}
-    contents = {"local": [{"type": "text", "text": "?"}, image], "nvidia": f'? <img src="{picture.data_url}" />'}
-    for who, content in contents.items():
-        model = ask(OK, who=who)
+    contents = {False: [{"type": "text", "text": "?"}, image], True: f'? <img src="{picture.data_url}" />'}
+    for img_tags, content in contents.items():
+        model = ask(OK, img_tags=img_tags)
         assert model.ask(Message("user", "?", (picture,))).text
         assert model.server.bodies[0]["messages"][0]["content"] == content
     with pytest.raises(BadRequest, match=r"200,000 characters.*within\(180_000\)"):
@@ -223,6 +280,7 @@ def test_no_key_follows_a_redirect(ask):
 ECHO = f"Incorrect API key provided: {SECRET}."
 LEAKS = [
     answer_json(401, {"error": {"message": ECHO}}),
+    answer_json(401, {"error": {"message": ECHO.upper()}}),
     Answer(500, (f"Bearer {SECRET}".encode(),), {"content-type": "text/plain"}),
     Answer(blocks=(f'data: {{"error": {{"message": "{ECHO}"}}}}\n\n'.encode(),)),
     Answer(blocks=(f"data: {{bad {SECRET}\n\n".encode(),)),
@@ -234,7 +292,8 @@ def test_a_key_shows_nowhere(ask, caplog, capfd):
     caplog.set_level("DEBUG")
     shown = [text for answer in LEAKS for text in _shown_by(ask(answer))]
     shown += [caplog.text, *(repr(vars(one)) for one in caplog.records), *capfd.readouterr()]
-    assert SECRET not in "\n".join(shown) and "[key]" in "\n".join(shown)
+    text = "\n".join(shown)
+    assert SECRET.lower() not in text.lower() and "[key]" in text
 
 
 def _shown_by(model) -> list[str]:
