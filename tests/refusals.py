@@ -12,23 +12,20 @@ def refusing(**refused: Answer) -> Callable[[dict], Answer]:
     return lambda body: next((refused[name] for name in body if name in refused), stream("Hello"))
 
 
-def openai_error(param: str | None, says: str, code: str = "unsupported_parameter") -> Answer:
-    error = {"message": says, "type": "invalid_request_error", "param": param, "code": code}
-    return answer_json(400, {"error": error})
-
-
-def unsupported(param: str, instead: str = "") -> Answer:
-    return openai_error(param, f"Unsupported parameter: '{param}' is not supported with this model.{instead}")
+def openai_error(param: str | None, says: str, kind: str = "parameter") -> Answer:
+    error = {"message": f"Unsupported {kind}: {says}", "type": "invalid_request_error", "param": param}
+    return answer_json(400, {"error": error | {"code": f"unsupported_{kind}"}})
 
 
 # OpenAI, and its models in Foundry (anomalyco/opencode 37964, 2026-07-20): griptape-ai/ComfyUI-Griptape 312,
 # 2025-08-22; johny-b/llmcomp 69, 2026-04-20; huggingface/smolagents 1671, 2025-08-11
-NEW_NAME = unsupported("max_tokens", " Use 'max_completion_tokens' instead.")
-SAYS = "'temperature' does not support 0 with this model. Only the default (1) value is supported."
-ONE = openai_error("temperature", f"Unsupported value: {SAYS}", "unsupported_value")
-GPT_5 = refusing(max_tokens=NEW_NAME, temperature=ONE, stop=unsupported("stop"))
+NOT = "is not supported with this model."
+NEW_NAME = openai_error("max_tokens", f"'max_tokens' {NOT} Use 'max_completion_tokens' instead.")
+ONE = "'temperature' does not support 0 with this model. Only the default (1) value is supported."
+NO_STOP = openai_error("stop", f"'stop' {NOT}")
+GPT_5 = refusing(max_tokens=NEW_NAME, temperature=openai_error("temperature", ONE, "value"), stop=NO_STOP)
 # BeehiveInnovations/pal-mcp-server 78, 2025-06-18
-O_SERIES = refusing(max_tokens=NEW_NAME, temperature=unsupported("temperature"))
+O_SERIES = refusing(max_tokens=NEW_NAME, temperature=openai_error("temperature", f"'temperature' {NOT}"))
 # a vLLM that knows max_tokens alone: voideditor/void 128, 2024-10-28
 SAYS = str([FORBIDDEN | {"loc": ("body", "max_completion_tokens"), "input": 8}])
 OLD_VLLM = refusing(max_completion_tokens=answer_json(400, {"object": "error", "message": SAYS, "param": None}))
@@ -40,7 +37,5 @@ ERROR = {"code": 400, "message": "Validation error at #/stream_options: Extra in
 FOUNDRY = refusing(stream_options=answer_json(400, {"error": ERROR}))
 # NVIDIA, there of penalties: NVIDIA/garak 748, 2024-06-19; of a budget: Alishahryar1/free-claude-code 127, 2026-04-21
 FIELD = "body -> seed\n  Extra inputs are not permitted (type=extra_forbidden)"
-NVIDIA = refusing(
-    seed=answer_json(422, {"title": "Unprocessable Entity", "status": 422, "detail": FIELD}),
-    top_p=answer_json(400, {"message": "Validation: Unsupported parameter(s): top_p", "type": "Bad Request"}),
-)
+NO_SEED = answer_json(422, {"title": "Unprocessable Entity", "status": 422, "detail": FIELD})
+NVIDIA = refusing(seed=NO_SEED, top_p=answer_json(400, {"message": "Validation: Unsupported parameter(s): top_p"}))

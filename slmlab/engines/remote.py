@@ -71,7 +71,7 @@ class RemoteEngine(Engine):
         """The settings that were asked for; what the protocol has no word for is refused, not dropped."""
         given = vars(sampling) | {"max_completion_tokens": sampling.max_tokens}
         if foreign := [name for name, plain in FOREIGN.items() if given[name] != plain]:
-            raise BadRequest(f"{foreign[0]} isn't part of OpenAI's protocol. A model of this machine: slmlab.load().")
+            raise BadRequest(f"{foreign[0]} isn't part of OpenAI's protocol. What slmlab.load() gives takes it.")
         body = {"model": self.model, "stream": True, "stream_options": {"include_usage": True}}
         return body | {one: given[one] for one in sampling.asked if one in SETTINGS and given[one] not in (None, ())}
 

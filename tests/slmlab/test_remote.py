@@ -9,12 +9,9 @@ import pytest
 from azure.ai.inference import ChatCompletionsClient
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import HttpResponseError
-from pydantic import SecretStr
 
-from slmlab.catalog import Card, Facts
-from slmlab.connecting import Provider, services
+from slmlab.connecting import Endpoint, as_key, connect, services
 from slmlab.engines import remote
-from slmlab.engines.remote import RemoteEngine
 from slmlab.errors import BadRequest, IncompleteAnswer, ProviderError
 from slmlab.pictures import Picture
 from slmlab.records import Message
@@ -36,10 +33,8 @@ def ask(monkeypatch):
 
     def make(*answers, who="nvidia", url=None, key=SECRET, timeout_s=5, img_tags=False):
         server = ScriptedServer(*answers)
-        card = Card("m", "m", "unknown", "f", "text", "x", Facts(as_stated="not stated"))
-        key = SecretStr(key) if key else None
-        who = Provider(**vars(services()[who]) | {"img_tags": img_tags})
-        model = RemoteEngine(card, who, url or server.url, "the-model", key, timeout_s)
+        place = Endpoint(services()[who], url or server.url, key and as_key(key))
+        model = connect(place, "the-model", timeout_s=timeout_s, img_tags=img_tags)
         model.server, model.pauses = server, pauses
         opened.append(model)
         return model
@@ -93,10 +88,10 @@ def test_what_changes_an_answers_form_is_never_left_out_and_no_refusal_is_asked_
     model = ask(refusals.GPT_5)
     with pytest.raises(ProviderError, match="'stop' is not supported.*Leave out what it refuses"):
         model.ask("Hi", stop="x").text  # noqa: B018
-    too_much = "max_tokens is too large: 9. This model supports at most 8 completion tokens"
-    assert fault_of(ask(refusals.openai_error("max_tokens", too_much)), max_tokens=9).status == 400
+    large = {"message": "max_tokens is too large: 9. This model supports at most 8.", "param": "max_tokens"}
+    assert fault_of(ask(answer_json(400, {"error": large})), max_tokens=9).status == 400
     assert len(model.server.requests) == 1 and capsys.readouterr().out == ""
-    model = ask(lambda body: refusals.openai_error(None, f"Unsupported: {', '.join(sorted(body, reverse=True))}"))
+    model = ask(lambda body: refusals.openai_error(None, ", ".join(sorted(body, reverse=True))))
     assert fault_of(model, max_tokens=9, seed=1, top_p=0.5).status == 400
     assert len(model.server.requests) == 5, "each of the four once, and max_tokens by its other name"
 
