@@ -105,7 +105,7 @@ class RemoteEngine(Engine):
             try:
                 return self._client.chat.completions.create(**sent)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as problem:
-                named = re.search(rf"\b({'|'.join(SETTINGS & sent.keys())})\b", problem.param or _words(problem))
+                named = re.search(rf"\b({'|'.join(SETTINGS & sent.keys())})\b", str(problem.param or _words(problem)))
                 name = named[1] if named and UNSUPPORTED.search(_words(problem)) else None
                 instead = INSTEAD.get(name)
                 if instead is None or instead in learned:
