@@ -26,7 +26,7 @@ class Nvidia(Profile):
     metrics_path = "/v1/metrics"
     other_paths = ("completions",)
     per_minute = 40
-    metrics_prefix = "vllm:"  # what runs inside a NIM container names them so
+    metrics_prefix = "vllm:"  # what runs inside a container of NIM 2 names them so
 
     def models(self) -> list[str]:
         return [one.ids.nvidia for one in cards().values() if one.ids.nvidia]

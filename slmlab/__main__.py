@@ -77,7 +77,7 @@ CHAT = {
     "--image": {"action": "append", "metavar": "FILE", "help": "a picture, GIF or video to ask about; repeatable"},
     "--json": {"action": "store_true", "help": "print one JSON record per answer instead of text"},
 }
-SETTINGS = [field for field in fields(Sampling) if field.name not in ("logprobs", "top_logprobs", "scorer", "asked")]
+SETTINGS = [field for field in fields(Sampling) if field.name not in ("logprobs", "top_logprobs", "scorer", "schema", "grammar", "asked")]
 
 
 def models(parsed) -> None:

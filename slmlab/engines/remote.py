@@ -22,7 +22,7 @@ from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token, T
 TRIES = 3
 LONGEST_WAIT_S = 120  # the SDK waits as long as a Retry-After asks, up to this; beyond, it gives up at once
 FAULTS = (openai.OpenAIError, ValueError, RuntimeError)  # the last two: an event that is no JSON, a closed client
-FOREIGN = {"beams": 1, "top_k": 0, "repetition_penalty": 1.0, "scorer": None}
+FOREIGN = {"beams": 1, "top_k": 0, "repetition_penalty": 1.0, "scorer": None, "grammar": None}
 # what becomes of a setting that a model refuses: another name, or nothing; the rest is never left out in silence
 INSTEAD = dict.fromkeys(("temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "stream_options"), "")
 INSTEAD |= {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
@@ -73,6 +73,9 @@ class RemoteEngine(Engine):
         if foreign := [name for name, plain in FOREIGN.items() if given[name] != plain]:
             raise BadRequest(f"{foreign[0]} isn't part of OpenAI's protocol. What slmlab.load() gives takes it.")
         body = {"model": self.model, "stream": True, "stream_options": {"include_usage": True}}
+        if sampling.schema is not None:
+            form = {"name": "answer", "schema": sampling.schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
         return body | {one: given[one] for one in sampling.asked if one in SETTINGS and given[one] not in (None, ())}
 
     def _sent(self, message: Message) -> dict:
