@@ -77,7 +77,8 @@ CHAT = {
     "--image": {"action": "append", "metavar": "FILE", "help": "a picture, GIF or video to ask about; repeatable"},
     "--json": {"action": "store_true", "help": "print one JSON record per answer instead of text"},
 }
-SETTINGS = [field for field in fields(Sampling) if field.name not in ("logprobs", "top_logprobs", "scorer", "schema", "grammar", "asked")]
+NO_OPTIONS = ("logprobs", "top_logprobs", "scorer", "schema", "grammar", "asked")
+SETTINGS = [field for field in fields(Sampling) if field.name not in NO_OPTIONS]
 
 
 def models(parsed) -> None:

@@ -55,11 +55,11 @@ class Live:
 
 
 @contextmanager
-def live(engine, profile="local", *, key=None, waiting=32, log=False, **practice) -> Iterator[Live]:
+def live(engine, profile="local", *, key=None, waiting=32, log=False, http="auto", **practice) -> Iterator[Live]:
     """Serve an engine for as long as the block lasts."""
     served = PROFILES[profile](Queue(engine, waiting), key, **practice)
     listening = listen("127.0.0.1", 0, key is not None)
-    config = uvicorn.Config(build(served, log), log_config=None, access_log=False, lifespan="off",
+    config = uvicorn.Config(build(served, log), log_config=None, access_log=False, lifespan="off", http=http,
                             timeout_graceful_shutdown=2)  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -3,14 +3,15 @@
 import re
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
-from endpoint.app import PROFILES, listen
+from endpoint.app import PROFILES, Patient, listen
 from endpoint.recorder import PATH
 from slmlab.errors import BadRequest, SlmLabError
-from tests.live_server import HELLO, ScriptedEngine, live
+from tests.live_server import HELLO, ScriptedEngine, error_of, live
 
 
 @pytest.fixture(scope="module", params=PROFILES)
@@ -44,7 +45,59 @@ def test_a_page_of_another_site_may_not_ask(server):
     named = {"Host": "evil.example:80", "Origin": "http://evil.example:80"}  # a name that points at this machine
     in_own_shape(server, server.chat(headers=server.headers | named), 403)
     for origin in ("http://localhost:8888", server.root, "http://[::1]:3000"):
-        assert server.chat(headers=server.headers | {"Origin": origin}).status_code == 200, "one of this machine may"
+        answer = server.chat(headers=server.headers | {"Origin": origin})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin), (
+            "it may, and read it"
+        )
+        asks = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-any"}
+        assert requests.options(server.root + server.profile.chat_paths[0], headers=asks, timeout=10).ok
+
+
+def test_a_refusal_names_what_it_saw_and_the_way_in():
+    with live(ScriptedEngine(), allow_origin=["https://mine.example"]) as server:
+        assert server.chat(headers={"Origin": "https://mine.example"}).ok
+        for name, value, words in (
+            ("Origin", "https://other.example", "--allow-origin"), ("Host", "host.docker.internal", "SLMLAB_SERVER_KEY"),
+            ("Host", "0.0.0.0", "127.0.0.1 or localhost"), ("Host", "evil.example@127.0.0.1", "SLMLAB_SERVER_KEY"),
+        ):  # fmt: skip
+            said = error_of(server.chat(headers={name: value}), 403)["message"]
+            assert value in said and words in said
+        assert "ends with /v1" in error_of(server.post("/chat/completions"), 404)["message"]
+        assert server.chat(headers={"Host": "localhost.:80"}).ok
+
+
+def raw(server, data: bytes, patience_s: float = 5) -> bytes:
+    with socket.create_connection(server.root.removeprefix("http://").split(":"), patience_s) as connection:
+        connection.sendall(data)
+        return connection.recv(1000)
+
+
+def test_a_request_of_two_lengths_is_refused_and_one_that_never_comes_is_not_waited_for(monkeypatch):
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+    monkeypatch.setattr("endpoint.app.HEAD_S", 0.3)
+    monkeypatch.setattr("endpoint.profile.BODY_S", 0.3)
+    with live(ScriptedEngine(), http=Patient) as server:
+        assert b"400" in raw(server, head + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")[:20]
+        assert raw(server, head) == b"", "half a head"
+        assert b"408" in raw(server, head + b"\r\n{")[:20], "half a body"
+        assert server.chat().ok
+
+
+@pytest.mark.parametrize("body", [
+    b'{"messages": [' + b'{"role": "user", "content": ""},' * 290_000 + b"{}]}",
+    b'{"messages": [{"role": "user", "content": "x"}], "x": [' + b"[]," * 3_000_000 + b"[]]}",
+    b'{"messages": [{"role": "user", "content": "x"}]' + b"".join(b', "k%d": 0' % one for one in range(200_000)) + b"}",
+])  # fmt: skip
+def test_a_body_that_is_heavy_to_read_is_refused_and_holds_nobody_up(body):
+    with live(ScriptedEngine()) as server, ThreadPoolExecutor(1) as other:
+        asked = other.submit(requests.post, server.root + "/v1/chat/completions", data=body, timeout=30)
+        longest = 0.0
+        while not asked.done():
+            began = time.perf_counter()
+            assert server.get("/health").ok
+            longest = max(longest, time.perf_counter() - began)
+        assert asked.result().status_code in (400, 413) and asked.result().json()["error"]["message"]
+        assert longest < 2, "seconds of standing still, before; the bound here is for a machine that is busy"
 
 
 def test_the_page_says_who_answers_and_no_exchange_is_kept_unasked(server):

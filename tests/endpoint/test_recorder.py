@@ -1,5 +1,7 @@
 """The last request and its answer, as they were on the wire, and without a key."""
 
+import requests
+
 from endpoint.recorder import MOST_BYTES, PATH, Exchange
 from tests.live_server import ScriptedEngine, live
 
@@ -24,3 +26,15 @@ def test_it_is_shown_as_text_with_so_many_lines_of_the_answer():
     parts = {"head": "POST /v1/chat", "body": "{}", "status": 200, "answer": "one\n\ntwo\nthree\nfour"}
     assert str(Exchange(parts, 2)) == "POST /v1/chat\n\n{}\n\n200\none\ntwo\n... and 2 more lines"
     assert str(Exchange(parts, 0)) == "POST /v1/chat\n\n{}\n\n200"
+
+
+def test_with_a_key_the_exchange_is_told_to_it_alone():
+    with live(ScriptedEngine(), record=True, key="sesame") as server:
+        for headers in ({}, {"Origin": "https://evil.example", "Host": "evil.example"}, {"api-key": "wrong"}):
+            assert requests.get(server.root + PATH, headers=headers, timeout=10).status_code in (401, 404)
+            assert requests.get(server.root + "/metrics", headers=headers, timeout=10).status_code == 401
+        server.chat(headers={"api-key": "sesame"})
+        assert "Hello" in requests.get(server.root + PATH, headers={"api-key": "sesame"}, timeout=10).text
+    with live(ScriptedEngine(), record=True) as server:
+        server.get("/health?api-key=planted")
+        assert "planted" not in server.get(PATH).text, "nor a key in a path"

@@ -1,5 +1,9 @@
 """engines/local: the token loop and the KV cache that both engines share, on tiny real models with random weights."""
 
+import copy
+import json
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -214,3 +218,58 @@ def test_a_text_appended_after_greedy_tokens_is_read_after_all_of_them(tiny):
         session.append(tiny.ids(" and more"))
         afresh.append(session.ids)
         assert len(session.ids) == 5 + written + 9 and np.allclose(session.logits(), afresh.logits(), atol=1e-4)
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"on": {"type": "boolean"}},
+    "required": ["on"],
+    "additionalProperties": False,
+}
+
+
+def test_an_answer_stays_inside_a_schema_or_a_grammar_whatever_the_weights(tiny):
+    for settings in ({}, {"temperature": 1.5, "seed": 3}, {"repetition_penalty": 1.3}):
+        assert json.loads(tiny.ask("Hi", schema=SCHEMA, **settings).text)["on"] in (True, False)
+        assert tiny.ask("Hi", grammar='start: "yes" | "no"', **settings).text in ("yes", "no")
+    reply = tiny.ask("Hi", schema=SCHEMA, max_tokens=3)
+    assert reply.text == '{"o' and reply.finish_reason == "length", "it may be cut off, and says so"
+
+
+def test_a_form_that_nothing_can_have_is_refused_when_it_is_asked(tiny):
+    for settings in ({"schema": {"type": "zorb"}}, {"grammar": "nonsense"}):
+        with pytest.raises(BadRequest, match="No answer can follow"):
+            tiny.ask("Hi", **settings)
+    for settings, words in (({"schema": "{}"}, "JSON schema"), ({"schema": {}, "grammar": "x"}, "one form"),
+                            ({"schema": SCHEMA, "beams": 2}, "Beam search")):  # fmt: skip
+        with pytest.raises(BadRequest, match=words):
+            tiny.ask("Hi", **settings)
+
+
+def test_ids_are_gone_on_with_as_their_text_is_and_others_are_refused(tiny):
+    text = "Hello"
+    assert tiny.complete(tiny.ids(text), max_tokens=4).text == tiny.complete(text, max_tokens=4).text
+    for ids in ([], [-1], [10**6]):
+        with pytest.raises(BadRequest, match="ids from 0"):
+            tiny.complete(ids)
+
+
+FORK = """
+import os, slmlab
+model = slmlab.load()
+if not os.fork():
+    try:
+        model.ask("Hi")
+    except slmlab.SlmLabError as fault:
+        print(fault, flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows forks no process")
+def test_a_model_is_not_copied_and_a_forked_process_is_told_so(tiny):
+    with pytest.raises(SlmLabError, match="can't be copied"):
+        copy.deepcopy(tiny)
+    said = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=100).stdout
+    assert "doesn't work in a forked process" in said, "it would wait for ever for threads that aren't there"

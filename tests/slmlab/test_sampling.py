@@ -5,7 +5,7 @@ import pytest
 
 from slmlab.errors import BadRequest
 from slmlab.records import Sampling
-from slmlab.sampling import Chooser, filter_probabilities, log_softmax, penalise_repeats, softmax
+from slmlab.sampling import Chooser, filter_probabilities, log_softmax, penalise_repeats, penalise_written, softmax
 
 LOGITS = np.random.default_rng(7).normal(size=500).astype(np.float32) * 3
 
@@ -62,3 +62,11 @@ def test_nothing_left_to_choose_is_an_error_that_names_the_scorer():
     for broken in (np.full(4, -np.inf), np.array([0.0, np.nan])):
         with pytest.raises(BadRequest, match="scorer"):
             Chooser(Sampling()).choose(broken, [])
+
+
+def test_a_penalty_counts_how_often_or_whether_a_token_was_written():
+    logits, written = np.zeros(3, np.float32), [1, 1, 2]
+    assert penalise_written(logits, written, 0.5, 0).tolist() == [0, -1, -0.5]
+    assert penalise_written(logits, written, 0, 0.5).tolist() == [0, -0.5, -0.5]
+    asked = Sampling(frequency_penalty=2.0)
+    assert Chooser(asked).choose(np.array([0.5, 2.0, 0.0]), [1, 1], [1, 1]) == 0 and not Chooser(asked).is_greedy
