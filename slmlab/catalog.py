@@ -18,7 +18,6 @@ from slmlab.errors import UnknownName, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
 Kind = Literal["text", "vision", "moe", "multimodal", "closed"]
-EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 GRADES = ("read", "secondary", "computed", "memory")
 
 
@@ -62,34 +61,30 @@ class Card(Shown):
 
     @property
     def parameters(self) -> int | None:
-        """Counted from the configuration; the published figure where no configuration is known."""
-        return self.architecture.parameters if self.architecture else self.published.parameters
+        return self.architecture.parameters if self.architecture else None
 
     @property
     def active_parameters(self) -> int | None:
         """What one token of text goes through: no idle experts, no image or speech parts."""
-        return self.architecture.active_parameters if self.architecture else self.published.active_parameters
+        return self.architecture.active_parameters if self.architecture else None
 
     def kv_bytes_per_token(self, precision: str = "bf16") -> int | None:
         return self.architecture.kv_bytes_per_token(precision) if self.architecture else None
 
     def read_bytes(self, precision: str) -> int | None:
         """What is read from memory to write one token: the divisor of the speed limit."""
-        if precision == "q4" and self.wheel:
-            return self.wheel.file_bytes
+        if precision == "q4":
+            return self.weight_bytes(precision)
         return self.architecture.read_bytes(precision) if self.architecture else None
 
     def weight_bytes(self, precision: str) -> int | None:
-        """The published files of this precision, else what the shape makes of it."""
-        if precision == "q4" and self.wheel:
-            return self.wheel.file_bytes
-        form = {"int4": "onnx-int4", "int8": "onnx-int8", "bf16": "transformers"}.get(precision)
-        published = [file.bytes for file in self.downloads if file.form == form]
-        if published or self.architecture is None:
-            return published[0] if published else None
+        """The files of this precision, else what the shape makes of it."""
+        form = "transformers" if precision == "bf16" else f"onnx-{precision}"
+        known = [file.bytes for file in self.downloads if file.form == form]
+        if known or self.architecture is None:
+            return known[0] if known else None
         block = (self.onnx.block if self.onnx and precision == "int4" else None) or 32
-        lent = self.architecture.tied and self.onnx is None
-        return self.architecture.weight_bytes(precision, block=block, shared_embedding=lent)
+        return self.architecture.weight_bytes(precision, block=block)
 
     def _table(self) -> Table:
         training = self.training or Facts()
@@ -176,12 +171,8 @@ def card_of_folder(folder: Path) -> Card:
         with suppress(OSError, ValueError):
             settings |= json.loads((folder / name).read_text(encoding="utf-8"))
     runtime = settings.get("model", {})
-    sees = bool(settings.get("vision_config") or runtime.get("vision"))
     own = settings.get("text_config") or settings
-    counts = [own.get(name) for name in EXPERT_COUNTS]
-    counts = [max(one) if isinstance(one, list) else one or 1 for one in counts]  # one for each kind of token
-    kind = "vision" if sees else "moe" if max(counts) > 1 else "text"
+    kind = "vision" if settings.get("vision_config") or runtime.get("vision") else "text"
     context = own.get("max_position_embeddings") or runtime.get("context_length")
     name = folder.resolve().name
-    published = Facts(as_stated="not stated")
-    return Card(name, name, "unknown", "unknown", kind, "see the folder", published, context=context)
+    return Card(name, name, "unknown", "unknown", kind, "see the folder", Facts(), context=context)
