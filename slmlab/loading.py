@@ -10,6 +10,7 @@ from pathlib import Path
 
 from slmlab import weights
 from slmlab.catalog import Card, card, card_of_folder
+from slmlab.engines import onnx, transformers
 from slmlab.engines.base import Engine
 from slmlab.engines.local import SEEING
 from slmlab.errors import BadRequest, NotHere, UnknownName, in_range
@@ -64,11 +65,7 @@ def opened(chosen: Plan, threads: int | None = None) -> Engine:
         threads = in_range("threads", threads, 1, most, f"1 to {most} here, and none for as many as help")
     given = (chosen.card, chosen.folder, chosen.precision)
     if chosen.engine == "onnx":
-        from slmlab.engines import onnx
-
         return onnx.OnnxEngine(*given, threads=threads)
-    from slmlab.engines import transformers
-
     kind = transformers.VisionEngine if chosen.card.sees else transformers.TransformersEngine
     return kind(*given, device=chosen.device, threads=threads, quantization=chosen.quantization)
 
@@ -118,6 +115,8 @@ def _own(path: Path, engine: str | None, precision: str | None, quantization) ->
 def _of_catalog(wanted: Card, engine: str | None, precision: str | None, download: bool, quantization) -> Plan:
     """How a model of the catalog runs here, its files fetched or converted where they are missing."""
     device, published = "cpu", not (wanted.wheel or wanted.shipped)
+    if quantization is not None and wanted.kind == "moe":
+        transformers.refuse_skipped_experts(quantization, wanted.architecture)
     if published:
         engine, precision, device = _best_way(wanted, engine, precision, quantization)
     elif wanted.wheel:
@@ -134,13 +133,9 @@ def _of_catalog(wanted: Card, engine: str | None, precision: str | None, downloa
 
 def _best_way(wanted: Card, engine: str | None, precision: str | None, quantization) -> tuple[str, str, str]:
     """Engine, precision and device of a published model: the first that fits this machine and the reader's choice."""
-    here, size = machine(), None
-    if quantization is not None:
-        from slmlab.engines.transformers import as_dict, in_memory_as, refuse_skipped_experts
-
-        if wanted.kind == "moe":
-            refuse_skipped_experts(as_dict(quantization), wanted.architecture)
-        size = in_memory_as(quantization)  # what it takes in memory, whatever its files take
+    here = machine()
+    # what it takes in memory, whatever its files take
+    size = None if quantization is None else transformers.in_memory_as(quantization)
     ways = _ways(wanted, here, engine, precision)
     for runner, bits, device, room in ways:
         fits = will_it_fit(wanted, size or bits, machine=here)[0].total_bytes <= room

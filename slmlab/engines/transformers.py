@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from slmlab.architecture import Architecture
 from slmlab.engines.local import ImageInputs, LocalEngine, Session
 from slmlab.errors import BadRequest, NotHere, SlmLabError
 from slmlab.machine import best_threads
@@ -17,20 +16,20 @@ from slmlab.records import Message, Sampling
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 ADAPTER = "vision-lora"  # Phi-4-multimodal keeps what it learned to see in an adapter beside the weights
 UNPACKED = ("fp8", "mxfp8")  # Transformers 5.23 unpacks them on a CPU and says so, experts and all
-REACH_EXPERTS = (*UNPACKED, "torchao", "mxfp4", "fbgemm_fp8")  # or may: the loaded model shows it
+REACH_EXPERTS = (*UNPACKED, "torchao", "mxfp4", "fbgemm_fp8")
 NAMED = r'TorchAoConfig(FqnToConfig({r"re:.*experts\.(gate_up|down)_proj": Int8WeightOnlyConfig()}))'
 ADVICE = f"What works: torchao with the experts named, {NAMED}; or a GGUF file of the model, with llama.cpp."
 
 
 class TransformersEngine(LocalEngine):
-    """A causal language model. `device` is 'cpu', 'cuda', 'mps' or 'auto': one larger than a card is then split, as
-    there is room or as `max_memory` allows. A `module` is a torch model to run in place of the folder's weights."""
+    """A causal language model. `device` is 'cpu' or a device_map of Transformers: with 'auto', one larger than a card
+    is split. A `module` is a torch model to run in place of the folder's weights."""
 
     engine = "transformers"
 
     def __init__(
-        self, card, folder: Path, precision: str = "fp32", device: str = "cpu", threads: int | None = None,
-        quantization=None, max_memory: dict | None = None, module=None,
+        self, card, folder: Path, precision: str = "fp32", device: str | dict = "cpu", threads: int | None = None,
+        quantization=None, module=None,
     ):  # fmt: skip
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
@@ -45,27 +44,25 @@ class TransformersEngine(LocalEngine):
         if module:
             self._model = module.to(device, self._dtype).eval()
         else:
-            self._model = self._read(folder, device, max_memory, quantization).eval()
+            self._model = self._read(folder, device, quantization).eval()
         # parameters that wait on the disk or the CPU are "meta"; a layer fetches its own input from anywhere
         self.device = str(self._model.device).replace("meta", "cpu")
         self.context = self._model.config.get_text_config().max_position_embeddings
 
-    def _read(self, folder: Path, device: str, max_memory: dict | None, quantization):
+    def _read(self, folder: Path, device: str | dict, quantization):
         from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING as SEEING_CONFIGS
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
         options = {"dtype": self._dtype, "local_files_only": True, "use_safetensors": True}
         options["quantization_config"] = quantization
         if device != "cpu":
-            options |= {"device_map": device, "max_memory": max_memory}  # accelerate places the layers
+            options["device_map"] = device  # accelerate places the layers
         with _reading(f"Transformers can't load {folder}"):
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
             quantized = quantization or getattr(config, "quantization_config", None)
             method = as_dict(quantized)["quant_method"] if quantized else None
-            if method and self.card.kind == "moe":
-                refuse_skipped_experts(quantized, self.card.architecture)
-                if method == "torchao":
-                    options["experts_implementation"] = "eager"  # the fused kernels take none of its tensors
+            if method == "torchao":
+                options["experts_implementation"] = "eager"  # the fused kernels take none of its tensors
             seeing = self.sees and type(config) in SEEING_CONFIGS  # where Phi-4-multimodal is not
             loader = AutoModelForImageTextToText if seeing else AutoModelForCausalLM
             model, report = loader.from_pretrained(folder, output_loading_info=True, **options)
@@ -159,8 +156,8 @@ class VisionEngine(TransformersEngine):
         if getattr(self.processor, "chat_template", None) is None:  # some folders keep it with the tokenizer alone
             self.processor.chat_template = self.format.template
 
-    def _read(self, folder: Path, device: str, max_memory: dict | None, quantization):
-        model, adapter = super()._read(folder, device, max_memory, quantization), folder / ADAPTER
+    def _read(self, folder: Path, device: str | dict, quantization):
+        model, adapter = super()._read(folder, device, quantization), folder / ADAPTER
         if adapter.is_dir():
             with _reading(f"The adapter {adapter} can't be read", package="peft"):
                 # not named "vision": Transformers would take the model's own weights of that name for its own
@@ -205,17 +202,17 @@ def as_dict(quantization) -> dict:
 def in_memory_as(quantization) -> str:
     """The precision whose size comes nearest to what a quantization takes."""
     found = as_dict(quantization)
-    bits = [str(found.get(name)) for name in ("bits", "nbits", "w_bit", "num_bits")]
-    four = found.get("load_in_4bit") or "4" in bits or found["quant_method"] in ("mxfp4", "nvfp4", "awq")
+    four = found.get("load_in_4bit") or 4 in found.values() or found["quant_method"].endswith("fp4")
     return "int4" if four or "int4" in str(quantization).lower() else "int8"
 
 
-def refuse_skipped_experts(quantization: Mapping, shape: Architecture | None = None) -> None:
+def refuse_skipped_experts(quantization, shape) -> None:
     """Refuse for a mixture of experts a method that never reaches them, before anything is fetched or read."""
     method = as_dict(quantization)["quant_method"]
     if method not in REACH_EXPERTS:
-        part = f", {shape.experts_share:.0%} of the parameters," if shape else ""
-        raise BadRequest(f"{method} would leave the experts{part} as they are: they are no linear layers. {ADVICE}")
+        share = f"{shape.layers * shape.experts * shape.expert_parameters / shape.text_parameters:.0%}"
+        words = f"{method} would leave the experts, {share} of the parameters, as they are: they are no linear layers."
+        raise BadRequest(f"{words} {ADVICE}")
 
 
 def refuse_untouched_experts(model, method: str) -> None:
