@@ -30,32 +30,20 @@ def timeline(replies):
         return drawing.finish(ax, words)
 
 
-def next_tokens(probabilities, after=None, *, names=("as the model gives it", "after the settings")):
-    """The likeliest next tokens as bars; `after` shows the same ones once settings, or another prompt, changed them."""
+def next_tokens(probabilities):
+    """The likeliest next tokens as bars."""
     rows = listed(probabilities, "TokenProbability")
-    before = [row.probability for row in rows]
-    chances = {row.id: row.probability for row in after or ()}
-    later = [chances.get(row.id, 0.0) for row in rows]
-    series = [(before, drawing.BLUE, ""), (later, drawing.ORANGE, "//")][: 1 if after is None else 2]
-    height, space = (0.68, 0.42) if after is None else (0.4, 0.66)
+    shares = [row.probability for row in rows]
     texts = [visible(row.text) for row in rows]
-    with drawing.canvas(space * len(rows), legend_rows=len(series) - 1, rows=texts) as ax:
-        for number, (values, colour, hatch) in enumerate(series):
-            places = [y + 0.42 * (number - (len(series) - 1) / 2) for y in range(len(rows))]
-            look = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": drawable(names[number])}
-            bars = ax.barh(places, values, height=height, **look)
-            ax.bar_label(bars, [drawing.percent(value) for value in values], padding=5, fontsize=12)
-        if after is not None:
-            drawing.legend(ax)
-        ax.set_xlim(0, max(before + later) * 1.02)
+    with drawing.canvas(0.42 * len(rows), rows=texts) as ax:
+        bars = ax.barh(range(len(rows)), shares, height=0.68, color=drawing.BLUE, edgecolor="white")
+        ax.bar_label(bars, [drawing.percent(share) for share in shares], padding=5, fontsize=12)
+        ax.set_xlim(0, max(shares) * 1.02)
         ax.xaxis.set_visible(False)
         ax.spines["bottom"].set_visible(False)
-        best = before.index(max(before))
-        name, share = f"“{texts[best]}”", drawing.percent(before[best])
-        words = f"{name} comes next with {share}. These {len(rows)} tokens hold {sum(before):.0%} of all probability."
-        if after is not None:
-            words = f"{name} goes from {share} to {drawing.percent(later[best])} {names[1]}."
-        return drawing.finish(ax, words)
+        best = shares.index(max(shares))
+        words = f"“{texts[best]}” comes next with {drawing.percent(shares[best])}. These {len(rows)} tokens"
+        return drawing.finish(ax, f"{words} hold {sum(shares):.0%} of all probability.")
 
 
 def speeds(rows: Mapping[str, object], limit: Mapping[str, float] | None = None):

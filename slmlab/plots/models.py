@@ -14,9 +14,8 @@ PARTS = (
 
 def sizes(cards):
     """Parameters on a log axis; a mixture of experts joins what it uses per token to what it holds. Cards of one size
-    share a row; those that the course trained itself are left out, unless there are no others."""
-    cards, rows = listed(cards, "card"), {}
-    cards = [card for card in cards if not card.shipped] or cards
+    share a row; those that the course trained itself are left out."""
+    cards, rows = [card for card in cards if not card.shipped], {}
     for card in sorted(cards, key=lambda card: card.parameters or float("inf")):
         rows.setdefault((card.parameters, card.active_parameters, card.kind), []).append(card)
     known = listed((size for size in rows if size[0]), "card whose size was published")
@@ -45,7 +44,9 @@ def sizes(cards):
 def _sizes_sentence(cards) -> str:
     known, hidden = [card for card in cards if card.parameters], [card.id for card in cards if not card.parameters]
     times = known[-1].parameters / known[0].parameters
-    words = [f"{known[-1].id} is {times:,.3g} times as large as {known[0].id}."] if times > 1 else []
+    words = [f"{known[-1].id} is {times:,.3g} times as large as {known[0].id}."]
+    if times == 1:
+        words = [f"{known[0].id} has {drawing.count(known[0].parameters)} parameters."]
     shares = {card.id: card.active_parameters / card.parameters for card in known if card.kind == "moe"}
     words += [f"{name} uses {share:.0%} of its parameters for each token." for name, share in shares.items()]
     return " ".join([*words, *(f"The size of {name} was never published." for name in hidden)])

@@ -50,8 +50,6 @@ class Figure:
         return file.getvalue()
 
     def save(self, path) -> None:
-        if Path(path).suffix.lower() != ".png":
-            raise BadRequest(f"A figure is saved as a PNG file: name it {Path(path).with_suffix('.png')}.")
         Path(path).write_bytes(self.png())
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
