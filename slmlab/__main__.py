@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -15,7 +14,7 @@ from slmlab.errors import SlmLabError
 from slmlab.machine import machine, will_it_fit
 from slmlab.pictures import as_pictures
 from slmlab.records import MEANINGS, Sampling
-from slmlab.show import in_count, text_table
+from slmlab.show import Table, in_count
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m slmlab", description="Small language models on this machine.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for run, about, options in (
-        (models, "the models of the course, and whether each fits this machine", MODELS),
+        (models, "the models of the course, and whether each fits this machine", {}),
         (fetch, "bring a model to this machine, verified, for use without a network", FETCH),
         (chat, "ask one question, or talk in this terminal", CHAT),
     ):
@@ -59,7 +58,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 NAME = {"default": "smollm2-135m", "help": "a name from `models`, or a folder (default: %(default)s)"}
-MODELS = {"--json": {"action": "store_true", "help": "print the cards as JSON"}}
 FETCH = {
     "model": {"nargs": "?", **NAME},
     "--form": {"action": "append", "help": "onnx-q4, onnx-int8, onnx-int4, onnx-fp32 or transformers"},
@@ -75,26 +73,17 @@ CHAT = {
     "--no-fallback": {"action": "store_true", "help": "stop when the model can't run here, answer with no other"},
     "--system": {"help": "a system prompt"},
     "--image": {"action": "append", "metavar": "FILE", "help": "a picture, GIF or video to ask about; repeatable"},
-    "--json": {"action": "store_true", "help": "print one JSON record per answer instead of text"},
 }
 NO_OPTIONS = ("logprobs", "top_logprobs", "scorer", "schema", "grammar", "asked")
 SETTINGS = [field for field in fields(Sampling) if field.name not in NO_OPTIONS]
 
 
 def models(parsed) -> None:
-    if parsed.json:
-        print(_as_json(list(cards().values()), indent=1))
-        return
     here, rows = machine(), []
     for one in cards().values():
         verdict, context = will_it_fit(one, "int4", machine=here)[0].verdict, f"{one.context:,}" if one.context else "-"
         rows.append((one.id, in_count(one.parameters), context, verdict, f"{one.kind}, {one.maker}, {one.licence}"))
-    print(text_table(("name", "parameters", "context", "int4 here", "what it is"), rows))
-
-
-def _as_json(records, indent: int | None = None) -> str:
-    plain = {"default": lambda one: vars(one) if hasattr(one, "__dict__") else str(one), "ensure_ascii": False}
-    return json.dumps(records, indent=indent, **plain)
+    print(Table(("name", "parameters", "context", "int4 here", "what it is"), rows))
 
 
 def fetch(parsed) -> None:
@@ -117,18 +106,13 @@ def chat(parsed) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # what loading and clips have to say is no part of the answer
         model = load(parsed.model, engine=parsed.engine, precision=parsed.precision, fallback=not parsed.no_fallback)
         pictures = as_pictures(parsed.image) if parsed.image else None
-    shown = ("model", "text", "finish_reason", "metrics", "start", "tokens")
     with model:
         conversation = model.chat(system=parsed.system, **settings)
         if parsed.question is None:
             print(f"{model}\nAsk something. An empty line or Ctrl-D ends, Ctrl-C stops an answer.", file=sys.stderr)
         for question in _questions() if parsed.question is None else [parsed.question]:
             try:
-                reply = conversation.ask(question, images=pictures)
-                if parsed.json:
-                    print(_as_json({name: getattr(reply, name) for name in shown}))
-                else:
-                    reply.show()
+                conversation.ask(question, images=pictures).show()
                 pictures = None
             except (KeyboardInterrupt, SlmLabError) as fault:
                 if parsed.question is not None:

@@ -16,16 +16,30 @@ class Table:
     rows: Iterable[Sequence]
     caption: str = ""
     note: str = ""
-    wrap: int | None = None  # folds the last column at this width in a terminal
+    wrap: int | None = None  # folds the last column so that the table is this wide in a terminal
     source: str = ""  # shown on a page alone
 
     def __str__(self):
-        return "\n".join(filter(None, (self.caption, text_table(self.heads, self.rows, self.wrap), self.note)))
+        heads, rows, widths = self.heads, self._cells(), None
+        if self.wrap and rows:
+            others = sum(max(len(row[i]) for row in [heads, *rows]) + 2 for i in range(len(heads) - 1))
+            widths = [None] * (len(heads) - 1) + [max(30, self.wrap - others)]
+        lines = _tabulated(heads, rows, "plain", 1, widths).split("\n")
+        body = "\n".join(line.rstrip() for line in lines)
+        return "\n".join(filter(None, (self.caption, body, self.note)))
 
     __repr__ = __str__
 
     def _repr_html_(self):
-        return html_table(self.heads, self.rows, self.caption, self.note or self.source)
+        table, note = _tabulated(self.heads, self._cells(), "html", 0.5), self.note or self.source
+        above = f"<p><strong>{escape(self.caption)}</strong></p>" if self.caption else ""
+        below = f"<p>{escape(note)}</p>" if note else ""
+        left = ' style="text-align: left;"'  # else JupyterLab puts every cell to the right
+        table = table.replace("<td>", f"<td{left}>").replace("<th>", f"<th{left}>")
+        return above + table.replace("<table>", '<table cellpadding="6">') + below
+
+    def _cells(self) -> list[list[str]]:
+        return [list(map(str, row)) for row in self.rows]
 
 
 class Shown:
@@ -52,26 +66,6 @@ def table(rows: Iterable[Mapping[str, object]]) -> Table:
 
 def _figure(cell):
     return (f"{cell:,.0f}" if abs(cell) >= 999.5 else f"{cell:.3g}") if isinstance(cell, float) else cell
-
-
-def text_table(heads: Sequence[str], rows: Iterable[Sequence], wrap: int | None = None) -> str:
-    """Columns lined up, those of figures to the right; `wrap` folds the last one so that the table is this wide."""
-    rows = [list(map(str, row)) for row in rows]
-    widths = None
-    if wrap and rows:
-        others = sum(max(len(row[i]) for row in [heads, *rows]) + 2 for i in range(len(heads) - 1))
-        widths = [None] * (len(heads) - 1) + [max(30, wrap - others)]
-    lines = _tabulated(heads, rows, "plain", 1, widths).split("\n")
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def html_table(heads: Sequence[str], rows: Iterable[Sequence], caption: str = "", note: str = "") -> str:
-    table = _tabulated(heads, [list(map(str, row)) for row in rows], "html", 0.5)
-    above = f"<p><strong>{escape(caption)}</strong></p>" if caption else ""
-    below = f"<p>{escape(note)}</p>" if note else ""
-    left = ' style="text-align: left;"'  # else JupyterLab puts every cell to the right
-    table = table.replace("<td>", f"<td{left}>").replace("<th>", f"<th{left}>")
-    return above + table.replace("<table>", '<table cellpadding="6">') + below
 
 
 def _tabulated(heads: Sequence[str], rows: list[list[str]], form: str, share: float, widths=None) -> str:

@@ -8,7 +8,7 @@ from html import escape
 
 from course.live import FULL, Live, ipywidgets
 from slmlab.records import Reply
-from slmlab.show import html_table, text_table
+from slmlab.show import Table
 
 _COLUMN = "text-align: left; vertical-align: top; width: 50%; padding: 4px 24px 4px 4px"
 _HEADS = ("model", "tokens read", "tokens written", "first after", "tokens per second")
@@ -56,11 +56,11 @@ class SideBySide(Live):
             f'<span style="white-space: pre-wrap">{escape(text)}</span></td>'
             for name, text in texts
         )
-        return f"<table><tbody><tr>{cells}</tr></tbody></table>{html_table(_HEADS, figures)}"
+        return f"<table><tbody><tr>{cells}</tr></tbody></table>{Table(_HEADS, figures)._repr_html_()}"
 
     def static_text(self) -> str:
         texts, figures = self._columns()
-        return "\n\n".join([self.asked, *map(": ".join, texts), text_table(_HEADS, figures)])
+        return "\n\n".join([self.asked, *map(": ".join, texts), str(Table(_HEADS, figures))])
 
     def static_html(self) -> str:
         return f"<p>{escape(self.asked)}</p>{self._html()}"

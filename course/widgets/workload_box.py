@@ -9,7 +9,7 @@ from statistics import median
 
 from course.live import Live, bar_table, ipywidgets, paragraph, wide
 from slmlab.plots.style import BLUE, SKY, percent, seconds
-from slmlab.show import html_table, text_table
+from slmlab.show import Table
 
 WRITE_STEPS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90, 128, 180, 256, 360, 512, 720, 1000, 1400, 2000)
 READ_STEPS = (10, *WRITE_STEPS[7:], 2800, 4000, 5700, 8000)  # each is about 1.4 times the one before
@@ -88,10 +88,10 @@ class WorkloadBox(Live):
 
     def static_text(self) -> str:
         heads, rows, title, said = self._fixed()
-        return f"{title}\n\n{text_table(heads, rows)}\n\n{said}"
+        return f"{title}\n\n{Table(heads, rows)}\n\n{said}"
 
     def static_html(self) -> str:
-        return html_table(*self._fixed())
+        return Table(*self._fixed())._repr_html_()
 
 
 def _row(time: JobTime) -> tuple[str, ...]:

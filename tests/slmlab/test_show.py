@@ -1,43 +1,36 @@
 """show: what a terminal and a notebook show of a record."""
 
-from slmlab.show import Shown, Table, html_table, in_bytes, in_count, table, text_table
+from slmlab.show import Shown, Table, in_bytes, in_count, table
 
 
 def test_figures_stand_to_the_right_and_words_to_the_left():
-    assert text_table(("a", "n"), [("x", "7"), ("long", "12")]) == "a      n\nx      7\nlong  12"
-    assert text_table(("", ""), []) == ""
+    assert str(Table(("a", "n"), [("x", 7), ("long", 12)])) == "a      n\nx      7\nlong  12"
+    floats = table([{"name": "x", "n": 7.12345}, {"name": "y", "n": 12345.6}])
+    assert str(floats) == "name       n\nx       7.12\ny     12,346", "dicts are rows and floats get three digits"
 
 
 def test_the_last_column_folds_under_itself():
-    lines = text_table(("", ""), [("key", "word " * 20)], wrap=50).splitlines()
+    lines = str(Table(("", ""), [("key", "word " * 20)], wrap=50)).splitlines()
     assert len(lines) == 3 and all(len(line) <= 50 for line in lines)
     assert lines[1].startswith("     word")
 
 
-def test_heads_stand_over_their_columns():
-    shown = html_table(("name", "n"), [("x", "7"), ("y", "unknown")])
+def test_on_a_page_heads_stand_over_their_columns_and_every_cell_is_escaped():
+    shown = Table(("name", "n"), [("x", "7"), ("y", "unknown")])._repr_html_()
     right = [part.split(">")[1].split("<")[0].strip() for part in shown.split("text-align: right;")[1:]]
     assert right == ["n", "7", "unknown"]
-
-
-def test_dicts_are_rows_and_floats_get_three_digits():
-    assert (
-        str(table([{"name": "x", "n": 7.12345}, {"name": "y", "n": 12345.6}]))
-        == "name       n\nx       7.12\ny     12,346"
-    )
-
-
-def test_html_escapes_every_cell():
-    assert html_table(("<a>",), [("<b>",)], "<c>", "<d>").count("&lt;") == 4
+    assert Table(("<a>",), [("<b>",)], "<c>", "<d>")._repr_html_().count("&lt;") == 4
 
 
 def test_a_record_prints_in_a_terminal_and_on_a_page():
+    shown = Table(("name", "n"), [("x", 7)], caption="About x", note="read")
+
     class Record(Shown):
         def _table(self):
-            return Table(("name", "n"), [("x", 7)], caption="About x", note="read")
+            return shown
 
     assert str(Record()) == repr(Record()) == "About x\nname  n\nx     7\nread"
-    assert Record()._repr_html_() == html_table(("name", "n"), [("x", 7)], "About x", "read")
+    assert Record()._repr_html_() == shown._repr_html_()
 
 
 def test_sizes_are_in_decimal_units_and_counts_in_words():
