@@ -26,8 +26,6 @@ from slmlab.machine import cache_folder
 MADE_OF = {"gguf": None, "transformers": "gguf", "onnx-q4": "gguf"}
 MADE_OF |= dict.fromkeys(("onnx-int8", "onnx-int4", "onnx-fp32"), "transformers")
 MANIFEST = "manifest.json"  # the size and hash of each file beside it
-SHIPPED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-SHIPPED += ("chat_template.jinja", "processor_config.json")  # where a shipped model chats, or sees
 SWITCHES = ("SLMLAB_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 # Of a model hub only data is taken, no code and no pickles; and of a repository for Transformers no folder but
 # vision-lora/, through which Phi-4-multimodal sees, and no second copy of the weights, as Mistral's.
@@ -100,7 +98,11 @@ def of_gguf(file: Path) -> Path:
 
 def _made(target: Path, name: str, fill: Callable[[Path], None], anew: bool = False) -> Path:
     """The folder, filled first where it isn't whole: in a new one, which takes its place with a manifest, or goes."""
-    if not anew and fault_of(target) is None:
+    whole = not anew and fault_of(target) is None
+    for link in [file for file in (target.glob("*.onnx.data") if whole else [target]) if file.is_symlink()]:
+        why = "ONNX Runtime reads no weights outside their folder, and nothing is made behind a link."
+        raise NotHere(f"{link} is a link. {why} Delete it: what is missing is made anew.")
+    if whole:
         return target
     with _locked(target.parent, name):
         fault = fault_of(target)
@@ -138,19 +140,11 @@ def _shipped(card: Card, form: str) -> Path:
     if form != "transformers":
         raise NotHere(f"{card.id} comes with the course, as transformers: there is nothing to fetch or hand over.")
     target = DATA / card.shipped.folder
-    if shipped_hash(target) != card.shipped.sha256:
+    held = target / "model.safetensors"
+    if not held.is_file() or sha256_of(held) != card.shipped.sha256:
         mend = f"git checkout -- data/{card.shipped.folder} brings it back."
         raise NotHere(f"data/{card.shipped.folder} is damaged. It is a part of the course: in a clone, {mend}")
     return target
-
-
-def shipped_hash(target: Path) -> str:
-    """One hash over the files that a shipped model consists of, whatever line ends the texts among them have."""
-    found = hashlib.sha256()
-    for file in [target / name for name in SHIPPED if (target / name).is_file()]:
-        data = file.read_bytes()
-        found.update(data if file.suffix == ".safetensors" else data.replace(b"\r\n", b"\n"))
-    return found.hexdigest()
 
 
 def sha256_of(path: Path) -> str:

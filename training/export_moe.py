@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from course.sparse import BEGIN, END, PAD, VOCABULARY, Recipe, new_model
-from slmlab.weights import shipped_hash
+from slmlab.weights import sha256_of
 from training.run import folder_of
 from training.state import model_folder, read_state
 
@@ -19,8 +19,8 @@ def export(work: Path, models: Path) -> None:
     """Both models of seed 0, each in its folder under `models`, and the manifest of their data; cards stay."""
     for name, recipe in (("tiny-moe", Recipe()), ("tiny-dense", Recipe(dense=True))):
         export_one(recipe, folder_of(recipe, work) / "state.pt", models / name)
-        weights, found = models / name / "model.safetensors", shipped_hash(models / name)
-        print(f"{name}: {weights.stat().st_size:,} bytes, sha256 {found} (for data/models.toml)")
+        weights = models / name / "model.safetensors"
+        print(f"{name}: {weights.stat().st_size:,} bytes, sha256 {sha256_of(weights)} (for data/models.toml)")
     shutil.copyfile(work / "corpus.json", models / "tiny-moe" / "corpus.json")
 
 

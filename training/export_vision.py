@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from slmlab.weights import shipped_hash
+from slmlab.weights import sha256_of
 from training.state import model_folder
 from training.vision_model import new_model, new_processor
 from training.vision_recipe import Recipe
@@ -28,8 +28,8 @@ def export(state: dict, target: Path) -> None:
         model.to(torch.float16).save_pretrained(new)
         processor.save_pretrained(new)
         _name_class(new)
-    size = (target / "model.safetensors").stat().st_size
-    print(f"{target.name}: {size:,} bytes, sha256 {shipped_hash(target)} (for data/models.toml)")
+    weights = target / "model.safetensors"
+    print(f"{target.name}: {weights.stat().st_size:,} bytes, sha256 {sha256_of(weights)} (for data/models.toml)")
 
 
 def _name_class(folder: Path) -> None:
