@@ -121,12 +121,10 @@ def chat(parsed) -> None:
 
 
 def _questions() -> Iterator[str]:
-    """What is typed, up to an empty line; or the lines of a pipe."""
-    typed = sys.stdin.isatty()
+    """What is typed or comes through a pipe, up to an empty line."""
     with contextlib.suppress(EOFError):
-        while (question := input("\n> " if typed else "").strip()) or not typed:
-            if question:
-                yield question
+        while question := input("\n> " if sys.stdin.isatty() else "").strip():
+            yield question
 
 
 if __name__ == "__main__":

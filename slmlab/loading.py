@@ -134,8 +134,7 @@ def _of_catalog(wanted: Card, engine: str | None, precision: str | None, downloa
 def _best_way(wanted: Card, engine: str | None, precision: str | None, quantization) -> tuple[str, str, str]:
     """Engine, precision and device of a published model: the first that fits this machine and the reader's choice."""
     here = machine()
-    # what it takes in memory, whatever its files take
-    size = None if quantization is None else transformers.in_memory_as(quantization)
+    size = None if quantization is None else "int4"  # in memory it takes as much, or more: that shows in loading it
     ways = _ways(wanted, here, engine, precision)
     for runner, bits, device, room in ways:
         fits = will_it_fit(wanted, size or bits, machine=here)[0].total_bytes <= room

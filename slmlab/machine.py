@@ -14,7 +14,7 @@ from pathlib import Path
 
 from slmlab.architecture import PRECISIONS
 from slmlab.catalog import Card, card
-from slmlab.errors import BadRequest, NotHere, UnknownName, in_range, nearest, quoted
+from slmlab.errors import BadRequest, UnknownName, in_range, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
 
@@ -63,10 +63,7 @@ _this_machine = machine  # will_it_fit has an argument of that name
 
 def cache_folder() -> Path:
     """Where models live: SLMLAB_CACHE, or .cache/slmlab in the home folder."""
-    folder = Path(os.path.expanduser(os.environ.get("SLMLAB_CACHE") or "~/.cache/slmlab"))
-    if "~" in folder.parts:
-        raise NotHere("This account has no home folder. Set SLMLAB_CACHE to a folder for the models.")
-    return folder.absolute()
+    return Path(os.path.expanduser(os.environ.get("SLMLAB_CACHE") or "~/.cache/slmlab")).absolute()
 
 
 def memory(root: Path = Path("/")) -> tuple[int, int]:

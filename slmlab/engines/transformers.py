@@ -60,7 +60,7 @@ class TransformersEngine(LocalEngine):
         with _reading(f"Transformers can't load {folder}"):
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
             quantized = quantization or getattr(config, "quantization_config", None)
-            method = as_dict(quantized)["quant_method"] if quantized else None
+            method = method_of(quantized) if quantized else None
             if method == "torchao":
                 options["experts_implementation"] = "eager"  # the fused kernels take none of its tensors
             seeing = self.sees and type(config) in SEEING_CONFIGS  # where Phi-4-multimodal is not
@@ -71,7 +71,6 @@ class TransformersEngine(LocalEngine):
                 raise ValueError(f"it lacks {len(missing)} of the model's tensors, such as {missing[0]}.")
         if method:
             self.precision = f"{self.precision} and {method}"
-            refuse_untouched_experts(model, method)
             if method in UNPACKED and device == "cpu":
                 model.to(self._dtype)
         places = Counter(getattr(model, "hf_device_map", {}).values())
@@ -192,35 +191,21 @@ def as_array(tensor) -> np.ndarray:
     return tensor.float().cpu().numpy()
 
 
-def as_dict(quantization) -> dict:
+def method_of(quantization) -> str:
+    """Of a configuration of Transformers, or its dict."""
     found = quantization if isinstance(quantization, Mapping) else getattr(quantization, "to_dict", dict)()
     if not found.get("quant_method"):
         raise BadRequest("quantization takes a configuration of Transformers, or its dict with a quant_method.")
-    return {**found, "quant_method": str(getattr(found["quant_method"], "value", found["quant_method"]))}
-
-
-def in_memory_as(quantization) -> str:
-    """The precision whose size comes nearest to what a quantization takes."""
-    found = as_dict(quantization)
-    four = found.get("load_in_4bit") or 4 in found.values() or found["quant_method"].endswith("fp4")
-    return "int4" if four or "int4" in str(quantization).lower() else "int8"
+    return str(getattr(found["quant_method"], "value", found["quant_method"]))
 
 
 def refuse_skipped_experts(quantization, shape) -> None:
     """Refuse for a mixture of experts a method that never reaches them, before anything is fetched or read."""
-    method = as_dict(quantization)["quant_method"]
+    method = method_of(quantization)
     if method not in REACH_EXPERTS:
         share = f"{shape.layers * shape.experts * shape.expert_parameters / shape.text_parameters:.0%}"
         words = f"{method} would leave the experts, {share} of the parameters, as they are: they are no linear layers."
         raise BadRequest(f"{words} {ADVICE}")
-
-
-def refuse_untouched_experts(model, method: str) -> None:
-    """Refuse a model of which some experts are what they were, whatever its configuration promised."""
-    for name, tensor in model.named_parameters():
-        fused = ".experts." in name and tensor.dim() == 3 and type(tensor.data).__name__ == "Tensor"
-        if fused and tensor.itemsize > 1 and method not in UNPACKED:
-            raise BadRequest(f"{method} passed over {name}: name every layer's experts. {ADVICE}")
 
 
 @contextmanager

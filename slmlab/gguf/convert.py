@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from slmlab.catalog import DATA
 from slmlab.errors import NotHere
 from slmlab.gguf.blocks import rotary_halves
 
@@ -19,10 +20,7 @@ FAMILY = ("llama", "smollm")  # a file's architecture and tokenizer
 CONTROL = 3  # GGUF's type of a token that is no text
 # The file's own template slips a system prompt into every chat that has none, and a model this small wavers under it:
 # after "What is the capital of France?" the likeliest first word falls from 56 % to 15 %, one point above the next.
-CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+TEMPLATE = DATA / "chatml.jinja"
 # GGUF's names of tensors and the model's own
 PLACES = {
     "token_embd": "embed_tokens",
@@ -151,7 +149,7 @@ def _write_tokenizer(fields: dict, target: Path) -> None:
     names = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
     settings = {name: tokens[fields[f"tokenizer.ggml.{key}_token_id"]] for name, key in names.items()}
     _write_json(target / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **settings})
-    (target / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
+    shutil.copyfile(TEMPLATE, target / "chat_template.jinja")
 
 
 def _write_json(path: Path, content: dict) -> None:

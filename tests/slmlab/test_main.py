@@ -28,7 +28,7 @@ def test_a_fallback_is_said_beside_the_answer_and_every_setting_reaches_it(bundl
 
 
 def test_without_a_question_a_conversation_runs_until_the_input_ends(bundled):
-    done = run("chat", "--max-tokens", "12", input="\nWhat is the capital of France?\n\nAnd of Italy?\n")
+    done = run("chat", "--max-tokens", "12", input="What is the capital of France?\nAnd of Italy?\n")
     assert done.returncode == 0 and "Paris" in done.stdout and "Rome" in done.stdout
 
 
