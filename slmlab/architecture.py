@@ -78,8 +78,5 @@ class Architecture:
         each block of a matrix shares one fp32 scale, so of 32 a weight takes 4 + 32/32 = 5 bits."""
         if precision not in PRECISIONS:
             raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(PRECISIONS)}.")
-        parameters -= 0 if self.tied else self.embedding_parameters
-        if precision in _PLAIN_BYTES:
-            return parameters * _PLAIN_BYTES[precision]
-        packed = parameters if precision == "int8" else parameters // 2
-        return packed + parameters // block * 4
+        sizes = {**_PLAIN_BYTES, "int8": 1 + 4 / block, "int4": 0.5 + 4 / block}
+        return int((parameters - (0 if self.tied else self.embedding_parameters)) * sizes[precision])

@@ -17,7 +17,6 @@ from slmlab.architecture import PRECISIONS, Architecture
 from slmlab.errors import UnknownName, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
-Kind = Literal["text", "vision", "moe", "multimodal", "closed"]
 GRADES = ("read", "secondary", "computed", "memory")
 
 
@@ -37,13 +36,13 @@ class Card(Shown):
     name: str
     maker: str
     family: str
-    kind: Kind
+    kind: Literal["text", "vision", "moe", "multimodal", "closed"]
     licence: str
     published: Facts
     released: date | None = None
     context: int | None = None
     architecture: Architecture | None = None
-    training: Facts | None = None
+    training: Facts = field(default_factory=Facts)
     ids: Facts = field(default_factory=Facts)  # what it is called at each provider
     native: str | None = None
     onnx: Facts | None = None
@@ -87,7 +86,7 @@ class Card(Shown):
         return self.architecture.weight_bytes(precision, block=block)
 
     def _table(self) -> Table:
-        training = self.training or Facts()
+        training = self.training
         known = (training.data, training.cutoff and f"up to {training.cutoff}", training.hardware)
         sparse = self.architecture and self.active_parameters < self.parameters
         weights = ", ".join(f"{one} {in_bytes(self.weight_bytes(one))}" for one in PRECISIONS)
@@ -128,24 +127,15 @@ def cards() -> dict[str, Card]:
     return found
 
 
-@cache
-def _names() -> dict[str, Card]:
-    index: dict[str, Card] = {}
-    for one in cards().values():
-        services = (getattr(one.ids, name) for name in ("hub", "ollama", "github", "foundry", "nvidia"))
-        names = (one.id, one.name, *one.aliases, *services)
-        index |= {name.lower(): one for name in names if name}
-    return index
-
-
 def card(name: str | Card) -> Card:
     """The card of a model, by its id, its name or what a provider calls it; upper and lower case are the same."""
     if isinstance(name, Card):
         return name
     wanted = name.strip().lower()
-    if wanted not in _names():
-        raise UnknownName(f"Unknown model {quoted(name)}. {nearest(wanted, list(cards()))}.")
-    return _names()[wanted]
+    for one in cards().values():
+        if wanted in map(str.lower, (one.id, one.name, *one.aliases, *vars(one.ids).values())):
+            return one
+    raise UnknownName(f"Unknown model {quoted(name)}. {nearest(wanted, list(cards()))}.")
 
 
 def benchmarks(*, model: str | None = None, benchmark: str | None = None) -> list[Facts]:

@@ -15,8 +15,7 @@ from slmlab.records import Message, Sampling
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 ADAPTER = "vision-lora"  # Phi-4-multimodal keeps what it learned to see in an adapter beside the weights
-UNPACKED = ("fp8", "mxfp8")  # Transformers 5.23 unpacks them on a CPU and says so, experts and all
-REACH_EXPERTS = (*UNPACKED, "torchao", "mxfp4", "fbgemm_fp8")
+REACH_EXPERTS = ("torchao", "mxfp4", "fp8", "mxfp8", "fbgemm_fp8")
 NAMED = r'TorchAoConfig(FqnToConfig({r"re:.*experts\.(gate_up|down)_proj": Int8WeightOnlyConfig()}))'
 ADVICE = f"What works: torchao with the experts named, {NAMED}; or a GGUF file of the model, with llama.cpp."
 
@@ -71,8 +70,6 @@ class TransformersEngine(LocalEngine):
                 raise ValueError(f"it lacks {len(missing)} of the model's tensors, such as {missing[0]}.")
         if method:
             self.precision = f"{self.precision} and {method}"
-            if method in UNPACKED and device == "cpu":
-                model.to(self._dtype)
         places = Counter(getattr(model, "hf_device_map", {}).values())
         if len(places) > 1:
             found = [f"{count} on {place}" for place, count in places.items()]  # a number is a GPU's

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from slmlab.catalog import DATA, GRADES, Kind, benchmarks, card, card_of_folder, cards
+from slmlab.catalog import DATA, GRADES, Card, benchmarks, card, card_of_folder, cards
 from slmlab.errors import UnknownName
 
 EVERY = list(cards().values())
@@ -34,7 +34,7 @@ INNER = {
 
 def test_the_facts_have_no_key_or_word_that_nobody_reads():
     for id, facts in FACTS.items():
-        assert card(id).kind in get_args(Kind), "Card itself refuses an unknown key"
+        assert card(id).kind in get_args(Card.__annotations__["kind"]), "Card itself refuses an unknown key"
         for key, known in INNER.items():
             for inner in facts[key] if isinstance(facts.get(key), list) else [facts.get(key, {})]:
                 assert set(inner) <= known and inner.get("grade", "read") in GRADES, (id, key)
