@@ -49,7 +49,7 @@ def draw(found: Results) -> str:
     from slmlab.measure import memory_bandwidth
 
     figure = plots.race(found, memory_bandwidth())
-    figure.save(PLOT)
+    PLOT.write_bytes(figure.png())
     return figure.caption
 
 

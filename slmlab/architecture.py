@@ -5,8 +5,6 @@ Knows nothing about models by name.
 
 from dataclasses import dataclass
 
-from slmlab.errors import BadRequest
-
 PRECISIONS = ("fp32", "bf16", "int8", "int4")  # of every model; one in a wheel is in q4 too
 _PLAIN_BYTES = {"fp32": 4, "bf16": 2}
 
@@ -59,24 +57,22 @@ class Architecture:
         """What one more token of context costs: a key and a value per layer and key-value head."""
         return 2 * self.layers * self.kv_heads * self.head_size * _PLAIN_BYTES[precision]
 
-    def weight_bytes(self, precision: str, *, block: int = 32) -> int:
+    def weight_bytes(self, precision: str) -> int:
         """The weights in a precision, with the extra parts. A quantized file holds the table that turns ids into
         vectors in fp32, for it is looked up, unless a tied head lends its 4-bit matrix for it."""
         if precision in _PLAIN_BYTES:
             return self.parameters * _PLAIN_BYTES[precision]
         table = 0 if self.tied and precision == "int4" else self.embedding_parameters * 4
         parts = sum(part.parameters for part in self.parts) * 2  # they stay 16-bit
-        return self._read(self.text_parameters, precision, block) + table + parts
+        return self._read(self.text_parameters, precision) + table + parts
 
     def read_bytes(self, precision: str) -> int:
         """What is read from memory to write one token: each matrix that works on it once, idle experts not at all, and
         of the table that turns ids into vectors one row, unless the table serves as the output head too."""
         return self._read(self.active_parameters, precision)
 
-    def _read(self, parameters: int, precision: str, block: int = 32) -> int:
+    def _read(self, parameters: int, precision: str) -> int:
         """The bytes of so many parameters, less an untied table. int8 and int4 are what ONNX Runtime's builder writes:
-        each block of a matrix shares one fp32 scale, so of 32 a weight takes 4 + 32/32 = 5 bits."""
-        if precision not in PRECISIONS:
-            raise BadRequest(f"Unknown precision {precision!r}. Available: {', '.join(PRECISIONS)}.")
-        sizes = {**_PLAIN_BYTES, "int8": 1 + 4 / block, "int4": 0.5 + 4 / block}
+        32 weights share one fp32 scale, so a weight in int4 takes 4 + 32/32 = 5 bits."""
+        sizes = {**_PLAIN_BYTES, "int8": 1 + 4 / 32, "int4": 0.5 + 4 / 32}
         return int((parameters - (0 if self.tied else self.embedding_parameters)) * sizes[precision])

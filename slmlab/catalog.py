@@ -82,8 +82,7 @@ class Card(Shown):
         known = [file.bytes for file in self.downloads if file.form == form]
         if known or self.architecture is None:
             return known[0] if known else None
-        block = (self.onnx.block if self.onnx and precision == "int4" else None) or 32
-        return self.architecture.weight_bytes(precision, block=block)
+        return self.architecture.weight_bytes(precision)
 
     def _table(self) -> Table:
         training = self.training
@@ -160,9 +159,7 @@ def card_of_folder(folder: Path) -> Card:
     for name in ("genai_config.json", "config.json"):  # of ONNX Runtime GenAI; of Transformers, which says more
         with suppress(OSError, ValueError):
             settings |= json.loads((folder / name).read_text(encoding="utf-8"))
-    runtime = settings.get("model", {})
     own = settings.get("text_config") or settings
-    kind = "vision" if settings.get("vision_config") or runtime.get("vision") else "text"
-    context = own.get("max_position_embeddings") or runtime.get("context_length")
-    name = folder.resolve().name
+    kind = "vision" if settings.get("vision_config") or settings.get("model", {}).get("vision") else "text"
+    name, context = folder.resolve().name, own.get("max_position_embeddings")
     return Card(name, name, "unknown", "unknown", kind, "see the folder", Facts(), context=context)

@@ -157,17 +157,13 @@ def _best_way(wanted: Card, engine: str | None, precision: str | None, quantizat
 
 def _ways(wanted: Card, here: Machine, engine: str | None, precision: str | None) -> list[tuple[str, str, str, int]]:
     """What is published and was asked for, the best first: engine, precision, device, and the bytes of room there."""
-    ram, gpu, apple = here.ram_available_bytes, here.vram_free_bytes or 0, 0
-    if here.unified_memory:  # machine() has asked torch about CUDA; about Apple's GPU it is asked now
-        import torch
-
-        apple = ram if torch.backends.mps.is_available() else 0
+    ram, gpu = here.ram_available_bytes, here.vram_free_bytes or 0
     slow, shared = ram, gpu + ram
     if not (engine or precision):  # what takes long for each word, unless the reader insists
         slow, shared = 0, min(shared, 2 * gpu)  # at least half of it on the card
     ways = [
         ("transformers", "bf16", "cuda", gpu),
-        ("transformers", "bf16", "mps", apple),
+        ("transformers", "bf16", "mps", ram if here.unified_memory else 0),
         ("onnx", "int4", "cpu", ram),
         # What is not on the card crosses the bus for every token: int4 on the CPU is a third of that to read.
         ("transformers", "bf16", "auto", shared if gpu else 0),

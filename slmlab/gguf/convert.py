@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import threading
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +22,7 @@ CONTROL = 3  # GGUF's type of a token that is no text
 # The file's own template slips a system prompt into every chat that has none, and a model this small wavers under it:
 # after "What is the capital of France?" the likeliest first word falls from 56 % to 15 %, one point above the next.
 TEMPLATE = DATA / "chatml.jinja"
-# GGUF's names of tensors and the model's own
-PLACES = {
-    "token_embd": "embed_tokens",
-    "output_norm": "norm",
-    "attn_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-    "attn_output": "self_attn.o_proj",
-    **{f"attn_{one}": f"self_attn.{one}_proj" for one in "qkv"},
-    **{f"ffn_{one}": f"mlp.{one}_proj" for one in ("gate", "up", "down")},
-}
+NAMES = tomllib.loads((DATA / "gguf.toml").read_text(encoding="utf-8"))
 
 
 def gguf_to_transformers(source: Path, target: Path) -> None:
@@ -49,7 +41,7 @@ def gguf_to_transformers(source: Path, target: Path) -> None:
         weights = quants.dequantize(tensor.data, tensor.tensor_type)
         layer = f"layers.{block[1]}." if block else ""
         weights = rotary_halves(weights, heads[kind]) if kind in heads else weights
-        found[f"model.{layer}{PLACES[kind]}.weight"] = weights
+        found[f"model.{layer}{NAMES['tensors'][kind]}.weight"] = weights
     save_file(found, target / "model.safetensors", metadata={"format": "pt"})
 
 
@@ -110,27 +102,14 @@ def _read(source: Path) -> tuple[list, dict, dict]:
 
 
 def _config(fields: dict) -> dict:
-    shape = {name.removeprefix("llama."): value for name, value in fields.items()}
-    hidden, heads = shape["embedding_length"], shape["attention.head_count"]
-    ids = {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "padding"}
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "num_hidden_layers": shape["block_count"],
-        "hidden_size": hidden,
-        "intermediate_size": shape["feed_forward_length"],
-        "num_attention_heads": heads,
-        "num_key_value_heads": shape["attention.head_count_kv"],
-        "head_dim": hidden // heads,
-        "max_position_embeddings": shape["context_length"],
-        "rms_norm_eps": shape["attention.layer_norm_rms_epsilon"],
-        "rope_parameters": {"rope_type": "default", "rope_theta": shape["rope.freq_base"]},
-        "vocab_size": shape["vocab_size"],
-        "tie_word_embeddings": True,
-        "hidden_act": "silu",
-        "dtype": "float32",
-        **{name: fields[f"tokenizer.ggml.{key}_token_id"] for name, key in ids.items()},
-    }
+    config = NAMES["fixed"] | {name: fields[f"llama.{key}"] for name, key in NAMES["config"].items()}
+    config["head_dim"] = config["hidden_size"] // config["num_attention_heads"]
+    config["rope_parameters"] = {"rope_type": "default", "rope_theta": fields["llama.rope.freq_base"]}
+    return config | {f"{name}_token_id": id for name, id in _marks(fields).items()}
+
+
+def _marks(fields: dict) -> dict[str, int]:
+    return {name: fields[f"tokenizer.ggml.{key}_token_id"] for name, key in NAMES["tokens"].items()}
 
 
 def _write_tokenizer(fields: dict, target: Path) -> None:
@@ -146,8 +125,7 @@ def _write_tokenizer(fields: dict, target: Path) -> None:
     kinds = zip(tokens, fields["tokenizer.ggml.token_type"], strict=True)
     tokenizer.add_special_tokens([AddedToken(text, special=True) for text, kind in kinds if kind == CONTROL])
     tokenizer.save(str(target / "tokenizer.json"))
-    names = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
-    settings = {name: tokens[fields[f"tokenizer.ggml.{key}_token_id"]] for name, key in names.items()}
+    settings = {f"{name}_token": tokens[id] for name, id in _marks(fields).items()}
     _write_json(target / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **settings})
     shutil.copyfile(TEMPLATE, target / "chat_template.jinja")
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from io import BytesIO
-from pathlib import Path
 from textwrap import shorten
 
 from slmlab.errors import BadRequest
@@ -48,9 +47,6 @@ class Figure:
         self.ax.figure.savefig(drawn, dpi=DPI * self.sharp, bbox_inches="tight", pad_inches=0.06, facecolor="white")
         Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "png", optimize=True)
         return file.getvalue()
-
-    def save(self, path) -> None:
-        Path(path).write_bytes(self.png())
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         png = self.png()

@@ -23,8 +23,8 @@ INNER = {
     "published": {"as_stated", "parameters", "active_parameters", "rumour", "rumoured_parameters"},
     "training": {"data", "grade", "hardware", "cutoff"},
     "ids": {"hub", "hub_revision", "ollama", "github", "foundry", "nvidia", "nim_image"},
-    "onnx": {"repo", "folder", "block"},
-    "wheel": {"project", "version", "sha256", "bytes", "file", "file_sha256"},
+    "onnx": {"repo", "folder"},
+    "wheel": {"project", "version", "bytes", "file", "file_sha256"},
     "shipped": {"folder", "sha256", "made_by"},
     "downloads": {"form", "bytes", "source", "about"},
     "status": {"date", "text"},
@@ -141,9 +141,6 @@ def test_a_folder_of_ones_own_becomes_a_card_that_knows_what_its_config_says(tmp
         (tmp_path / "config.json").write_text(text)
         found = card_of_folder(tmp_path)
         assert (found.id, found.context, found.parameters) == (tmp_path.name, context, None), text
-    (tmp_path / "genai_config.json").write_text('{"model": {"context_length": 99}}')
-    (tmp_path / "config.json").unlink()
-    assert card_of_folder(tmp_path).context == 99, "as ONNX Runtime GenAI writes it"
 
 
 # Against the real classes, built without memory on torch's meta device
