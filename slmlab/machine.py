@@ -82,9 +82,8 @@ def memory(root: Path = Path("/")) -> tuple[int, int]:
     return total, max(0, min(total - used, now.available))
 
 
-def best_threads(root: Path = Path("/")) -> int:
-    """One per physical core that this process may use: two threads on one core share its arithmetic and wait for each
-    other at every layer."""
+def cores(root: Path = Path("/")) -> tuple[int, int]:
+    """Physical cores of the machine, and logical cores that this process may use."""
     import psutil
 
     every = os.cpu_count() or 1
@@ -92,13 +91,18 @@ def best_threads(root: Path = Path("/")) -> int:
     quota, period = _cgroup(root, "cpu.max") or ("max", "")
     if quota != "max":  # half a core is still one thread
         usable = min(usable, max(1, int(quota) // int(period)))
-    return min(psutil.cpu_count(logical=False) or every, usable)
+    return psutil.cpu_count(logical=False) or every, usable
 
 
 def _cgroup(root: Path, name: str) -> list[str]:
     """The words of a file in the container's own cgroup, as in JupyterHub's; none outside a container."""
     file = root / "sys/fs/cgroup" / name
     return file.read_text(encoding="utf-8").split() if file.exists() else []
+
+
+def best_threads(root: Path = Path("/")) -> int:
+    """One per physical core: two threads on one core share its arithmetic and wait for each other at every layer."""
+    return min(cores(root))
 
 
 # What a runtime takes beside weights and KV cache. Measured on the bundled model as resident memory less the size of

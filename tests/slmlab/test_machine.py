@@ -11,7 +11,7 @@ import pytest
 
 from slmlab.catalog import card
 from slmlab.errors import BadRequest, UnknownName
-from slmlab.machine import Machine, best_threads, cache_folder, machine, memory, will_it_fit
+from slmlab.machine import Machine, best_threads, cache_folder, cores, machine, memory, will_it_fit
 
 GB, MB = 10**9, 1 << 20
 ROOMY = Machine(2000 * GB, 2000 * GB, disk_free_bytes=2000 * GB)
@@ -112,7 +112,7 @@ def test_this_machine_is_described_and_torch_is_not_imported():
     assert done.stdout.splitlines()[-1] == "False", "importing torch takes seconds, and here is no GPU to ask about"
     here = machine()
     assert here.ram_total_bytes >= here.ram_available_bytes > 0 and here.disk_free_bytes > 0
-    assert best_threads() >= 1
+    assert cores()[1] >= best_threads() >= 1
     assert will_it_fit("smollm2-135m").machine.ram_total_bytes == here.ram_total_bytes, (
         "without a machine it is this one"
     )
@@ -136,10 +136,10 @@ def container(root: Path, **files: str) -> Path:
 def test_a_containers_limits_hold(tmp_path):
     assert memory(tmp_path)[0] == memory()[0], "outside a container nothing is limited"
     root = container(tmp_path, memory_max="max\n", cpu_max="max 100000\n")
-    assert memory(root)[0] == memory()[0] and best_threads(root) == best_threads()
+    assert memory(root)[0] == memory()[0] and cores(root) == cores()
     root = container(tmp_path, memory_max=f"{512 * MB}\n", memory_current=f"{300 * MB}\n", cpu_max="50000 100000\n")
     assert memory(root) == (512 * MB, 212 * MB)
-    assert best_threads(root) == 1, "half a core is still one thread"
+    assert cores(root)[1] == best_threads(root) == 1, "half a core is still one thread"
     container(tmp_path, memory_stat=f"anon {100 * MB}\ninactive_file {200 * MB}\n")
     assert memory(root) == (512 * MB, 412 * MB), "a file cache that can be given back isn't used"
     assert memory(container(tmp_path, memory_current=f"{900 * MB}"))[1] == 0
@@ -148,8 +148,8 @@ def test_a_containers_limits_hold(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux has affinity")
 def test_affinity_bounds_the_threads():
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from slmlab import machine; "
-    code += "print(machine.best_threads())"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "1\n"
+    code += "print(machine.cores()[1], machine.best_threads())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == ["1", "1"]
 
 
 def test_apple_silicon_shares_its_memory(monkeypatch):
