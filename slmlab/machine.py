@@ -7,13 +7,14 @@ import os
 import platform
 import shutil
 import sys
+import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 
 from slmlab.architecture import PRECISIONS
-from slmlab.catalog import Card, card
+from slmlab.catalog import DATA, Card, card
 from slmlab.errors import BadRequest, UnknownName, in_range, nearest, quoted
 from slmlab.show import Shown, Table, in_bytes, in_count
 
@@ -32,12 +33,8 @@ class Machine:
     name: str = "this machine"
 
 
-# Machines to compare with. What is free on them is an assumption: a system and a browser take some 3 GB of a laptop,
-# a phone of 8 GB gives one app about half of them, and no more.
-NAMED = {
-    "phone": Machine(4 * 10**9, 4 * 10**9, disk_free_bytes=16 * 10**9, name="a phone"),
-    "laptop": Machine(8 * 10**9, 5 * 10**9, disk_free_bytes=50 * 10**9, name="a laptop"),
-}
+_FACTS = tomllib.loads((DATA / "machines.toml").read_text(encoding="utf-8"))
+NAMED = {name: Machine(**facts) for name, facts in _FACTS.items()}  # to compare with
 
 
 def machine() -> Machine:

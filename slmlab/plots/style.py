@@ -12,19 +12,13 @@ from textwrap import shorten
 
 from slmlab.errors import BadRequest
 
-TEXT, MONO = "DejaVu Sans", "DejaVu Sans Mono"  # matplotlib brings both, so every machine draws the same picture
+TEXT, MONO = "DejaVu Sans", "DejaVu Sans Mono"  # of matplotlib, so every machine draws the same picture
 GREY, INK = "#595959", "#222222"
 # Okabe and Ito's colours for every kind of colour vision, without the yellow that white paper swallows
 BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, BLACK = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000".split()
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, BLACK)
 BESIDE = {"textcoords": "offset points", "va": "center"}  # a label so many points from its place
 SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
-STYLE = {
-    "font.family": TEXT, "font.size": 13, "xtick.labelsize": 12, "text.parse_math": False, "hatch.linewidth": 1.5,
-    "legend.fontsize": 12, "legend.frameon": False, "legend.borderaxespad": 0.1,
-    "axes.linewidth": 1.2, "axes.edgecolor": "#8c8c8c", "xtick.color": "#8c8c8c", "axes.facecolor": "white",
-    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.color"), INK),
-}  # fmt: skip
 WIDTH_IN, MOST_IN, DPI = 8, 4.2, 100  # a figure is seen whole
 # Drawn dark on white. A page in a dark theme turns it round: .933 makes white the ground of JupyterLab's
 _DARK = ':is([data-jp-theme-light="false"], .vscode-dark, [data-theme=dark], html[theme=dark]) .slmlab-plot'
@@ -67,7 +61,9 @@ def canvas(height_in: float, legend_rows: int = 0, rows: Sequence[str] = ()) -> 
     """The axes of a new figure, this high inside, in the house's style; many rows stand closer, none is cut."""
     from matplotlib import figure, rc_context
 
-    with rc_context(STYLE):
+    from slmlab.catalog import DATA
+
+    with rc_context(fname=DATA / "plots.mplstyle"):
         ax = figure.Figure(figsize=(WIDTH_IN, 6), dpi=DPI).subplots()
         ax.slmlab_room_in = height_in + 0.27 * legend_rows
         ax.spines[["top", "right", "left"]].set_visible(False)
