@@ -6,6 +6,7 @@ import pytest
 
 import slmlab
 from slmlab import loading, weights
+from slmlab.engines.transformers import method_of
 from slmlab.errors import BadRequest, NotHere, UnknownName
 from slmlab.loading import plan
 from slmlab.machine import machine
@@ -105,6 +106,8 @@ def test_what_is_not_published_in_a_form_says_what_to_do(on):
 
 
 def test_a_quantization_decides_for_transformers_and_may_not_pass_over_experts(on):
+    from transformers import FineGrainedFP8Config
+
     four = {"quant_method": "bitsandbytes", "load_in_4bit": True}
     on(ram_gb=2, vram_gb=8)
     found = plan("phi-3.5-mini", quantization=four)
@@ -112,8 +115,13 @@ def test_a_quantization_decides_for_transformers_and_may_not_pass_over_experts(o
     for choice in ({"precision": "int4"}, {"engine": "onnx"}):
         with pytest.raises(BadRequest, match="transformers"):
             plan("phi-3.5-mini", quantization=four, **choice)
-    with pytest.raises(BadRequest, match="would leave the experts, 96% of the parameters"):
-        plan("phi-3.5-moe", quantization=four)
+    for name, method in (("phi-3.5-moe", four), ("tiny-moe", four), ("phi-3.5-moe", {"quant_method": "something new"})):
+        with pytest.raises(BadRequest, match="would leave the experts, 9.% of the parameters.*FqnToConfig.*llama.cpp"):
+            plan(name, quantization=method)
+    assert method_of(FineGrainedFP8Config()) == "fp8", "a configuration of Transformers does as well as a dict"
+    for wrong in ("4bit", {"load_in_4bit": True}):
+        with pytest.raises(BadRequest, match="quant_method"):
+            plan("phi-3.5-moe", quantization=wrong)
 
 
 def test_an_unknown_name_lists_the_near_ones_and_a_folder_hides_no_model(on, tmp_path, monkeypatch):

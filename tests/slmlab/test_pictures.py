@@ -26,12 +26,12 @@ def saved(picture: Image.Image, kind: str, **options) -> bytes:
     return buffer.getvalue()
 
 
-def photograph(orientation: int, kind: str = "JPEG") -> bytes:
+def photograph(orientation: int) -> bytes:
     """32 x 16 pixels, red at the left and blue at the right, and a note which way a camera was held."""
     picture, note = image(RED, 32, 16), Image.Exif()
     picture.paste(BLUE, (16, 0, 32, 16))
     note[0x0112] = orientation
-    return saved(picture, kind, exif=note, quality=95)
+    return saved(picture, "JPEG", exif=note, quality=95)
 
 
 def animation(kind="GIF", frames=8) -> bytes:
@@ -80,29 +80,16 @@ def test_an_image_an_array_and_a_figure_become_a_file_of_the_same_pixels():
 
 
 def test_a_photograph_stands_upright_for_a_model():
-    ends = {
-        1: ((2, 8), (29, 8)),
-        2: ((29, 8), (2, 8)),
-        3: ((29, 8), (2, 8)),
-        6: ((8, 2), (8, 29)),
-        8: ((8, 29), (8, 2)),
-    }
-    for orientation, (red, blue) in ends.items():
-        data = photograph(orientation)
-        for source in (data, Image.open(BytesIO(data))):
-            seen = as_picture(source).image
-            assert np.allclose(seen.getpixel(red), RED, atol=6) and np.allclose(seen.getpixel(blue), BLUE, atol=6)
-    assert as_picture(photograph(6, "PNG")).image.size == as_picture(photograph(6, "WEBP")).image.size == (16, 32)
-    smaller = as_picture(photograph(6)).within(900)
+    data = photograph(6)
+    for source in (data, Image.open(BytesIO(data))):
+        seen = as_picture(source).image
+        assert np.allclose(seen.getpixel((8, 2)), RED, atol=6) and np.allclose(seen.getpixel((8, 29)), BLUE, atol=6)
+    smaller = as_picture(data).within(900)
     assert smaller.height == 2 * smaller.width, "made smaller, it is turned first"
 
 
-def test_every_kind_of_pixel_becomes_a_colour_on_white():
-    pixels = [
-        ("1", 1, WHITE), ("L", 90, (90, 90, 90)), ("LA", (90, 0), WHITE), ("RGBA", (*RED, 255), RED),
-        ("RGBA", (*RED, 51), (255, 204, 204)), ("CMYK", (0, 255, 255, 0), RED), ("HSV", (0, 255, 255), RED),
-    ]  # fmt: skip
-    for mode, ink, colour in pixels:
+def test_what_is_transparent_stands_on_white():
+    for mode, ink, colour in (("LA", (90, 0), WHITE), ("RGBA", (*RED, 51), (255, 204, 204))):
         assert set(colours([as_picture(Image.new(mode, (5, 3), ink))])) == {colour}, mode
     clear = Image.new("RGBA", (6, 4), (0, 0, 0, 0))
     for kind in ("PNG", "GIF", "WEBP"):

@@ -105,13 +105,9 @@ def test_timeline_marks_each_token_at_its_time_since_the_request():
 
 
 def test_timeline_compares_several_replies_as_rows_and_one_token_has_no_pace():
-    figure = plots.timeline({"int8": reply(times=(10.2, 10.9)), "int4": reply(times=(10.3, 10.4))})
-    assert rows(figure) == ["int8", "int4"]
-    assert (
-        figure.caption == "The first token comes after 0.20 s, from int8. int4 is done after 0.40 s, before the others."
-    )
-    alone = plots.timeline(reply(times=(10.5,)))
-    assert "per s" not in words(alone) and alone.caption.endswith("done after 0.50 s.")
+    figure = plots.timeline({"int8": reply(times=(10.2, 10.9)), "int4": reply(times=(10.3,))})
+    assert rows(figure) == ["int8", "int4"] and words(figure).count("per s") == 1
+    assert figure.caption.endswith("0.20 s, from int8. int4 is done after 0.30 s, before the others.")
 
 
 def test_sizes_joins_what_a_mixture_of_experts_uses_to_what_it_holds():
@@ -119,21 +115,16 @@ def test_sizes_joins_what_a_mixture_of_experts_uses_to_what_it_holds():
     figure = plots.sizes([chosen["phi-3.5-moe"], chosen["phi-3.5-vision"]])
     joined = next(line for line in figure.ax.lines if len(line.get_xdata()) == 2)
     assert list(joined.get_xdata()) == [chosen["phi-3.5-moe"].active_parameters, chosen["phi-3.5-moe"].parameters]
-    assert "6.64B active" in words(figure) and "41.9B total" in words(figure) and figure.ax.get_xscale() == "log"
+    assert "6.64B active" in words(figure) and "41.9B total" in words(figure)
     assert words(figure).count("active") == 1, "a vision model is dense: its image part is no idle expert"
 
 
-def test_sizes_shows_an_undisclosed_model_without_any_number():
+def test_sizes_puts_equal_models_in_a_row_and_shows_an_undisclosed_one_without_a_number():
+    names = rows(plots.sizes(catalog.cards().values()))
+    assert names[0] == "smollm2-135m" and "phi-3-mini, phi-3.5-mini" in names and len(names) == 10
     figure = plots.sizes([catalog.card("gpt-4"), catalog.card("phi-3.5-mini")])
     assert rows(figure) == ["phi-3.5-mini", "gpt-4"] and words(figure) == "3.82B | undisclosed"
-    assert len(figure.ax.lines) == 1, "one dot: the model whose size is known"
     assert figure.caption == "phi-3.5-mini has 3.82B parameters. The size of gpt-4 was never published."
-
-
-def test_sizes_begins_with_the_bundled_model_and_puts_equal_ones_in_a_row():
-    cards = catalog.cards().values()
-    names = rows(plots.sizes(cards))
-    assert names[0] == "smollm2-135m" and "phi-3-mini, phi-3.5-mini" in names and len(names) == 10
 
 
 def test_memory_bars_add_up_to_what_a_precision_needs():
