@@ -5,6 +5,7 @@ nothing about networks.
 """
 
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ class BatchedEngine(LocalEngine):
         self._scheduler = Scheduler(folder, seats, threads)
         self._asker, self._reader = threading.local(), None
         self.context, self.threads = self._scheduler.context, self._scheduler.threads
+        weakref.finalize(self, self._scheduler.end)  # its thread would keep the model of an engine that is gone
 
     @contextmanager
     def until(self, cancelled: threading.Event) -> Iterator[None]:

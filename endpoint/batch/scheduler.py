@@ -8,21 +8,25 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
+from threading import get_ident
 
 import numpy as np
 
 from endpoint.batch.model import BatchModel
 from slmlab.engines.local import capacity_for, shared_length
-from slmlab.errors import SlmLabError
+from slmlab.errors import BadRequest, SlmLabError
 
 CAPACITY = 2048  # ids that each slot holds at first; it doubles when a text needs more
 PREFIXES = 4  # slots whose text stays when its reader leaves: who begins alike needn't have that read again
 BLOCK = 128  # ids of a prompt that are read in one run: between two blocks, the others get their next token
 GATHER_S = 0.004  # how long a step waits for those who are choosing their next token
+REST_S = 30  # after so long without a question, the memory of the texts goes back: a server of 774 MB then holds 382
 LOOK_S = 0.2  # how often one that waits for a slot is looked after: does anybody still want it?
 CANCELLED = "Nobody waits for this answer."
 CLOSED = "This model was closed."
+HELD = "This thread has begun {} answers, as many as are written at once. Read one to its end first, or close it."
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Scheduler:
         self._model = BatchModel(folder, threads)
         self.threads, self.context = self._model.threads, self._model.context
         self._cache = self._model.memory(slots, min(CAPACITY, self.context))
-        self._free = list(range(slots))
+        self._holders: dict[int, int] = {}  # rows that are taken, to the thread that took each
         self._prefixes: dict[int, Sequence[int]] = {}  # free rows to the ids that stay there, the oldest first
         self._slots = threading.Semaphore(slots)
         self._change = threading.Condition()
@@ -64,12 +68,18 @@ class Scheduler:
 
     def acquire(self, ids: Sequence[int], cancelled: threading.Event) -> Slot:
         """A slot for a text that begins with these ids, which may be cached there; waits until one is free."""
-        while not self._slots.acquire(timeout=LOOK_S):
+        for looks in count(1):
+            if self._slots.acquire(timeout=LOOK_S):
+                break
             if self._closed or cancelled.is_set():
                 raise SlmLabError(CLOSED if self._closed else CANCELLED)
+            if list(self._holders.values()) == [get_ident()] * self._cache.rows:
+                raise BadRequest(HELD.format(self._cache.rows))
+            if looks == 25:
+                print(f"{self._cache.rows} answers are being written; this one waits for its turn.", flush=True)
         with self._change:
             slot = self._slot_for(ids)
-            self._free.remove(slot.row)
+            self._holders[slot.row] = get_ident()
             self._prefixes.pop(slot.row, None)
             self._cache.lengths[slot.row] = slot.cached
             return slot
@@ -81,8 +91,9 @@ class Scheduler:
         if best is not None and cached[best]:
             return Slot(best, cached[best])
         ages = {row: age for age, row in enumerate(self._prefixes, start=1)}
+        free = (row for row in range(self._cache.rows) if row not in self._holders)
         # Low rows first, so that a step spans few; of those that keep a text, the oldest.
-        return Slot(min(self._free, key=lambda row: (row >= PREFIXES, ages.get(row, 0), row)), 0)
+        return Slot(min(free, key=lambda row: (row >= PREFIXES, ages.get(row, 0), row)), 0)
 
     def read(self, slot: Slot, ids: Sequence[int], cancelled: threading.Event) -> np.ndarray:
         """The logits after these ids, once the model has read them. Waits for the batch."""
@@ -99,17 +110,21 @@ class Scheduler:
         """Give a slot back; `read` are the ids of its text that were read in whole blocks."""
         with self._change:
             self._choosing.discard(slot.row)
-            self._free.append(slot.row)
+            del self._holders[slot.row]
             if len(read) and slot.row < PREFIXES:
                 self._prefixes[slot.row] = tuple(read)
             self._change.notify_all()
         self._slots.release()
 
     def close(self) -> None:
+        self.end()
+        self._runner.join()
+
+    def end(self) -> None:
+        """Close without waiting for the run that is under way: whoever calls may be the thread that does it."""
         with self._change:
             self._closed = True
             self._change.notify_all()
-        self._runner.join()
 
     # What the scheduler's own thread does
 
@@ -120,10 +135,16 @@ class Scheduler:
 
     def _next_requests(self) -> list[_Request] | None:
         with self._change:
-            self._change.wait_for(lambda: self._waiting or self._closed)
+            while not self._change.wait_for(lambda: self._waiting or self._closed, timeout=REST_S):
+                self._attempt(self._give_back, [])
             if not self._change.wait_for(lambda: not self._choosing or self._closed, timeout=GATHER_S):
                 self._choosing.clear()  # whoever is slow joins a later step
             return None if self._closed else list(self._waiting)
+
+    def _give_back(self, _) -> None:
+        if self._cache.lengths.any() and not self._holders:
+            self._cache = self._model.memory(self._cache.rows, min(CAPACITY, self.context))
+            self._prefixes.clear()
 
     def _serve(self, requests: list[_Request]) -> None:
         """In turn: one step for all that write, one block of one prompt."""

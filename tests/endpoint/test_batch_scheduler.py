@@ -1,9 +1,11 @@
 """Many texts in one run of a model, each read as if it were alone."""
 
+import mmap
 import threading
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from endpoint.batch import scheduler as scheduling
@@ -119,6 +121,30 @@ def test_the_table_grows_for_a_text_that_needs_more_and_no_logits_change(make, m
     monkeypatch.setattr(small._cache, "grow", lambda *_: np.zeros(1 << 50))
     found, fault = in_threads(lambda: walk(small, TEXTS[2], 20), lambda: walk(small, TEXTS[4], 1))
     assert "Unable to allocate" in str(fault) and same(found, alone[1][:21]), "memory that isn't there fails one text"
+
+
+def test_memory_of_the_texts_goes_back_when_nobody_asks(make):
+    scheduler = make(5, REST_S=0.05)
+    alone, used = walk(scheduler, TEXTS[4], 9), scheduler._cache
+    until(lambda: scheduler._cache is not used)
+    rested = scheduler._cache
+    time.sleep(0.2)
+    assert scheduler._cache is rested, "what was never written in is not made anew"
+    assert same(walk(scheduler, TEXTS[4], 9), alone)
+    slot = scheduler.acquire(TEXTS[4], WANTED)
+    read = scheduler.read(slot, TEXTS[4], WANTED)
+    time.sleep(0.2)
+    assert same([scheduler.read(slot, [int(read.argmax())], WANTED)], alone[1:2]), "a text that is held is kept"
+    scheduler.release(slot)
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_NOHUGEPAGE"), reason="huge pages that nobody asked for are Linux's")
+def test_a_text_takes_memory_for_its_ids_and_not_for_a_whole_row(scheduler):
+    cache, size = scheduler._model.memory(16, 1 << 14), psutil.Process().memory_info
+    before = size().rss
+    for array in cache.arrays:
+        array[:, :, :8] = 1
+    assert size().rss - before < sum(one.nbytes for one in cache.arrays) / 20
 
 
 def test_a_run_that_fails_reaches_only_its_askers(scheduler, monkeypatch):
