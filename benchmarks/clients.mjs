@@ -11,7 +11,8 @@ const model = "smollm2-135m";
 const ada = "Ada is 36 years old. Her name and age as JSON with the keys name and age.";
 const rain = "What is the weather in Paris? Use the tool.";
 const person = z.object({ name: z.string(), age: z.number().int() });
-const hello = [{ role: "user", content: "Say hello." }];
+const question = "What is the capital of France?";
+const hello = [{ role: "user", content: question }];
 const city = { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false };
 const weather = { name: "weather", description: "The weather in a city now.", parameters: city };
 
@@ -20,7 +21,7 @@ function* openai() {
   const chat = (more) => client.chat.completions.create({ model, messages: hello, max_tokens: 200, ...more });
   const message = async (more) => (await chat(more)).choices[0].message;
   const asked = { messages: [{ role: "user", content: rain }], tools: [{ type: "function", function: weather }] };
-  const respond = (more) => client.responses.create({ model, input: "Say hello.", max_output_tokens: 200, ...more });
+  const respond = (more) => client.responses.create({ model, input: question, max_output_tokens: 200, ...more });
   yield ["chat", async () => (await message()).content];
   yield ["chat streamed with usage", async () => {
     let last;
@@ -36,17 +37,17 @@ function* openai() {
     tools: [{ type: "function", function: { ...weather, function: () => "12 degrees and rain.", parse: JSON.parse } }],
   }, { maxChatCompletions: 3 }).done().then(() => true)];
   yield ["Responses", async () => (await respond()).output_text];
-  yield ["Responses streamed", async () => (await client.responses.stream({ model, input: "Say hello." }).finalResponse()).usage];
+  yield ["Responses streamed", async () => (await client.responses.stream({ model, input: question }).finalResponse()).usage];
   yield ["embeddings", async () => (await client.embeddings.create({ model, input: ["a"] })).data[0].embedding.length];
 }
 
 function* ai(of, embedding) {
   const ask = { model: of, maxOutputTokens: 200, maxRetries: 0 };
   const rainfall = tool({ description: weather.description, inputSchema: z.object({ city: z.string() }), execute: () => "rain" });
-  yield ["generateText", async () => (await generateText({ ...ask, prompt: "Say hello." })).text];
+  yield ["generateText", async () => (await generateText({ ...ask, prompt: question })).text];
   yield ["streamText with usage", async () => {
     let fault;
-    const result = streamText({ ...ask, prompt: "Say hello.", onError: ({ error }) => { fault = error; } });
+    const result = streamText({ ...ask, prompt: question, onError: ({ error }) => { fault = error; } });
     for await (const _ of result.textStream);
     if (fault) throw fault;
     return (await result.usage).outputTokens;
@@ -75,7 +76,7 @@ for (const [client, calls] of Object.entries(clients)) {
     try {
       if (!(await ask())) told.result = "fails: it got nothing";
     } catch (fault) {
-      told.result = `fails: ${fault.name}: ${fault.message.slice(-400)}`;
+      told.result = `fails: ${fault.name}: ${fault.message.slice(-200)}`;
     }
     told.exchange = await (await fetch(`${at.root}/practice/exchange`)).json();
     console.log(JSON.stringify(told));

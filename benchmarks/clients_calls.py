@@ -14,7 +14,8 @@ from types import SimpleNamespace
 from urllib.request import urlopen
 
 MODEL, OLLAMA_MODEL = "smollm2-135m", "smollm2:135m"
-HELLO = [{"role": "user", "content": "Say hello."}]
+QUESTION = "What is the capital of France?"  # the small model ends its answer by itself
+HELLO = [{"role": "user", "content": QUESTION}]
 ADA = "Ada is 36 years old. Her name and age as JSON with the keys name and age."
 ASK = [{"role": "user", "content": ADA}]
 RAIN = [{"role": "user", "content": "What is the weather in Paris? Use the tool."}]
@@ -79,7 +80,7 @@ def responses(client):
     tools = {"tools": [{"type": "function", "strict": True, **FUNCTION}]}
 
     def streamed():
-        with client.responses.stream(model=MODEL, input="Say hello.", max_output_tokens=200) as events:
+        with client.responses.stream(model=MODEL, input=QUESTION, max_output_tokens=200) as events:
             return events.get_final_response().usage
 
     def result():
@@ -112,7 +113,7 @@ def litellm(at):
     yield "json_schema", lambda: chat("openai", ASK, response_format=person_class()).choices[0].message.content
     yield "tool required", lambda: chat("openai", RAIN, **MUST).choices[0].message.tool_calls
     yield "text_completion", lambda: text_completion("Once", f"text-completion-openai/{MODEL}", max_tokens=4, **here)
-    yield "Responses", lambda: responses("Say hello.", f"openai/{MODEL}", max_output_tokens=24, **here).output
+    yield "Responses", lambda: responses(QUESTION, f"openai/{MODEL}", max_output_tokens=24, **here).output
     yield "embeddings", lambda: embedding(f"openai/{MODEL}", ["a"], **here).data
 
 
@@ -128,14 +129,14 @@ def langchain_openai(at):
         told = {"role": "tool", "tool_call_id": call.tool_calls[0]["id"], "content": WEATHER}
         return chat.bind_tools([TOOL]).invoke([*RAIN, call, told])
 
-    yield "invoke", lambda: chat.invoke("Say hello.").content
-    yield "stream", lambda: list(chat.stream("Say hello."))
+    yield "invoke", lambda: chat.invoke(QUESTION).content
+    yield "stream", lambda: list(chat.stream(QUESTION))
     yield "structured output of a class (default)", lambda: chat.with_structured_output(person_class()).invoke(ADA)
     for how in ("json_schema", "function_calling", "json_mode"):
         yield f"structured output {how}", lambda how=how: chat.with_structured_output(TITLED, method=how).invoke(ADA)
     yield "tool required", lambda: must.invoke(RAIN).tool_calls[0]["args"]["city"]
     yield "tool's result", result
-    yield "Responses", lambda: ChatOpenAI(**here, use_responses_api=True).invoke("Say hello.").text
+    yield "Responses", lambda: ChatOpenAI(**here, use_responses_api=True).invoke(QUESTION).text
     yield "completions", lambda: OpenAI(**here, max_tokens=4).invoke("Once")
     yield "embeddings", lambda: OpenAIEmbeddings(**here, check_embedding_ctx_length=False).embed_query("a")
 
@@ -160,8 +161,8 @@ def pydantic_ai_slim(at):
 
     for name, kind in (("chat", OpenAIChatModel), ("Responses", OpenAIResponsesModel)):
         model = kind(MODEL, provider=OpenAIProvider(base_url=at.url, api_key="none"), settings={"max_tokens": 200})
-        yield f"{name} text", partial(Agent(model).run_sync, "Say hello.")
-        yield f"{name} streamed", lambda model=model: Agent(model).run_stream_sync("Say hello.").get_output()
+        yield f"{name} text", partial(Agent(model).run_sync, QUESTION)
+        yield f"{name} streamed", lambda model=model: Agent(model).run_stream_sync(QUESTION).get_output()
         for how in (ToolOutput, NativeOutput, PromptedOutput):
             yield f"{name} {how.__name__}", partial(Agent(model, output_type=how(person_class())).run_sync, ADA)
         yield f"{name} tool auto", partial(Agent(model, tools=[weather]).run_sync, RAIN[0]["content"])
@@ -180,12 +181,12 @@ def llm(at):
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    yield "streamed", lambda: run("Say hello.")
-    yield "--no-stream -s -o", lambda: run("--no-stream", "-s", "Be brief.", "-o", "max_tokens", "24", "Say hello.")
+    yield "streamed", lambda: run(QUESTION)
+    yield "--no-stream -s -o", lambda: run("--no-stream", "-s", "Be brief.", "-o", "max_tokens", "24", QUESTION)
     yield "--schema", lambda: json.loads(run("--schema", "name, age int", ADA))["name"]
     yield "-T (a tool)", lambda: run("-T", "llm_version", "Which version is it?", "-o", "max_tokens", "60") or "called"
     yield "completion: true", lambda: run("Once", "-o", "max_tokens", "4", model="completion")
-    yield "responses: true", lambda: run("Say hello.", model="responses")
+    yield "responses: true", lambda: run(QUESTION, model="responses")
 
 
 def lm_eval(at):
@@ -199,7 +200,10 @@ def lm_eval(at):
 
     def score(model, kind, **more):
         given = {"model": MODEL, "base_url": f"{at.url}/{model[6:].replace('-', '/')}", "max_retries": 1, **more}
-        tasks = [task | {"task": kind, "output_type": kind, "metric_list": [{"metric": metrics[kind]}]}]
+        named = {"task": kind, "output_type": kind, "metric_list": [{"metric": metrics[kind]}]}
+        if kind == "loglikelihood_rolling":  # scores a text as a whole: there is nothing to choose
+            named |= {"doc_to_target": "{{question}}", "doc_to_choice": None}
+        tasks = [task | named]
         done = simple_evaluate(model, given, tasks, apply_chat_template="chat" in model)
         return isinstance(done["results"][kind][f"{metrics[kind]},none"], float)
 
@@ -238,7 +242,7 @@ def run_calls(name: str, at: SimpleNamespace) -> None:
             if not ask():
                 told["result"] = "fails: it got nothing"
         except Exception as fault:  # each client has its own; what it met is in the server's record
-            told["result"] = f"fails: {type(fault).__name__}: {' '.join(str(fault).split())[-400:]}"
+            told["result"] = f"fails: {type(fault).__name__}: {' '.join(str(fault).split())[-200:]}"
         records = [json.load(urlopen(f"{root}/practice/exchange")) for root in (at.root, at.ollama)]
         told["exchange"] = next((one for one in records if "/health" not in one["head"]), None)
         print(json.dumps(told), flush=True)
