@@ -57,6 +57,7 @@ def as_picture(source) -> Picture:
     name = "The picture"
     if isinstance(source, str | Path):
         name, source = _path(source).name, _path(source).read_bytes()
+    source = source.ax.figure if hasattr(source, "caption") else source  # a plot of this package
     if hasattr(source, "savefig"):
         source.savefig(buffer := BytesIO(), format="png")
         source = buffer.getvalue()

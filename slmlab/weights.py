@@ -255,8 +255,8 @@ def _from_hub(card: Card, form: str, new: Path, given: Path | None) -> None:
 
 
 def _download(card: Card, repo: str, revision: str | None, inside: str, partial: Path) -> None:
-    """A repository's files, or those of its folder `inside/`, the size said first."""
-    from huggingface_hub import snapshot_download
+    """A repository's files, or those of its folder `inside/`: the size said first, the hashes compared at the end."""
+    from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HTTPError
 
     wanted = {"repo_id": repo, "revision": revision, "local_dir": partial}
@@ -266,9 +266,13 @@ def _download(card: Card, repo: str, revision: str | None, inside: str, partial:
         size = sum(one.file_size for one in files)
         print(f"Fetching {repo}: {size / 1e9:,.2f} GB in {len(files)} files from the model hub.", flush=True)
         snapshot_download(**wanted)
+        compared = HfApi().verify_repo_checksums(repo, revision=revision, local_dir=partial)
     except (HTTPError, OSError) as fault:
         if getattr(fault, "errno", None):  # the disk's
             raise
         cause = fault.__cause__ or fault  # a dry run hides what went wrong
         kept = "What has arrived is kept: the same line goes on from there."
         raise NotHere(f"{repo} could not be fetched ({type(cause).__name__}). {kept} {_ways(card)}\n{cause}") from fault
+    for one in compared.mismatches:
+        (partial / one["path"]).unlink()
+        raise NotHere(f"{one['path']} arrived damaged and was not kept. Run the same line again to fetch it.")
