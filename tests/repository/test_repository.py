@@ -29,6 +29,7 @@ def read(name):
 
 README = read("README.md")
 PROJECT = tomllib.loads(read("pyproject.toml"))["project"]
+OWN = ("data/environments/runtimes.txt", "data/environments/embeddings.txt")  # extras with a list of their own
 
 
 def pins(file="requirements.txt"):
@@ -43,9 +44,9 @@ def pins(file="requirements.txt"):
 
 
 def bounds(*extras):
-    """Package to its bounds in pyproject.toml: those of some extras, or all but those of the other runtimes."""
+    """Package to its bounds in pyproject.toml: those of some extras, or all but those with a list of their own."""
     optional = PROJECT["optional-dependencies"]
-    lines = [line for extra in extras or set(optional) - {"runtimes"} for line in optional[extra]]
+    lines = [line for extra in extras or set(optional) - {"runtimes", "embeddings"} for line in optional[extra]]
     lines += [] if extras else PROJECT["dependencies"]
     return {re.match(r"[A-Za-z0-9-]+", line)[0].lower(): line for line in lines}
 
@@ -54,7 +55,8 @@ def bounds(*extras):
 
 
 def test_every_pin_has_a_bound_that_holds_for_it_and_a_reason():
-    for loose, exact in ((bounds(), pins()), (bounds("runtimes"), pins("data/environments/runtimes.txt"))):
+    own = [(bounds(Path(one).stem), pins(one)) for one in OWN]
+    for loose, exact in ((bounds(), pins()), *own):
         assert set(loose) == set(exact)
         for name, line in loose.items():
             requirement = Requirement(line)
@@ -71,7 +73,7 @@ def test_the_lock_has_every_pin_a_wheel_for_each_python_and_system_and_what_less
     lock = {}
     for package in tomllib.loads(read("uv.lock"))["package"]:
         lock.setdefault(package["name"], []).append(package)
-    for name, version in (pins() | pins("data/environments/runtimes.txt")).items():
+    for name, version in (pins() | pins(OWN[0]) | pins(OWN[1])).items():
         assert [one["version"] for one in lock[name]] == [version], f"{name}: run python -m tools.lock"
     assert set(lock["slmlab"][0]["optional-dependencies"]) == set(PROJECT["optional-dependencies"])
     torch = " ".join(wheel["url"] for wheel in lock["torch"][0]["wheels"])
