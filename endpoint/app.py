@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from datetime import datetime
+from functools import partial
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -23,17 +24,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from endpoint import recorder
+from endpoint.chat import chat
+from endpoint.completions import complete
+from endpoint.embeddings import embed
 from endpoint.foundry import Foundry
 from endpoint.github import GitHubModels
 from endpoint.nvidia import Nvidia
 from endpoint.ollama import Ollama
 from endpoint.openai_protocol import Refusal
 from endpoint.profile import Profile
+from endpoint.responses import respond
 from endpoint.start import LISTENING
 from slmlab.connecting import is_loopback
 from slmlab.errors import BadRequest, SlmLabError
 
 PROFILES = {one.name: one for one in (Profile, GitHubModels, Foundry, Nvidia, Ollama)}
+OTHERS = {"completions": complete, "responses": respond, "embeddings": embed}  # below a profile's base
 MOST_PIXELS = 50_000_000  # of a picture
 STOP_S = 5  # answers may finish for so long when the server ends
 HEAD_S = 20  # the head of a connection's first request is here by then
@@ -103,7 +109,10 @@ def build(profile: Profile, log: bool = False) -> ASGIApp:
     handlers = dict.fromkeys((Refusal, HTTPException, SlmLabError, Exception), refused)
     page = f"{profile.introduction}\nA client's base URL ends with {profile.base}\n"
     root = Route("/", lambda request: PlainTextResponse(page))
-    app = Starlette(routes=[*profile.routes(), root], exception_handlers=handlers)
+    answering = [Route(path, partial(chat, profile), methods=["POST"]) for path in profile.chat_paths]
+    for name in profile.other_paths:
+        answering.append(Route(f"{profile.base}/{name}", partial(OTHERS[name], profile), methods=["POST"]))
+    app = Starlette(routes=[*answering, *profile.routes(), root], exception_handlers=handlers)
     rules = {"allow_methods": ["GET", "POST"], "allow_headers": ["*"], "expose_headers": ["Retry-After"]}
     pages = CORSMiddleware(app, profile.origins, allow_origin_regex=HERE, allow_private_network=True, **rules)
     return Door(pages, profile, log)

@@ -1,24 +1,28 @@
-"""/v1/chat/completions: a conversation answered, whole or as a stream, and Ollama's way to the same Ask.
+"""/v1/chat/completions: a conversation answered, whole or as a stream of chunks.
 
-Knows nothing about engines: the profile admits an ask and runs it.
+Knows nothing about engines: the profile begins the answers.
 """
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from endpoint import openai_protocol as protocol
-from endpoint.tools import Tool, Tools
+from endpoint.openai_protocol import Answer, Ask
+from endpoint.profile import Profile
+from endpoint.tools import Tool
 from slmlab.records import Token
 
+EMPTY = {"choices": [], "created": 0, "id": "", "model": "", "object": ""}  # the chunk that tells of the prompt
 
-class ChatBody(protocol.Settings):
+
+class ChatBody(protocol.Conversation):
     messages: list[protocol.Turn] = Field(min_length=1, max_length=protocol.MOST_MESSAGES)
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
@@ -26,111 +30,88 @@ class ChatBody(protocol.Settings):
     top_logprobs: int | None = None
     response_format: protocol.Form | None = None
     tools: list[Tool] | None = Field(None, max_length=128)
-    tool_choice: str | dict[str, Any] | None = None
     functions: protocol.Nothing = None
     modalities: list[Literal["text"]] | None = None
     audio: None = None
 
 
-def read_chat(data: bytes) -> protocol.Ask:
+def read_chat(data: bytes) -> Ask:
     """The body of a chat completion."""
     body = protocol.read_as(ChatBody, data)
-    tools = Tools.of(body.tools, body.tool_choice)
-    form = body.response_format.settings() if body.response_format else {}
-    form = {"grammar": tools.grammar(form.get("schema"))} if tools else form
+    functions = [one.function for one in body.tools or []]
     most = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     told = {"logprobs": bool(body.logprobs), "top_logprobs": body.top_logprobs or 0}
-    messages = protocol.as_messages(body.messages, tools)
-    settings = body.sampling(most, **form, **told)
-    return protocol.Ask(body.model, settings, messages, bool(body.stream), body.with_usage, tools, body.n or 1)
+    return body.ask_turns(body.messages, functions, body.response_format, most, **told)
 
 
-async def chat(profile, request: Request) -> Response:
-    return await serve(profile, request, read_chat(await profile.body(request)))
-
-
-async def serve(profile, request: Request, ask: protocol.Ask) -> Response:
-    """The answers to a chat."""
-    model, queue, ask = await profile.admit(request, ask)
-    writer = Writer(ask, model, f"slmlab-{queue.engine.name}-{queue.engine.precision}")
-    answers = [protocol.Answer(ask.tools) for _ in range(ask.count)]
-    return await answered(profile, request, queue, profile.replies(queue.engine, ask), answers, writer)
-
-
-async def answered(profile, request: Request, queue, replies: list, answers: list[protocol.Answer], writer) -> Response:
-    """The choices of a chat or of a completion, in the form that `writer` gives them."""
-    runs = await profile.begin(request, queue, replies, answers)
-    if writer.ask.stream:
-        return StreamingResponse(_stream(profile, runs, answers, writer), media_type="text/event-stream")
-    await profile.finish(runs)
-    return JSONResponse(profile.decorated(writer.whole(answers), "".join(one.stopped for one in answers)))
-
-
-async def _stream(profile, runs: list, answers: list[protocol.Answer], writer) -> AsyncIterator[bytes]:
-    """One choice after the other, each with its pieces and its end."""
-    try:
-        for chunk in [*profile.opening_chunks(), *writer.openings(len(answers))]:
-            yield protocol.event_of(chunk)
-        for number, (run, answer) in enumerate(zip(runs, answers, strict=True)):
-            async with aclosing(run):
-                async for event in run:
-                    if isinstance(event, Token) and event.text and not answer.may_be_call:
-                        yield protocol.event_of(profile.decorated(writer.piece(number, event)))
-            for chunk in writer.ending(number, answer):
-                yield protocol.event_of(profile.decorated(chunk, answer.stopped))
-        if writer.ask.with_usage:
-            yield protocol.event_of(writer.chunk([]) | {"usage": protocol.usage(answers)})
-        yield b"data: [DONE]\n\n"
-    except (
-        protocol.Refusal
-    ) as refusal:  # the status is long sent: what is left is to say it in the stream, without [DONE]
-        yield protocol.event_of(profile.error(refusal))
+async def chat(profile: Profile, request: Request) -> Response:
+    ask, answers = await profile.begin(request, read_chat(await profile.body(request)))
+    return await answered(Writer(profile, ask), answers)
 
 
 class Writer:
     """Answers to a chat as JSON: whole, or chunk by chunk."""
 
-    kind, mark = "chat.completion", "chatcmpl"
+    kind, chunk_kind, mark = "chat.completion", "chat.completion.chunk", "chatcmpl"
 
-    def __init__(self, ask: protocol.Ask, model: str, fingerprint: str):
-        self.ask = ask
-        self._head = {"id": f"{self.mark}-{uuid.uuid4().hex[:24]}", "created": int(time.time()), "model": model,
-                      "system_fingerprint": fingerprint}  # fmt: skip
+    def __init__(self, profile: Profile, ask: Ask):
+        self.profile, self.ask = profile, ask
+        self._head = {"id": f"{self.mark}-{uuid.uuid4().hex[:24]}", "created": int(time.time()), "model": ask.model,
+                      "system_fingerprint": ask.fingerprint}  # fmt: skip
 
-    def whole(self, answers: Sequence[protocol.Answer]) -> dict:
-        choices = [self.choice(number, one) for number, one in enumerate(answers)]
-        return {**self._head, "object": self.kind, "choices": choices, "usage": protocol.usage(answers)}
+    def whole(self, answers: Sequence[Answer]) -> dict:
+        choices = [self.choice(number, "message", _message(one), one.tokens, one) for number, one in enumerate(answers)]
+        told = {"object": self.kind, "choices": choices, "usage": protocol.usage(answers)}
+        return self._head | told | self.profile.prompt_verdict
 
     def chunk(self, choices: list[dict]) -> dict:
         unknown_yet = {"usage": None} if self.ask.with_usage else {}
-        return {**self._head, "object": f"{self.kind}.chunk", "choices": choices} | unknown_yet
+        return self._head | {"object": self.chunk_kind, "choices": choices} | unknown_yet
 
-    def choice(self, number: int, answer: protocol.Answer) -> dict:
-        message = {"role": "assistant", "content": answer.text, "refusal": None}
-        if answer.call:
-            message |= {"content": None, "tool_calls": [answer.call.model_dump()]}
-        reason = "tool_calls" if answer.call else protocol.FINISH.get(answer.reason)
-        return _choice(number, {"message": message}, answer.tokens, reason)
+    def choice(self, number: int, key: str, said: dict, tokens: Sequence[Token], ended: Answer | None = None) -> dict:
+        """A whole message or, as a `delta`, a piece of one; and why it ended, once it has."""
+        told = [_logprob(one) for one in tokens if one.logprob is not None]
+        choice = {"index": number, key: said, "logprobs": {"content": told} if told else None,
+                  "finish_reason": ended and ended.finish_reason}  # fmt: skip
+        text = ended and ended.stopped or said.get("content") or ""
+        return choice | self.profile.verdict(text) if ended or text else choice
 
-    def openings(self, count: int) -> list[dict]:
-        return [self.chunk([_choice(one, {"delta": {"role": "assistant", "content": ""}})]) for one in range(count)]
+    async def events(self, answers: Sequence[Answer]) -> AsyncIterator[bytes]:
+        """A stream: one choice after the other, each with its pieces and its end."""
 
-    def piece(self, number: int, token: Token) -> dict:
-        return self.chunk([_choice(number, {"delta": {"content": token.text}}, [token])])
+        def event(number: int, said: dict, tokens: Sequence[Token] = (), ended: Answer | None = None) -> bytes:
+            return protocol.event_of(self.chunk([self.choice(number, "delta", said, tokens, ended)]))
 
-    def ending(self, number: int, answer: protocol.Answer) -> list[dict]:
-        """The call of a function, or what looked like one and was cut off; and why the answer ends."""
-        delta = {"content": answer.text} if answer.may_be_call else {}
-        if answer.call:
-            delta = {"tool_calls": [{"index": 0, **answer.call.model_dump()}]}
-        said = [self.chunk([_choice(number, {"delta": delta})])] if delta else []
-        reason = self.choice(number, answer)["finish_reason"]
-        return [*said, self.chunk([_choice(number, {"delta": {}}, (), reason)])]
+        try:
+            if self.profile.prompt_verdict:
+                yield protocol.event_of(EMPTY | self.profile.prompt_verdict)
+            for number, answer in enumerate(answers):
+                yield event(number, {"role": "assistant", "content": ""})
+                async for token in answer.pieces():
+                    yield event(number, {"content": token.text}, [token])
+                if answer.call:
+                    yield event(number, {"tool_calls": [{"index": 0, **answer.call.model_dump()}]})
+                yield event(number, {}, ended=answer)
+            if self.ask.with_usage:
+                yield protocol.event_of(self.chunk([]) | {"usage": protocol.usage(answers)})
+            yield b"data: [DONE]\n\n"
+        except protocol.Refusal as refusal:  # the status is long sent: it is said in the stream, without [DONE]
+            yield protocol.event_of(self.profile.error(refusal))
 
 
-def _choice(number: int, said: dict, tokens: Sequence[Token] = (), reason: str | None = None) -> dict:
-    told = [_logprob(one) for one in tokens if one.logprob is not None]
-    return {"index": number, **said, "logprobs": {"content": told} if told else None, "finish_reason": reason}
+async def answered(writer: Writer, answers: list[Answer]) -> Response:
+    """The answers in the writer's form. Those that aren't streamed are written side by side."""
+    if writer.ask.stream:
+        return StreamingResponse(writer.events(answers), media_type="text/event-stream")
+    await asyncio.gather(*(one.finish() for one in answers))
+    return JSONResponse(writer.whole(answers))
+
+
+def _message(answer: Answer) -> dict:
+    said = {"content": answer.text}
+    if answer.call:
+        said = {"content": None, "tool_calls": [answer.call.model_dump()]}
+    return {"role": "assistant", "refusal": None} | said
 
 
 def _logprob(token: Token) -> dict:

@@ -7,7 +7,6 @@ Knows nothing about chats: the engine reads the prompt with no template.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import accumulate
 from typing import Annotated
 
@@ -17,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from endpoint.chat import Writer, answered
-from endpoint.openai_protocol import FINISH, Answer, Ask, Refusal, Settings, likely, read_as
+from endpoint.openai_protocol import Answer, Ask, Refusal, Settings, likely, read_as
+from endpoint.profile import Profile
 from slmlab.engines.local import LocalEngine, likeliest
 from slmlab.records import End, Event, Message, Reply, Sampling, Start, Token
 from slmlab.sampling import log_softmax
@@ -36,52 +36,39 @@ class CompletionBody(Settings):
     best_of: int | None = Field(None, le=1)
 
 
-async def complete(profile, request: Request) -> Response:
+async def complete(profile: Profile, request: Request) -> Response:
     body: CompletionBody = read_as(CompletionBody, await profile.body(request))
     prompts = body.prompt if isinstance(body.prompt, list) and not isinstance(body.prompt[0], int) else [body.prompt]
     only_told = body.max_tokens == 0 and bool(body.echo)
     told = {"logprobs": body.logprobs is not None, "top_logprobs": body.logprobs or 0}
     settings = body.sampling(1 if only_told else body.max_tokens, DEFAULT_TOKENS, **told)
     text = "\n".join(one for one in prompts if isinstance(one, str))
-    ask = Ask(body.model, settings, (Message("user", text),), bool(body.stream), body.with_usage, count=body.n or 1)
+    ask = body.ask([Message("user", text)], settings, echo=bool(body.echo))
     if len(prompts) * ask.count > MOST_ANSWERS:
         raise Refusal(400, "invalid_value", f"A request has at most {MOST_ANSWERS} answers.", param="n")
-    model, queue, _ = await profile.admit(request, ask)
-    jobs = [(prompt, ask.seeded(number)) for prompt in prompts for number in range(ask.count)]
-    replies = [partial(_reply, queue.engine, *job, bool(body.echo), only_told) for job in jobs]
-    answers = [Answer(prompt=number // ask.count, echo=bool(body.echo)) for number in range(len(jobs))]
-    return await answered(profile, request, queue, replies, answers, TextWriter(ask, model, queue.engine.name))
+
+    def reply(engine: LocalEngine, ask: Ask, number: int) -> Reply:
+        prompt, settings = prompts[number // ask.count], ask.seeded(number % ask.count)
+        return _reply(engine, prompt, settings, ask.echo, only_told)
+
+    ask, answers = await profile.begin(request, ask, reply, len(prompts))
+    return await answered(TextWriter(profile, ask), answers)
 
 
 class TextWriter(Writer):
-    """Completions as JSON."""
+    """Completions as JSON; a chunk of one looks like the whole."""
 
-    kind, mark = "text_completion", "cmpl"
+    kind, chunk_kind, mark = "text_completion", "text_completion", "cmpl"
 
-    def chunk(self, choices: list[dict]) -> dict:
-        return super().chunk(choices) | {"object": self.kind}
-
-    def choice(self, number: int, answer: Answer) -> dict:
-        return _choice(number, answer.tokens, answer.reason)
-
-    def openings(self, count: int) -> list[dict]:
-        return []
-
-    def piece(self, number: int, token: Token) -> dict:
-        return self.chunk([_choice(number, [token])])
-
-    def ending(self, number: int, answer: Answer) -> list[dict]:
-        return [self.chunk([_choice(number, [], answer.reason)])]
-
-
-def _choice(number: int, tokens: Sequence[Token], reason: str | None = None) -> dict:
-    text, told = "".join(one.text for one in tokens), None
-    if any(one.logprob is not None for one in tokens):
-        top = [likely(one) | {one.text: one.logprob} if one.top else None for one in tokens]
-        starts = list(accumulate((len(one.text) for one in tokens), initial=0))[:-1]
-        told = {"tokens": [one.text for one in tokens], "token_logprobs": [one.logprob for one in tokens],
-                "top_logprobs": top, "text_offset": starts}  # fmt: skip
-    return {"index": number, "text": text, "logprobs": told, "finish_reason": FINISH.get(reason)}
+    def choice(self, number: int, key: str, said: dict, tokens: Sequence[Token], ended: Answer | None = None) -> dict:
+        told = None
+        if any(one.logprob is not None for one in tokens):
+            top = [likely(one) | {one.text: one.logprob} if one.top else None for one in tokens]
+            starts = list(accumulate((len(one.text) for one in tokens), initial=0))[:-1]
+            told = {"tokens": [one.text for one in tokens], "token_logprobs": [one.logprob for one in tokens],
+                    "top_logprobs": top, "text_offset": starts}  # fmt: skip
+        text = "".join(one.text for one in tokens)
+        return {"index": number, "text": text, "logprobs": told, "finish_reason": ended and ended.finish_reason}
 
 
 def _reply(engine: LocalEngine, prompt: str | list[int], settings: dict, echo: bool, only_told: bool) -> Reply:

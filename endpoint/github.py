@@ -10,11 +10,16 @@ from endpoint.openai_protocol import Ask, Refusal
 from endpoint.profile import Profile, given_keys
 from slmlab.catalog import cards
 
-PROMPT_RESULTS = [{"prompt_index": 0, "content_filter_results": filter_results("", with_jailbreak=True)}]  # let through
-
 
 class FilteredProfile(Profile):
     """A service of Microsoft's: its content filter."""
+
+    # in every answer, whose prompt was let through
+    prompt_verdict = {
+        "prompt_filter_results": [
+            {"prompt_index": 0, "content_filter_results": filter_results("", with_jailbreak=True)}
+        ]
+    }
 
     def check(self, ask: Ask, model: str, request: Request) -> None:
         prompt = "\n".join(message.content for message in ask.messages)
@@ -24,7 +29,10 @@ class FilteredProfile(Profile):
             refusal.results = filter_results(prompt, with_jailbreak=True)
             raise refusal
 
-    def cut(self, text: str) -> bool:
+    def verdict(self, text: str) -> dict:
+        return {"content_filter_results": filter_results(text, with_jailbreak=False)}
+
+    def is_stopped(self, text: str) -> bool:
         return is_stopped(text)
 
     def error(self, refusal: Refusal) -> dict:
@@ -33,19 +41,6 @@ class FilteredProfile(Profile):
             inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": refusal.results}
             error |= {"type": None, "param": "prompt", "status": 400, "innererror": inner}
         return {"error": error}
-
-    def opening_chunks(self) -> list[dict]:
-        head = {"choices": [], "created": 0, "id": "", "model": "", "object": ""}
-        return [head | {"prompt_filter_results": PROMPT_RESULTS}]
-
-    def decorated(self, answer: dict, stopped: str = "") -> dict:
-        for choice in answer["choices"]:
-            text = (choice.get("message") or choice["delta"]).get("content", "")
-            if text or choice.get("finish_reason"):  # a chunk without text has nothing to judge
-                choice["content_filter_results"] = filter_results(stopped or text, with_jailbreak=False)
-            if "message" in choice:
-                answer["prompt_filter_results"] = PROMPT_RESULTS
-        return answer
 
 
 class GitHubModels(FilteredProfile):

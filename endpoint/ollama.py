@@ -15,7 +15,6 @@ from endpoint.embeddings import NAME, EmbedBody, vectors_of
 from endpoint.openai_protocol import Answer, Ask, Refusal, line, read_as
 from endpoint.profile import Profile
 from slmlab.catalog import cards
-from slmlab.records import End
 
 # Options that set how the next token is chosen, to OpenAI's names of them.
 OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "stop": "stop",
@@ -119,25 +118,22 @@ class Ollama(Profile):
         name = self.find_model(body.model)
         if body.think:
             raise Refusal(400, "unsupported", f'"{name}" does not support thinking')
-        model, queue, ask = await self.admit(request, read_ask(body))
-        answer = Answer(ask.tools)
-        (run,) = await self.begin(request, queue, self.replies(queue.engine, ask), [answer])
-        return await _sent(self._lines(ask, answer, run), body.stream)
+        _, (answer,) = await self.begin(request, read_ask(body))
+        return await _sent(self._lines(answer), body.stream)
 
-    async def _lines(self, ask: Ask, answer: Answer, run) -> AsyncIterator[dict]:
+    async def _lines(self, answer: Answer) -> AsyncIterator[dict]:
         """A line for each token and one with the counts; of an answer that isn't streamed, that one has the text."""
         try:
-            async with aclosing(run):
-                async for event in run:
-                    if not isinstance(event, End) and event.text and ask.stream and not answer.may_be_call:
-                        yield _line(ask.model, content=event.text)
-            said = {"content": "" if ask.stream and not answer.may_be_call else answer.text}
+            async for token in answer.pieces():
+                if answer.ask.stream:
+                    yield _line(answer, content=token.text)
+            said = {"content": "" if answer.ask.stream or answer.call else answer.text}
             if answer.call:
                 called = {"name": answer.call.function.name, "arguments": json.loads(answer.call.function.arguments)}
-                said = {"content": "", "tool_calls": [{"function": called}]}
+                said["tool_calls"] = [{"function": called}]
             reason = "stop" if answer.reason == "end" else answer.reason
             counts = {"prompt_eval_count": answer.prompt_tokens, "eval_count": len(answer.tokens)}
-            yield _line(ask.model, **said) | {"done": True, "done_reason": reason} | counts
+            yield _line(answer, **said) | {"done": True, "done_reason": reason} | counts
         except Refusal as refusal:  # the status is long sent
             yield self.error(refusal)
 
@@ -146,9 +142,9 @@ class Ollama(Profile):
         return JSONResponse({"model": NAME, "embeddings": vectors.tolist(), "prompt_eval_count": tokens})
 
 
-def _line(name: str, **said) -> dict:
+def _line(answer: Answer, **said) -> dict:
     message = {"role": "assistant", **said}
-    return {"model": name, "created_at": _now(), "message": message, "done": False}
+    return {"model": answer.ask.model, "created_at": _now(), "message": message, "done": False}
 
 
 def _now() -> str:

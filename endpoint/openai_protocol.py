@@ -6,17 +6,18 @@ Pure: knows nothing about sockets, engines or providers. What it can't do it ref
 import json
 import re
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from math import log
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from endpoint.tools import Call, Tools, as_call, call_text, result_text
+from endpoint.tools import BEGIN, Call, Function, Tools, as_call, call_text
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.pictures import Picture, as_picture
-from slmlab.records import Message, Sampling, Token
+from slmlab.records import Event, Message, Sampling, Start, Token
 
 DEFAULT_TOKENS = 512
 MOST_MESSAGES, MOST_PICTURES = 2048, 16  # of a request: reading more would hold up all others
@@ -46,9 +47,15 @@ class Refusal(Exception):
 
 
 class Part(BaseModel):
-    type: Literal["text", "image_url"]
+    """A part of a message: a text or a picture. The Responses API has its own names for them, and a URL as it is."""
+
+    type: Literal["text", "image_url", "input_text", "output_text", "input_image"]
     text: str = ""
-    image_url: dict[str, str] = {}
+    image_url: str | dict[str, str] = {}
+
+    @property
+    def url(self) -> str:
+        return self.image_url if isinstance(self.image_url, str) else str(self.image_url.get("url"))
 
 
 class Turn(BaseModel):
@@ -64,14 +71,16 @@ class Form(BaseModel):
     json_schema: dict = {}
     schema_: dict | None = Field(None, alias="schema")
 
-    def settings(self) -> dict:
+    @property
+    def fits(self) -> dict | None:
+        """The schema that the answer has to fit, if any."""
         if self.type != "json_schema":
-            return {"schema": {"type": "object"}} if self.type == "json_object" else {}
+            return {"type": "object"} if self.type == "json_object" else None
         schema = self.schema_ or self.json_schema.get("schema")
         if not isinstance(schema, dict):
-            raise Refusal(400, "invalid_value", "A json_schema has the schema itself, as an object named schema.",
-                          param="response_format")  # fmt: skip
-        return {"schema": schema}
+            words = "A json_schema has the schema itself, as an object named schema."
+            raise Refusal(400, "invalid_value", words, param="response_format")
+        return schema
 
 
 class Settings(BaseModel, strict=True):
@@ -107,9 +116,25 @@ class Settings(BaseModel, strict=True):
             raise Refusal(400, "invalid_value", str(fault), param=named and named[0]) from None
         return settings
 
-    @property
-    def with_usage(self) -> bool:
-        return bool((self.stream_options or {}).get("include_usage"))
+    def ask(self, messages: Sequence[Message], settings: dict, **more) -> "Ask":
+        with_usage = bool((self.stream_options or {}).get("include_usage"))
+        return Ask(self.model, settings, tuple(messages), bool(self.stream), with_usage, self.n or 1, **more)
+
+
+class Conversation(Settings):
+    """What a chat and a response have in common: functions to call, and a form to answer in."""
+
+    tool_choice: str | dict[str, Any] | None = None
+
+    def ask_turns(self, turns: Sequence[Turn], functions: list[Function], form: Form | None, most: int | None,
+                  **told) -> "Ask":  # fmt: skip
+        tools, schema = Tools.of(functions, self.tool_choice), form and form.fits
+        follows = {"grammar": tools.grammar(schema)} if tools else {"schema": schema}
+        messages = [_message(turn) for turn in turns]
+        if tools:  # they are told at the end of what the system says
+            first = messages.pop(0).content if messages[0].role == "system" else ""
+            messages.insert(0, Message("system", f"{first}\n\n{tools.told}".strip()))
+        return self.ask(messages, self.sampling(most, **follows, **told), tools=tools)
 
 
 @dataclass(frozen=True)
@@ -121,8 +146,10 @@ class Ask:
     messages: tuple[Message, ...]  # their pictures are data URLs still
     stream: bool = False
     with_usage: bool = False
-    tools: Tools | None = None
     count: int = 1  # of answers
+    tools: Tools | None = None
+    echo: bool = False  # whether the prompt's tokens are told before those of the answer
+    fingerprint: str = ""  # of what answers
 
     @property
     def has_pictures(self) -> bool:
@@ -136,32 +163,51 @@ class Ask:
 
 @dataclass
 class Answer:
-    """What became of one ask: its tokens so far, and at the end why there are no more."""
+    """What becomes of one ask, as its events come: the tokens so far, and at the end why there are no more."""
 
-    tools: Tools | None = None
-    prompt: int = 0  # its number, where a request has several
-    echo: bool = False  # whether the prompt's tokens are told before those of the answer
+    ask: Ask
+    events: AsyncGenerator[Event, None] | None = None  # which keep this answer up to date
     prompt_tokens: int = 0
     tokens: list[Token] = field(default_factory=list)
     reason: str | None = None
+    call: Call | None = None  # of a function, which a whole answer may be
     stopped: str = ""  # the text that a filter stopped
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, Start):
+            self.prompt_tokens = event.prompt_tokens or 0
+        elif isinstance(event, Token):
+            self.tokens.append(event)
+        else:
+            self.reason = event.reason
+            self.call = as_call(self.text) if self.ask.tools and self.reason == "end" else None
 
     @property
     def text(self) -> str:
         return "".join(token.text for token in self.tokens)
 
     @property
-    def new_tokens(self) -> int:
-        return len(self.tokens) - (self.prompt_tokens if self.echo else 0)
+    def finish_reason(self) -> str | None:
+        """Why it ended, in the words of a chat."""
+        return "tool_calls" if self.call else FINISH.get(self.reason)
+
+    async def finish(self) -> None:
+        async for _ in self.events:
+            pass
+
+    async def pieces(self) -> AsyncIterator[Token]:
+        """Its tokens that have text, as they come. What may be a call is kept back, until it is known to be none."""
+        async with aclosing(self.events):
+            async for event in self.events:
+                if isinstance(event, Token) and event.text and not self._may_be_call:
+                    yield event
+        if self._may_be_call and not self.call:
+            for token in self.tokens:
+                yield token
 
     @property
-    def may_be_call(self) -> bool:
-        return bool(self.tools) and self.text.startswith("<")
-
-    @property
-    def call(self) -> Call | None:
-        """The call of a function that the answer is, if it is one."""
-        return as_call(self.text) if self.tools and self.reason == "end" else None
+    def _may_be_call(self) -> bool:
+        return self.ask.tools is not None and self.text.startswith(BEGIN[0])
 
 
 def read_as(form: type[BaseModel], data: bytes) -> Any:
@@ -181,24 +227,16 @@ def read_as(form: type[BaseModel], data: bytes) -> Any:
     raise Refusal(400, "invalid_value", f"{param}: {error['msg']}.", param=param)
 
 
-def as_messages(turns: Sequence[Turn], tools: Tools | None) -> tuple[Message, ...]:
-    messages = [_message(turn) for turn in turns]
-    if tools:  # the functions are told at the end of what the system says
-        first = messages.pop(0).content if messages[0].role == "system" else ""
-        messages.insert(0, Message("system", f"{first}\n\n{tools.told}".strip()))
-    return tuple(messages)
-
-
 def _message(turn: Turn) -> Message:
     """A turn as the model reads it: it knows no role of a tool, and no call but as text."""
     role = {"developer": "system", "tool": "user"}.get(turn.role, turn.role)
     parts = [Part(type="text", text=turn.content or "")] if not isinstance(turn.content, list) else turn.content
-    text = "\n".join(part.text for part in parts if part.type == "text")
+    text = "\n".join(part.text for part in parts if "text" in part.type)
     if turn.role == "tool":
-        text = result_text(text)
+        text = f"<tool_response>{text}</tool_response>"
     elif turn.tool_calls:
         text = "\n".join([text, *map(call_text, turn.tool_calls)]).strip()
-    return Message(role, text, tuple(str(part.image_url.get("url")) for part in parts if part.type == "image_url"))
+    return Message(role, text, tuple(part.url for part in parts if "image" in part.type))
 
 
 def with_pictures(messages: Sequence[Message]) -> tuple[Message, ...]:
@@ -227,8 +265,9 @@ def likely(token: Token) -> dict[str, float]:
 
 def usage(answers: Sequence[Answer]) -> dict:
     """What the answers cost together; those to one prompt have it in common."""
-    prompt = sum({one.prompt: one.prompt_tokens for one in answers}.values())
-    new = sum(one.new_tokens for one in answers)
+    ask = answers[0].ask
+    prompt = sum(one.prompt_tokens for one in answers[:: ask.count])
+    new = sum(len(one.tokens) - ask.echo * one.prompt_tokens for one in answers)
     return {"prompt_tokens": prompt, "completion_tokens": new, "total_tokens": prompt + new}
 
 

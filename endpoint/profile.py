@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import math
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from endpoint import chat, completions, embeddings, responses
 from endpoint.limits import Window
 from endpoint.openai_protocol import Answer, Ask, Refusal, model_list, with_pictures
 from endpoint.queue import Queue
@@ -26,12 +25,21 @@ from slmlab import loading
 from slmlab.catalog import card
 from slmlab.engines.local import SEEING
 from slmlab.errors import UnknownName
-from slmlab.records import End, Message, Reply, Start, Token
+from slmlab.records import End, Event, Reply, Token
 
 LOOKED_AT = 400  # the last characters of an answer, in which the filter looks for a phrase
 BODY_S = 30  # a request's body is here by then
 MOST_BYTES = 32 * 2**20
 MOST_MARKS = 200_000  # braces, colons and commas: Python would be busy with the objects, and every stream would stand
+
+
+def reply_to_chat(engine, ask: Ask, number: int) -> Reply:
+    """One of the answers to a conversation. Where the assistant speaks last, its text is gone on with."""
+    *before, last = ask.messages
+    if last.role == "assistant" and before and not ask.has_pictures:
+        ids = engine.format.prompt_ids(before) + [piece.id for piece in engine.tokens(last.content)]
+        return engine.complete(ids, **ask.seeded(number))
+    return engine.ask(ask.messages, **ask.seeded(number))
 
 
 class Profile:
@@ -45,6 +53,7 @@ class Profile:
     model_paths: tuple[str, ...] = ("/v1/models",)
     metrics_path = "/metrics"
     metrics_prefix = "slmlab:"
+    prompt_verdict: dict = {}  # what an answer tells of its prompt, where a filter looks at that
     per_minute: int | None = None  # requests that one model takes, as the service's free tier has it
     per_day: int | None = None
 
@@ -90,14 +99,11 @@ class Profile:
         """An ask as this service reads it."""
         return ask
 
-    def opening_chunks(self) -> list[dict]:
-        return []
+    def verdict(self, text: str) -> dict:
+        """What the service's filter says of a choice of an answer."""
+        return {}
 
-    def decorated(self, answer: dict, stopped: str = "") -> dict:
-        """A chat's answer, or a chunk of one, with what this service adds; `stopped` is what its filter stopped."""
-        return answer
-
-    def cut(self, text: str) -> bool:
+    def is_stopped(self, text: str) -> bool:
         """Whether the service's filter ends an answer here."""
         return False
 
@@ -115,16 +121,9 @@ class Profile:
         keys = [one.encode() for one in given_keys(request)]
         return self.key is not None and not any(hmac.compare_digest(one, self.key.encode()) for one in keys)
 
-    def takes_pictures(self, model: str) -> bool:
-        """Whether the model of that id sees. One that sees answers for it, whatever stands behind the others."""
-        known = _card(model)
-        return self.engine.sees or model == SEEING or (known is not None and known.sees)
-
     def routes(self) -> list[Route]:
-        others = {"completions": completions.complete, "responses": responses.respond, "embeddings": embeddings.embed}
+        """All but those that answer, which app.py adds."""
         return [
-            *[Route(path, partial(chat.chat, self), methods=["POST"]) for path in self.chat_paths],
-            *[Route(f"{self.base}/{one}", partial(others[one], self), methods=["POST"]) for one in self.other_paths],
             *[Route(path, self._models) for path in self.model_paths],
             Route("/health", lambda request: JSONResponse({"status": "ok"})),
             Route(self.metrics_path, self._metrics),
@@ -149,11 +148,12 @@ class Profile:
             raise Refusal(413, "too_large", f"The body has over {MOST_MARKS:,} parts: no model here can read so much.")
         return bytes(data)
 
-    async def admit(self, request: Request, ask: Ask) -> tuple[str, Queue, Ask]:
-        """Whether this may be asked: under which id, whom, and the ask with its pictures. A refusal costs nothing."""
+    async def begin(self, request: Request, ask: Ask, reply: Callable[..., Reply] = reply_to_chat, prompts: int = 1):
+        """An ask as it is let in, and its answers, the first of them begun: what is refused still gets its own status,
+        and costs nothing. `reply` asks an engine for the answer of a number; of each prompt there are `ask.count`."""
         model = self.find_model(request.path_params.get("deployment") or ask.model)
         ask = self.prepared(ask)
-        if ask.has_pictures and not self.takes_pictures(model):
+        if ask.has_pictures and not (self.engine.sees or getattr(_card(model), "sees", False)):
             raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture. Ask {SEEING}.")
         for name, window in self.windows.items():
             if (wait := math.ceil(window.wait(model))) > 0:
@@ -161,10 +161,34 @@ class Profile:
         self.check(ask, model, request)
         for window in self.windows.values():
             window.count(model)
-        if not ask.has_pictures and model != SEEING:
-            return model, self.queue, ask
-        messages = await asyncio.to_thread(with_pictures, ask.messages)
-        return model, await asyncio.to_thread(self._seeing_queue), replace(ask, messages=tuple(messages))
+        queue = self.queue
+        if ask.has_pictures or model == SEEING:
+            ask = replace(ask, messages=await asyncio.to_thread(with_pictures, ask.messages))
+            queue = await asyncio.to_thread(self._seeing_queue)
+        ask = replace(ask, model=model, fingerprint=f"slmlab-{queue.engine.name}-{queue.engine.precision}")
+        answers = [Answer(ask) for _ in range(prompts * ask.count)]
+        for number, answer in enumerate(answers):
+            asked = partial(reply, queue.engine, ask, number)
+            answer.events = self._events(answer, queue.answer(asked, request.is_disconnected))
+        await anext(answers[0].events)
+        return ask, answers
+
+    async def _events(self, answer: Answer, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """An answer's events, kept and counted, and ended where the service's filter says so."""
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    if isinstance(event, Token):
+                        recent = "".join(one.text for one in [*answer.tokens[-LOOKED_AT:], event])
+                        if self.is_stopped(recent):
+                            event, answer.stopped = End(event.time_s, "filtered"), recent
+                    answer.take(event)
+                    yield event
+                    if answer.reason:
+                        return
+        finally:
+            self.telemetry.prompt_tokens.inc(answer.prompt_tokens)
+            self.telemetry.new_tokens.inc(len(answer.tokens))
 
     def _seeing_queue(self) -> Queue:
         """Who answers about pictures: the model itself, or the course's own that sees, opened when first asked."""
@@ -176,54 +200,6 @@ class Profile:
         for queue in {self.queue, self._seeing} - {None}:
             queue.close()
 
-    def replies(self, engine, ask: Ask) -> list[Callable[[], Reply]]:
-        """What asks for each of a chat's answers. Where the assistant speaks last, its text is gone on with."""
-        *before, last = ask.messages
-        if last.role == "assistant" and before and not ask.has_pictures:
-            return [partial(_continued, engine, before, last, ask.seeded(number)) for number in range(ask.count)]
-        return [partial(engine.ask, ask.messages, **ask.seeded(number)) for number in range(ask.count)]
-
-    async def begin(self, request: Request, queue: Queue, replies: list, answers: list[Answer]) -> list[AsyncIterator]:
-        """The runs of some answers, the first of them begun: a refusal still gets its own status here."""
-        runs = [self.run(request, queue, reply, answer) for reply, answer in zip(replies, answers, strict=True)]
-        await anext(runs[0])
-        return runs
-
-    async def finish(self, runs: list[AsyncIterator]) -> None:
-        """Wait for all of them, which are written side by side."""
-
-        async def finished(run: AsyncIterator) -> None:
-            async for _ in run:
-                pass
-
-        await asyncio.gather(*map(finished, runs))
-
-    async def run(
-        self, request: Request, queue: Queue, reply: Callable[[], Reply], answer: Answer
-    ) -> AsyncIterator[Start | Token | End]:
-        """An answer's events, kept and counted, and ended where the service's filter says so."""
-        begun = False
-        try:
-            async with aclosing(queue.answer(reply, request.is_disconnected)) as events:
-                async for event in events:
-                    if isinstance(event, Start):
-                        begun, answer.prompt_tokens = True, event.prompt_tokens or 0
-                    elif isinstance(event, Token):
-                        recent = "".join(one.text for one in [*answer.tokens[-LOOKED_AT:], event])
-                        if self.cut(recent):
-                            event, answer.stopped = End(event.time_s, "filtered"), recent
-                        else:
-                            answer.tokens.append(event)
-                    if isinstance(event, End):
-                        answer.reason = event.reason
-                    yield event
-                    if isinstance(event, End):
-                        return
-        finally:
-            if begun:  # one that was refused is no answer
-                self.telemetry.prompt_tokens.inc(answer.prompt_tokens)
-                self.telemetry.new_tokens.inc(len(answer.tokens))
-
     async def _models(self, request: Request) -> Response:
         self.authorize(request)
         return JSONResponse(model_list(self.models(), self.name))
@@ -233,11 +209,6 @@ class Profile:
             self.authorize(request)
         text = generate_latest(self.telemetry.registry)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _continued(engine, before: list[Message], last: Message, settings: dict) -> Reply:
-    ids = engine.format.prompt_ids(before) + [piece.id for piece in engine.tokens(last.content)]
-    return engine.complete(ids, **settings)
 
 
 def given_keys(request: Request) -> list[str]:

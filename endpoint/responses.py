@@ -7,29 +7,16 @@ request brings the whole conversation.
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from itertools import count
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from endpoint import openai_protocol as protocol
-from endpoint.tools import Call, CalledFunction, Function, Tool, Tools
-from slmlab.records import Token
-
-PARTS = {"input_text": "text", "output_text": "text", "text": "text", "input_image": "image_url"}
-
-
-class Part(BaseModel):
-    type: Literal["input_text", "output_text", "text", "input_image"]
-    text: str = ""
-    image_url: str | None = None
-
-    def as_chats(self) -> dict:
-        image = {"type": "image_url", "image_url": {"url": self.image_url}}
-        return image if self.type == "input_image" else {"type": "text", "text": self.text}
+from endpoint.profile import Profile
+from endpoint.tools import Call, CalledFunction, Function
 
 
 class Item(BaseModel):
@@ -37,53 +24,44 @@ class Item(BaseModel):
 
     type: Literal["message", "function_call", "function_call_output", "reasoning", "item_reference"] = "message"
     role: Literal["system", "developer", "user", "assistant"] = "user"
-    content: str | list[Part] | None = None
+    content: str | list[protocol.Part] | None = None
     name: str = ""
     arguments: str = "{}"
-    output: str | list[Part] | None = None
+    output: str | list[protocol.Part] | None = None
 
     def as_turn(self) -> protocol.Turn:
         if self.type == "function_call":
             function = CalledFunction(name=self.name, arguments=self.arguments)
             return protocol.Turn(role="assistant", tool_calls=[Call(function=function)])
-        role, said = ("tool", self.output) if self.type == "function_call_output" else (self.role, self.content)
-        content = [one.as_chats() for one in said] if isinstance(said, list) else said
-        return protocol.Turn(role=role, content=content)
+        if self.type == "function_call_output":
+            return protocol.Turn(role="tool", content=self.output)
+        return protocol.Turn(role=self.role, content=self.content)
 
 
 class TextOptions(BaseModel):
     format: protocol.Form | None = None
 
 
-class FlatTool(Function):
-    """A function whose name stands beside its type. The tools that OpenAI runs itself aren't here."""
-
-    type: Literal["function"]
-
-
-class ResponseBody(protocol.Settings):
+class ResponseBody(protocol.Conversation):
     input: str | Annotated[list[Item], Field(min_length=1, max_length=protocol.MOST_MESSAGES)]
     instructions: str | None = None
     max_output_tokens: int | None = None
     text: TextOptions | None = None
-    tools: list[FlatTool] | None = Field(None, max_length=128)
-    tool_choice: str | dict[str, Any] | None = None
+    tools: list[Function] | None = Field(None, max_length=128)  # those that OpenAI runs itself aren't here
     previous_response_id: str | None = None
     background: Literal[False] | None = None
     conversation: None = None
     n: None = None
 
 
-async def respond(profile, request: Request) -> Response:
+async def respond(profile: Profile, request: Request) -> Response:
     body: ResponseBody = protocol.read_as(ResponseBody, await profile.body(request))
-    model, queue, ask = await profile.admit(request, _ask(body))
-    answer = protocol.Answer(ask.tools)
-    (run,) = await profile.begin(request, queue, profile.replies(queue.engine, ask), [answer])
-    told = Told(body, model, answer)
+    _, (answer,) = await profile.begin(request, _ask(body))
+    writer = ItemWriter(body, answer)
     if body.stream:
-        return StreamingResponse(_stream(run, told), media_type="text/event-stream")
-    await profile.finish([run])
-    return JSONResponse(told.response())
+        return StreamingResponse(writer.events(), media_type="text/event-stream")
+    await answer.finish()
+    return JSONResponse(writer.response())
 
 
 def _ask(body: ResponseBody) -> protocol.Ask:
@@ -94,98 +72,74 @@ def _ask(body: ResponseBody) -> protocol.Ask:
     turns = [one.as_turn() for one in items if one.type != "reasoning"]
     if body.instructions or not turns:
         turns.insert(0, protocol.Turn(role="system", content=body.instructions or ""))
-    tools = Tools.of([Tool(type="function", function=one) for one in body.tools or []], body.tool_choice)
-    form = body.text.format.settings() if body.text and body.text.format else {}
-    form = {"grammar": tools.grammar(form.get("schema"))} if tools else form
-    settings = body.sampling(body.max_output_tokens, **form)
-    return protocol.Ask(body.model, settings, protocol.as_messages(turns, tools), bool(body.stream), tools=tools)
+    return body.ask_turns(turns, body.tools or [], body.text and body.text.format, body.max_output_tokens)
 
 
-class Told:
-    """One response as it grows: its object, the item that it holds, and numbered events."""
+class ItemWriter:
+    """One response as JSON: its object with the one item that it holds, or numbered events."""
 
-    def __init__(self, body: ResponseBody, model: str, answer: protocol.Answer):
+    def __init__(self, body: ResponseBody, answer: protocol.Answer):
         self.answer, self._numbers = answer, count()
-        self.id, self.item_id = f"resp_{uuid.uuid4().hex}", f"msg_{uuid.uuid4().hex}"
-        given = body.model_dump(include={"instructions", "max_output_tokens", "tools", "tool_choice"})
-        self._same = given | {
-            "id": self.id, "object": "response", "created_at": int(time.time()), "model": model, "error": None,
-            "temperature": body.temperature or 0.0, "top_p": body.top_p or 1.0, "tools": given["tools"] or [],
-            "tool_choice": body.tool_choice or "auto", "parallel_tool_calls": False, "previous_response_id": None,
-            "metadata": {}, "store": False, "truncation": "disabled", "text": {"format": {"type": "text"}},
+        self._item_id = f"msg_{uuid.uuid4().hex}"
+        echoed = body.model_dump(include={"instructions", "max_output_tokens", "temperature", "top_p"})
+        self._head = {
+            "id": f"resp_{uuid.uuid4().hex}", "object": "response", "created_at": int(time.time()),
+            "model": answer.ask.model, **echoed, "parallel_tool_calls": False,
+            "tools": [one.model_dump() for one in body.tools or []], "tool_choice": body.tool_choice or "auto",
         }  # fmt: skip
 
-    def response(self) -> dict:
+    def response(self, **changes) -> dict:
         """The whole as it stands: in progress until the answer has ended."""
-        why = {"length": "max_output_tokens", "filtered": "content_filter"}.get(self.answer.reason)
-        status = "incomplete" if why else "completed" if self.answer.reason else "in_progress"
-        new, read = len(self.answer.tokens), self.answer.prompt_tokens
-        details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
-        usage = {"input_tokens": read, "output_tokens": new, "total_tokens": read + new} | details
-        ended = self.answer.reason is not None
-        return self._same | {
-            "status": status, "incomplete_details": {"reason": why} if why else None,
-            "output": [self.item()] if ended else [], "usage": usage if ended else None,
-        }  # fmt: skip
+        said = {"status": "in_progress", "error": None, "incomplete_details": None, "output": [], "usage": None}
+        if reason := self.answer.reason:
+            why = {"length": "max_output_tokens", "filtered": "content_filter"}.get(reason)
+            said |= {"status": "incomplete", "incomplete_details": {"reason": why}} if why else {"status": "completed"}
+            new, read = len(self.answer.tokens), self.answer.prompt_tokens
+            details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
+            usage = {"input_tokens": read, "output_tokens": new, "total_tokens": read + new}
+            said |= {"output": [self._item()], "usage": usage | details}
+        return self._head | said | changes
 
-    def item(self) -> dict:
-        status = "in_progress" if self.answer.reason is None else "completed"
+    def _item(self, **changes) -> dict:
+        said = {"type": "message", "role": "assistant", "content": [_part(self.answer.text)]}
         if call := self.answer.call:
-            called = {"type": "function_call", "call_id": call.id, **call.function.model_dump()}
-            return {"id": self.item_id, "status": status, **called}
-        content = [self.part(self.answer.text)] if self.answer.reason else []
-        return {"id": self.item_id, "type": "message", "role": "assistant", "status": status, "content": content}
+            said = {"type": "function_call", "call_id": call.id, **call.function.model_dump()}
+        return {"id": self._item_id, "status": "completed", **said, **changes}
 
-    def part(self, text: str) -> dict:
-        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    async def events(self) -> AsyncIterator[bytes]:
+        """A stream: the response, its item, the parts of its text, and each again when it is whole."""
+        yield self._event("created", response=self.response())
+        yield self._event("in_progress", response=self.response())
+        pieces = self.answer.pieces()
+        try:
+            piece = await anext(pieces, None)  # of a call no piece comes
+            if self.answer.call:
+                yield self._event("output_item.added", item=self._item(status="in_progress", arguments=""))
+                arguments = self.answer.call.function.arguments
+                yield self._event("function_call_arguments.delta", delta=arguments)
+                yield self._event("function_call_arguments.done", arguments=arguments)
+            else:
+                yield self._event("output_item.added", item=self._item(status="in_progress", content=[]))
+                yield self._event("content_part.added", part=_part(""))
+                while piece:
+                    yield self._event("output_text.delta", delta=piece.text, logprobs=[])
+                    piece = await anext(pieces, None)
+                yield self._event("output_text.done", text=self.answer.text, logprobs=[])
+                yield self._event("content_part.done", part=_part(self.answer.text))
+        except protocol.Refusal as refusal:  # the status is long sent
+            error = {"code": "server_error", "message": refusal.message}
+            yield self._event("failed", response=self.response(status="failed", error=error))
+            return
+        yield self._event("output_item.done", item=self._item())
+        whole = self.response()
+        yield self._event(whole["status"], response=whole)
 
-    def event(self, kind: str, **said) -> bytes:
-        kind = f"response.{kind}"
-        return protocol.event_of({"type": kind, "sequence_number": next(self._numbers)} | said, kind)
-
-    def of_item(self, kind: str, **said) -> bytes:
-        return self.event(kind, item_id=self.item_id, output_index=0, **said)
-
-
-async def _stream(run, told: Told) -> AsyncIterator[bytes]:
-    """The events in their order: the response, its item, the parts of its text, and each again when it is whole."""
-    answer, begun = told.answer, False
-    try:
-        yield told.event("created", response=told.response())
-        yield told.event("in_progress", response=told.response())
-        async with aclosing(run):
-            async for event in run:
-                if not isinstance(event, Token) or not event.text or answer.may_be_call:
-                    continue
-                if not begun:
-                    begun = True
-                    for one in _text_begins(told):
-                        yield one
-                yield told.of_item("output_text.delta", content_index=0, delta=event.text, logprobs=[])
-    except protocol.Refusal as refusal:  # the status is long sent
-        error = {"code": "server_error", "message": refusal.message}
-        yield told.event("failed", response=told.response() | {"status": "failed", "error": error})
-        return
-    for one in _ends(told, begun):
-        yield one
-    yield told.event("incomplete" if told.response()["incomplete_details"] else "completed", response=told.response())
+    def _event(self, kind: str, **said) -> bytes:
+        """An event by its number; one of the item, of which there is one, says where that stands."""
+        place = {} if "response" in said else {"item_id": self._item_id, "output_index": 0, "content_index": 0}
+        record = {"type": f"response.{kind}", "sequence_number": next(self._numbers)}
+        return protocol.event_of(record | place | said, record["type"])
 
 
-def _text_begins(told: Told):
-    item = told.item() | {"status": "in_progress", "content": []}
-    yield told.event("output_item.added", output_index=0, item=item)
-    yield told.of_item("content_part.added", content_index=0, part=told.part(""))
-
-
-def _ends(told: Told, begun: bool):
-    item, text = told.item(), told.answer.text
-    if told.answer.call:
-        yield told.event("output_item.added", output_index=0, item=item | {"status": "in_progress", "arguments": ""})
-        yield told.of_item("function_call_arguments.delta", delta=item["arguments"])
-        yield told.of_item("function_call_arguments.done", arguments=item["arguments"], name=item["name"])
-    else:
-        if not begun:
-            yield from _text_begins(told)
-        yield told.of_item("output_text.done", content_index=0, text=text, logprobs=[])
-        yield told.of_item("content_part.done", content_index=0, part=told.part(text))
-    yield told.event("output_item.done", output_index=0, item=item)
+def _part(text: str) -> dict:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}

@@ -6,8 +6,9 @@ Pure. A grammar keeps every call valid; which function a small model chooses, an
 import json
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -17,6 +18,9 @@ BEGIN, END = "<tool_call>", "</tool_call>"
 
 
 class Function(BaseModel):
+    """A function that may be called; the Responses API has the type beside the name."""
+
+    type: Literal["function"] = "function"
     name: str = Field(pattern=r"^[\w-]{1,64}$")
     description: str | None = None
     parameters: dict | None = None
@@ -44,20 +48,19 @@ class Call(BaseModel):
 class Tools:
     """The functions that an answer may call; with `required`, the answer is a call."""
 
-    functions: tuple[Function, ...]
+    functions: Sequence[Function]
     required: bool = False
 
     @classmethod
-    def of(cls, tools: list[Tool] | None, choice: Any) -> "Tools | None":
+    def of(cls, functions: Sequence[Function], choice: str | dict | None) -> "Tools | None":
         """What a request leaves to choose from: 'auto', 'none', 'required', or one function by its name."""
-        if not tools or choice == "none":
+        if not functions or choice == "none":
             return None
-        functions = tuple(one.function for one in tools)
         if choice in (None, "auto"):
             return cls(functions)
         if choice != "required":  # by name, which the Responses API has beside the type
             named = choice.get("function", choice) if isinstance(choice, dict) else {}
-            functions = tuple(one for one in functions if isinstance(named, dict) and one.name == named.get("name"))
+            functions = [one for one in functions if isinstance(named, dict) and one.name == named.get("name")]
         if not functions:
             raise BadRequest("tool_choice is auto, none, required, or names a function that is among the tools.")
         return cls(functions, required=True)
@@ -65,7 +68,8 @@ class Tools:
     @property
     def told(self) -> str:
         """What the model is told about them."""
-        listed = [json.dumps(one.model_dump(exclude_none=True), ensure_ascii=False) for one in self.functions]
+        known = [one.model_dump(exclude={"type"}, exclude_none=True) for one in self.functions]
+        listed = [json.dumps(one, ensure_ascii=False) for one in known]
         example = f'{BEGIN}{{"name":"...","arguments":{{...}}}}{END}'
         when = "Answer with the call that is needed" if self.required else "Where one helps, answer with a call"
         return "\n".join(["You can call these functions:", *listed, f"{when}, in this form: {example}"])
@@ -90,8 +94,7 @@ def _compact(schema: dict) -> str:
 
 def as_call(text: str) -> Call | None:
     """The call that a whole answer is."""
-    found = re.fullmatch(f"{BEGIN}(.*){END}", text, re.DOTALL)
-    if not found:
+    if not (found := re.fullmatch(f"{BEGIN}(.*){END}", text, re.DOTALL)):
         return None
     said = json.loads(found[1])
     function = CalledFunction(name=said["name"], arguments=json.dumps(said["arguments"], ensure_ascii=False))
@@ -101,8 +104,3 @@ def as_call(text: str) -> Call | None:
 def call_text(call: Call) -> str:
     """A call of an earlier turn, as the model would have written it."""
     return f'{BEGIN}{{"name":{json.dumps(call.function.name)},"arguments":{call.function.arguments}}}{END}'
-
-
-def result_text(text: str) -> str:
-    """What a function gave, as the model reads it."""
-    return f"<tool_response>{text}</tool_response>"
