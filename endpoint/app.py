@@ -5,12 +5,12 @@ Loopback by default; anything wider demands a key. Knows nothing about notebooks
 
 import asyncio
 import os
+import re
 import socket
 import threading
 import time
 from datetime import datetime
 from functools import partial
-from urllib.parse import urlsplit
 
 import uvicorn
 from PIL import Image
@@ -27,8 +27,7 @@ from endpoint import recorder
 from endpoint.chat import chat
 from endpoint.completions import complete
 from endpoint.embeddings import embed
-from endpoint.foundry import Foundry
-from endpoint.github import GitHubModels
+from endpoint.microsoft import Foundry, GitHubModels
 from endpoint.nvidia import Nvidia
 from endpoint.ollama import Ollama
 from endpoint.openai_protocol import Refusal
@@ -43,15 +42,15 @@ OTHERS = {"completions": complete, "responses": respond, "embeddings": embed}  #
 MOST_PIXELS = 50_000_000  # of a picture
 STOP_S = 5  # answers may finish for so long when the server ends
 HEAD_S = 20  # the head of a connection's first request is here by then
-HERE = r"https?://(localhost|127\.[\d.]+|\[::1\])(:\d+)?"  # pages of this machine
+HERE = r"(?i)https?://(localhost\.?|127\.[\d.]+|\[::1\])(:\d+)?"  # this machine, asked or asking
 
 
 def run(profile: Profile, listening: socket.socket, until_input_ends: bool = False) -> None:
     """Serve until a signal comes, or until the process ends that holds the other side of our standard input."""
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses what has twice as many, before it reads them
-    options = {"log_level": "error", "access_log": False, "lifespan": "off", "ws": "none", "server_header": False}
-    options |= {"http": Patient, "timeout_graceful_shutdown": STOP_S}
-    server = uvicorn.Server(uvicorn.Config(build(profile, log=True), **options))
+    quiet = {"log_level": "error", "access_log": False, "lifespan": "off", "ws": "none", "server_header": False}
+    config = uvicorn.Config(build(profile, log=True), http=Patient, timeout_graceful_shutdown=STOP_S, **quiet)
+    server = uvicorn.Server(config)
     if until_input_ends:
         threading.Thread(target=_stop_when_input_ends, args=(server,), daemon=True).start()
     print(profile.introduction, flush=True)
@@ -84,10 +83,8 @@ def _stop_when_input_ends(server: uvicorn.Server) -> None:
 def listen(host: str, port: int, has_key: bool) -> socket.socket:
     """A socket that listens. Beyond this machine only with a key."""
     if not has_key and not is_loopback(host):
-        raise BadRequest(
-            f"Listening at {host} lets the whole network ask this model. Give a key (SLMLAB_SERVER_KEY=... or "
-            "--api-key), or stay at 127.0.0.1."
-        )
+        words = f"Listening at {host} lets the whole network ask this model."
+        raise BadRequest(f"{words} Give a key (SLMLAB_SERVER_KEY=... or --api-key), or stay at 127.0.0.1.")
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as fault:
@@ -97,18 +94,16 @@ def listen(host: str, port: int, has_key: bool) -> socket.socket:
 
 def build(profile: Profile, log: bool = False) -> ASGIApp:
     """The application of a profile; every refusal leaves in the profile's own shape."""
+    base = f"A client's base URL ends with {profile.base}."
 
     async def refused(request: Request, fault: Exception) -> Response:
         if isinstance(fault, HTTPException):
-            words = (
-                f"{fault.detail}: {request.method} {request.url.path}. A client's base URL ends with {profile.base}."
-            )
+            words = f"{fault.detail}: {request.method} {request.url.path}. {base}"
             fault = Refusal(fault.status_code, fault.detail.lower().replace(" ", "_"), words, headers=fault.headers)
-        return profile.refuse(Refusal.of(fault))
+        return profile.refuse(fault)
 
     handlers = dict.fromkeys((Refusal, HTTPException, SlmLabError, Exception), refused)
-    page = f"{profile.introduction}\nA client's base URL ends with {profile.base}\n"
-    root = Route("/", lambda request: PlainTextResponse(page))
+    root = Route("/", lambda request: PlainTextResponse(f"{profile.introduction}\n{base}\n"))
     answering = [Route(path, partial(chat, profile), methods=["POST"]) for path in profile.chat_paths]
     for name in profile.other_paths:
         answering.append(Route(f"{profile.base}/{name}", partial(OTHERS[name], profile), methods=["POST"]))
@@ -124,28 +119,22 @@ class Door:
 
     def __init__(self, app: ASGIApp, profile: Profile, log: bool):
         self._app, self._profile, self._log = app, profile, log
-        self._recorder = recorder.Recorder() if profile.record else None
+        self._last: recorder.Passage | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began, status, answer = time.perf_counter(), 499, self._app
-
-        async def watched(message):
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
+        began, answer, passage = time.perf_counter(), self._app, recorder.Passage(scope, receive, send)
         if refusal := self._turned_away(scope):
             answer = self._profile.refuse(refusal)
-        elif self._recorder and scope["path"] == recorder.PATH and not self._profile.is_wrong_key(Request(scope)):
-            answer = JSONResponse(self._recorder.last)
-        elif self._recorder:
-            receive, watched = self._recorder.between(scope, receive, watched)
+        elif self._profile.record and scope["path"] == recorder.PATH and not self._profile.is_wrong_key(Request(scope)):
+            answer = JSONResponse(self._last.parts() if self._last else {})
+        elif self._profile.record:
+            self._last = passage
         try:
-            await answer(scope, receive, watched)
+            await answer(scope, passage.receive, passage.send)
         finally:
             if self._log:
                 path = scope["raw_path"].decode("ascii", "replace")  # as it was sent: it can't begin a line of its own
-                print(f"{datetime.now():%H:%M:%S} {scope['method']} {path} {status} "
+                print(f"{datetime.now():%H:%M:%S} {scope['method']} {path} {passage.status} "
                       f"{time.perf_counter() - began:.2f} s", flush=True)  # fmt: skip
 
     def _turned_away(self, scope: Scope) -> Refusal | None:
@@ -157,19 +146,11 @@ class Door:
         if self._profile.key is not None:
             return None
         for name, value in said:
-            if name == b"host" and not _is_here(f"//{value}"):
+            if name == b"host" and not re.fullmatch(HERE, f"http://{value}"):
                 words = f"This server is asked as 127.0.0.1 or localhost, and was asked as {value[:100]!r}."
                 advice = "To be asked by another name it wants a key: SLMLAB_SERVER_KEY=... before it starts."
                 return Refusal(403, "forbidden", f"{words} {advice}")
-            if name == b"origin" and not (_is_here(value) or value in self._profile.origins):
+            if name == b"origin" and not (re.fullmatch(HERE, value) or value in self._profile.origins):
                 words = f"Pages of other sites may not ask this server, and this one is of {value[:100]!r}."
                 return Refusal(403, "forbidden", f"{words} To let it in, start the server with --allow-origin.")
         return None
-
-
-def _is_here(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return "@" not in parts.netloc and is_loopback((parts.hostname or "").rstrip("."))
-    except ValueError:  # no address at all
-        return False

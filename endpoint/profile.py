@@ -8,18 +8,20 @@ import asyncio
 import hmac
 import math
 import threading
+import time
+from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from endpoint.limits import Window
-from endpoint.openai_protocol import Answer, Ask, Refusal, model_list, with_pictures
+from endpoint.openai_protocol import Answer, Ask, Refusal, with_pictures
 from endpoint.queue import Queue
 from slmlab import loading
 from slmlab.catalog import card
@@ -27,7 +29,7 @@ from slmlab.engines.local import SEEING
 from slmlab.errors import UnknownName
 from slmlab.records import End, Event, Reply, Token
 
-LOOKED_AT = 400  # the last characters of an answer, in which the filter looks for a phrase
+LOOKED_AT = 400  # the last tokens of an answer, in which the filter looks for a phrase
 BODY_S = 30  # a request's body is here by then
 MOST_BYTES = 32 * 2**20
 MOST_MARKS = 200_000  # braces, colons and commas: Python would be busy with the objects, and every stream would stand
@@ -40,6 +42,24 @@ def reply_to_chat(engine, ask: Ask, number: int) -> Reply:
         ids = engine.format.prompt_ids(before) + [piece.id for piece in engine.tokens(last.content)]
         return engine.complete(ids, **ask.seeded(number))
     return engine.ask(ask.messages, **ask.seeded(number))
+
+
+class Window:
+    """At most `most` requests in any stretch of `seconds`, for each model."""
+
+    def __init__(self, most: int, seconds: float, clock: Callable[[], float] = time.monotonic):
+        self.most, self.seconds, self._clock = most, seconds, clock
+        self._times: dict[str, deque[float]] = defaultdict(deque)
+
+    def wait(self, model: str) -> float:
+        """Seconds until the model takes a request again; 0 when it does now."""
+        times, now = self._times[model], self._clock()
+        while times and times[0] <= now - self.seconds:
+            times.popleft()
+        return times[0] + self.seconds - now if len(times) >= self.most else 0.0
+
+    def count(self, model: str) -> None:
+        self._times[model].append(self._clock())
 
 
 class Profile:
@@ -74,17 +94,20 @@ class Profile:
 
     def find_model(self, asked: str | None) -> str:
         """The id that is answered under; a Refusal where the service has no such model."""
-        if asked == SEEING or asked is None or asked == self.engine.name or _card(asked) == self.engine.card:
-            return SEEING if asked == SEEING else self.engine.name
-        here = f"Here is: {self.engine.name}; for pictures, {SEEING}."
-        raise Refusal(404, "model_not_found", f"The model {asked!r} does not exist. {here}")
+        if asked == SEEING:
+            return SEEING
+        if asked in (None, self.engine.name) or _card(asked) == self.engine.card:
+            return self.engine.name
+        raise Refusal(404, "model_not_found", f"The model {asked!r} does not exist. Here is: {self.engine.name}; "
+                      f"for pictures, {SEEING}.")  # fmt: skip
 
     def authorize(self, request: Request) -> None:
         if self.is_wrong_key(request):
             raise Refusal(401, "invalid_api_key", "The API key is missing or wrong.")
 
-    def check(self, ask: Ask, model: str, request: Request) -> None:
-        """Refuse by the service's own rules, before anything runs."""
+    def check(self, ask: Ask, model: str, request: Request) -> Ask:
+        """The ask as this service reads it, unless it has a rule against it."""
+        return ask
 
     def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
         """What is said when the minute's or the day's requests are used up."""
@@ -94,10 +117,6 @@ class Profile:
         kind = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}.get(refusal.status)
         kind = kind or ("server_error" if refusal.status >= 500 else "invalid_request_error")
         return {"error": {"message": refusal.message, "type": kind, "param": refusal.param, "code": refusal.code}}
-
-    def prepared(self, ask: Ask) -> Ask:
-        """An ask as this service reads it."""
-        return ask
 
     def verdict(self, text: str) -> dict:
         """What the service's filter says of a choice of an answer."""
@@ -129,7 +148,8 @@ class Profile:
             Route(self.metrics_path, self._metrics),
         ]
 
-    def refuse(self, refusal: Refusal) -> Response:
+    def refuse(self, fault: Exception) -> Response:
+        refusal = Refusal.of(fault)
         return JSONResponse(self.error(refusal), refusal.status, headers=refusal.headers)
 
     async def body(self, request: Request) -> bytes:
@@ -148,17 +168,16 @@ class Profile:
             raise Refusal(413, "too_large", f"The body has over {MOST_MARKS:,} parts: no model here can read so much.")
         return bytes(data)
 
-    async def begin(self, request: Request, ask: Ask, reply: Callable[..., Reply] = reply_to_chat, prompts: int = 1):
-        """An ask as it is let in, and its answers, the first of them begun: what is refused still gets its own status,
-        and costs nothing. `reply` asks an engine for the answer of a number; of each prompt there are `ask.count`."""
+    async def begin(self, request: Request, ask: Ask, reply=reply_to_chat, prompts: int = 1) -> list[Answer]:
+        """The answers to an ask, the first of them begun: what is refused still gets its own status, and costs nothing.
+        `reply` asks an engine for the answer of a number; there are `ask.count` to each prompt."""
         model = self.find_model(request.path_params.get("deployment") or ask.model)
-        ask = self.prepared(ask)
+        ask = self.check(ask, model, request)
         if ask.has_pictures and not (self.engine.sees or getattr(_card(model), "sees", False)):
             raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture. Ask {SEEING}.")
         for name, window in self.windows.items():
             if (wait := math.ceil(window.wait(model))) > 0:
                 raise self.over_limit(name, window, wait)
-        self.check(ask, model, request)
         for window in self.windows.values():
             window.count(model)
         queue = self.queue
@@ -171,7 +190,7 @@ class Profile:
             asked = partial(reply, queue.engine, ask, number)
             answer.events = self._events(answer, queue.answer(asked, request.is_disconnected))
         await anext(answers[0].events)
-        return ask, answers
+        return answers
 
     async def _events(self, answer: Answer, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """An answer's events, kept and counted, and ended where the service's filter says so."""
@@ -202,13 +221,13 @@ class Profile:
 
     async def _models(self, request: Request) -> Response:
         self.authorize(request)
-        return JSONResponse(model_list(self.models(), self.name))
+        same = {"object": "model", "created": 1_730_419_200, "owned_by": self.name}  # 2024-11-01: the bundled model's
+        return JSONResponse({"object": "list", "data": [{"id": one, **same} for one in self.models()]})
 
     async def _metrics(self, request: Request) -> Response:
         if self.is_wrong_key(request):
             self.authorize(request)
-        text = generate_latest(self.telemetry.registry)
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(generate_latest(self.telemetry.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def given_keys(request: Request) -> list[str]:

@@ -14,7 +14,7 @@ from slmlab.engines.base import Engine
 from slmlab.records import End, Reply, Start, Token
 
 RETRY_S = 2  # when one that is sent away may come back: a short answer takes so long
-LOOK_S = 0.5  # how often one that waits is looked after: has its client gone?
+LOOK_S = 0.5  # how often an answer is looked after: has its client gone?
 
 
 class Queue:
@@ -46,17 +46,18 @@ class Queue:
 
         self.inside += 1
         work = loop.run_in_executor(self._threads, self._run, ask, tell, cancelled)
+        looking = loop.create_task(_look(events, is_gone))
         try:
-            event, count = None, 0
+            event = None
             while not isinstance(event, End):
-                count += 1
-                event = await _next(events, is_gone, look=count % 8 == 0)
+                event = await events.get()
                 if isinstance(event, Exception):
                     raise Refusal.of(event) from event
                 yield event
         finally:
             cancelled.set()
             self.inside -= 1
+            looking.cancel()
             work.cancel()  # one that still waits for a thread never starts
 
     def _run(self, ask: Callable[[], Reply], tell: Callable, cancelled: threading.Event) -> None:
@@ -85,11 +86,8 @@ class Queue:
         self.engine.close()
 
 
-async def _next(events: asyncio.Queue, is_gone: Callable, look: bool):
-    """The next event, unless the client has gone."""
-    while not (look and await is_gone()):
-        try:
-            return await asyncio.wait_for(events.get(), LOOK_S)
-        except TimeoutError:
-            look = True
-    raise Refusal(499, "client_closed_request", "The client has gone.")
+async def _look(events: asyncio.Queue, is_gone: Callable) -> None:
+    """Tell, once the client has gone: it may be the only event that comes."""
+    while not await is_gone():
+        await asyncio.sleep(LOOK_S)
+    events.put_nowait(Refusal(499, "client_closed_request", "The client has gone."))

@@ -6,39 +6,38 @@ So a lesson can show what a client really sends. Knows nothing about profiles.
 import re
 from dataclasses import dataclass
 
+from starlette.types import Message, Receive, Scope, Send
+
 PATH = "/practice/exchange"  # where a recording server tells it
 SHOWN = ("authorization", "api-key", "content-type", "accept", "user-agent", "extra-parameters")
 MOST_BYTES = 4000
 
 
-class Recorder:
-    """Keeps the last exchange: `between` goes around an ASGI application's receive and send."""
+class Passage:
+    """A request and its answer while they pass: `receive` and `send` of an ASGI application, with an ear to them."""
 
-    def __init__(self):
-        self.last: dict = {}
+    def __init__(self, scope: Scope, receive: Receive, send: Send):
+        self._scope, self._receive, self._send = scope, receive, send
+        self._asked, self._answered = bytearray(), bytearray()
+        self.status = 499  # unless an answer begins, the client has gone before
 
-    def between(self, scope, receive, send):
-        asked, answered = bytearray(), bytearray()
-        query = re.sub("(key=)[^&]*", r"\1(your key)", scope["query_string"].decode("latin-1"))
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        path = scope["path"] + (f"?{query}" if query else "")
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._asked += message.get("body", b"")[: MOST_BYTES - len(self._asked)]
+        return message
+
+    async def send(self, message: Message) -> None:
+        self.status = message.get("status", self.status)
+        self._answered += message.get("body", b"")[: MOST_BYTES - len(self._answered)]
+        await self._send(message)
+
+    def parts(self) -> dict:
+        query = re.sub("(key=)[^&]*", r"\1(your key)", self._scope["query_string"].decode("latin-1"))
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._scope["headers"]}
         shown = [f"{name}: {_shown(name, headers[name])}" for name in SHOWN if name in headers]
-        head = "\n".join([f"{scope['method']} {path}", *shown])
-        self.last = exchange = {"head": head, "body": "", "status": "", "answer": ""}
-
-        async def heard():
-            message = await receive()
-            asked.extend(message.get("body", b"")[: MOST_BYTES - len(asked)])
-            exchange["body"] = asked.decode("utf-8", "replace")
-            return message
-
-        async def said(message):
-            exchange["status"] = message.get("status", exchange["status"])
-            answered.extend(message.get("body", b"")[: MOST_BYTES - len(answered)])
-            exchange["answer"] = answered.decode("utf-8", "replace")
-            await send(message)
-
-        return heard, said
+        head = f"{self._scope['method']} {self._scope['path']}" + (f"?{query}" if query else "")
+        body, answer = (part.decode("utf-8", "replace") for part in (self._asked, self._answered))
+        return {"head": "\n".join([head, *shown]), "body": body, "status": self.status, "answer": answer}
 
 
 def _shown(name: str, value: str) -> str:
@@ -57,13 +56,13 @@ class Exchange:
     lines: int
 
     def __str__(self):
-        parts = self.parts
-        if not parts:
+        if not self.parts:
             return "Nothing was asked yet."
-        answer = [line for line in parts["answer"].split("\n") if line]
-        shown = [line if len(line) <= 160 else f"{line[:60]} ... {line[-95:]}" for line in answer[: self.lines]]
-        if self.lines and (left := len(answer) - self.lines) > 0:
+        head, body, status, answer = (str(self.parts[name]) for name in ("head", "body", "status", "answer"))
+        answered = [line for line in answer.split("\n") if line]
+        shown = [line if len(line) <= 160 else f"{line[:60]} ... {line[-95:]}" for line in answered[: self.lines]]
+        if self.lines and (left := len(answered) - self.lines) > 0:
             shown.append(f"... and {left} more {'line' if left == 1 else 'lines'}")
-        return "\n".join([parts["head"], "", parts["body"], "", str(parts["status"]), *shown])
+        return "\n".join([head, "", body, "", status, *shown])
 
     __repr__ = __str__

@@ -12,11 +12,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response
 
 from endpoint import openai_protocol as protocol
+from endpoint.chat import answered
 from endpoint.profile import Profile
-from endpoint.tools import Call, CalledFunction, Function
+from endpoint.tools import Call
 
 
 class Item(BaseModel):
@@ -31,8 +32,7 @@ class Item(BaseModel):
 
     def as_turn(self) -> protocol.Turn:
         if self.type == "function_call":
-            function = CalledFunction(name=self.name, arguments=self.arguments)
-            return protocol.Turn(role="assistant", tool_calls=[Call(function=function)])
+            return protocol.Turn(role="assistant", tool_calls=[Call(name=self.name, arguments=self.arguments)])
         if self.type == "function_call_output":
             return protocol.Turn(role="tool", content=self.output)
         return protocol.Turn(role=self.role, content=self.content)
@@ -42,26 +42,19 @@ class TextOptions(BaseModel):
     format: protocol.Form | None = None
 
 
-class ResponseBody(protocol.Conversation):
+class ResponseBody(protocol.Settings):
     input: str | Annotated[list[Item], Field(min_length=1, max_length=protocol.MOST_MESSAGES)]
     instructions: str | None = None
     max_output_tokens: int | None = None
     text: TextOptions | None = None
-    tools: list[Function] | None = Field(None, max_length=128)  # those that OpenAI runs itself aren't here
     previous_response_id: str | None = None
-    background: Literal[False] | None = None
-    conversation: None = None
     n: None = None
 
 
 async def respond(profile: Profile, request: Request) -> Response:
     body: ResponseBody = protocol.read_as(ResponseBody, await profile.body(request))
-    _, (answer,) = await profile.begin(request, _ask(body))
-    writer = ItemWriter(body, answer)
-    if body.stream:
-        return StreamingResponse(writer.events(), media_type="text/event-stream")
-    await answer.finish()
-    return JSONResponse(writer.response())
+    (answer,) = await profile.begin(request, _ask(body))
+    return await answered(ItemWriter(body, answer))
 
 
 def _ask(body: ResponseBody) -> protocol.Ask:
@@ -72,14 +65,14 @@ def _ask(body: ResponseBody) -> protocol.Ask:
     turns = [one.as_turn() for one in items if one.type != "reasoning"]
     if body.instructions or not turns:
         turns.insert(0, protocol.Turn(role="system", content=body.instructions or ""))
-    return body.ask_turns(turns, body.tools or [], body.text and body.text.format, body.max_output_tokens)
+    return body.ask_turns(turns, body.text and body.text.format, body.max_output_tokens)
 
 
 class ItemWriter:
     """One response as JSON: its object with the one item that it holds, or numbered events."""
 
     def __init__(self, body: ResponseBody, answer: protocol.Answer):
-        self.answer, self._numbers = answer, count()
+        self.answer, self.answers, self._numbers = answer, [answer], count()
         self._item_id = f"msg_{uuid.uuid4().hex}"
         echoed = body.model_dump(include={"instructions", "max_output_tokens", "temperature", "top_p"})
         self._head = {
@@ -88,7 +81,7 @@ class ItemWriter:
             "tools": [one.model_dump() for one in body.tools or []], "tool_choice": body.tool_choice or "auto",
         }  # fmt: skip
 
-    def response(self, **changes) -> dict:
+    def whole(self, **changes) -> dict:
         """The whole as it stands: in progress until the answer has ended."""
         said = {"status": "in_progress", "error": None, "incomplete_details": None, "output": [], "usage": None}
         if reason := self.answer.reason:
@@ -103,21 +96,20 @@ class ItemWriter:
     def _item(self, **changes) -> dict:
         said = {"type": "message", "role": "assistant", "content": [_part(self.answer.text)]}
         if call := self.answer.call:
-            said = {"type": "function_call", "call_id": call.id, **call.function.model_dump()}
+            said = {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
         return {"id": self._item_id, "status": "completed", **said, **changes}
 
     async def events(self) -> AsyncIterator[bytes]:
         """A stream: the response, its item, the parts of its text, and each again when it is whole."""
-        yield self._event("created", response=self.response())
-        yield self._event("in_progress", response=self.response())
+        yield self._event("created", response=self.whole())
+        yield self._event("in_progress", response=self.whole())
         pieces = self.answer.pieces()
         try:
             piece = await anext(pieces, None)  # of a call no piece comes
             if self.answer.call:
                 yield self._event("output_item.added", item=self._item(status="in_progress", arguments=""))
-                arguments = self.answer.call.function.arguments
-                yield self._event("function_call_arguments.delta", delta=arguments)
-                yield self._event("function_call_arguments.done", arguments=arguments)
+                yield self._event("function_call_arguments.delta", delta=self.answer.call.arguments)
+                yield self._event("function_call_arguments.done", arguments=self.answer.call.arguments)
             else:
                 yield self._event("output_item.added", item=self._item(status="in_progress", content=[]))
                 yield self._event("content_part.added", part=_part(""))
@@ -128,10 +120,10 @@ class ItemWriter:
                 yield self._event("content_part.done", part=_part(self.answer.text))
         except protocol.Refusal as refusal:  # the status is long sent
             error = {"code": "server_error", "message": refusal.message}
-            yield self._event("failed", response=self.response(status="failed", error=error))
+            yield self._event("failed", response=self.whole(status="failed", error=error))
             return
         yield self._event("output_item.done", item=self._item())
-        whole = self.response()
+        whole = self.whole()
         yield self._event(whole["status"], response=whole)
 
     def _event(self, kind: str, **said) -> bytes:

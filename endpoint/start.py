@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,13 +22,8 @@ from slmlab.connecting import Endpoint, Provider, as_key, is_loopback, key_of, p
 from slmlab.errors import BadRequest, NotHere, SlmLabError, in_range, nearest, quoted
 
 # Whose protocol a server can speak, and a key to practise with, of the form that the service gives out.
-PRACTICE_KEYS = {
-    "local": None,
-    "github-models": "github_pat_practice",
-    "foundry": "foundry-practice",
-    "nvidia": "nvapi-practice",
-    "ollama": None,
-}
+PRACTICE_KEYS = {"local": None, "github-models": "github_pat_practice", "foundry": "foundry-practice",
+                 "nvidia": "nvapi-practice", "ollama": None}  # fmt: skip
 LISTENING = "Listening at "  # the beginning of the line that the starter of a server waits for
 STOP_S = 7  # the server itself lets answers finish for 5
 ROOT = Path(__file__).resolve().parents[1]  # the folder that holds the packages
@@ -40,14 +36,13 @@ def register(commands) -> None:
     serve.set_defaults(run=run)
     serve.add_argument("--host", default="127.0.0.1", help="where to listen; beyond this machine only with a key")
     serve.add_argument("--port", type=int, default=0, help="0 is any that is free (default)")
-    serve.add_argument("--api-key", metavar="KEY", help="ask clients for this key; better kept in SLMLAB_SERVER_KEY")
+    given = os.environ.get("SLMLAB_SERVER_KEY") or None
+    serve.add_argument("--api-key", default=given, help="ask clients for this key; better kept in SLMLAB_SERVER_KEY")
     serve.add_argument("--model", default="smollm2-135m", help="a name from `models`, or a folder")
     serve.add_argument("--precision", choices=("q4", "int8", "int4", "fp32", "bf16"))
     serve.add_argument("--profile", choices=PRACTICE_KEYS, default="local", help="whose protocol to speak")
     serve.add_argument("--seats", type=int, default=16, help="answers written at the same time")
-    serve.add_argument(
-        "--allow-origin", action="append", metavar="URL", help="a site whose pages may ask, as https://..."
-    )
+    serve.add_argument("--allow-origin", action="append", metavar="URL", default=[], help="a site whose pages may ask")
     serve.add_argument("--waiting", type=int, default=32, help="requests that may wait: one more gets a 429")
     practice = serve.add_argument_group("practice, for a provider's profile")
     practice.add_argument("--retired", action="store_true", help="answer as the service does that is gone for good")
@@ -66,12 +61,11 @@ def run(parsed) -> int:
     except ModuleNotFoundError as fault:
         raise NotHere(f"{fault.name} isn't installed: pip install 'slmlab[cloud]'") from fault
 
-    given = parsed.api_key if parsed.api_key is not None else os.environ.get("SLMLAB_SERVER_KEY") or None
-    key = None if given is None else server_key(given).get_secret_value()
+    key = None if parsed.api_key is None else server_key(parsed.api_key).get_secret_value()
     in_range("seats", parsed.seats, 1, 64, "1 to 64 answers that are written at the same time")
     listening = app.listen(parsed.host, parsed.port, key is not None)  # what can't be is said before a model is loaded
-    names = ("retired", "record", "per_minute", "per_day", "minute_s")
-    practice = {name: getattr(parsed, name) for name in names} | {"allow_origin": parsed.allow_origin or ()}
+    names = ("retired", "record", "per_minute", "per_day", "minute_s", "allow_origin")
+    practice = {name: getattr(parsed, name) for name in names}
     queue = Queue(_model(parsed.model, parsed.precision, parsed.seats), parsed.waiting)
     app.run(app.PROFILES[parsed.profile](queue, key, **practice), listening, parsed.until_input_ends)
     return 0
@@ -97,15 +91,12 @@ def server_key(given: str):
     return key
 
 
-class Server:
-    """A server that runs: a client's base URL is `url`, and `key` a key that it takes. `.log()` shows it at work,
-    `.stop()` ends it."""
+class Server(AbstractContextManager):
+    """A server that runs: a client's base URL is `url`, `key` a key that it takes, `.log()` what it does."""
 
     def __init__(self, process: subprocess.Popen, profile: str, model: str, key):
-        practice = PRACTICE_KEYS[profile]
-        self.profile, self.model, self.key = profile, model, key or (as_key(practice) if practice else None)
-        self._process = process
-        self._lines: deque[str] = deque(maxlen=1000)
+        self.profile, self.model, self.key = profile, model, key
+        self._process, self._lines = process, deque(maxlen=1000)
         try:
             self.url = self._await_start()
         except BaseException:  # an interrupt must leave no process behind
@@ -153,9 +144,6 @@ class Server:
             self._process.kill()
             self._process.wait()
 
-    def __enter__(self):
-        return self
-
     def __exit__(self, *_):
         self.stop()
 
@@ -164,22 +152,11 @@ class Server:
         return f"Server({self.url}, {self.profile}, {self.model}, {state})"
 
 
-def serve(
-    model: str = "smollm2-135m",
-    *,
-    profile: str = "local",
-    precision: str | None = None,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    key: str | None = None,
-    seats: int | None = None,
-    waiting: int | None = None,
-    retired: bool = False,
-    per_minute: int | None = None,
-    per_day: int | None = None,
-    minute_s: float | None = None,
-    record: bool = False,
-) -> Server:
+def serve(model: str = "smollm2-135m", *, profile: str = "local", precision: str | None = None,
+          host: str = "127.0.0.1", port: int = 0, key: str | None = None,
+          seats: int | None = None, waiting: int | None = None, record: bool = False, retired: bool = False,
+          per_minute: int | None = None, per_day: int | None = None,
+          minute_s: float | None = None) -> Server:  # fmt: skip
     """Start a server over a model of this machine, and go on when it answers.
 
     `profile` is the protocol that it speaks: 'local' is OpenAI's own; 'github-models', 'foundry', 'nvidia' and 'ollama'
@@ -194,21 +171,17 @@ def serve(
     for name, value in options.items():
         if value is not None and value is not False:  # a 0 is told, and refused
             command.append(f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}"))
-    environment = {name: value for name, value in os.environ.items() if name != "SLMLAB_SERVER_KEY"}
-    if key is not None:
-        # Not among the arguments: those are there for all to read.
-        environment["SLMLAB_SERVER_KEY"] = key.get_secret_value()
-    # Where these packages aren't installed but stand beside the notebook, the child finds them as we did.
-    paths = filter(None, (str(ROOT), environment.get("PYTHONPATH")))
-    environment |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8"}
-    own_group = {"start_new_session": True}  # an interrupt of the cell is not for the server
-    if sys.platform == "win32":
-        own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        encoding="utf-8", errors="replace", env=environment, **own_group,
-    )  # fmt: skip
-    return Server(process, profile, model, key)
+    # Where these packages aren't installed but stand beside the notebook, the child finds them as we did. The key isn't
+    # among the arguments: those are there for all to read.
+    paths = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8",
+                                "SLMLAB_SERVER_KEY": key.get_secret_value() if key else ""}  # fmt: skip
+    # An interrupt of the cell is not for the server: it has a group of its own.
+    own_group = {"start_new_session": True, "creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    process = subprocess.Popen(command, encoding="utf-8", errors="replace", env=environment, **pipes, **own_group)
+    practice = PRACTICE_KEYS[profile]
+    return Server(process, profile, model, key or (practice and as_key(practice)))
 
 
 def practise(name: str, *, practice: bool | None = None) -> Endpoint:
@@ -220,9 +193,9 @@ def practise(name: str, *, practice: bool | None = None) -> Endpoint:
         print(f"{who.name}, live at {live.url}.")
         return live
     profile = who.practice or "local"
-    if profile not in _practice_servers or not _practice_servers[profile].is_running:
-        _practice_servers[profile] = serve(profile=profile, record=True)
-    server = _practice_servers[profile]
+    server = _practice_servers.get(profile)
+    if not (server and server.is_running):
+        server = _practice_servers[profile] = serve(profile=profile, record=True)
     protocol = f"the protocol of {who.name.replace('A ', 'a ', 1)}" if who.practice else "OpenAI's protocol"
     print(f"{why}: a practice server at {server.url} speaks {protocol}; its answers come from {server.model}.")
     return Endpoint(who, server.url, server.key, live=False, server=server)
@@ -244,8 +217,6 @@ def _why_practice(who: Provider) -> str | None:
 
 
 def _listens(url: str) -> bool:
-    try:
-        with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=1):
-            return True
-    except OSError:
-        return False
+    with suppress(OSError), socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=1):
+        return True
+    return False

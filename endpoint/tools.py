@@ -10,38 +10,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, AliasPath, BaseModel, Field
 
 from slmlab.errors import BadRequest
 
 BEGIN, END = "<tool_call>", "</tool_call>"
 
 
+def named(name: str, **more):
+    """A field of a function or a call, which chats have one level down."""
+    return Field(validation_alias=AliasChoices(AliasPath("function", name), name), **more)
+
+
 class Function(BaseModel):
-    """A function that may be called; the Responses API has the type beside the name."""
-
     type: Literal["function"] = "function"
-    name: str = Field(pattern=r"^[\w-]{1,64}$")
-    description: str | None = None
-    parameters: dict | None = None
-
-
-class Tool(BaseModel):
-    type: Literal["function"]
-    function: Function
-
-
-class CalledFunction(BaseModel):
-    name: str
-    arguments: str  # JSON, as the protocol has it
+    name: str = named("name", pattern=r"^[\w-]{1,64}$")
+    description: str | None = named("description", default=None)
+    parameters: dict | None = named("parameters", default=None)
 
 
 class Call(BaseModel):
     """A function and its arguments, as a model asked for it or as a client tells of it."""
 
     id: str = ""
-    type: Literal["function"] = "function"
-    function: CalledFunction
+    name: str = named("name")
+    arguments: str | dict = named("arguments")  # JSON as a text, as OpenAI has it, or as Ollama does
+
+    @property
+    def told(self) -> dict:
+        """As a chat tells it."""
+        return {"id": self.id, "type": "function", "function": self.model_dump(include={"name", "arguments"})}
 
 
 @dataclass(frozen=True)
@@ -97,10 +95,11 @@ def as_call(text: str) -> Call | None:
     if not (found := re.fullmatch(f"{BEGIN}(.*){END}", text, re.DOTALL)):
         return None
     said = json.loads(found[1])
-    function = CalledFunction(name=said["name"], arguments=json.dumps(said["arguments"], ensure_ascii=False))
-    return Call(id=f"call_{uuid.uuid4().hex[:24]}", function=function)
+    arguments = json.dumps(said["arguments"], ensure_ascii=False)
+    return Call(id=f"call_{uuid.uuid4().hex[:24]}", name=said["name"], arguments=arguments)
 
 
 def call_text(call: Call) -> str:
     """A call of an earlier turn, as the model would have written it."""
-    return f'{BEGIN}{{"name":{json.dumps(call.function.name)},"arguments":{call.function.arguments}}}{END}'
+    arguments = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
+    return f'{BEGIN}{{"name":{json.dumps(call.name)},"arguments":{arguments}}}{END}'

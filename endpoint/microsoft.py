@@ -1,0 +1,157 @@
+"""Practice profiles of Microsoft's services: GitHub Models as it was, and Foundry with its deployments.
+
+Around every answer of both stands Azure's content filter. Here a short list of phrases stands for its classifier: it
+shows the protocol, and protects nobody.
+"""
+
+from datetime import date
+
+from starlette.requests import Request
+
+from endpoint.openai_protocol import Ask, Refusal
+from endpoint.profile import Profile, Window, given_keys
+from slmlab.catalog import cards
+
+PHRASES = {
+    "violence": ("build a bomb", "how to kill", "make a weapon"),
+    "hate": ("inferior race",),
+    "self_harm": ("hurt myself",),
+    "sexual": ("explicit sexual",),
+    "jailbreak": ("ignore all previous instructions", "ignore your instructions"),
+}
+
+
+def flagged(text: str) -> dict[str, bool]:
+    lowered = " ".join(text.lower().split())
+    return {category: any(phrase in lowered for phrase in phrases) for category, phrases in PHRASES.items()}
+
+
+def filter_results(text: str, with_jailbreak: bool) -> dict:
+    """A text's verdict in the words of Azure's content filter."""
+    found = flagged(text)
+    jailbreak = found.pop("jailbreak")
+    results = {one: {"filtered": bad, "severity": "medium" if bad else "safe"} for one, bad in sorted(found.items())}
+    return results | ({"jailbreak": {"filtered": jailbreak, "detected": jailbreak}} if with_jailbreak else {})
+
+
+class FilteredProfile(Profile):
+    """A service of Microsoft's: its content filter."""
+
+    # in every answer: its prompt was let through
+    prompt_verdict = {
+        "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": filter_results("", True)}]
+    }
+
+    def check(self, ask: Ask, model: str, request: Request) -> Ask:
+        if self.is_stopped(ask.text):
+            refusal = Refusal(400, "content_filter", "The response was filtered: the prompt triggered the content "
+                              "management policy. Change your prompt and try again.", param="prompt")  # fmt: skip
+            refusal.results = filter_results(ask.text, with_jailbreak=True)
+            raise refusal
+        return ask
+
+    def verdict(self, text: str) -> dict:
+        return {"content_filter_results": filter_results(text, with_jailbreak=False)}
+
+    def is_stopped(self, text: str) -> bool:
+        return any(flagged(text).values())
+
+    def error(self, refusal: Refusal) -> dict:
+        error = {"code": refusal.code, "message": refusal.message}
+        if refusal.code == "content_filter":
+            inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": refusal.results}
+            error |= {"type": None, "param": "prompt", "status": 400, "innererror": inner}
+        return {"error": error}
+
+
+class GitHubModels(FilteredProfile):
+    """GitHub Models until 2026-07-30: a personal token, ids with and without a publisher, a free tier's limits."""
+
+    name = "github-models"
+    title = "GitHub Models"
+    base = "/inference"
+    chat_paths = ("/inference/chat/completions", "/chat/completions")  # models.github.ai, and the older host
+    model_paths = ("/inference/models", "/models")
+    other_paths = ()
+    per_minute, per_day = 15, 150
+    most_tokens = 8000
+
+    def models(self) -> list[str]:
+        """The newer host's ids: publisher and name."""
+        ids = [one.ids.github for one in cards().values() if one.ids.github]
+        return [one if "/" in one else f"microsoft/{one}" for one in ids]
+
+    def find_model(self, asked: str | None) -> str:
+        return asked or self.models()[0]  # judged in check(), where the path tells which host was meant
+
+    def authorize(self, request: Request) -> None:
+        if self.retired:
+            raise Refusal(410, "github_models_retirement_brownout", "GitHub Models is temporarily unavailable as part "
+                          "of a scheduled retirement brownout.")  # fmt: skip
+        keys = given_keys(request)
+        if not keys or self.is_wrong_key(request):
+            raise Refusal(401, "unauthorized", "Bad credentials")
+        if any("no-models" in one for one in keys):
+            raise Refusal(401, "unauthorized", "The `models` permission is required to access this endpoint")
+
+    def check(self, ask: Ask, model: str, request: Request) -> Ask:
+        short = model.split("/")[-1]
+        is_newer = request.url.path.startswith("/inference")
+        if model not in (self.models() if is_newer else [one.split("/")[-1] for one in self.models()]):
+            raise Refusal(404, "unknown_model", f"Unknown model: {model}")
+        if len(self.engine.format.ids(ask.text[: 64 * self.most_tokens])) > self.most_tokens:  # enough to say: too much
+            raise Refusal(413, "tokens_limit_reached", f"Request body too large for {short} model. "
+                          f"Max size: {self.most_tokens} tokens.")  # fmt: skip
+        return super().check(ask, model, request)
+
+    def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
+        kind = f"UserByModelBy{name}"
+        words = f"Rate limit of {window.most} per {window.seconds:g}s exceeded for {kind}. "
+        return Refusal(429, "RateLimitReached", f"{words}Please wait {wait} seconds before retrying.",
+                       headers={"retry-after": str(wait), "x-ratelimit-type": kind})  # fmt: skip
+
+    def error(self, refusal: Refusal) -> dict:
+        body = super().error(refusal)
+        if refusal.status != 410 and refusal.code != "content_filter":
+            body["error"]["details"] = refusal.message
+        return body
+
+
+class Foundry(FilteredProfile):
+    """Microsoft Foundry: a resource with deployments, whose names are what a client calls the model."""
+
+    name = "foundry"
+    title = "Microsoft Foundry"
+    base = "/openai/v1"
+    # today's; the older one with the deployment in the path; and the one that azure-ai-inference used
+    chat_paths = ("/openai/v1/chat/completions", "/openai/deployments/{deployment}/chat/completions",
+                  "/models/chat/completions")  # fmt: skip
+    model_paths = ("/openai/v1/models", "/openai/models")
+    other_paths = ("responses", "embeddings")
+    per_minute = 60
+
+    def models(self) -> list[str]:
+        """A deployment for each model that Foundry still offers, named as the model."""
+        return [one.ids.foundry for one in cards().values() if one.ids.foundry and not _has_left(one)]
+
+    def find_model(self, asked: str | None) -> str:
+        if asked is None:
+            raise Refusal(400, "BadRequest", "model is missing: it is the name of a deployment.", param="model")
+        if self.retired or asked not in self.models():
+            raise Refusal(404, "DeploymentNotFound", "The API deployment for this resource does not exist. If you "
+                          "created the deployment within the last 5 minutes, please wait and try again.")  # fmt: skip
+        return asked
+
+    def authorize(self, request: Request) -> None:
+        if not given_keys(request) or self.is_wrong_key(request):
+            raise Refusal(401, "401", "Access denied due to invalid subscription key or wrong API endpoint. Provide a "
+                          "valid key for an active subscription and a correct endpoint for your resource.")  # fmt: skip
+
+    def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
+        words = f"Requests to this deployment have exceeded its rate limit. Please retry after {wait} seconds."
+        return Refusal(429, "429", words, headers={"Retry-After": str(wait), "x-ratelimit-remaining-requests": "0"})
+
+
+def _has_left(card) -> bool:
+    today = date.today()
+    return any("Retired from Microsoft Foundry" in one.text and one.date <= today for one in card.status)
