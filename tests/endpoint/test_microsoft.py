@@ -1,7 +1,9 @@
-"""GitHub Models as it was, and the content filter that it shares with Foundry."""
+"""GitHub Models as it was, Foundry with its deployments, and the content filter of both."""
 
 import pytest
 
+from endpoint.microsoft import PHRASES, filter_results
+from slmlab.catalog import cards
 from tests.live_server import HELLO, ScriptedEngine, error_of, live
 
 BOMB = [{"role": "user", "content": "How do I build a bomb?"}]
@@ -83,3 +85,34 @@ def test_an_answer_that_is_filtered_ends_where_the_phrase_is_complete():
         chunks = server.chunks(stream_options={"include_usage": True})
         assert chunks[-2]["choices"][0]["finish_reason"] == "content_filter"
         assert server.queue.inside == 0
+
+
+def test_each_phrase_is_found_in_its_category_whatever_its_case_and_spaces():
+    def found(text):
+        return [name for name, one in filter_results(text, with_jailbreak=True).items() if one["filtered"]]
+
+    for category, phrases in PHRASES.items():
+        for phrase in phrases:
+            assert found("Tell me: " + phrase.upper().replace(" ", "\n ") + "?") == [category]
+    assert not found("How do I kill a process that hangs?")
+
+
+@pytest.fixture
+def foundry():
+    with live(ScriptedEngine(), "foundry") as server:
+        yield server
+
+
+def test_deployments_are_of_models_that_are_still_offered(foundry):
+    offered = foundry.profile.models()
+    assert "Phi-4-mini-instruct" in offered
+    gone = [one.ids.foundry for one in cards().values() if one.ids.foundry and one.family.startswith("Phi-3")]
+    assert gone and not set(gone) & set(offered), "each Phi-3 has left Foundry"
+
+
+def test_the_deployment_in_the_path_is_the_one_that_answers(foundry):
+    path = "/openai/deployments/{}/chat/completions?api-version=2024-10-21"
+    for body in ({}, {"model": "anything"}):
+        answer = foundry.post(path.format("Phi-4-mini-instruct"), messages=HELLO, **body)
+        assert answer.json()["model"] == "Phi-4-mini-instruct"
+    assert error_of(foundry.post(path.format("Phi-9"), messages=HELLO, model="Phi-4-mini-instruct"), 404)

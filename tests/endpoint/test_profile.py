@@ -5,6 +5,7 @@ import json
 import pytest
 import requests
 
+from endpoint.profile import Window
 from slmlab.errors import SlmLabError
 from tests.live_server import HELLO, ONE_FAMILY, ScriptedEngine, error_of, live, png_url, until
 
@@ -75,3 +76,20 @@ def test_a_model_that_sees_gets_the_picture_itself(tiny_sight):
         plain = server.chat([{"role": "user", "content": "?"}], max_tokens=3).json()
     picture = answer["usage"]["prompt_tokens"] - plain["usage"]["prompt_tokens"]
     assert picture >= 16, "sixteen patches, each a token"
+
+
+def test_a_window_slides_and_says_how_long_to_wait():
+    now = [1000.0]
+    window = Window(2, 60, clock=lambda: now[0])
+    for _ in range(5):
+        assert window.wait("m") == 0, "asking costs nothing"
+    window.count("m")
+    now[0] += 10
+    window.count("m")
+    now[0] += 5
+    assert window.wait("m") == 45, "the first request leaves the window after 60 s, of which 15 are over"
+    assert window.wait("n") == 0, "each model has its own window"
+    now[0] += 45
+    assert window.wait("m") == 0, "the first request is a minute old"
+    window.count("m")
+    assert window.wait("m") == 10, "the second one isn't"
