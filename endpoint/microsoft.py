@@ -21,17 +21,14 @@ PHRASES = {
 }
 
 
-def flagged(text: str) -> dict[str, bool]:
-    lowered = " ".join(text.lower().split())
-    return {category: any(phrase in lowered for phrase in phrases) for category, phrases in PHRASES.items()}
-
-
-def filter_results(text: str, with_jailbreak: bool) -> dict:
-    """A text's verdict in the words of Azure's content filter."""
-    found = flagged(text)
-    jailbreak = found.pop("jailbreak")
-    results = {one: {"filtered": bad, "severity": "medium" if bad else "safe"} for one, bad in sorted(found.items())}
-    return results | ({"jailbreak": {"filtered": jailbreak, "detected": jailbreak}} if with_jailbreak else {})
+def filter_results(text: str, of_prompt: bool) -> dict:
+    """A text's verdict in the words of Azure's content filter; prompts alone are judged as jailbreaks."""
+    lowered, results = " ".join(text.lower().split()), {}
+    for category, phrases in sorted(PHRASES.items()):
+        found = any(phrase in lowered for phrase in phrases)
+        results[category] = {"filtered": found, "severity": "medium" if found else "safe"}
+    found = results.pop("jailbreak")["filtered"]
+    return results | ({"jailbreak": {"filtered": found, "detected": found}} if of_prompt else {})
 
 
 class FilteredProfile(Profile):
@@ -46,15 +43,15 @@ class FilteredProfile(Profile):
         if self.is_stopped(ask.text):
             refusal = Refusal(400, "content_filter", "The response was filtered: the prompt triggered the content "
                               "management policy. Change your prompt and try again.", param="prompt")  # fmt: skip
-            refusal.results = filter_results(ask.text, with_jailbreak=True)
+            refusal.results = filter_results(ask.text, of_prompt=True)
             raise refusal
         return ask
 
     def verdict(self, text: str) -> dict:
-        return {"content_filter_results": filter_results(text, with_jailbreak=False)}
+        return {"content_filter_results": filter_results(text, of_prompt=False)}
 
     def is_stopped(self, text: str) -> bool:
-        return any(flagged(text).values())
+        return any(one["filtered"] for one in filter_results(text, of_prompt=True).values())
 
     def error(self, refusal: Refusal) -> dict:
         error = {"code": refusal.code, "message": refusal.message}

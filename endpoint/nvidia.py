@@ -63,13 +63,11 @@ class Nvidia(Profile):
 
 def _with_inline_pictures(message):
     """A message whose <img> tags have become pictures."""
-    pictures = []
-    for found in IMAGE.finditer(message.content):
-        size = len(found["url"].partition(",")[2])
-        if size >= MOST_CHARACTERS:
-            raise Refusal(413, "too_large", f"An inline image has under {MOST_CHARACTERS:,} characters of base64, and "
-                          f"this one {size:,}. Upload larger ones through the assets API.")  # fmt: skip
-        pictures.append(found["url"])
-    if not pictures:
+    urls = [found["url"] for found in IMAGE.finditer(message.content)]
+    if not urls:
         return message
-    return replace(message, content=IMAGE.sub("", message.content).strip(), images=(*message.images, *pictures))
+    largest = max(len(one.partition(",")[2]) for one in urls)
+    if largest >= MOST_CHARACTERS:
+        raise Refusal(413, "too_large", f"An inline image has under {MOST_CHARACTERS:,} characters of base64, and "
+                      f"this one {largest:,}. Upload larger ones through the assets API.")  # fmt: skip
+    return replace(message, content=IMAGE.sub("", message.content).strip(), images=(*message.images, *urls))

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from endpoint.tools import BEGIN, Call, Function, Tools, as_call, call_text
+from endpoint.tools import BEGIN, Call, Function, Named, Tools, as_call, call_text
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.pictures import Picture, as_picture
 from slmlab.records import End, Event, Message, Sampling, Start, Token
@@ -41,9 +41,8 @@ class Refusal(Exception):
         if isinstance(fault, BadRequest):  # OpenAI has a code of its own for a prompt that the context can't hold
             code = "context_length_exceeded" if " holds " in str(fault) else "invalid_request"
             return cls(400, code, str(fault), param="messages")
-        if isinstance(fault, SlmLabError):
-            return cls(500, "server_error", str(fault))
-        return fault if isinstance(fault, cls) else cls(500, "server_error", f"The server failed: {fault!r}")
+        words = str(fault) if isinstance(fault, SlmLabError) else f"The server failed: {fault!r}"
+        return fault if isinstance(fault, cls) else cls(500, "server_error", words)
 
 
 class Part(BaseModel):
@@ -98,7 +97,7 @@ class Settings(BaseModel, strict=True, extra="allow"):
     stop: str | Annotated[list[str], Field(max_length=64)] | None = None
     n: int | None = Field(None, ge=1, le=4)
     tools: list[Function] | None = Field(None, max_length=128)  # those that OpenAI runs itself aren't here
-    tool_choice: str | dict[str, Any] | None = None
+    tool_choice: Literal["auto", "none", "required"] | Named | None = None
 
     def sampling(self, most: int | None, default: int = DEFAULT_TOKENS, **more) -> dict:
         """The settings of slmlab's Sampling, once they have been looked at."""

@@ -63,7 +63,6 @@ class Queue:
     def _run(self, ask: Callable[[], Reply], tell: Callable, cancelled: threading.Event) -> None:
         with self._count:
             self.running += 1
-        ending = None
         try:
             with self.engine.until(cancelled):
                 reply = ask()
@@ -71,7 +70,7 @@ class Queue:
                 first = list(islice(tokens, 1))  # what has to be refused is refused before it
                 for event in chain([reply.start], first, tokens):
                     if cancelled.is_set():
-                        return
+                        break
                     tell(event)
             ending = reply.end
         except Exception as fault:  # whatever fails in one answer must not end the server, and is told to its asker

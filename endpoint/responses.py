@@ -74,12 +74,10 @@ class ItemWriter:
     def __init__(self, body: ResponseBody, answer: protocol.Answer):
         self.answer, self.answers, self._numbers = answer, [answer], count()
         self._item_id = f"msg_{uuid.uuid4().hex}"
-        echoed = body.model_dump(include={"instructions", "max_output_tokens", "temperature", "top_p"})
-        self._head = {
-            "id": f"resp_{uuid.uuid4().hex}", "object": "response", "created_at": int(time.time()),
-            "model": answer.ask.model, **echoed, "parallel_tool_calls": False,
-            "tools": [one.model_dump() for one in body.tools or []], "tool_choice": body.tool_choice or "auto",
-        }  # fmt: skip
+        given = {"instructions", "max_output_tokens", "temperature", "top_p", "tools", "tool_choice"}
+        told = {"tools": [], "tool_choice": "auto"} | body.model_dump(include=given, exclude_none=True)
+        self._head = {"id": f"resp_{uuid.uuid4().hex}", "object": "response", "created_at": int(time.time()),
+                      "model": answer.ask.model, "parallel_tool_calls": False, **told}  # fmt: skip
 
     def whole(self, **changes) -> dict:
         """The whole as it stands: in progress until the answer has ended."""

@@ -17,29 +17,31 @@ from slmlab.errors import BadRequest
 BEGIN, END = "<tool_call>", "</tool_call>"
 
 
-def named(name: str, **more):
-    """A field of a function or a call, which chats have one level down."""
+def inner(name: str, **more):
+    """A field that chats have one level down, under `function`."""
     return Field(validation_alias=AliasChoices(AliasPath("function", name), name), **more)
 
 
-class Function(BaseModel):
+class Named(BaseModel):
     type: Literal["function"] = "function"
-    name: str = named("name", pattern=r"^[\w-]{1,64}$")
-    description: str | None = named("description", default=None)
-    parameters: dict | None = named("parameters", default=None)
+    name: str = inner("name", pattern=r"^[\w-]{1,64}$")
 
 
-class Call(BaseModel):
+class Function(Named):
+    description: str | None = inner("description", default=None)
+    parameters: dict | None = inner("parameters", default=None)
+
+
+class Call(Named):
     """A function and its arguments, as a model asked for it or as a client tells of it."""
 
     id: str = ""
-    name: str = named("name")
-    arguments: str | dict = named("arguments")  # JSON as a text, as OpenAI has it, or as Ollama does
+    arguments: str | dict = inner("arguments")  # JSON as a text, as OpenAI has it, or as Ollama does
 
     @property
     def told(self) -> dict:
         """As a chat tells it."""
-        return {"id": self.id, "type": "function", "function": self.model_dump(include={"name", "arguments"})}
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
 
 
 @dataclass(frozen=True)
@@ -50,18 +52,15 @@ class Tools:
     required: bool = False
 
     @classmethod
-    def of(cls, functions: Sequence[Function], choice: str | dict | None) -> "Tools | None":
+    def of(cls, functions: Sequence[Function], choice: str | Named | None) -> "Tools | None":
         """What a request leaves to choose from: 'auto', 'none', 'required', or one function by its name."""
         if not functions or choice == "none":
             return None
-        if choice in (None, "auto"):
-            return cls(functions)
-        if choice != "required":  # by name, which the Responses API has beside the type
-            named = choice.get("function", choice) if isinstance(choice, dict) else {}
-            functions = [one for one in functions if isinstance(named, dict) and one.name == named.get("name")]
+        if isinstance(choice, Named):
+            functions = [one for one in functions if one.name == choice.name]
         if not functions:
             raise BadRequest("tool_choice is auto, none, required, or names a function that is among the tools.")
-        return cls(functions, required=True)
+        return cls(functions, required=choice not in (None, "auto"))
 
     @property
     def told(self) -> str:
@@ -74,16 +73,15 @@ class Tools:
 
     def grammar(self, schema: dict | None) -> str:
         """What the answer may be, in Lark's form: a call whose arguments fit, or a text (of this schema)."""
-        rules, calls = [], []
+        rules = ["start: " + " | ".join(f"call{number}" for number, _ in enumerate(self.functions))]
         for number, one in enumerate(self.functions):
             head = json.dumps(f'{BEGIN}{{"name":{json.dumps(one.name)},"arguments":')
             rules.append(f"call{number}: {head} arguments{number} {json.dumps('}' + END)}")
             rules.append(f"arguments{number}: %json {_compact(one.parameters or {'type': 'object'})}")
-            calls.append(f"call{number}")
         if not self.required:
+            rules[0] += " | text"
             rules.append(f"text: %json {_compact(schema)}" if schema else r"text: /[^<](.|\n)*/")
-            calls.append("text")
-        return "\n".join([f"start: {' | '.join(calls)}", *rules])
+        return "\n".join(rules)
 
 
 def _compact(schema: dict) -> str:

@@ -89,7 +89,7 @@ def test_an_answer_that_is_filtered_ends_where_the_phrase_is_complete():
 
 def test_each_phrase_is_found_in_its_category_whatever_its_case_and_spaces():
     def found(text):
-        return [name for name, one in filter_results(text, with_jailbreak=True).items() if one["filtered"]]
+        return [name for name, one in filter_results(text, of_prompt=True).items() if one["filtered"]]
 
     for category, phrases in PHRASES.items():
         for phrase in phrases:
