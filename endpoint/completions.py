@@ -1,7 +1,6 @@
-"""/v1/completions: a text, or its ids, gone on with as it stands; with `echo`, the prompt told too, and how likely each
-of its tokens was. That is what lm-eval measures a model with.
+"""/v1/completions: a text, or its ids, gone on with as it stands, with no chat template.
 
-Knows nothing about chats: the engine reads the prompt with no template.
+With `echo` the prompt is told too, and how likely each of its tokens was: lm-eval measures a model with that.
 """
 
 import time

@@ -1,7 +1,6 @@
 """Practice profiles of Microsoft's services: GitHub Models as it was, and Foundry with its deployments.
 
-Around every answer of both stands Azure's content filter. Here a short list of phrases stands for its classifier: it
-shows the protocol, and protects nobody.
+Both have Azure's content filter. A short list of phrases stands for its classifier here, and protects nobody.
 """
 
 from datetime import date

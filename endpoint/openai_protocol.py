@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from math import log
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, ValidationError
 
 from endpoint.tools import BEGIN, Call, Function, Named, Tools, as_call, call_text
 from slmlab.errors import BadRequest, SlmLabError
@@ -46,15 +46,11 @@ class Refusal(Exception):
 
 
 class Part(BaseModel):
-    """A part of a message: a text or a picture. The Responses API has its own names for them, and a URL as it is."""
+    """A part of a message: a text or a picture. The Responses API has its own names for them."""
 
     type: Literal["text", "image_url", "input_text", "output_text", "input_image"]
     text: str = ""
-    image_url: str | dict[str, str] = {}
-
-    @property
-    def url(self) -> str:
-        return self.image_url if isinstance(self.image_url, str) else str(self.image_url.get("url"))
+    image_url: str = Field("", validation_alias=AliasChoices(AliasPath("image_url", "url"), "image_url"))
 
 
 class Turn(BaseModel):
@@ -68,17 +64,13 @@ class Form(BaseModel):
     """The form of an answer: a chat's `response_format`, where the schema stands one level down, or `text.format`."""
 
     type: Literal["text", "json_object", "json_schema"]
-    json_schema: dict = {}
-    schema_: dict | None = Field(None, alias="schema")
+    fitting: dict | None = Field(None, validation_alias=AliasChoices(AliasPath("json_schema", "schema"), "schema"))
 
     @property
-    def fits(self) -> dict | None:
-        """The schema that the answer has to fit, if any."""
-        if self.type != "json_schema":
-            return {"type": "object"} if self.type == "json_object" else None
-        if isinstance(schema := self.schema_ or self.json_schema.get("schema"), dict):
-            return schema
-        raise Refusal(400, "invalid_value", "A json_schema has an object named schema.", param="response_format")
+    def schema_to_fit(self) -> dict | None:
+        if self.type == "json_schema" and self.fitting is None:
+            raise Refusal(400, "invalid_value", "A json_schema has an object named schema.", param="response_format")
+        return {"type": "object"} if self.type == "json_object" else self.fitting
 
 
 class Settings(BaseModel, strict=True, extra="allow"):
@@ -118,7 +110,7 @@ class Settings(BaseModel, strict=True, extra="allow"):
 
     def ask_turns(self, turns: Sequence[Turn], form: Form | None, most: int | None, **told) -> "Ask":
         """The Ask of a conversation: with functions to call, and a form to answer in."""
-        tools, schema = Tools.of(self.tools or (), self.tool_choice), form and form.fits
+        tools, schema = Tools.of(self.tools or (), self.tool_choice), form and form.schema_to_fit
         follows = {"grammar": tools.grammar(schema)} if tools else {"schema": schema}
         messages = [_message(turn) for turn in turns]
         if tools:  # they are told at the end of what the system says
@@ -229,7 +221,7 @@ def _message(turn: Turn) -> Message:
         text = f"<tool_response>{text}</tool_response>"
     elif turn.tool_calls:
         text = "\n".join([text, *map(call_text, turn.tool_calls)]).strip()
-    urls = [part.url for part in parts if "image" in part.type]
+    urls = [part.image_url for part in parts if "image" in part.type]
     return Message(role, text, (*urls, *(f"data:image/any;base64,{one}" for one in turn.images or [])))
 
 
@@ -241,11 +233,10 @@ def with_pictures(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def _picture(url: str) -> Picture:
-    head, comma, data = url.partition(",")
-    if not comma or not head.startswith("data:image/") or not head.endswith(";base64"):
+    if not (found := re.match(r"data:image/[^,]*;base64,", url)):
         raise Refusal(400, "invalid_image_url", "A picture comes as data:image/...;base64,...", param="messages")
     try:
-        return as_picture(b64decode(data, validate=True))
+        return as_picture(b64decode(url[found.end() :], validate=True))
     except (ValueError, BadRequest) as fault:  # no base64, or no picture
         raise Refusal(400, "invalid_image", f"The picture is damaged: {fault}", param="messages") from None
 

@@ -1,7 +1,6 @@
 """A profile is a protocol in front of an engine: its paths, model ids, keys, limits, error bodies and stream.
 
-This one, `local`, is plain OpenAI; the practice profiles change what their service does otherwise. Knows nothing about
-how the model runs, or how the server is started.
+This one, `local`, is plain OpenAI; the practice profiles change what their service does otherwise.
 """
 
 import asyncio
@@ -255,6 +254,8 @@ class Telemetry:
             return kind(f"{prefix}{name}", text, ["model_name"], registry=self.registry).labels(queue.engine.name)
 
         made(Gauge, "num_requests_running", "Requests that are being answered now.").set_function(lambda: queue.running)
-        made(Gauge, "num_requests_waiting", "Requests that wait for a seat.").set_function(lambda: queue.queued)
+        made(Gauge, "num_requests_waiting", "Requests that wait for a seat.").set_function(
+            lambda: queue.inside - queue.running
+        )
         self.prompt_tokens = made(Counter, "prompt_tokens", "Tokens that were read.")
         self.new_tokens = made(Counter, "generation_tokens", "Tokens that were written.")

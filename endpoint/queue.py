@@ -6,7 +6,7 @@ Turns an engine's answer, which a thread reads, into events that an event loop c
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 
 from endpoint.openai_protocol import Refusal
@@ -22,16 +22,18 @@ class Queue:
 
     def __init__(self, engine: Engine, waiting: int = 32):
         self.engine, self.slots, self.waiting = engine, engine.seats, waiting
-        self.inside = 0  # requests that run or wait
-        self.running = 0
+        self._inside: set[Future] = set()  # answers that are written or wait
         # Each slot is a thread that pushes its tokens. Pulled one by one through asyncio.to_thread, they would wait
         # for the event loop, and the batch would wait for them.
         self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="slmlab-answer")
-        self._count = threading.Lock()
 
     @property
-    def queued(self) -> int:
-        return max(0, self.inside - self.running)
+    def inside(self) -> int:
+        return len(self._inside)
+
+    @property
+    def running(self) -> int:
+        return sum(one.running() for one in list(self._inside))
 
     async def answer(self, ask: Callable[[], Reply], is_gone: Callable) -> AsyncIterator[Start | Token | End]:
         """The events of one answer. Leaving early stops the engine, and so does a client that has gone."""
@@ -44,8 +46,8 @@ class Queue:
             if not cancelled.is_set():
                 loop.call_soon_threadsafe(events.put_nowait, event)
 
-        self.inside += 1
-        work = loop.run_in_executor(self._threads, self._run, ask, tell, cancelled)
+        work = self._threads.submit(self._run, ask, tell, cancelled)
+        self._inside.add(work)
         looking = loop.create_task(_look(events, is_gone))
         try:
             event = None
@@ -56,13 +58,11 @@ class Queue:
                 yield event
         finally:
             cancelled.set()
-            self.inside -= 1
+            self._inside.discard(work)
             looking.cancel()
             work.cancel()  # one that still waits for a thread never starts
 
     def _run(self, ask: Callable[[], Reply], tell: Callable, cancelled: threading.Event) -> None:
-        with self._count:
-            self.running += 1
         try:
             with self.engine.until(cancelled):
                 reply = ask()
@@ -70,15 +70,11 @@ class Queue:
                 first = list(islice(tokens, 1))  # what has to be refused is refused before it
                 for event in chain([reply.start], first, tokens):
                     if cancelled.is_set():
-                        break
+                        return
                     tell(event)
-            ending = reply.end
+            tell(reply.end)
         except Exception as fault:  # whatever fails in one answer must not end the server, and is told to its asker
-            ending = fault
-        finally:
-            with self._count:
-                self.running -= 1
-            tell(ending)  # at last: whoever hears it finds the slot free
+            tell(fault)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -41,11 +41,9 @@ class Passage:
 
 
 def _shown(name: str, value: str) -> str:
-    if name == "user-agent":
-        return value.split(" ")[0]  # what follows tells whose machine it is
-    if name not in ("authorization", "api-key"):
-        return value
-    return "Bearer (your key)" if value.lower().startswith("bearer") else "(your key)"
+    if name in ("authorization", "api-key"):
+        return "Bearer (your key)" if value.lower().startswith("bearer") else "(your key)"
+    return value.split(" ")[0] if name == "user-agent" else value  # what follows tells whose machine it is
 
 
 @dataclass(frozen=True)

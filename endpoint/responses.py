@@ -1,7 +1,6 @@
 """/v1/responses: OpenAI's newer form of a chat, the default of its SDK and of others built on it.
 
-A request becomes the same Ask as a chat's, and its answer is told as items and named events. Nothing is stored: each
-request brings the whole conversation.
+An answer is told as items and named events. Nothing is stored: each request brings the whole conversation.
 """
 
 import time
