@@ -24,13 +24,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from endpoint import recorder
-from endpoint.chat import chat
-from endpoint.completions import complete
+from endpoint.completions import chat, complete
 from endpoint.embeddings import embed
-from endpoint.microsoft import Foundry, GitHubModels
-from endpoint.nvidia import Nvidia
 from endpoint.ollama import Ollama
 from endpoint.openai_protocol import Refusal
+from endpoint.practice import Foundry, GitHubModels, Nvidia
 from endpoint.profile import Profile
 from endpoint.responses import respond
 from endpoint.start import LISTENING

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from endpoint.chat import read_chat
+from endpoint.completions import read_chat
 from endpoint.embeddings import NAME, EmbedBody, vectors_of
 from endpoint.openai_protocol import Answer, Ask, Refusal, line, read_as
 from endpoint.profile import Profile

@@ -6,8 +6,6 @@ So a lesson can show what a client really sends. Knows nothing about profiles.
 import re
 from dataclasses import dataclass
 
-from starlette.types import Message, Receive, Scope, Send
-
 PATH = "/practice/exchange"  # where a recording server tells it
 SHOWN = ("authorization", "api-key", "content-type", "accept", "user-agent", "extra-parameters")
 MOST_BYTES = 4000
@@ -16,17 +14,17 @@ MOST_BYTES = 4000
 class Passage:
     """A request and its answer while they pass: `receive` and `send` of an ASGI application, with an ear to them."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send):
+    def __init__(self, scope, receive, send):
         self._scope, self._receive, self._send = scope, receive, send
         self._asked, self._answered = bytearray(), bytearray()
         self.status = 499  # unless an answer begins, the client has gone before
 
-    async def receive(self) -> Message:
+    async def receive(self) -> dict:
         message = await self._receive()
         self._asked += message.get("body", b"")[: MOST_BYTES - len(self._asked)]
         return message
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: dict) -> None:
         self.status = message.get("status", self.status)
         self._answered += message.get("body", b"")[: MOST_BYTES - len(self._answered)]
         await self._send(message)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from endpoint import openai_protocol as protocol
-from endpoint.chat import answered
+from endpoint.completions import answered
 from endpoint.profile import Profile
 from endpoint.tools import Call
 

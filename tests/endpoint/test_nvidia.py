@@ -5,7 +5,7 @@ import base64
 import pytest
 import requests
 
-from endpoint.nvidia import MOST_CHARACTERS
+from endpoint.practice import MOST_CHARACTERS
 from tests.live_server import ScriptedEngine, live, png, png_url
 
 SEES = "microsoft/phi-3.5-vision-instruct"

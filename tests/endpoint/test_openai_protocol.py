@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from endpoint.chat import read_chat
+from endpoint.completions import read_chat
 from endpoint.openai_protocol import MOST_PICTURES, Ask, Refusal, line, with_pictures
 from slmlab.records import Message, Sampling
 from tests.live_server import png, png_url

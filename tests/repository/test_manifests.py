@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from endpoint.nvidia import Nvidia
+from endpoint.practice import Nvidia
 from endpoint.profile import Telemetry
 from endpoint.queue import Queue
 from tests.live_server import ScriptedEngine

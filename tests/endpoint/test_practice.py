@@ -2,7 +2,7 @@
 
 import pytest
 
-from endpoint.microsoft import PHRASES, filter_results
+from endpoint.practice import PHRASES, filter_results
 from slmlab.catalog import cards
 from tests.live_server import HELLO, ScriptedEngine, error_of, live
 
