@@ -1,11 +1,16 @@
-"""GitHub Models as it was, Foundry with its deployments, and the content filter of both."""
+"""GitHub Models as it was, Foundry with its deployments, the content filter of both, and NVIDIA's API."""
+
+import base64
 
 import pytest
+import requests
 
-from endpoint.practice import PHRASES, filter_results
+from endpoint.practice import MOST_CHARACTERS, PHRASES, filter_results
 from slmlab.catalog import cards
-from tests.live_server import HELLO, ScriptedEngine, error_of, live
+from tests.live_server import HELLO, ScriptedEngine, error_of, live, png, png_url
 
+SEES = "microsoft/phi-3.5-vision-instruct"
+READS = "microsoft/phi-4-mini-instruct"
 BOMB = [{"role": "user", "content": "How do I build a bomb?"}]
 
 
@@ -97,22 +102,71 @@ def test_each_phrase_is_found_in_its_category_whatever_its_case_and_spaces():
     assert not found("How do I kill a process that hangs?")
 
 
+def test_a_deployment_of_a_model_that_is_still_offered_answers_by_its_name_in_the_path():
+    path = "/openai/deployments/{}/chat/completions?api-version=2024-10-21"
+    with live(ScriptedEngine(), "foundry") as foundry:
+        for body in ({}, {"model": "anything"}):
+            answer = foundry.post(path.format("Phi-4-mini-instruct"), messages=HELLO, **body)
+            assert answer.json()["model"] == "Phi-4-mini-instruct"
+        gone = [one.ids.foundry for one in cards().values() if one.ids.foundry and one.family.startswith("Phi-3")]
+        assert gone and not set(gone) & set(foundry.profile.models()), "each Phi-3 has left Foundry"
+        assert error_of(foundry.post(path.format(gone[0]), messages=HELLO, model="Phi-4-mini-instruct"), 404)
+
+
 @pytest.fixture
-def foundry():
-    with live(ScriptedEngine(), "foundry") as server:
+def nvidia():
+    with live(ScriptedEngine(sees=True), "nvidia") as server:
         yield server
 
 
-def test_deployments_are_of_models_that_are_still_offered(foundry):
-    offered = foundry.profile.models()
-    assert "Phi-4-mini-instruct" in offered
-    gone = [one.ids.foundry for one in cards().values() if one.ids.foundry and one.family.startswith("Phi-3")]
-    assert gone and not set(gone) & set(offered), "each Phi-3 has left Foundry"
+def user(text: str) -> list[dict]:
+    return [{"role": "user", "content": text}]
 
 
-def test_the_deployment_in_the_path_is_the_one_that_answers(foundry):
-    path = "/openai/deployments/{}/chat/completions?api-version=2024-10-21"
-    for body in ({}, {"model": "anything"}):
-        answer = foundry.post(path.format("Phi-4-mini-instruct"), messages=HELLO, **body)
-        assert answer.json()["model"] == "Phi-4-mini-instruct"
-    assert error_of(foundry.post(path.format("Phi-9"), messages=HELLO, model="Phi-4-mini-instruct"), 404)
+def test_pictures_come_inside_the_text_and_keep_their_order(nvidia):
+    for tag in ('<img src="{}" />', "<img src='{}'>", '<img  src = "{}"/>'):
+        text = f"{tag.format(png_url())} or {tag.format(png_url(png(3, 4)))}?"
+        assert nvidia.chat(user(text), model=SEES).status_code == 200
+        first, second, rest = nvidia.profile.engine.asked.pop().split("\n")
+        assert (first, second, rest.split()) == ("8 x 6", "3 x 4", ["or", "?"]), tag
+
+
+def test_180000_characters_of_a_picture_are_too_many(nvidia):
+    data = png() + bytes(MOST_CHARACTERS)
+    fits = data[: MOST_CHARACTERS * 3 // 4 - 3]
+    assert len(base64.b64encode(fits)) < MOST_CHARACTERS <= len(base64.b64encode(data[: MOST_CHARACTERS * 3 // 4]))
+    assert nvidia.chat(user(f'<img src="{png_url(fits)}" />'), model=SEES).status_code == 200
+    answer = nvidia.chat(user(f'<img src="{png_url(data[: MOST_CHARACTERS * 3 // 4])}" />'), model=SEES)
+    assert answer.status_code == 413 and "under 180,000 characters" in answer.json()["detail"]
+
+
+def test_a_damaged_picture_is_refused_and_a_tag_that_is_no_picture_stays_text(nvidia):
+    for url in ("data:image/png;base64,AAA", png_url(png()[:30]), "data:image/jpeg;asset_id,123"):
+        answer = nvidia.chat(user(f'<img src="{url}" />'), model=SEES)
+        assert answer.status_code == 400 and answer.json()["title"] == "Bad Request"
+    text = 'What does <img src="a.png"> mean?'
+    assert nvidia.chat(user(text), model=READS).status_code == 200
+    assert nvidia.profile.engine.asked == [text]
+    with live(ScriptedEngine(), "nvidia") as reader:
+        answer = reader.chat(user(f'<img src="{png_url()}" />'), model=READS)
+    assert answer.status_code == 400 and "reads text only" in answer.json()["detail"]
+
+
+def test_errors_have_a_title_and_a_detail_and_no_error(nvidia):
+    found = [
+        (nvidia.chat(headers={}), 401, "Unauthorized", "Header of type `authorization` was missing"),
+        (nvidia.chat(headers={"Authorization": "Bearer sk-other"}), 403, "Forbidden", "Authorization failed"),
+        (nvidia.chat(model="meta/llama"), 404, "Not Found", "Model 'meta/llama': Not found for account 'practice'"),
+    ]
+    for answer, status, title, detail in found:
+        assert answer.status_code == status
+        assert answer.json() == {"status": status, "title": title, "detail": detail}
+
+
+def test_health_and_metrics_are_those_of_a_container(nvidia):
+    for path in ("/v1/health/ready", "/v1/health/live"):
+        assert requests.get(nvidia.root + path, timeout=10).json()["message"] == "Service is ready."
+    nvidia.chat()
+    text = requests.get(nvidia.root + "/v1/metrics", timeout=10).text
+    assert 'vllm:generation_tokens_total{model_name="smollm2-135m"} 2.0' in text
+    assert nvidia.get("/metrics").status_code == 404
