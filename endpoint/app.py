@@ -102,10 +102,10 @@ def build(profile: Profile, log: bool = False) -> ASGIApp:
 
     handlers = dict.fromkeys((Refusal, HTTPException, SlmLabError, Exception), refused)
     root = Route("/", lambda request: PlainTextResponse(f"{profile.introduction}\n{base}\n"))
-    answering = [Route(path, partial(chat, profile), methods=["POST"]) for path in profile.chat_paths]
-    for name in profile.other_paths:
-        answering.append(Route(f"{profile.base}/{name}", partial(OTHERS[name], profile), methods=["POST"]))
-    app = Starlette(routes=[*answering, *profile.routes(), root], exception_handlers=handlers)
+    answering = dict.fromkeys(profile.chat_paths, chat)
+    answering |= {f"{profile.base}/{name}": OTHERS[name] for name in profile.other_paths}
+    posts = [Route(path, partial(answer, profile), methods=["POST"]) for path, answer in answering.items()]
+    app = Starlette(routes=[*posts, *profile.routes(), root], exception_handlers=handlers)
     rules = {"allow_methods": ["GET", "POST"], "allow_headers": ["*"], "expose_headers": ["Retry-After"]}
     pages = CORSMiddleware(app, profile.origins, allow_origin_regex=HERE, allow_private_network=True, **rules)
     return Door(pages, profile, log)

@@ -31,7 +31,6 @@ Ids = Annotated[list[int], Field(min_length=1)]
 
 class ChatBody(protocol.Settings):
     messages: list[protocol.Turn] = Field(min_length=1, max_length=protocol.MOST_MESSAGES)
-    max_tokens: int | None = None
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
@@ -109,9 +108,7 @@ async def answered(writer) -> Response:
 
 
 def _message(answer: Answer) -> dict:
-    said = {"content": answer.text}
-    if answer.call:
-        said = {"content": None, "tool_calls": [answer.call.told]}
+    said = {"content": None, "tool_calls": [answer.call.told]} if answer.call else {"content": answer.text}
     return {"role": "assistant", "refusal": None} | said
 
 
@@ -124,7 +121,6 @@ def _logprob(token: Token) -> dict:
 
 class CompletionBody(protocol.Settings):
     prompt: str | Ids | Annotated[list[str] | list[Ids], Field(min_length=1, max_length=MOST_ANSWERS)]
-    max_tokens: int | None = None
     logprobs: int | None = Field(None, ge=0, le=20)
     echo: bool | None = None
 

@@ -75,5 +75,4 @@ def _model():
 def _file(package: str, name: str) -> Path | None:
     """A file of an installed package, found without running it."""
     spec = find_spec(package)
-    folders = spec.submodule_search_locations if spec else []
-    return next((found for folder in folders or [] for found in Path(folder).rglob(name)), None)
+    return next(Path(spec.submodule_search_locations[0]).rglob(name), None) if spec else None

@@ -91,11 +91,8 @@ class Ollama(Profile):
     async def _pulling(self, name: str) -> AsyncIterator[dict]:
         """The lines of a pull. Nothing is downloaded: the model behind every name is here."""
         yield {"status": "pulling manifest"}
-        if name in self._known:
-            self._pulled.add(name)
-            yield {"status": "success"}
-        else:
-            yield {"error": "pull model manifest: file does not exist"}
+        self._pulled |= {name} & self._known
+        yield {"status": "success"} if name in self._pulled else {"error": "pull model manifest: file does not exist"}
 
     async def _api_chat(self, request: Request) -> Response:
         body = read_as(Body, await self.body(request))
@@ -141,5 +138,4 @@ async def _sent(lines: AsyncIterator[dict], stream: bool | None) -> Response:
     if stream is False:
         last = [one async for one in lines][-1]
         return JSONResponse(last, 500 if "error" in last else 200)
-
     return StreamingResponse((line(one) + b"\n" async for one in lines), media_type="application/x-ndjson")

@@ -83,6 +83,7 @@ class Settings(BaseModel, strict=True, extra="allow"):
     top_p: float | None = None
     top_k: int | None = None
     seed: int | None = None
+    max_tokens: int | None = None
     repetition_penalty: float | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
@@ -202,12 +203,13 @@ def read_as(form: type[BaseModel], data: bytes) -> Any:
                 raise Refusal(400, "unsupported_parameter", f"{name} isn't supported here.", param=name)
         return body
     except ValidationError as fault:
-        # of the forms that a field may have, the nearest; what is of another type has no other fault
-        error = max(fault.errors(), key=lambda one: (len(one["loc"]), one["type"] == "literal_error"))
+        # what is of another type has no other fault; of the forms that a field may have, the nearest
+        error = max(fault.errors(), key=lambda one: (one["type"] == "literal_error", len(one["loc"])))
     if not error["loc"]:
         raise Refusal(400, "invalid_json", f"The body has to be a JSON object. {error['msg']}.")
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]]
-    end = parts.index(".content") + 1 if ".content" in parts else len(parts)  # behind it are names of pydantic's own
+    several = (".content", ".input", ".prompt", ".stop")  # fields of several forms, which have pydantic's own names
+    end = next((place for place, part in enumerate(parts, start=1) if part in several), len(parts))
     param = "".join(parts[:end]).lstrip(".")
     raise Refusal(400, "invalid_value", f"{param}: {error['msg']}.", param=param)
 

@@ -65,7 +65,7 @@ class Profile:
     """OpenAI's protocol as it is; the base of the others. serve() says what its options do."""
 
     name = "local"
-    title = "OpenAI's"
+    title = ""  # of the service that is imitated
     base = "/v1"  # what a client's base_url ends with
     chat_paths: tuple[str, ...] = ("/v1/chat/completions",)
     other_paths: tuple[str, ...] = ("completions", "responses", "embeddings")  # below the base
@@ -130,7 +130,7 @@ class Profile:
     @property
     def introduction(self) -> str:
         """Who answers, and what is only imitated: the first line of the page and of the log."""
-        whose = "is OpenAI's" if self.name == "local" else f"of {self.title} is imitated"
+        whose = f"of {self.title} is imitated" if self.title else "is OpenAI's"
         model = f"{self.engine.name} ({self.engine.precision or self.engine.engine})"
         return f"Answers come from {model}, running on this machine; the protocol {whose}."
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from itertools import count
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AliasPath, BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -37,15 +37,11 @@ class Item(BaseModel):
         return protocol.Turn(role=self.role, content=self.content)
 
 
-class TextOptions(BaseModel):
-    format: protocol.Form | None = None
-
-
 class ResponseBody(protocol.Settings):
     input: str | Annotated[list[Item], Field(min_length=1, max_length=protocol.MOST_MESSAGES)]
     instructions: str | None = None
     max_output_tokens: int | None = None
-    text: TextOptions | None = None
+    form: protocol.Form | None = Field(None, validation_alias=AliasPath("text", "format"))
     previous_response_id: str | None = None
     n: None = None
 
@@ -64,7 +60,7 @@ def _ask(body: ResponseBody) -> protocol.Ask:
     turns = [one.as_turn() for one in items if one.type != "reasoning"]
     if body.instructions or not turns:
         turns.insert(0, protocol.Turn(role="system", content=body.instructions or ""))
-    return body.ask_turns(turns, body.text and body.text.format, body.max_output_tokens)
+    return body.ask_turns(turns, body.form, body.max_output_tokens)
 
 
 class ItemWriter:

@@ -207,11 +207,10 @@ def _why_practice(who: Provider) -> str | None:
         return f"{who.name} was retired on {who.status_date}"
     if who.key_needed and key_of(who) is None:
         return f"{who.key_names} isn't set"
-    if any(os.environ.get(variable, "").strip() for variable in who.url_variables):
-        return None
-    if who.base_url is None:
+    has_url = any(os.environ.get(variable, "").strip() for variable in who.url_variables)
+    if not has_url and who.base_url is None:
         return f"{who.url_names} isn't set"
-    if is_loopback(who.base_url) and not _listens(who.base_url):
+    if not has_url and is_loopback(who.base_url) and not _listens(who.base_url):
         return f"Nothing listens at {who.base_url}"
     return None
 

@@ -99,14 +99,17 @@ def test_responses_are_answered_in_items_and_events(client):
     parsed = client.responses.parse(model=client.model, input=HELLO, text_format=Switch)
     assert isinstance(parsed.output_parsed.on, bool)
     flat = [{"type": "function", **LAMP}]
-    (call,) = client.responses.create(model=client.model, input=HELLO, tools=flat, tool_choice="required").output
-    assert (call.type, call.name) == ("function_call", "lamp")
+    *_, done, last = client.responses.create(
+        model=client.model, input=HELLO, tools=flat, tool_choice="required", stream=True
+    )
+    (call,) = last.response.output
+    assert (call.type, call.name, call.call_id) == ("function_call", "lamp", done.item.call_id)
     given = {"type": "function_call_output", "call_id": call.call_id, "output": "lit"}
     assert client.responses.create(**asked | {"input": [*HELLO, call.model_dump(exclude_none=True), given]}).output
     for what in ({"previous_response_id": "resp_1"}, {"input": [{"type": "item_reference", "id": "x"}]}):
         with pytest.raises(BadRequestError, match="Nothing is stored here"):
             client.responses.create(**asked | what)
-    with pytest.raises(BadRequestError, match="function"):
+    with pytest.raises(BadRequestError, match=r"tools\[0\].type: Input should be 'function'"):
         client.responses.create(**asked, tools=[{"type": "web_search"}])
 
 

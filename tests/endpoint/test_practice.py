@@ -92,6 +92,12 @@ def test_an_answer_that_is_filtered_ends_where_the_phrase_is_complete():
         assert server.queue.inside == 0
 
 
+def test_a_call_of_a_function_has_a_verdict_though_it_has_no_text(either):
+    either.profile.engine.words = ('<tool_call>{"name":"f","arguments":{}}</tool_call>',)
+    choice = either.chat(tools=[{"type": "function", "function": {"name": "f"}}]).json()["choices"][0]
+    assert choice["message"]["content"] is None and not choice["content_filter_results"]["hate"]["filtered"]
+
+
 def test_each_phrase_is_found_in_its_category_whatever_its_case_and_spaces():
     def found(text):
         return [name for name, one in filter_results(text, of_prompt=True).items() if one["filtered"]]
