@@ -48,9 +48,8 @@ def test_a_page_of_another_site_may_not_ask(server):
     in_own_shape(server, server.chat(headers=server.headers | named), 403)
     for origin in ("http://localhost:8888", server.root, "http://[::1]:3000"):
         answer = server.chat(headers=server.headers | {"Origin": origin})
-        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin), (
-            "it may, and read it"
-        )
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == origin, "it may read the answer too"
         asks = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-any"}
         assert requests.options(server.root + server.profile.chat_paths[0], headers=asks, timeout=10).ok
 

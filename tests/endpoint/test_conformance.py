@@ -52,7 +52,6 @@ def test_each_error_has_its_status_and_the_services_words(server):
              "nvidia": "Not found for account", "ollama": "model 'gpt-9' not found"}[server.profile.name]  # fmt: skip
     assert words in str(refused(server, 404, model="gpt-9").body)
     assert "holds 256" in str(refused(server, 400, messages=[{"role": "user", "content": "a" * 300}]).body)
-    assert "less than or equal to 4" in str(refused(server, 400, n=5).body)
 
 
 def test_a_limit_is_429_with_the_time_that_its_service_tells_and_the_end_is_told():
