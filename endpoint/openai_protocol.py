@@ -199,7 +199,7 @@ def read_as(form: type[BaseModel], data: bytes) -> Any:
     try:
         body = form.model_validate_json(data)
         for name, value in (body.model_extra or {}).items():
-            if value is not None and value != UNSUPPORTED.get(name, value):
+            if name in UNSUPPORTED and value not in (None, UNSUPPORTED[name]):
                 raise Refusal(400, "unsupported_parameter", f"{name} isn't supported here.", param=name)
         return body
     except ValidationError as fault:
