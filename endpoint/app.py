@@ -40,6 +40,7 @@ OTHERS = {"completions": complete, "responses": respond, "embeddings": embed}  #
 MOST_PIXELS = 50_000_000  # of a picture
 STOP_S = 5  # answers may finish for so long when the server ends
 HEAD_S = 20  # the head of a connection's first request is here by then
+LISTEN_S = 1  # who has closed their side may get an answer for so long
 HERE = r"(?i)https?://(localhost\.?|127\.[\d.]+|\[::1\])(:\d+)?"  # this machine, asked or asking
 
 
@@ -70,6 +71,11 @@ class Patient(H11Protocol):
         super().connection_made(transport)
         self.loop.call_later(HEAD_S, lambda: self.cycle or transport.close())
 
+    def eof_received(self) -> bool:
+        """Whoever has said all may still listen for a moment; longer, and one that has left would be waited for."""
+        self.loop.call_later(LISTEN_S, self.transport.close)
+        return True
+
 
 def _stop_when_input_ends(server: uvicorn.Server) -> None:
     """The process that started us is gone, however it went, when its end of our standard input closes."""
@@ -93,15 +99,17 @@ def listen(host: str, port: int, has_key: bool) -> socket.socket:
 def build(profile: Profile, log: bool = False) -> ASGIApp:
     """The application of a profile; every refusal leaves in the profile's own shape."""
     base = f"A client's base URL ends with {profile.base}."
+    said = "JSON and calls of functions are valid here where that is asked for; so small a model often chooses badly."
 
     async def refused(request: Request, fault: Exception) -> Response:
         if isinstance(fault, HTTPException):
-            words = f"{fault.detail}: {request.method} {request.url.path}. {base}"
+            near = f"{profile.base}{request.url.path}" in answering
+            words = f"{fault.detail}: {request.method} {request.url.path}. {base if near else ''}".strip()
             fault = Refusal(fault.status_code, fault.detail.lower().replace(" ", "_"), words, headers=fault.headers)
         return profile.refuse(fault)
 
     handlers = dict.fromkeys((Refusal, HTTPException, SlmLabError, Exception), refused)
-    root = Route("/", lambda request: PlainTextResponse(f"{profile.introduction}\n{base}\n"))
+    root = Route("/", lambda request: PlainTextResponse(f"{profile.introduction}\n{said}\n{base}\n"))
     answering = dict.fromkeys(profile.chat_paths, chat)
     answering |= {f"{profile.base}/{name}": OTHERS[name] for name in profile.other_paths}
     posts = [Route(path, partial(answer, profile), methods=["POST"]) for path, answer in answering.items()]
@@ -139,7 +147,8 @@ class Door:
         that it has pointed at this machine (which then is the Host). Where a key is asked for, the key decides."""
         said = [(name, value.decode("latin-1")) for name, value in scope["headers"]]
         if {name for name, _ in said} >= {b"content-length", b"transfer-encoding"}:
-            return Refusal(400, "bad_request", "Content-Length and Transfer-Encoding: which of them is true?")
+            words = "Content-Length and Transfer-Encoding: which of them is true?"
+            return Refusal(400, "bad_request", words, headers={"Connection": "close"})
         if self._profile.key is not None:
             return None
         for name, value in said:

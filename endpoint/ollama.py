@@ -26,6 +26,9 @@ class Body(BaseModel):
     stream: bool | None = None
     options: dict | None = None
     messages: list = []
+    prompt: str | None = None  # of /api/generate, with what belongs to it
+    system: str | None = None
+    images: list | None = None
     tools: list | None = None
     format: str | dict | None = None
     think: bool | str | None = None
@@ -38,8 +41,10 @@ class Body(BaseModel):
         if self.format:
             schema = {"type": "object"} if self.format == "json" else self.format
             asked["response_format"] = {"type": "json_schema", "schema": schema}
-        asked |= {"model": self.model, "stream": self.stream is not False}
-        return read_chat(line(asked | {"messages": self.messages, "tools": self.tools}))
+        asked |= {"model": self.model, "stream": self.stream is not False, "tools": self.tools}
+        turns = [{"role": "system", "content": self.system}] if self.system else []
+        turns += self.messages or [{"role": "user", "content": self.prompt, "images": self.images}]
+        return read_chat(line(asked | {"messages": turns}))
 
 
 def tagged(name: str) -> str:
@@ -76,7 +81,8 @@ class Ollama(Profile):
             Route("/api/version", lambda request: JSONResponse({"version": "0.0.0-practice"})),
             Route("/api/tags", self._tags),
             Route("/api/pull", self._pull, methods=["POST"]),
-            Route("/api/chat", self._api_chat, methods=["POST"]),
+            Route("/api/chat", self._answer, methods=["POST"]),
+            Route("/api/generate", self._answer, methods=["POST"]),
             Route("/api/embed", self._embed, methods=["POST"]),
         ]
 
@@ -94,27 +100,27 @@ class Ollama(Profile):
         self._pulled |= {name} & self._known
         yield {"status": "success"} if name in self._pulled else {"error": "pull model manifest: file does not exist"}
 
-    async def _api_chat(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> Response:
         body = read_as(Body, await self.body(request))
         name = self.find_model(body.model)
         if body.think:
             raise Refusal(400, "unsupported", f'"{name}" does not support thinking')
         (answer,) = await self.begin(request, body.ask())
-        return await _sent(self._lines(answer), body.stream)
+        return await _sent(self._lines(answer, _line if body.messages else _generated), body.stream)
 
-    async def _lines(self, answer: Answer) -> AsyncIterator[dict]:
+    async def _lines(self, answer: Answer, line_of) -> AsyncIterator[dict]:
         """A line for each token and one with the counts; of an answer that isn't streamed, that one has the text."""
         try:
             async for token in answer.pieces():
                 if answer.ask.stream:
-                    yield _line(answer, content=token.text)
+                    yield line_of(answer, content=token.text)
             said = {"content": "" if answer.ask.stream or answer.call else answer.text}
             if answer.call:
                 called = {"name": answer.call.name, "arguments": json.loads(answer.call.arguments)}
                 said["tool_calls"] = [{"function": called}]
             reason = "stop" if answer.reason == "end" else answer.reason
             counts = {"prompt_eval_count": answer.prompt_tokens, "eval_count": len(answer.tokens)}
-            yield _line(answer, **said) | {"done": True, "done_reason": reason} | counts
+            yield line_of(answer, **said) | {"done": True, "done_reason": reason} | counts
         except Refusal as refusal:  # the status is long sent
             yield self.error(refusal)
 
@@ -127,6 +133,10 @@ class Ollama(Profile):
 def _line(answer: Answer, **said) -> dict:
     message = {"role": "assistant", **said}
     return {"model": answer.ask.model, "created_at": _now(), "message": message, "done": False}
+
+
+def _generated(answer: Answer, content: str, **_) -> dict:
+    return {"model": answer.ask.model, "created_at": _now(), "response": content, "done": False}
 
 
 def _now() -> str:

@@ -29,7 +29,7 @@ from slmlab.errors import UnknownName
 from slmlab.records import End, Event, Reply, Token
 
 LOOKED_AT = 400  # the last tokens of an answer, in which the filter looks for a phrase
-BODY_S = 30  # a request's body is here by then
+BODY_S = 20  # a request's body is here by then
 MOST_BYTES = 32 * 2**20
 MOST_MARKS = 200_000  # braces, colons and commas: Python would be busy with the objects, and every stream would stand
 

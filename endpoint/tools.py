@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
 
 from slmlab.errors import BadRequest
+from slmlab.sampling import JSON_FORM
 
 BEGIN, END = "<tool_call>", "</tool_call>"
 
@@ -67,7 +68,7 @@ class Tools:
         """What the model is told about them."""
         known = [one.model_dump(exclude={"type"}, exclude_none=True) for one in self.functions]
         listed = [json.dumps(one, ensure_ascii=False) for one in known]
-        example = f'{BEGIN}{{"name":"...","arguments":{{...}}}}{END}'
+        example = f'{BEGIN}{{"name": "...", "arguments": {{...}}}}{END}'
         when = "Answer with the call that is needed" if self.required else "Where one helps, answer with a call"
         return "\n".join(["You can call these functions:", *listed, f"{when}, in this form: {example}"])
 
@@ -75,17 +76,17 @@ class Tools:
         """What the answer may be, in Lark's form: a call whose arguments fit, or a text (of this schema)."""
         rules = ["start: " + " | ".join(f"call{number}" for number, _ in enumerate(self.functions))]
         for number, one in enumerate(self.functions):
-            head = json.dumps(f'{BEGIN}{{"name":{json.dumps(one.name)},"arguments":')
+            head = json.dumps(f'{BEGIN}{{"name": {json.dumps(one.name)}, "arguments": ')
             rules.append(f"call{number}: {head} arguments{number} {json.dumps('}' + END)}")
-            rules.append(f"arguments{number}: %json {_compact(one.parameters or {'type': 'object'})}")
+            rules.append(f"arguments{number}: %json {_formed(one.parameters or {'type': 'object'})}")
         if not self.required:
             rules[0] += " | text"
-            rules.append(f"text: %json {_compact(schema)}" if schema else r"text: /[^<](.|\n)*/")
+            rules.append(f"text: %json {_formed(schema)}" if schema else r"text: /[^<](.|\n)*/")
         return "\n".join(rules)
 
 
-def _compact(schema: dict) -> str:
-    return json.dumps(schema | {"x-guidance": {"whitespace_flexible": False}})
+def _formed(schema: dict) -> str:
+    return json.dumps(schema | {"x-guidance": JSON_FORM})
 
 
 def as_call(text: str) -> Call | None:
@@ -100,4 +101,4 @@ def as_call(text: str) -> Call | None:
 def call_text(call: Call) -> str:
     """A call of an earlier turn, as the model would have written it."""
     arguments = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
-    return f'{BEGIN}{{"name":{json.dumps(call.name)},"arguments":{arguments}}}{END}'
+    return f'{BEGIN}{{"name": {json.dumps(call.name)}, "arguments": {arguments}}}{END}'

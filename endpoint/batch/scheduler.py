@@ -8,7 +8,6 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from threading import get_ident
 
@@ -68,15 +67,11 @@ class Scheduler:
 
     def acquire(self, ids: Sequence[int], cancelled: threading.Event) -> Slot:
         """A slot for a text that begins with these ids, which may be cached there; waits until one is free."""
-        for looks in count(1):
-            if self._slots.acquire(timeout=LOOK_S):
-                break
+        while not self._slots.acquire(timeout=LOOK_S):
             if self._closed or cancelled.is_set():
                 raise SlmLabError(CLOSED if self._closed else CANCELLED)
             if list(self._holders.values()) == [get_ident()] * self._cache.rows:
                 raise BadRequest(HELD.format(self._cache.rows))
-            if looks == 25:
-                print(f"{self._cache.rows} answers are being written; this one waits for its turn.", flush=True)
         with self._change:
             slot = self._slot_for(ids)
             self._holders[slot.row] = get_ident()

@@ -79,7 +79,7 @@ def test_what_was_called_and_what_it_gave_are_read_by_the_model():
         server.chat(messages, tools=TOOLS)
         system, _, called, given = server.profile.engine.asked[0].rsplit("\n", 3)
     assert '"name": "lamp"' in system and "<tool_call>" in system
-    assert called == '<tool_call>{"name":"lamp","arguments":{"on":true}}</tool_call>' and "lit" in given
+    assert called == '<tool_call>{"name": "lamp", "arguments": {"on":true}}</tool_call>' and "lit" in given
 
 
 def test_responses_are_answered_in_items_and_events(client):

@@ -26,6 +26,8 @@ def test_a_chat_is_answered_whole_and_streamed(client):
     answer = client.chat(OWN, messages=HELLO)
     assert answer.message.content == "Hello there" and answer.message.role == "assistant"
     assert answer.done and answer.done_reason == "stop" and (answer.prompt_eval_count, answer.eval_count) == (5, 2)
+    assert client.generate(OWN, "Hello").response == "Hello there"
+    assert "".join(one.response for one in client.generate(OWN, "Hello", stream=True)) == "Hello there"
     *pieces, last = client.chat(OWN, messages=HELLO, stream=True)
     assert [one.message.content for one in pieces] == ["Hello", " there"] and not any(one.done for one in pieces)
     assert last.done and last.message.content == "" and last.eval_count == 2
