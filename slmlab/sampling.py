@@ -58,11 +58,9 @@ class Constraint:
             raise BadRequest(f"No answer can follow this schema or grammar: {fault[:300]}")
 
     def masked(self, scores: np.ndarray) -> np.ndarray:
-        bits = np.unpackbits(np.frombuffer(self._matcher.compute_bitmask(), np.uint8), bitorder="little")
-        masked = np.full(len(scores), -np.inf, scores.dtype)  # a model may have more logits than its tokenizer has ids
-        allowed = np.flatnonzero(bits[: len(scores)])
-        masked[allowed] = scores[allowed]
-        return masked
+        mask = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        # a model may have more logits than its tokenizer has ids: those are cleared too
+        return np.where(np.unpackbits(mask, count=len(scores), bitorder="little"), scores, -np.inf)
 
     def take(self, id: int) -> None:
         self._matcher.consume_token(id)
@@ -103,5 +101,7 @@ class Chooser:
             logits = penalise_written(logits, written, asked.frequency_penalty, asked.presence_penalty)
         if not np.isfinite(logits.max()):
             raise BadRequest("No token is left to choose from: every logit is -inf or one is NaN. Check the scorer.")
-        probabilities = filter_probabilities(logits, self.sampling)
+        if asked.temperature == 0:
+            return int(logits.argmax())
+        probabilities = filter_probabilities(logits, asked)
         return int(np.searchsorted(np.cumsum(probabilities), self._random.random() * (1 - 1e-12), side="right"))
