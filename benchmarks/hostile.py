@@ -55,6 +55,9 @@ NAMED = {"type": "object", "properties": {"name": {"type": "string", "maxLength"
 TOOL = {"type": "function", "function": {"name": "find_person", "parameters": NAMED}}
 PERSON = {"type": "json_schema", "json_schema": {"name": "person", "schema": NAMED}}
 FORMS = {"plain": {}, "json_schema": {"response_format": PERSON}, "tools": {"tools": [TOOL], "tool_choice": "required"}}
+# as long as a plain answer: else the clients end one by one, and fewer and fewer share a step
+LONG = {"type": "object", "properties": {"story": {"type": "string", "minLength": 600}}, "required": ["story"]}
+SPEEDS = {"plain": {}, "json_schema": {"response_format": {"type": "json_schema", "json_schema": {"schema": LONG}}}}
 Answer = tuple[int, dict, bytes]  # status (0: no answer came), headers, body
 Verdict = tuple[str, str]  # one of COLUMNS, and what was seen
 
@@ -282,7 +285,7 @@ def main() -> None:
         watched.area("slow requests", lambda: [one.result() for one in slow_ones])
         watched.area("one client again", partial(alone, watched, forms, references, 0))
         memory["after all"] = watched.memory()
-        rates = {form: [speed(host, many, FORMS[form]) for many in (1, 8)] for form in forms if form != "tools"}
+        rates = {name: [speed(host, many, form) for many in (1, 8)] for name, form in SPEEDS.items()}
         if not quick:
             time.sleep(REST_S)
             memory["after a rest"] = watched.memory()
