@@ -254,8 +254,6 @@ class Telemetry:
             return kind(f"{prefix}{name}", text, ["model_name"], registry=self.registry).labels(queue.engine.name)
 
         made(Gauge, "num_requests_running", "Requests that are being answered now.").set_function(lambda: queue.running)
-        made(Gauge, "num_requests_waiting", "Requests that wait for a seat.").set_function(
-            lambda: queue.inside - queue.running
-        )
+        made(Gauge, "num_requests_waiting", "Requests that wait for a seat.").set_function(lambda: queue.queued)
         self.prompt_tokens = made(Counter, "prompt_tokens", "Tokens that were read.")
         self.new_tokens = made(Counter, "generation_tokens", "Tokens that were written.")

@@ -35,6 +35,10 @@ class Queue:
     def running(self) -> int:
         return sum(one.running() for one in list(self._inside))
 
+    @property
+    def queued(self) -> int:
+        return sum(not (one.running() or one.done()) for one in list(self._inside))
+
     async def answer(self, ask: Callable[[], Reply], is_gone: Callable) -> AsyncIterator[Start | Token | End]:
         """The events of one answer. Leaving early stops the engine, and so does a client that has gone."""
         if self.inside >= self.slots + self.waiting:

@@ -83,7 +83,7 @@ class RemoteEngine(Engine):
         for picture in message.images:
             if most and len(picture.base64) >= most:
                 size = f"The picture has {len(picture.base64):,} characters in base64; fewer than {most:,} are taken"
-                raise BadRequest(f"{size}. Make it smaller: picture.within({most:_})")
+                raise BadRequest(f"{size}. Make it smaller: slmlab.as_picture(...).within({most:_})")
         content = message.content
         if self.provider.img_tags:
             content = " ".join([content, *(f'<img src="{picture.data_url}" />' for picture in message.images)])
