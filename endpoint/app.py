@@ -103,7 +103,7 @@ def build(profile: Profile, log: bool = False) -> ASGIApp:
 
     async def refused(request: Request, fault: Exception) -> Response:
         if isinstance(fault, HTTPException):
-            near = f"{profile.base}{request.url.path}" in answering
+            near = f"{profile.base}{request.url.path}" in (*answering, *profile.model_paths)
             words = f"{fault.detail}: {request.method} {request.url.path}. {base if near else ''}".strip()
             fault = Refusal(fault.status_code, fault.detail.lower().replace(" ", "_"), words, headers=fault.headers)
         return profile.refuse(fault)

@@ -64,6 +64,8 @@ def test_a_refusal_names_what_it_saw_and_the_way_in():
             said = error_of(server.chat(headers={name: value}), 403)["message"]
             assert value in said and words in said
         assert "ends with /v1" in error_of(server.post("/chat/completions"), 404)["message"]
+        assert "ends with /v1" in error_of(server.get("/models"), 404)["message"]
+        assert "ends with" not in error_of(server.get("/api/show"), 404)["message"], "no base would mend it"
         assert server.chat(headers={"Host": "localhost.:80"}).ok
 
 
