@@ -1,4 +1,4 @@
-"""gguf: a file's blocks as they are, and its conversions held against gguf, Transformers, llama.cpp and each other."""
+"""gguf: its conversions held against Transformers, llama.cpp and each other."""
 
 import json
 from pathlib import Path
@@ -6,31 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Kind
-from gguf import quants
 
-import slmlab
 from slmlab import weights
-from slmlab.catalog import DATA, card
+from slmlab.catalog import card
 from slmlab.gguf import graph
-from slmlab.gguf.blocks import read_blocks
 from slmlab.gguf.convert import gguf_to_onnx, gguf_to_transformers
-from slmlab.measure import agreement, perplexity
 from tests.tiny_gguf import SIZES, write_tiny_gguf
 
 HERE = Path(__file__).parents[1] / "reference"
 REFERENCE = json.loads((HERE / "smollm2_tokens.json").read_text(encoding="utf-8"))
 IDS = np.random.default_rng(3).integers(3, 90, 40)
-
-
-class Tensor:
-    """What is used of a tensor of gguf's reader: whose shape names the columns first."""
-
-    name = "blk.0.ffn_up.weight"
-
-    def __init__(self, rows: int, columns: int, kind: Kind):
-        values = np.random.default_rng(5).normal(0.3, 1, (rows, columns)).astype(np.float32)
-        self.tensor_type, self.shape = kind, values.shape[::-1]
-        self.data = quants.quantize(values, kind)
 
 
 def made(convert, target, source):
@@ -70,15 +55,6 @@ def source(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(source, tmp_path_factory) -> np.ndarray:
     return unpacked_logits(made(gguf_to_transformers, tmp_path_factory.mktemp("unpacked") / "transformers", source))
-
-
-@pytest.mark.parametrize("kind", [Kind.Q4_0, Kind.Q4_1, Kind.Q8_0])
-def test_the_blocks_give_the_weights_that_gguf_itself_gives(kind):
-    tensor = Tensor(6, 96, kind)
-    blocks = read_blocks(tensor)
-    assert blocks.shape == (6, 96) and blocks.numbers.max() < 2**blocks.bits
-    found = (blocks.numbers * blocks.scales[..., None] + blocks.minimums[..., None]).reshape(blocks.shape)
-    np.testing.assert_allclose(found, quants.dequantize(tensor.data, kind), rtol=0, atol=1e-6)
 
 
 def test_the_logits_are_those_of_the_unpacked_weights(source, expected, tmp_path, monkeypatch):
@@ -129,18 +105,6 @@ def test_the_weights_are_those_that_transformers_reads_itself(bundled):
     for name in sorted(found):
         digest.update(name.encode() + found[name].tobytes())
     assert digest.hexdigest() == json.loads((HERE / "smollm2_weights.json").read_text())["sha256"]
-
-
-def test_carried_over_as_they_are_the_files_blocks_tell_what_the_unpacked_weights_tell():
-    """Nothing is rounded twice: the builder's int4 of the same weights has a perplexity a third higher."""
-    text = (DATA / "texts" / "english.txt").read_text(encoding="utf-8")
-    found = []
-    for choice in ({"precision": "q4"}, {"engine": "transformers"}):
-        with slmlab.load(**choice) as model:
-            logprobs = [value for _, value in model.logprobs(text)]
-            found.append((perplexity(logprobs), model.top1(text)))
-    (carried, choices), (unpacked, expected) = found
-    assert carried == pytest.approx(unpacked, rel=0.02) and agreement(choices, expected) > 0.93
 
 
 def test_no_system_prompt_is_slipped_in(bundled):
