@@ -17,6 +17,7 @@ from tests.conftest import write_byte_tokenizer, write_tiny_model
 SIDE, PATCH = 32, 8
 PATCHES = (SIDE // PATCH) ** 2  # and as many tokens
 IMAGE, SOUND = "<image>", "<sound>"
+PHI3V = Path(__file__).parent / "reference" / "tiny_phi3v"
 CROPS = 4  # of the tiny Phi-4-multimodal; Microsoft's own takes 36
 TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>"
@@ -152,17 +153,15 @@ def write_tiny_phi3v(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _build_text_part(source, folder)
     table = load_file(source / "model.safetensors")["model.embed_tokens.weight"].astype(np.float32)
-    onnx.save(_embedding_graph(table), folder / "embedding.onnx")
-    onnx.save(_vision_graph(table.shape[1]), folder / "vision.onnx")
-    path = folder / "genai_config.json"
+    directions = np.random.default_rng(0).normal(size=(3, table.shape[1])).astype(np.float32)
+    for name, weights, values in (("embedding", "table", table), ("vision", "directions", directions)):
+        model = parser.parse_model((PHI3V / f"{name}.txt").read_text())
+        model.graph.initializer.append(numpy_helper.from_array(values, weights))
+        onnx.save(model, folder / f"{name}.onnx")
+    path, more = folder / "genai_config.json", json.loads((PHI3V / "genai_config.json").read_text())
     settings = json.loads(path.read_text())
-    settings["model"] |= {
-        "type": "phi3v",
-        "embedding": _part("embedding.onnx", ["input_ids", "image_features"], "inputs_embeds"),
-        "vision": _part("vision.onnx", ["pixel_values", "image_sizes"], "image_features"),
-    }
-    path.write_text(json.dumps(settings))
-    (folder / "processor_config.json").write_text(json.dumps(PHI3V_PROCESSOR))
+    path.write_text(json.dumps(settings | {"model": settings["model"] | more["model"]}))
+    shutil.copy(PHI3V / "processor_config.json", folder)
     return folder
 
 
@@ -184,70 +183,3 @@ def _build_text_part(source: Path, folder: Path) -> None:
     shutil.rmtree(folder / "scratch", ignore_errors=True)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(source / name, folder / name)
-
-
-def _embedding_graph(table: np.ndarray):
-    """Ids to vectors, and the features of the pictures to the places whose ids are below zero."""
-    model = parser.parse_model("""
-        <ir_version: 9, opset_import: ["": 17]>
-        tiny (int64[texts, length] input_ids, float[tokens, width] image_features)
-            => (float[texts, length, width] inputs_embeds) <int64 zero = {0}> {
-            known = Max(input_ids, zero)
-            vectors = Gather(table, known)
-            pictured = Less(input_ids, zero)
-            found = NonZero(pictured)
-            places = Transpose <perm = [1, 0]> (found)
-            inputs_embeds = ScatterND(vectors, places, image_features)
-        }""")
-    model.graph.initializer.append(numpy_helper.from_array(table, "table"))
-    return model
-
-
-def _vision_graph(width: int):
-    """Each picture's mean colour as one vector, as often as its crops have tokens:
-    (rows x columns + 1) x 144 + 1 + (rows + 1) x 12, where the whole picture has the 157 that every size has."""
-    model = parser.parse_model("""
-        <ir_version: 9, opset_import: ["": 17]>
-        tiny (float[pictures, crops_and_whole, 3, 336, 336] pixel_values, int64[pictures, 2] image_sizes)
-            => (float[tokens, width] image_features)
-            <int64 side = {336}, int64 square = {144}, int64 line = {12}, int64 whole = {157},
-             int64 zero = {0}, int64 one = {1}, int64[1] first = {0}> {
-            grid = Div(image_sizes, side)
-            rows, columns = Split <axis = 1> (grid)
-            crops = Mul(rows, columns)
-            patches = Mul(crops, square)
-            ends_of_lines = Mul(rows, line)
-            parts = Add(patches, ends_of_lines)
-            tokens = Add(parts, whole)
-            ends = CumSum(tokens, zero)
-            total = ReduceSum <keepdims = 0> (tokens)
-            places = Range(zero, total, one)
-            past = GreaterOrEqual(places, ends)
-            passed = Cast <to = 7> (past)
-            picture = ReduceSum <keepdims = 0> (passed, first)
-            colours = ReduceMean <axes = [1, 3, 4], keepdims = 0> (pixel_values)
-            vectors = MatMul(colours, directions)
-            image_features = Gather(vectors, picture)
-        }""")
-    directions = np.random.default_rng(0).normal(size=(3, width)).astype(np.float32)
-    model.graph.initializer.append(numpy_helper.from_array(directions, "directions"))
-    return model
-
-
-def _part(file: str, inputs: list[str], output: str) -> dict:
-    return {"filename": file, "inputs": {name: name for name in inputs}, "outputs": {output: output}}
-
-
-PHI3V_PROCESSOR = {
-    "processor": {
-        "name": "phi-3-v-image-processing",
-        "transforms": [
-            {"operation": {"name": name, "domain": "com.microsoft.extensions", "type": kind, **attributes}}
-            for name, kind, attributes in (
-                ("decode_image", "DecodeImage", {"attrs": {"color_space": "BGR"}}),
-                ("convert_to_rgb", "ConvertRGB", {}),
-                ("phi3_image_transform", "Phi3ImageTransform", {"attrs": {"num_crops": 4, "num_img_tokens": 144}}),
-            )
-        ],
-    }
-}
