@@ -87,7 +87,7 @@ def test_a_choice_that_does_not_exist_lists_the_ones_that_do(on):
     for choice in ({"engine": "tensorrt"}, {"precision": "int3"}, {"engine": "onnx", "precision": "bf16"}):
         with pytest.raises(BadRequest, match="Available"):
             plan(**choice)
-    for threads in (0, 1.5, 10**6):
+    for threads in (0, 1.5, True, 10**6):
         with pytest.raises(BadRequest, match=f"threads={threads} is out of range"):
             slmlab.load("tiny-moe", threads=threads)
     for choice in ({"engine": "onnx"}, {"precision": "int8"}):
@@ -133,13 +133,6 @@ def test_an_unknown_name_lists_the_near_ones_and_a_folder_hides_no_model(on, tmp
             plan(wrong)
     with pytest.raises(NotHere, match="There is no folder"):
         plan(tmp_path / "nowhere")
-
-
-def test_a_folder_is_loaded_as_it_is(tiny_folder, tiny_onnx_folder):
-    with slmlab.load(tiny_folder) as model:
-        assert model.engine == "transformers" and model.complete("a", max_tokens=1).tokens is not None
-    with slmlab.load(str(tiny_onnx_folder), threads=1) as model:
-        assert model.engine == "onnx" and model.threads == 1
 
 
 def test_a_gguf_file_of_ones_own_answers_with_its_own_blocks(own_cache, tmp_path):

@@ -104,12 +104,7 @@ def test_a_model_of_unknown_size_is_unknown_and_never_zero():
 # What this machine has
 
 
-def test_this_machine_is_described_and_torch_is_not_imported():
-    code = "import sys, slmlab; from slmlab.machine import machine; print(machine()); slmlab.will_it_fit('phi-4-mini')"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}; print('torch' in sys.modules)"], capture_output=True, text=True
-    )
-    assert done.stdout.splitlines()[-1] == "False", "importing torch takes seconds, and here is no GPU to ask about"
+def test_this_machine_is_described():
     here = machine()
     assert here.ram_total_bytes >= here.ram_available_bytes > 0 and here.disk_free_bytes > 0
     assert cores()[1] >= best_threads() >= 1

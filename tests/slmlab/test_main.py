@@ -35,8 +35,6 @@ def test_without_a_question_a_conversation_runs_until_the_input_ends(bundled):
 def test_bad_input_is_one_clear_line(bundled, capsys):
     for arguments, said in (
         (["chat", "hi", "--model", "ph1"], "Unknown model 'ph1'. Available: phi"),
-        (["chat", ""], "question is empty"),
-        (["chat", "hi", "--temperature", "-1"], "temperature=-1.0 is out of range"),
         (["chat", "word " * 9000], "9,"),
         (["fetch", "phi-5"], "Unknown model"),
     ):
@@ -52,13 +50,7 @@ def test_a_reader_that_goes_away_is_no_traceback(bundled):
 def test_a_command_runs_in_a_notebook_whose_streams_cannot_be_told_their_errors(monkeypatch):
     for name in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, name, io.StringIO())  # as ipykernel's, it has no `reconfigure`
-    assert main(["models"]) == 0 and "phi-3.5-mini" in sys.stdout.getvalue()
-
-
-def test_models_lists_every_card(capsys):
-    main(["models"])
-    table = capsys.readouterr().out
-    assert all(name in table for name in cards())
+    assert main(["models"]) == 0 and all(name in sys.stdout.getvalue() for name in cards())
 
 
 def test_fetch_says_where_the_model_is_and_verify_deletes_what_is_damaged(bundled, own_cache):
@@ -70,11 +62,3 @@ def test_fetch_says_where_the_model_is_and_verify_deletes_what_is_damaged(bundle
     done = run("fetch", "--verify", env=offline)
     assert "its hash differs, so it was deleted" in done.stdout and not target.exists()
     assert done.returncode == 1 and "Two ways to get it" in done.stderr
-
-
-def test_every_command_explains_itself():
-    for command in ("doctor", "models", "fetch", "chat", "serve", "progress"):
-        done = run(command, "--help")
-        assert done.returncode == 0 and f"usage: python -m slmlab {command}" in done.stdout
-    for option in ("--max-tokens", "--temperature", "--repetition-penalty", "--seed SEED", "--stop STOP"):
-        assert option in run("chat", "--help").stdout

@@ -10,6 +10,7 @@ from PIL import Image
 
 from slmlab.errors import BadRequest, NotHere
 from slmlab.pictures import Picture, as_picture, as_pictures
+from tests.tiny_sight import noise
 
 WHITE, RED, BLUE = (255, 255, 255), (255, 0, 0), (0, 0, 255)
 COLOURS = (RED, (0, 255, 0), BLUE, (255, 255, 0), (255, 0, 255), (0, 255, 255), (250, 250, 250), (0, 0, 0))
@@ -37,11 +38,6 @@ def photograph(orientation: int) -> bytes:
 def animation(kind="GIF", frames=8) -> bytes:
     first, *others = [image(colour) for colour in COLOURS[:frames]]
     return saved(first, kind, save_all=True, append_images=others, **MOVING[kind])
-
-
-def noise(side: int) -> Image.Image:
-    """An image that no file format makes small."""
-    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
 
 
 def colours(pictures) -> list[tuple[int, ...]]:
@@ -97,7 +93,7 @@ def test_what_is_transparent_stands_on_white():
 
 
 def test_a_picture_is_made_smaller_until_it_fits():
-    large = as_picture(noise(400))
+    large = as_picture(noise(0, 400, 400))
     small = large.within(20_000)
     assert len(large.base64) > 20_000 > len(small.base64)
     assert small.width == small.height < 400 and large.within(10_000_000) is large
@@ -121,21 +117,12 @@ def test_what_is_no_picture_is_refused_in_one_line():
     for source, words in (
         ("https://example.org/cat.png", "save it to a file"), ("no/such/file.mp4", "can't be read"),
         (__file__, r"test_pictures\.py is damaged, or no picture.*Known: PNG, JPEG, GIF, WEBP"),
-        (as_picture(noise(40)).data[:2000], "The picture is damaged"), (saved(image(), "BMP"), "no picture"),
+        (as_picture(noise(0, 40, 40)).data[:2000], "The picture is damaged"), (saved(image(), "BMP"), "no picture"),
         (np.zeros((2, 2, 3)), "no picture"), ([image(), 7], "not int"),
     ):  # fmt: skip
         with pytest.raises(BadRequest, match=words) as refused:
             as_pictures(source)
         assert "\n" not in str(refused.value) and " at 0x" not in str(refused.value)
-
-
-def test_still_pictures_of_every_kind_are_taken_in_order_and_in_silence(tmp_path, capsys):
-    path = tmp_path / "still.jpeg"
-    path.write_bytes(saved(image(), "JPEG"))
-    row = [path, str(path), saved(image(), "GIF"), image(), np.asarray(image()), as_picture(image())]
-    assert [one.kind for one in as_pictures(iter(row))] == ["jpeg", "jpeg", "gif", "png", "png", "png"]
-    assert all(len(as_pictures(one)) == 1 for one in row), "one needs no list"
-    assert capsys.readouterr().out == ""
 
 
 def test_an_animation_becomes_four_of_its_frames_and_a_line_says_which(tmp_path, capsys):

@@ -17,7 +17,6 @@ from slmlab.weights import fault_of, folder, place
 from tests.tiny_gguf import write_tiny_gguf
 
 CARD = card("smollm2-135m")
-PHI = card("phi-3.5-mini")
 
 
 @pytest.fixture(autouse=True)
