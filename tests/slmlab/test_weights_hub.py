@@ -42,9 +42,6 @@ class Hub(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_):
-        pass
-
     def do_GET(self):
         self.server.asked.append(self.path)
         if "/tree/" in self.path:
