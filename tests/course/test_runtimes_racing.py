@@ -1,13 +1,18 @@
 """Who takes part in a race, what is measured, what happens to those that fail, and the same question to each."""
 
+import math
+from functools import cache
+
 import pytest
 
 from course.runtimes import racing as room
+from course.runtimes.contract import chat_format
+from course.runtimes.listing import made
 from course.runtimes.process import Worker
-from course.runtimes.racing import READ, SHORT_READ, ask, race
+from course.runtimes.racing import READ, SHORT_READ, ask, race, text_ids
 from slmlab.errors import BadRequest, UnknownName
+from slmlab.measure import agreement, perplexity
 from tests.planted_package import COUNTING
-from tests.same_as_bundled import check_scoring, check_writing, opened
 
 OWN, PEER = "onnx fp32", "llama.cpp"
 QUESTION = "What is the capital of France?"
@@ -116,6 +121,49 @@ def test_a_question_that_cannot_be_asked_is_refused(bundled):
             ask("onnx q4", QUESTION, max_tokens=wrong)
     with pytest.raises(BadRequest, match="at most 1,024 tokens"):
         ask("onnx q4", "word " * 2000)
+
+
+# Every runtime that computes, held against the bundled model in fp32
+
+
+def opened(name):
+    runtime = made(name)
+    if need := runtime.need():
+        pytest.skip(need)
+    runtime.prepare()
+    runtime.open()
+    return runtime
+
+
+def check_writing(runtime):
+    """Reading again begins from nothing, and writing goes on where it stopped."""
+    ids = chat_format().ids("The capital of France is Paris, and the capital of Spain is")
+    runtime.read(ids)
+    first = runtime.write(3)
+    whole = first + runtime.write(5)
+    runtime.read(chat_format().ids("Something else altogether."))
+    runtime.write(2)
+    runtime.read(ids)
+    assert runtime.write(8) == whole and "Madrid" in chat_format().text(whole[:2])
+
+
+def check_scoring(runtime, least, worst):
+    """Probabilities of the ids that are there and the likeliest in their places, near enough to those in fp32."""
+    ids = text_ids()[:200]
+    logprobs, likeliest = runtime.score(ids)
+    assert len(logprobs) == len(likeliest) == len(ids) - 1 and max(logprobs) <= 0 and math.isfinite(sum(logprobs))
+    right, best = _in_full(tuple(ids))
+    assert perplexity(logprobs) < worst * perplexity(right)
+    assert agreement(likeliest, best) >= least
+    assert runtime.resident_bytes() > 10**7
+
+
+@cache
+def _in_full(ids):
+    full = opened("onnx fp32")
+    told = full.score(list(ids))
+    full.close()
+    return told
 
 
 # openvino rounds the file's offsets to whole zero points: a third of its likeliest ids are others

@@ -1,4 +1,9 @@
-"""runtimes.results: medians, order, and what is said of those that didn't run."""
+"""runtimes.results: medians, order, what is said of those that didn't run, and figures that are not published."""
+
+import sys
+from pathlib import Path
+
+import pytest
 
 from course.runtimes import bandwidth
 from course.runtimes.results import Bandwidths, Result, Results
@@ -27,3 +32,15 @@ def test_bandwidth_reads_every_size_with_every_number_of_threads():
     assert all(len(rates) == 2 and 1e8 < min(rates) < 1e13 for rates in found.values())
     shown = str(Bandwidths({(64_000_000, 2): [40e9, 42e9, 45e9]}))
     assert "64.0 MB" in shown and "42.0 GB" in shown and "45.0 GB" in shown
+
+
+def test_figures_of_a_busy_machine_are_not_published(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+    import runtimes
+
+    monkeypatch.setattr(runtimes, "TABLE", tmp_path / "README.md")
+    with pytest.raises(SystemExit, match="other programs used 50% of a core"):
+        runtimes.publish(Results((ABSENT,), "3 rounds.", 0.5))
+    assert not list(tmp_path.iterdir())
+    for name in [name for name in sys.modules if name.split(".")[0] in ("runtimes", "measure")]:
+        del sys.modules[name]
