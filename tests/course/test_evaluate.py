@@ -9,25 +9,18 @@ from course.evaluate import Question, mean_logprob, questions, says, score
 from course.inside.words import leans
 from slmlab.chat import TokenPiece
 from slmlab.errors import UnknownName
-from slmlab.records import End, Reply, Start, Token
+from tests.live_server import ScriptedEngine
 
 
-class Opinionated:
+class Opinionated(ScriptedEngine):
     """A model of words: likes some of them, and answers every question with one sentence."""
 
-    name = "opinionated"
-
     def __init__(self, likes, sentence="It is in Rome."):
-        self.likes, self.sentence = likes, sentence
+        super().__init__(sentence)
+        self.likes, self.name = likes, "opinionated"
 
     def logprobs(self, text, after):
         return [(TokenPiece(0, word), self.likes.get(word, -9.0)) for word in text.split()]
-
-    def ask(self, question, **_):
-        return Reply(self._events, self.name)
-
-    def _events(self):
-        yield from (Start(0.0), Token(1, self.sentence, 0.1), End(0.2, "end"))
 
 
 CHOICE = Question("q1", "facts", "Question: where?\nAnswer:", options=(" Rome", " Paris"))

@@ -11,26 +11,14 @@ from course import drawn
 from course.checking import check
 from course.drawn import draw
 from course.exercises.registry import exercises
-from slmlab.records import End, Reply, Start, Token
-
-
-class TinyModel:
-    """Says one word to anything."""
-
-    def ask(self, question):
-        def events():
-            yield Start(0.0, 3)
-            yield Token(1, "Because.", 0.5)
-            yield End(0.6, "end")
-
-        return Reply(events, "tiny")
+from tests.live_server import ScriptedEngine
 
 
 def run_cell(source: str):
     """Run a cell as a notebook does, and give the value of its last line."""
     tree = ast.parse(source)
     last = ast.Expression(tree.body.pop().value)
-    names = {"check": check, "drawn": drawn, "model": TinyModel()}
+    names = {"check": check, "drawn": drawn, "model": ScriptedEngine("Because.")}
     exec(compile(tree, "<cell>", "exec"), names)
     return eval(compile(last, "<cell>", "eval"), names)
 
@@ -116,7 +104,7 @@ def modelfile(template=TURNS, stop=STOP, start="FROM {}", always=False):
 
 # what the verdicts of the exercises' own say: one row for a kind of mistake
 SPECIAL = (
-    ("start-1", "not read yet", TinyModel().ask("?")),
+    ("start-1", "not read yet", ScriptedEngine("Because.").ask("?")),
     ("start-2", "give None, not `0`", steps_or_0),
     ("size-3", "all experts", lambda one, gb, _: bool(one.parameters) and one.active_parameters / 2e9 <= gb),
     ("size-3", "its cache 51.5 GB", lambda one, gb, _: bool(one.parameters) and one.parameters / 2e9 <= gb),

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -10,23 +9,20 @@ import pytest
 from course import live
 from course.widgets import ask_box, sampling_playground, side_by_side
 from slmlab.errors import BadRequest, NotHere
-from slmlab.records import End, Reply, Sampling, Start, Token, TokenProbability
+from slmlab.records import Sampling, TokenProbability
 from slmlab.sampling import filter_probabilities
-from tests.live_server import until
+from tests.live_server import ScriptedEngine, until
+
+WORD = "<script>é"
 
 
 class TinyModel:
-    """A vocabulary of six tokens whose logits depend on the text, and answers that come token by token when let."""
+    """A vocabulary of six tokens whose logits depend on the text."""
 
-    precision = None
     vocabulary = (" Paris", " the", "\n", "<b>", " 你", " cats")
 
-    def __init__(self, name="tiny"):
-        self.name = name
+    def __init__(self):
         self.asked = []
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
-        self.closed = False
 
     def logits(self, text):
         return np.array([4.0, 2.0, 1.0, 0.5, 0.0, -1.0]) if "France" in text else np.arange(6.0)
@@ -38,26 +34,6 @@ class TinyModel:
         shares = np.exp(self.logits(text)) / np.exp(self.logits(text)).sum()
         return [TokenProbability(int(i), self.vocabulary[i], float(shares[i])) for i in np.argsort(-shares)[:top]]
 
-    def ask(self, question, **sampling):
-        self.asked.append((question, sampling))
-        if question == "too long":
-            raise BadRequest("The prompt has 9 tokens, and this model takes 8.")
-
-        def events():
-            try:
-                yield Start(time.perf_counter(), 4)
-                for number in range(5000 if question == "go on" else 3):
-                    time.sleep(0.001)
-                    self.may_go_on.wait(5)
-                    if question == "break" and number == 1:
-                        raise RuntimeError("out of memory")
-                    yield Token(number, "<script>é", time.perf_counter())
-                yield End(time.perf_counter(), "length" if question == "long" else "end")
-            finally:
-                self.closed = True
-
-        return Reply(events, self.name)
-
 
 @pytest.fixture
 def playground():
@@ -66,7 +42,7 @@ def playground():
 
 @pytest.fixture
 def box():
-    made = ask_box(TinyModel(), "Why?", max_tokens=9)
+    made = ask_box(ScriptedEngine(*[WORD] * 3), "Why?", max_tokens=9)
     yield made
     made.close()
 
@@ -134,57 +110,57 @@ def test_an_answer_streams_into_the_box_with_its_cost(box):
     box.ask_button.click()
     box.wait(5)
     assert box.answer.value.count("&lt;script&gt;é") == 3 and "<script>" not in box.answer.value
-    assert "3 tokens, first after" in box.status.value and box._model.asked == [("Why?", {"max_tokens": 9})]
+    assert "3 tokens, first after" in box.status.value and box._model.asked == ["Why?"]
     assert box.stop_button.disabled and not box.ask_button.disabled
 
 
 def test_asking_returns_at_once_and_stop_ends_the_answer(box):
-    model = box._model
-    model.may_go_on.clear()
-    box.question.value = "go on"
+    model, model.step = box._model, threading.Semaphore(0)
     press_enter(box.question)
     assert box.running and box.ask_button.disabled and not box.stop_button.disabled
-    box.ask_button.click()
-    assert len(model.asked) == 1, "one answer at a time"
-    model.may_go_on.set()
+    box.ask_button.click()  # does nothing: one answer at a time
+    model.step.release()
     until(lambda: "script" in box.answer.value)
     box.stop_button.click()
+    model.step.release()
     box.wait(5)
-    assert not box.running and "Stopped." in box.status.value and model.closed, "what the engine held is free"
-    box.question.value = "Why?"
+    assert not box.running and "Stopped." in box.status.value and model.left == 1, "what the engine held is free"
+    model.step = None
     box.ask()
     box.wait(5)
-    assert "3 tokens" in box.status.value and "Stopped" not in box.status.value, "it can be asked again"
+    assert model.asked == ["Why?"] * 2 and "3 tokens" in box.status.value and "Stopped" not in box.status.value
 
 
 def test_what_goes_wrong_is_said_kindly_and_the_box_stays_usable(box):
-    for question, words in (
-        ("too long", "9 tokens, and this model takes 8"),
-        ("break", "broke off with RuntimeError: out of memory"),
-        ("long", "Cut at the length you allowed. 3 tokens"),
+    for change, words in (
+        ({"words": [WORD] * 20}, "Cut at the length you allowed. 9 tokens"),
+        ({"words": [WORD], "fault": RuntimeError("out of memory")}, "broke off with RuntimeError: out of memory"),
+        ({"context": 2}, "has 4 tokens and smollm2-135m holds 2"),
     ):
-        box.question.value = question
+        vars(box._model).update(change)
         box.ask()
         box.wait(5)
-        assert words in box.status.value and not box.ask_button.disabled and box.stop_button.disabled, question
+        assert words in box.status.value and not box.ask_button.disabled and box.stop_button.disabled, words
 
 
 def test_the_box_reads_as_a_sentence_starts_nothing_by_itself_and_stops_when_it_is_closed(box):
     html, text = both(box)
-    assert "ask tiny in" in text and html == f"<p>{text}</p>" and box._model.asked == []
-    before, box.question.value = threading.active_count(), "go on"
+    assert "ask smollm2-135m in" in text and html == f"<p>{text}</p>" and box._model.asked == []
+    box._model.pace_s, before = 0.05, threading.active_count()
     box.ask()
     until(lambda: "script" in box.answer.value)
     box.close()
-    assert box._model.closed and threading.active_count() <= before
+    assert box._model.left == 1 and threading.active_count() <= before
 
 
 def test_two_models_answer_side_by_side_and_one_that_refuses_leaves_the_other():
-    control = side_by_side([TinyModel("left"), TinyModel("right")], "Why?", max_tokens=5)
+    left, right = ScriptedEngine(*[WORD] * 9), ScriptedEngine(*[WORD] * 9)
+    left.name, right.name = "left", "right"
+    control = side_by_side([left, right], "Why?", max_tokens=3)
     html, text = both(control)
-    assert text.startswith("Why?\n\nleft: <script>é") and "tokens per second" in text and html.count("&lt;script") == 6
-    assert control.models[0].asked == [("Why?", {"max_tokens": 5})]
-    control.models[0].ask = lambda *_, **__: 1 / 0
+    assert text.startswith("Why?\n\nleft int8: <script>é") and "tokens per second" in text
+    assert html.count("&lt;script") == 6 and left.asked == right.asked == ["Why?"], "three tokens each"
+    left.ask = lambda *_, **__: 1 / 0
     control.prompt.value = "again"
     control.button.click()
-    assert "left: division by zero" in control.static_text() and "right: <script>é" in control.static_text()
+    assert "left int8: division by zero" in control.static_text() and "right int8: <script>é" in control.static_text()
