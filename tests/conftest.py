@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import warnings
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 from slmlab.catalog import card_of_folder
 from slmlab.errors import SlmLabError
-from tests.planted import shown_in
 
+# No message, output or log may show a key that a test plants: it has `planted` in it, in any case.
+PLANTED = re.compile(r"[\w-]*planted[\w-]*", re.IGNORECASE)
 _messages: list[str] = []
 
 
@@ -32,7 +34,7 @@ def pytest_runtest_makereport(item, call):
     report = yield
     seen = [text for _, text in report.sections] + _messages
     _messages.clear()
-    if report.when == "call" and report.passed and (found := shown_in("\n".join(seen))):
+    if report.when == "call" and report.passed and (found := set(PLANTED.findall("\n".join(seen)))):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} shows a planted key: {', '.join(found)}"
     return report

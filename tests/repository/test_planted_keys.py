@@ -1,6 +1,6 @@
-"""No key shows: in no stored lesson, no file of the repository, and no message, output or log of these tests."""
+"""No key shows: in no file of the repository, lessons with their outputs among them, and no message of these tests."""
 
-import json
+import re
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,17 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from tests.conftest import pytest_runtest_makereport
-from tests.planted import REAL, shown_in
 
 ROOT = Path(__file__).resolve().parents[2]
-LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-
-def test_no_stored_output_holds_a_key():
-    for path in LESSONS:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        outputs = json.dumps([cell.get("outputs", []) for cell in cells])
-        assert not REAL.findall(outputs) and not shown_in(outputs), path.name
+# What real keys look like, of the services of the course and of others: long, after a beginning of their own.
+REAL = re.compile(
+    r"\b(?:nvapi-|gh[opsur]_|github_pat_|glpat-|sk-|hf_|pypi-|npm_|xox[abp]-|AIza|eyJ[\w-]+\.eyJ)[A-Za-z0-9_-]{20,}"
+    r"|\bAKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY"
+)
 
 
 def test_no_file_of_the_repository_holds_a_key():
