@@ -5,6 +5,11 @@ import pytest
 from tests.planted_package import plant
 
 
+def named(figure, gid=None) -> list[str]:
+    """The words in a figure."""
+    return [text.get_text() for text in figure.ax.texts if text.get_gid() == gid]
+
+
 @pytest.fixture(autouse=True)
 def own_progress(tmp_path, monkeypatch):
     monkeypatch.setenv("SLMLAB_PROGRESS", str(tmp_path / "progress.json"))

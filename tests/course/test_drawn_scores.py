@@ -7,6 +7,7 @@ from course.drawn.pictures import Row
 from course.drawn.scores import GATE, FormScore, LookScore, Share, VisionScores, vision_scores
 from slmlab.errors import SlmLabError
 from slmlab.plots import style
+from tests.course.conftest import named
 
 VALUE = FormScore("bars/value", "What is ...?", Share(190, 200), None, Share(2, 100), Share(60, 200), Share(40, 50))
 HEIGHT = FormScore("heights/value", "?", Share(100, 200), Share(180, 200), Share(60, 200), Share(20, 200), None)
@@ -17,10 +18,6 @@ BARS = drawn.bars([Row("Ann", 40, "red"), Row("Bo", 80, "green")])
 PAIR = drawn.pair([Row("A", 1)], [Row("A", 2)])
 LARGEST = next(one for one in BARS.questions if one.form == "bars/largest")
 MORE = next(one for one in PAIR.questions if one.form == "pair/larger")
-
-
-def named(figure, gid=None) -> list[str]:
-    return [text.get_text() for text in figure.ax.texts if text.get_gid() == gid]
 
 
 def test_an_interval_is_wilsons():

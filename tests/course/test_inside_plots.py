@@ -11,7 +11,8 @@ from course.inside.words import Lean
 from slmlab.catalog import card
 from slmlab.errors import BadRequest
 from slmlab.pictures import as_picture
-from tests.course.test_inside_routing import routed
+from tests.course.conftest import named
+from tests.course.test_inside_experts import routed
 
 pytestmark = pytest.mark.usefixtures("drawn_cleanly")
 
@@ -41,10 +42,6 @@ def picture():
 
 def marked(figure, gid):
     return [one for one in figure.ax.patches if one.get_gid() == gid]
-
-
-def named(figure, gid=None) -> list[str]:
-    return [text.get_text() for text in figure.ax.texts if text.get_gid() == gid]
 
 
 def test_a_layers_boxes_are_as_wide_as_their_parameters():

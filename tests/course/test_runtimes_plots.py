@@ -8,6 +8,7 @@ from matplotlib.colors import to_hex
 from course.runtimes import plots as runtime_plots
 from course.runtimes.results import Result, Results
 from slmlab.plots import style as drawing
+from tests.course.conftest import named
 
 pytestmark = pytest.mark.usefixtures("drawn_cleanly")
 
@@ -24,10 +25,6 @@ ABSENT, ENDED = Result("qnn", absent="a Snapdragon"), Result("mlx", fault="mlx e
 FOUND = Results((COARSE, GOOD, FULL, ABSENT, ENDED), "3 rounds.", 0.05)
 
 
-def words(figure):
-    return [text.get_text() for text in figure.ax.texts if text.get_gid() is None]
-
-
 def widths(figure, column):
     return [bar.get_width() for bar in figure.ax.patches if bar.get_gid() == column]
 
@@ -37,14 +34,14 @@ def test_every_runtime_is_a_row_and_those_that_did_not_run_are_grey():
     labels = figure.ax.get_yticklabels()
     assert [label.get_text() for label in labels] == ["onnx int4", "onnx q4", "onnx fp32", "qnn", "mlx"]
     assert [to_hex(label.get_color()) == drawing.GREY for label in labels] == [False] * 3 + [True] * 2
-    assert words(figure)[-2:] == ["not installed", "ended before its time"]
+    assert named(figure)[-2:] == ["not installed", "ended before its time"]
 
 
 def test_bars_are_as_long_as_their_figures_within_a_column():
     figure = runtime_plots.race(FOUND)
     writes = widths(figure, "writes")
     assert [one / writes[0] for one in writes] == pytest.approx([1, 100 / 150, 40 / 150])
-    assert {"150", "500", "100 MB", "+30%", "as fp32"} <= set(words(figure))
+    assert {"150", "500", "100 MB", "+30%", "as fp32"} <= set(named(figure))
 
 
 def test_with_a_bandwidth_each_has_the_tick_of_its_own_limit():
@@ -64,6 +61,6 @@ def test_the_caption_names_the_fastest_and_the_fastest_that_is_as_good_as_fp32()
 
 def test_without_fp32_perplexity_stands_as_it_is_and_unknown_is_a_question_mark():
     figure = runtime_plots.race([GOOD, replace(COARSE, perplexity=None, agreement=None, name="ollama")])
-    assert {"20.1", "?", "perplexity"} <= set(words(figure))
+    assert {"20.1", "?", "perplexity"} <= set(named(figure))
     nobody = runtime_plots.race([ABSENT])
     assert nobody.caption == "None of these runtimes ran on this machine."
