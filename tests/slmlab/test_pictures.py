@@ -70,7 +70,8 @@ def test_an_image_an_array_and_a_figure_become_a_file_of_the_same_pixels():
     from matplotlib.figure import Figure
 
     for source in (image(), np.asarray(image())):
-        assert np.array_equal(np.asarray(as_picture(source).image), np.asarray(image()))
+        (picture,) = as_pictures(source)  # one needs no list
+        assert np.array_equal(np.asarray(picture.image), np.asarray(image()))
     figure = as_picture(Figure(figsize=(2, 1), dpi=50))
     assert (figure.kind, figure.width, figure.height) == ("png", 100, 50)
 
