@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Kind
 
+import slmlab
 from slmlab import weights
-from slmlab.catalog import card
+from slmlab.catalog import DATA, card
 from slmlab.gguf import graph
 from slmlab.gguf.convert import gguf_to_onnx, gguf_to_transformers
+from slmlab.measure import agreement, perplexity
 from tests.tiny_gguf import SIZES, write_tiny_gguf
 
 HERE = Path(__file__).parents[1] / "reference"
@@ -105,6 +107,18 @@ def test_the_weights_are_those_that_transformers_reads_itself(bundled):
     for name in sorted(found):
         digest.update(name.encode() + found[name].tobytes())
     assert digest.hexdigest() == json.loads((HERE / "smollm2_weights.json").read_text())["sha256"]
+
+
+def test_carried_over_as_they_are_the_files_blocks_tell_what_the_unpacked_weights_tell():
+    """Nothing is rounded twice: the builder's int4 of the same weights has a perplexity a third higher."""
+    text = (DATA / "texts" / "english.txt").read_text(encoding="utf-8")
+    found = []
+    for choice in ({"precision": "q4"}, {"engine": "transformers"}):
+        with slmlab.load(**choice) as model:
+            logprobs = [value for _, value in model.logprobs(text)]
+            found.append((perplexity(logprobs), model.top1(text)))
+    (carried, choices), (unpacked, expected) = found
+    assert carried == pytest.approx(unpacked, rel=0.02) and agreement(choices, expected) > 0.93
 
 
 def test_no_system_prompt_is_slipped_in(bundled):
