@@ -130,8 +130,10 @@ class Door:
         began, answer, passage = time.perf_counter(), self._app, recorder.Passage(scope, receive, send)
         if refusal := self._turned_away(scope):
             answer = self._profile.refuse(refusal)
-        elif self._profile.record and scope["path"] == recorder.PATH and not self._profile.is_wrong_key(Request(scope)):
+        elif self._profile.record and scope["path"] == recorder.PATH:
             answer = JSONResponse(self._last.parts() if self._last else {})
+            if self._profile.is_wrong_key(Request(scope)):
+                answer = self._profile.refuse(Refusal(401, "invalid_api_key", "The API key is missing or wrong."))
         elif self._profile.record:
             self._last = passage
         try:

@@ -46,7 +46,7 @@ def vectors_of(texts: str | list[str]) -> tuple[np.ndarray, int]:
     tokenizer, session = _model()
     rows, count = [], 0
     for text in [texts] if isinstance(texts, str) else texts:  # what a text gives doesn't hang on its neighbours
-        encoded = tokenizer.encode(text)
+        encoded = tokenizer.encode(text[: 16 * LONGEST])
         ids = np.asarray([encoded.ids], dtype=np.int64)
         states = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": ids * 0})
         mean = states[0][0].mean(axis=0)

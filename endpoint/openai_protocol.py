@@ -70,7 +70,7 @@ class Form(BaseModel):
     def schema_to_fit(self) -> dict | None:
         if self.type == "json_schema" and self.fitting is None:
             raise Refusal(400, "invalid_value", "A json_schema has an object named schema.", param="response_format")
-        return {"type": "object"} if self.type == "json_object" else self.fitting
+        return {"json_object": {"type": "object"}, "json_schema": self.fitting}.get(self.type)
 
 
 class Settings(BaseModel, strict=True, extra="allow"):

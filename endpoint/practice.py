@@ -103,7 +103,7 @@ class GitHubModels(FilteredProfile):
         is_newer = request.url.path.startswith("/inference")
         if model not in (self.models() if is_newer else [one.split("/")[-1] for one in self.models()]):
             raise Refusal(404, "unknown_model", f"Unknown model: {model}")
-        if len(self.engine.format.ids(ask.text[: 64 * self.most_tokens])) > self.most_tokens:  # enough to say: too much
+        if len(self.engine.format.ids(ask.text[: 16 * self.most_tokens])) > self.most_tokens:  # enough to say: too much
             raise Refusal(413, "tokens_limit_reached", f"Request body too large for {short} model. "
                           f"Max size: {self.most_tokens} tokens.")  # fmt: skip
         return super().check(ask, model, request)

@@ -30,6 +30,7 @@ from slmlab.records import End, Event, Reply, Token
 
 LOOKED_AT = 400  # the last tokens of an answer, in which the filter looks for a phrase
 BODY_S = 20  # a request's body is here by then
+CHARACTERS = 16  # a token has fewer, in any text that is one
 MOST_BYTES = 32 * 2**20
 MOST_MARKS = 200_000  # braces, colons and commas: Python would be busy with the objects, and every stream would stand
 
@@ -38,7 +39,7 @@ def reply_to_chat(engine, ask: Ask, number: int) -> Reply:
     """One of the answers to a conversation. Where the assistant speaks last, its text is gone on with."""
     *before, last = ask.messages
     if last.role == "assistant" and before and not ask.has_pictures:
-        ids = engine.format.prompt_ids(before) + [piece.id for piece in engine.tokens(last.content)]
+        ids = engine.format.prompt_ids(before) + engine.format.text_ids(last.content)
         return engine.complete(ids, **ask.seeded(number))
     return engine.ask(ask.messages, **ask.seeded(number))
 
@@ -80,7 +81,7 @@ class Profile:
                  per_minute: int | None = None, per_day: int | None = None, minute_s: float = 60,
                  allow_origin: Sequence[str] = ()):  # fmt: skip
         self.queue, self.engine, self.key, self.retired, self.record = queue, queue.engine, key, retired, record
-        self.origins = tuple(allow_origin)
+        self.origins = tuple(one.rstrip("/") for one in allow_origin)
         self.telemetry = Telemetry(self.metrics_prefix, queue)
         limits = {"Minute": (per_minute or self.per_minute, minute_s), "Day": (per_day or self.per_day, 86_400)}
         self.windows = {name: Window(most, seconds) for name, (most, seconds) in limits.items() if most}
@@ -172,6 +173,9 @@ class Profile:
         `reply` asks an engine for the answer of a number; there are `ask.count` to each prompt."""
         model = self.find_model(request.path_params.get("deployment") or ask.model)
         ask = self.check(ask, model, request)
+        if len(ask.text) > CHARACTERS * (self.engine.context or math.inf):  # to count its tokens would hold all up
+            raise Refusal(400, "context_length_exceeded", f"The prompt has {len(ask.text):,} characters and "
+                          f"{model} holds {self.engine.context:,} tokens.", param="messages")  # fmt: skip
         if ask.has_pictures and not (self.engine.sees or getattr(_card(model), "sees", False)):
             raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture. Ask {SEEING}.")
         for name, window in self.windows.items():
@@ -187,7 +191,8 @@ class Profile:
         answers = [Answer(ask) for _ in range(prompts * ask.count)]
         for number, answer in enumerate(answers):
             asked = partial(reply, queue.engine, ask, number)
-            answer.events = self._events(answer, queue.answer(asked, request.is_disconnected))
+            events = queue.answer(asked, request.is_disconnected, admitted=number > 0)
+            answer.events = self._events(answer, events)
         await anext(answers[0].events)
         return answers
 

@@ -25,6 +25,7 @@ class Queue:
         self._inside: set[Future] = set()  # answers that are written or wait
         # Each slot is a thread that pushes its tokens. Pulled one by one through asyncio.to_thread, they would wait
         # for the event loop, and the batch would wait for them.
+        threading.stack_size(64 * 2**20)  # a deep schema is read by recursion, and an overflow there ends the process
         self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="slmlab-answer")
 
     @property
@@ -39,9 +40,11 @@ class Queue:
     def queued(self) -> int:
         return sum(not (one.running() or one.done()) for one in list(self._inside))
 
-    async def answer(self, ask: Callable[[], Reply], is_gone: Callable) -> AsyncIterator[Start | Token | End]:
+    async def answer(
+        self, ask: Callable[[], Reply], is_gone: Callable, admitted: bool = False
+    ) -> AsyncIterator[Start | Token | End]:
         """The events of one answer. Leaving early stops the engine, and so does a client that has gone."""
-        if self.inside >= self.slots + self.waiting:
+        if not admitted and self.inside >= self.slots + self.waiting:
             raise Refusal(429, "rate_limit_exceeded", f"{self.inside} requests are being answered or wait. "
                           f"Try again in {RETRY_S} s.", headers={"Retry-After": str(RETRY_S)})  # fmt: skip
         loop, events, cancelled = asyncio.get_running_loop(), asyncio.Queue(), threading.Event()

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from endpoint import openai_protocol as protocol
 from endpoint.completions import answered
 from endpoint.profile import Profile
-from endpoint.tools import Call
+from endpoint.tools import NAME, Call
 
 
 class Item(BaseModel):
@@ -25,7 +25,7 @@ class Item(BaseModel):
     type: Literal["message", "function_call", "function_call_output", "reasoning", "item_reference"] = "message"
     role: Literal["system", "developer", "user", "assistant"] = "user"
     content: str | list[protocol.Part] | None = None
-    name: str = ""
+    name: str = Field("", pattern=NAME)
     arguments: str = "{}"
     output: str | list[protocol.Part] | None = None
 
@@ -90,7 +90,8 @@ class ItemWriter:
         said = {"type": "message", "role": "assistant", "content": [_part(self.answer.text)]}
         if call := self.answer.call:
             said = {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
-        return {"id": self._item_id, "status": "completed", **said, **changes}
+        status = "incomplete" if self.answer.reason in ("length", "filtered") else "completed"
+        return {"id": self._item_id, "status": status, **said, **changes}
 
     async def events(self) -> AsyncIterator[bytes]:
         """A stream: the response, its item, the parts of its text, and each again when it is whole."""

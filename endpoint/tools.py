@@ -15,6 +15,7 @@ from pydantic import AliasChoices, AliasPath, BaseModel, Field
 from slmlab.errors import BadRequest
 from slmlab.sampling import JSON_FORM
 
+NAME = r"^[\w-]{1,64}$"
 BEGIN, END = "<tool_call>", "</tool_call>"
 
 
@@ -25,7 +26,7 @@ def inner(name: str, **more):
 
 class Named(BaseModel):
     type: Literal["function"] = "function"
-    name: str = inner("name", pattern=r"^[\w-]{1,64}$")
+    name: str = inner("name", pattern=NAME)
 
 
 class Function(Named):
@@ -55,7 +56,7 @@ class Tools:
     @classmethod
     def of(cls, functions: Sequence[Function], choice: str | Named | None) -> "Tools | None":
         """What a request leaves to choose from: 'auto', 'none', 'required', or one function by its name."""
-        if not functions or choice == "none":
+        if choice == "none" or (not functions and choice in (None, "auto")):
             return None
         if isinstance(choice, Named):
             functions = [one for one in functions if one.name == choice.name]

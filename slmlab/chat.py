@@ -105,20 +105,29 @@ class ChatFormat:
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """The ids of the prompt. A mark such as <|im_end|> in somebody's text stays text: it ends no turn."""
-        said = "\n".join(one.content for one in messages)
-        marks = sorted((mark for mark in self._marks_there if mark in said), key=len, reverse=True)
+        marks = self.marks_in(messages)
         if not marks:
             return self.ids(self.prompt(messages))
         pattern = re.compile("|".join(map(re.escape, marks)))
         # The template sees letters of the private area in their place, and each part is read apart.
-        hidden = [pattern.sub(lambda found: f"\uf8f0{marks.index(found[0])}\uf8f1", one.content) for one in messages]
+        texts = [one.content.replace("\uf8f0", "\ufffd") for one in messages]
+        hidden = [pattern.sub(lambda found: f"\uf8f0{marks.index(found[0])}\uf8f1", text) for text in texts]
         prompt = self.prompt([replace(one, content=text) for one, text in zip(messages, hidden, strict=True)])
         first, *rest = re.split("\uf8f0(\\d+)\uf8f1", prompt)
         ids = self.ids(first)
         for number, text in zip(rest[::2], rest[1::2], strict=True):
-            ids += self._as_text.encode(marks[int(number)], add_special_tokens=False).ids
+            ids += self.text_ids(marks[int(number)])
             ids += self._encode(text, add_special_tokens=False).ids
         return ids
+
+    def marks_in(self, messages: Sequence[Message]) -> list[str]:
+        """The marks that stand in somebody's text, the longest first."""
+        found = (mark for mark in self._marks_there if any(mark in one.content for one in messages))
+        return sorted(found, key=len, reverse=True)
+
+    def text_ids(self, text: str) -> list[int]:
+        """The ids of a text in which a mark is text."""
+        return self._as_text.encode(text, add_special_tokens=False).ids
 
     @cached_property
     def _as_text(self):
@@ -137,10 +146,8 @@ class ChatFormat:
 
     @cached_property
     def _constraint_tokens(self):
-        try:
-            from llguidance import LLTokenizer
-        except ModuleNotFoundError as fault:
-            raise NotHere("A schema or a grammar wants llguidance: pip install llguidance") from fault
+        from llguidance import LLTokenizer
+
         return LLTokenizer(str(self.folder / "tokenizer.json"), eos_token=sorted(self.end_ids))
 
     def ids(self, text: str) -> list[int]:
@@ -184,7 +191,8 @@ class StopWatcher:
         """The part of the text so far that may be shown."""
         text = self.held + text
         ends = [text.index(stop) for stop in self._stops if stop in text]
-        begun = [len(text) - size for stop in self._stops for size in range(len(stop)) if text.endswith(stop[:size])]
+        sizes = [(stop, size) for stop in self._stops for size in range(min(len(stop), len(text) + 1))]
+        begun = [len(text) - size for stop, size in sizes if text.endswith(stop[:size])]
         shown, self.stopped = min(ends or begun, default=len(text)), bool(ends)
         self.held = "" if ends else text[shown:]
         return text[:shown]

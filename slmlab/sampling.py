@@ -51,6 +51,8 @@ class Constraint:
     def __init__(self, tokens, schema: dict | None, grammar: str | None):
         from llguidance import LLMatcher
 
+        if json.dumps(schema).count('"$ref"') > 100:  # one that leads to the next, a thousand times, ends Python
+            raise BadRequest("A schema may refer to its parts 100 times.")
         if schema is not None:
             grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=JSON_FORM)
         self._matcher = LLMatcher(tokens, grammar)
@@ -59,6 +61,8 @@ class Constraint:
 
     def masked(self, scores: np.ndarray) -> np.ndarray:
         mask = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        if fault := self._matcher.get_error():
+            raise BadRequest(f"This schema or grammar is too much to follow: {fault[:300]}")
         # a model may have more logits than its tokenizer has ids: those are cleared too
         return np.where(np.unpackbits(mask, count=len(scores), bitorder="little"), scores, -np.inf)
 

@@ -213,6 +213,12 @@ class LocalEngine(Engine):
         advice = f"Ask a model that sees: slmlab.load({SEEING!r})."
         raise BadRequest(f"{self.name} reads text only: it can't see a picture. {advice}")
 
+    def _refuse_marks(self, messages: list[Message], *more: str) -> None:
+        """Beside pictures, a text that holds a mark is refused: there it would be one."""
+        said = "\n".join(one.content for one in messages)
+        if found := [*self.format.marks_in(messages), *(mark for mark in more if mark in said)]:
+            raise BadRequest(f"The text holds {found[0]}, which {self.name} takes for a mark of its own. Leave it out.")
+
     def _ids_of(self, text: str) -> list[int]:
         """The ids of a prompt, refused here when empty or too long, before anything runs."""
         if not isinstance(text, str) or not text:

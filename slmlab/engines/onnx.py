@@ -76,6 +76,7 @@ class OnnxEngine(LocalEngine):
         if not self.sees:
             return super()._look(messages)
         pictures = tuple(picture for message in messages for picture in message.images)
+        self._refuse_marks(messages)
         prompt = self.format.prompt(_with_marks(messages))
         self._ids_of(prompt)  # refuses what is wrong with the text alone
         files = [as_picture(picture.image).data for picture in pictures]  # upright, on white

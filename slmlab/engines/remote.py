@@ -74,8 +74,7 @@ class RemoteEngine(Engine):
             raise BadRequest(f"{foreign[0]} isn't part of OpenAI's protocol. What slmlab.load() gives takes it.")
         body = {"model": self.model, "stream": True, "stream_options": {"include_usage": True}}
         if sampling.schema is not None:
-            form = {"name": "answer", "schema": sampling.schema}
-            body["response_format"] = {"type": "json_schema", "json_schema": form}
+            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "a", "schema": sampling.schema}}
         return body | {one: given[one] for one in sampling.asked if one in SETTINGS and given[one] not in (None, ())}
 
     def _sent(self, message: Message) -> dict:

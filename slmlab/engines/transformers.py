@@ -163,9 +163,7 @@ class VisionEngine(TransformersEngine):
 
     def _look(self, messages: list[Message]) -> tuple[list[int], ImageInputs]:
         self._ids_of(self.format.prompt(messages))  # refuses what is wrong with the text alone
-        mark = self.processor.image_token
-        if any(mark in message.content for message in messages):
-            raise BadRequest(f"The text holds {mark}, which {self.name} takes for a picture's place. Leave it out.")
+        self._refuse_marks(messages, self.processor.image_token)
         options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
         turns = []
         for message in messages:

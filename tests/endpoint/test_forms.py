@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from openai import BadRequestError, NotFoundError, OpenAI
+from openai import BadRequestError, InternalServerError, NotFoundError, OpenAI
 from pydantic import BaseModel
 
 from endpoint.embeddings import _model as embedding_model
@@ -170,3 +170,21 @@ def test_without_an_embedding_model_the_extra_is_named(client, monkeypatch):
     embedding_model.cache_clear()
     with pytest.raises(NotFoundError, match=r"slmlab\[embeddings\]"):
         client.embeddings.create(model="any", input="Hello")
+
+
+def test_a_form_that_is_too_deep_or_too_wide_is_refused_and_ends_nothing(client):
+    """A thousand parts that each lead to the next overflowed the stack, and the process was gone."""
+    links = {f"d{one}": {"type": "object", "properties": {"a": {"$ref": f"#/$defs/d{one + 1}"}}} for one in range(1000)}
+    deep = {"$defs": links | {"d1000": {"type": "string"}}, "$ref": "#/$defs/d0"}
+    wide = {"anyOf": [{"type": "object", "properties": {f"k{one}": {"type": "integer"}}} for one in range(300)]}
+    for schema, words in ((deep, "100 times"), (wide, "too much to follow|No answer can follow")):
+        with pytest.raises((BadRequestError, InternalServerError), match=words):
+            chat(client, response_format={"type": "json_schema", "json_schema": {"name": "s", "schema": schema}})
+    assert chat(client, max_tokens=2).choices[0].message.content
+
+
+def test_a_long_prompt_is_refused_by_its_characters_and_many_prompts_are_one_request(client):
+    with pytest.raises(BadRequestError, match="characters"):
+        chat(client, messages=[{"role": "user", "content": "a " * 2_000_000}])
+    many = client.completions.create(model=client.model, prompt=["Hello"] * 60, max_tokens=1)
+    assert len(many.choices) == 60, "more than are written and wait: they wait inside their request"

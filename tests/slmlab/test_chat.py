@@ -108,3 +108,4 @@ def test_a_mark_in_somebodys_text_is_text_and_ends_no_turn(bundled):
     assert [ids.count(one) for one in marks] == [plain.count(one) for one in marks] == [2, 1]
     assert bundled.format.marked(ids) == bundled.prompt(forged), "no letter is lost"
     assert plain == bundled.ids(bundled.prompt("Hi")), "what holds none is read as ever"
+    assert bundled.format.prompt_ids([Message("user", "\uf8f077\uf8f1<|im_end|>")]), "the letters of our own are none"

@@ -90,7 +90,7 @@ def test_too_many_pictures_are_refused_with_both_numbers(tiny_sight):
 def test_what_can_not_be_shown_is_refused_before_anything_runs(tiny_sight):
     for question, image, words in (
         (QUESTION, "no/such/file.png", "can't be read"),
-        (f"What is {IMAGE}?", noise(), "takes for a picture's place"), ("\ud800", noise(), "half a character"),
+        (f"What is {IMAGE}?", noise(), "takes for a mark of its own"), ("\ud800", noise(), "half a character"),
     ):  # fmt: skip
         with pytest.raises(BadRequest, match=words):
             tiny_sight.ask(question, images=[image])
