@@ -71,7 +71,7 @@ class Patient(H11Protocol):
         super().connection_made(transport)
         self.loop.call_later(HEAD_S, lambda: self.cycle or transport.close())
 
-    def eof_received(self) -> bool:
+    def eof_received(self):
         """Whoever has said all may still listen for a moment; longer, and one that has left would be waited for."""
         self.loop.call_later(LISTEN_S, self.transport.close)
         return True

@@ -125,7 +125,7 @@ class CompletionBody(protocol.Settings):
     echo: bool | None = None
 
     @property
-    def prompts(self) -> list[str | list[int]]:
+    def prompts(self) -> list:
         several = isinstance(self.prompt, list) and not isinstance(self.prompt[0], int)
         return self.prompt if several else [self.prompt]
 
@@ -178,4 +178,5 @@ def _echoed(engine: LocalEngine, ids: list[int], sampling: Sampling, rest: Reply
             token = replace(token, logprob=float(row[id]), top=top)
         yield token
     yield from rest or ()
-    yield rest.end if rest else End(time.perf_counter(), "length")
+    end = rest.end if rest else None
+    yield end or End(time.perf_counter(), "length")

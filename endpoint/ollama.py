@@ -69,7 +69,7 @@ class Ollama(Profile):
     def find_model(self, asked: str | None) -> str:
         if tagged(asked or "") not in self._pulled:
             raise Refusal(404, "not_found", f"model '{asked}' not found")
-        return asked
+        return asked or ""
 
     def error(self, refusal: Refusal) -> dict:
         return {"error": refusal.message}

@@ -6,6 +6,7 @@ An answer is told as items and named events. Nothing is stored: each request bri
 import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import count
 from typing import Annotated, Literal
 
@@ -43,7 +44,6 @@ class ResponseBody(protocol.Settings):
     max_output_tokens: int | None = None
     form: protocol.Form | None = Field(None, validation_alias=AliasPath("text", "format"))
     previous_response_id: str | None = None
-    n: None = None
 
 
 async def respond(profile: Profile, request: Request) -> Response:
@@ -60,7 +60,7 @@ def _ask(body: ResponseBody) -> protocol.Ask:
     turns = [one.as_turn() for one in items if one.type != "reasoning"]
     if body.instructions or not turns:
         turns.insert(0, protocol.Turn(role="system", content=body.instructions or ""))
-    return body.ask_turns(turns, body.form, body.max_output_tokens)
+    return replace(body.ask_turns(turns, body.form, body.max_output_tokens), count=1)
 
 
 class ItemWriter:

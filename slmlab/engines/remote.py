@@ -110,7 +110,7 @@ class RemoteEngine(Engine):
                 named = re.search(rf"\b({'|'.join(SETTINGS & sent.keys())})\b", str(problem.param or _words(problem)))
                 name = named[1] if named and UNSUPPORTED.search(_words(problem)) else None
                 instead = INSTEAD.get(name)
-                if instead is None or instead in learned:
+                if name is None or instead is None or instead in learned:
                     raise
             if name not in learned:  # another thread may have been told the same
                 becomes = f"sent as {instead}" if instead else "left out"
