@@ -106,21 +106,21 @@ class Ollama(Profile):
         if body.think:
             raise Refusal(400, "unsupported", f'"{name}" does not support thinking')
         (answer,) = await self.begin(request, body.ask())
-        return await _sent(self._lines(answer, _line if body.messages else _generated), body.stream)
+        return await _sent(self._lines(answer, is_chat=bool(body.messages)), body.stream)
 
-    async def _lines(self, answer: Answer, line_of) -> AsyncIterator[dict]:
+    async def _lines(self, answer: Answer, is_chat: bool) -> AsyncIterator[dict]:
         """A line for each token and one with the counts; of an answer that isn't streamed, that one has the text."""
         try:
             async for token in answer.pieces():
                 if answer.ask.stream:
-                    yield line_of(answer, content=token.text)
+                    yield _line(answer, is_chat, content=token.text)
             said = {"content": "" if answer.ask.stream or answer.call else answer.text}
             if answer.call:
                 called = {"name": answer.call.name, "arguments": json.loads(answer.call.arguments)}
                 said["tool_calls"] = [{"function": called}]
             reason = "stop" if answer.reason == "end" else answer.reason
             counts = {"prompt_eval_count": answer.prompt_tokens, "eval_count": len(answer.tokens)}
-            yield line_of(answer, **said) | {"done": True, "done_reason": reason} | counts
+            yield _line(answer, is_chat, **said) | {"done": True, "done_reason": reason} | counts
         except Refusal as refusal:  # the status is long sent
             yield self.error(refusal)
 
@@ -130,13 +130,9 @@ class Ollama(Profile):
         return JSONResponse({"model": NAME, "embeddings": vectors.tolist(), "prompt_eval_count": tokens})
 
 
-def _line(answer: Answer, **said) -> dict:
-    message = {"role": "assistant", **said}
-    return {"model": answer.ask.model, "created_at": _now(), "message": message, "done": False}
-
-
-def _generated(answer: Answer, content: str, **_) -> dict:
-    return {"model": answer.ask.model, "created_at": _now(), "response": content, "done": False}
+def _line(answer: Answer, is_chat: bool, **said) -> dict:
+    told = {"message": {"role": "assistant", **said}} if is_chat else {"response": said["content"]}
+    return {"model": answer.ask.model, "created_at": _now(), **told, "done": False}
 
 
 def _now() -> str:

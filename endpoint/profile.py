@@ -23,9 +23,8 @@ from starlette.routing import Route
 from endpoint.openai_protocol import Answer, Ask, Refusal, with_pictures
 from endpoint.queue import Queue
 from slmlab import loading
-from slmlab.catalog import card
+from slmlab.connecting import known_card
 from slmlab.engines.local import SEEING
-from slmlab.errors import UnknownName
 from slmlab.records import End, Event, Reply, Token
 
 LOOKED_AT = 400  # the last tokens of an answer, in which the filter looks for a phrase
@@ -96,7 +95,7 @@ class Profile:
         """The id that is answered under; a Refusal where the service has no such model."""
         if asked == SEEING:
             return SEEING
-        if asked in (None, self.engine.name) or _card(asked) == self.engine.card:
+        if asked in (None, self.engine.name) or known_card(asked) == self.engine.card:
             return self.engine.name
         raise Refusal(404, "model_not_found", f"The model {asked!r} does not exist. Here is: {self.engine.name}; "
                       f"for pictures, {SEEING}.")  # fmt: skip
@@ -176,7 +175,7 @@ class Profile:
         if len(ask.text) > CHARACTERS * (self.engine.context or math.inf):  # to count its tokens would hold all up
             raise Refusal(400, "context_length_exceeded", f"The prompt has {len(ask.text):,} characters and "
                           f"{model} holds {self.engine.context:,} tokens.", param="messages")  # fmt: skip
-        if ask.has_pictures and not (self.engine.sees or getattr(_card(model), "sees", False)):
+        if ask.has_pictures and not (self.engine.sees or getattr(known_card(model), "sees", False)):
             raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture. Ask {SEEING}.")
         for name, window in self.windows.items():
             if (wait := math.ceil(window.wait(model))) > 0:
@@ -239,13 +238,6 @@ def given_keys(request: Request) -> list[str]:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     keys = (token.strip() if scheme.lower() == "bearer" else "", request.headers.get("api-key"))
     return [one for one in keys if one]
-
-
-def _card(name: str):
-    try:
-        return card(name)
-    except UnknownName:
-        return None
 
 
 class Telemetry:

@@ -25,7 +25,7 @@ class Provider(Shown, Facts):
 
     def model_id(self, model: str | Card) -> str:
         """What a model is called here. A name that the catalog doesn't know is taken as it stands."""
-        found = _known(model)
+        found = known_card(model)
         if self.ids_field is None or found is None:
             return model.id if isinstance(model, Card) else model
         name = getattr(found.ids, self.ids_field)
@@ -199,7 +199,7 @@ def connect(where, model: str | None = None, *, url: str | None = None, key: str
 
     def opened(model: str | Card) -> RemoteEngine:
         bare = Card(model, model, "unknown", "unknown", "text", "ask the service", Facts(as_stated="not stated"))
-        return RemoteEngine(_known(model) or bare, who, place.url, who.model_id(model), place.key, timeout_s)
+        return RemoteEngine(known_card(model) or bare, who, place.url, who.model_id(model), place.key, timeout_s)
 
     if model:
         return opened(model)
@@ -212,7 +212,7 @@ def connect(where, model: str | None = None, *, url: str | None = None, key: str
     return opened((found or listed)[0])
 
 
-def _known(model: str | Card) -> Card | None:
+def known_card(model: str | Card) -> Card | None:
     """The catalog's card of a model, or None where only the service knows the name."""
     with suppress(UnknownName):
         return card(model)
