@@ -25,7 +25,7 @@ class Queue:
         self._inside: set[Future] = set()  # answers that are written or wait
         # Each slot is a thread that pushes its tokens. Pulled one by one through asyncio.to_thread, they would wait
         # for the event loop, and the batch would wait for them.
-        threading.stack_size(64 * 2**20)  # a deep schema is read by recursion, and an overflow there ends the process
+        threading.stack_size(16 * 2**20)  # a deep schema is read by recursion, and an overflow there ends the process
         self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="slmlab-answer")
 
     @property

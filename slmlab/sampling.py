@@ -51,8 +51,8 @@ class Constraint:
     def __init__(self, tokens, schema: dict | None, grammar: str | None):
         from llguidance import LLMatcher
 
-        if json.dumps(schema).count('"$ref"') > 100:  # one that leads to the next, a thousand times, ends Python
-            raise BadRequest("A schema may refer to its parts 100 times.")
+        if (grammar or json.dumps(schema)).count("{") > 1000:  # read by recursion: a thousand links have ended Python
+            raise BadRequest("A schema or grammar may have 1,000 parts in braces, and this one has more.")
         if schema is not None:
             grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=JSON_FORM)
         self._matcher = LLMatcher(tokens, grammar)

@@ -174,10 +174,17 @@ def test_without_an_embedding_model_the_extra_is_named(client, monkeypatch):
 
 def test_a_form_that_is_too_deep_or_too_wide_is_refused_and_ends_nothing(client):
     """A thousand parts that each lead to the next overflowed the stack, and the process was gone."""
-    links = {f"d{one}": {"type": "object", "properties": {"a": {"$ref": f"#/$defs/d{one + 1}"}}} for one in range(1000)}
-    deep = {"$defs": links | {"d1000": {"type": "string"}}, "$ref": "#/$defs/d0"}
+
+    def deep(links: int) -> dict:
+        parts = {
+            f"d{one}": {"type": "object", "properties": {"a": {"$ref": f"#/$defs/d{one + 1}"}}} for one in range(links)
+        }
+        return {"$defs": parts | {f"d{links}": {"type": "string"}}, "$ref": "#/$defs/d0"}
+
     wide = {"anyOf": [{"type": "object", "properties": {f"k{one}": {"type": "integer"}}} for one in range(300)]}
-    for schema, words in ((deep, "100 times"), (wide, "too much to follow|No answer can follow")):
+    form = {"type": "json_schema", "json_schema": {"name": "s", "schema": deep(300)}}
+    assert chat(client, max_tokens=2, response_format=form).choices[0].message.content
+    for schema, words in ((deep(1000), "1,000 parts"), (wide, "too much to follow|No answer can follow")):
         with pytest.raises((BadRequestError, InternalServerError), match=words):
             chat(client, response_format={"type": "json_schema", "json_schema": {"name": "s", "schema": schema}})
     assert chat(client, max_tokens=2).choices[0].message.content
