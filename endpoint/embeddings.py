@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from endpoint.openai_protocol import Refusal, read_as
-from endpoint.profile import Profile
+from endpoint.profile import CHARACTERS, Profile
 
 NAME = "all-minilm-l6-v2"
 LONGEST = 256  # ids that the model was trained to read; what is longer is cut there
@@ -46,7 +46,7 @@ def vectors_of(texts: str | list[str]) -> tuple[np.ndarray, int]:
     tokenizer, session = _model()
     rows, count = [], 0
     for text in [texts] if isinstance(texts, str) else texts:  # what a text gives doesn't hang on its neighbours
-        encoded = tokenizer.encode(text[: 16 * LONGEST])
+        encoded = tokenizer.encode(text[: CHARACTERS * LONGEST])
         ids = np.asarray([encoded.ids], dtype=np.int64)
         states = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": ids * 0})
         mean = states[0][0].mean(axis=0)

@@ -4,6 +4,7 @@ The first two have Azure's content filter. A short list of phrases stands for it
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from http.client import responses
@@ -13,8 +14,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from endpoint.openai_protocol import Ask, Refusal
-from endpoint.profile import Profile, Window, given_keys
+from endpoint.profile import CHARACTERS, Profile, Window, given_keys
 from slmlab.catalog import cards
+from slmlab.records import Token
 
 IMAGE = re.compile(r"""<img\s+src\s*=\s*["']?(?P<url>data:image/[^"'>\s]+)["']?\s*/?>""")
 MOST_CHARACTERS = 180_000
@@ -38,6 +40,10 @@ def filter_results(text: str, of_prompt: bool) -> dict:
     return results | ({"jailbreak": {"filtered": found, "detected": found}} if of_prompt else {})
 
 
+def is_stopped(text: str) -> bool:
+    return any(one["filtered"] for one in filter_results(text, of_prompt=True).values())
+
+
 class FilteredProfile(Profile):
     """A service of Microsoft's: its content filter."""
 
@@ -47,7 +53,7 @@ class FilteredProfile(Profile):
     }
 
     def check(self, ask: Ask, model: str, request: Request) -> Ask:
-        if self.is_stopped(ask.text):
+        if is_stopped(ask.text):
             refusal = Refusal(400, "content_filter", "The response was filtered: the prompt triggered the content "
                               "management policy. Change your prompt and try again.", param="prompt")  # fmt: skip
             refusal.results = filter_results(ask.text, of_prompt=True)
@@ -57,8 +63,9 @@ class FilteredProfile(Profile):
     def verdict(self, text: str) -> dict:
         return {"content_filter_results": filter_results(text, of_prompt=False)}
 
-    def is_stopped(self, text: str) -> bool:
-        return any(one["filtered"] for one in filter_results(text, of_prompt=True).values())
+    def stopped(self, tokens: Sequence[Token]) -> str:
+        recent = "".join(one.text for one in tokens)
+        return recent if is_stopped(recent) else ""
 
     def error(self, refusal: Refusal) -> dict:
         error = {"code": refusal.code, "message": refusal.message}
@@ -103,7 +110,8 @@ class GitHubModels(FilteredProfile):
         is_newer = request.url.path.startswith("/inference")
         if model not in (self.models() if is_newer else [one.split("/")[-1] for one in self.models()]):
             raise Refusal(404, "unknown_model", f"Unknown model: {model}")
-        if len(self.engine.format.ids(ask.text[: 16 * self.most_tokens])) > self.most_tokens:  # enough to say: too much
+        enough = ask.text[: CHARACTERS * self.most_tokens]  # to say: too much
+        if len(self.engine.format.ids(enough)) > self.most_tokens:
             raise Refusal(413, "tokens_limit_reached", f"Request body too large for {short} model. "
                           f"Max size: {self.most_tokens} tokens.")  # fmt: skip
         return super().check(ask, model, request)

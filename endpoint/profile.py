@@ -121,9 +121,9 @@ class Profile:
         """What the service's filter says of a choice of an answer."""
         return {}
 
-    def is_stopped(self, text: str) -> bool:
-        """Whether the service's filter ends an answer here."""
-        return False
+    def stopped(self, tokens: Sequence[Token]) -> str:
+        """The end of an answer, where the service's filter stops it there."""
+        return ""
 
     # The same for all
 
@@ -201,9 +201,9 @@ class Profile:
             async with aclosing(events):
                 async for event in events:
                     if isinstance(event, Token):
-                        recent = "".join(one.text for one in [*answer.tokens[-LOOKED_AT:], event])
-                        if self.is_stopped(recent):
-                            event, answer.stopped = End(event.time_s, "filtered"), recent
+                        answer.stopped = self.stopped([*answer.tokens[-LOOKED_AT:], event])
+                        if answer.stopped:
+                            event = End(event.time_s, "filtered")
                     answer.take(event)
                     yield event
                     if answer.reason:

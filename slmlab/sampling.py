@@ -51,10 +51,10 @@ class Constraint:
     def __init__(self, tokens, schema: dict | None, grammar: str | None):
         from llguidance import LLMatcher
 
-        if (grammar or json.dumps(schema)).count("{") > 1000:  # read by recursion: a thousand links have ended Python
+        if (text := grammar or json.dumps(schema)).count("{") > 1000:  # read by recursion: such have ended Python
             raise BadRequest("A schema or grammar may have 1,000 parts in braces, and this one has more.")
         if schema is not None:
-            grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=JSON_FORM)
+            grammar = LLMatcher.grammar_from_json_schema(text, overrides=JSON_FORM)
         self._matcher = LLMatcher(tokens, grammar)
         if fault := self._matcher.get_error():
             raise BadRequest(f"No answer can follow this schema or grammar: {fault[:300]}")
