@@ -16,6 +16,7 @@ _HOMES = {
     "image_tokens": "course.picture_tokens",
     "table": "slmlab.show",
     "evaluate": None,  # None: the module itself
+    "making": None,
     "widgets": None,
     "drawn": None,
     "inside": None,

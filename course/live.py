@@ -125,3 +125,18 @@ def bar_table(rows: Iterable[tuple[str, str, str]]) -> str:
         for name, bars, words in rows
     )
     return f'<table style="font-size: 15px; border-collapse: collapse">{"".join(lines)}</table>'
+
+
+def in_place(place, html: str, text: str):
+    """Show a moment of long work in the place of the last one, and give the place; in a terminal, print a line."""
+    from IPython import get_ipython
+    from IPython.display import display
+
+    drawn = {"text/html": html, "text/plain": text}
+    if get_ipython() is None:
+        print(text)
+    elif place is None:
+        place = display(drawn, raw=True, display_id=True)
+    else:
+        place.update(drawn, raw=True)
+    return place

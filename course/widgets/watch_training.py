@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from course.live import in_place
 from course.sparse import Moment, Recipe, Training
 from slmlab.errors import BadRequest
 from slmlab.plots.style import BLUE, GREY
@@ -30,26 +31,11 @@ def watch_training(texts: Mapping[str, str], *, steps: int = 150, **changes) -> 
         while training.step < recipe.steps:
             moments.append(training.advance())
             if training.step % SHOW_EVERY == 0 or training.step == recipe.steps:
-                place = _show(place, moments[-1], recipe.steps)
+                words = _words(moments[-1], recipe.steps)
+                place = in_place(place, _bars(moments[-1], words), words)
     except KeyboardInterrupt:
         print(f"Stopped after {training.step} of {recipe.steps} steps.")
     return moments
-
-
-def _show(place, moment: Moment, steps: int):
-    """Draw a moment in the place of the last one, and give the place; in a terminal, print a line."""
-    from IPython import get_ipython
-    from IPython.display import display
-
-    words = _words(moment, steps)
-    drawn = {"text/html": _bars(moment, words), "text/plain": words}
-    if get_ipython() is None:
-        print(words)
-    elif place is None:
-        place = display(drawn, raw=True, display_id=True)
-    else:
-        place.update(drawn, raw=True)
-    return place
 
 
 def _words(moment: Moment, steps: int) -> str:

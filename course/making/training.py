@@ -1,0 +1,194 @@
+"""The steps of a training: a bar, a stop that loses nothing, and the same road again from where it stopped.
+
+Knows nothing about what is learned: a lesson hands over the model and the loss of a step.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from course.live import in_place
+from slmlab.errors import BadRequest
+from slmlab.machine import cache_folder
+from slmlab.plots.style import BLUE
+
+MODE = "SLMLAB_TRAINING"  # "short": a quarter of the steps, as tests run them; "anew": nothing finished is taken
+SAVE_EVERY_S, SHOW_EVERY_S = 20, 0.5
+WARM_UP, LAST_RATE = 0.1, 0.1  # the part of the steps in which the rate rises, and what is left of it at the end
+NO_NUMBER = "Its rate is too high, or a text has no token to learn from. Make the model again, and try a third of it."
+
+
+@dataclass(repr=False)
+class Run:
+    """What a training has seen: its loss at each step, and what `look` gave on the way."""
+
+    name: str
+    steps: int
+    rate: float
+    losses: list[float] = field(default_factory=list)
+    seen: list[dict] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def done(self) -> bool:
+        return len(self.losses) == self.steps
+
+    def __repr__(self):
+        steps = f"step {len(self.losses):,} of {self.steps:,}"
+        return f"{self.name}: {steps}, {self.seconds:.0f} s, loss {self.losses[0]:.2f} to {self.losses[-1]:.2f}"
+
+
+def train(
+    name: str, model, loss_of: Callable, *, steps: int, rate: float, tokens: int = 0,
+    look: Callable[[], dict] | None = None, at: Sequence[float] = (0, 1), again: bool = False,
+) -> Run:  # fmt: skip
+    """Train what in `model` may change: in each step, AdamW follows the gradient of `loss_of(step)`.
+
+    The rate rises for a tenth of the steps and then falls like a cosine. `tokens` is how many a step reads, for the
+    bar; `look()` gives a dict to keep at these parts `at` of the way. Interrupt it whenever you like: what was learned
+    stays in the model, and the same line goes on from there, in a new kernel too. What is finished is not trained a
+    second time, unless `again`.
+    """
+    mode = os.environ.get(MODE, "")
+    training = _Training(name, model, loss_of, max(2, steps // 4) if mode == "short" else steps, rate)
+    training.look, training.looks = look, {round(part * training.run.steps) for part in at} if look else set()
+    if not (again or mode):
+        training.restore()
+    run, bar = training.run, _Bar(tokens)
+    try:
+        while not run.done:
+            training.advance()
+            bar.show(run)
+        training.look_now()
+    except KeyboardInterrupt:
+        print(f"Stopped after {len(run.losses)} of {run.steps} steps. The same line goes on from there.")
+    finally:
+        model.eval()
+    training.save()
+    return run
+
+
+class _Training:
+    """One training in memory, and its copy on the disk. The copy is known by the loss on the first step's texts, as
+    the model was at first and when it was saved: other texts, another model or another seed give another number."""
+
+    def __init__(self, name: str, model, loss_of: Callable, steps: int, rate: float):
+        import torch
+
+        self.torch, self.model, self.loss_of, self.run = torch, model, loss_of, Run(name, steps, rate)
+        self.learned = {key: one for key, one in model.named_parameters() if one.requires_grad}
+        self.optimizer = torch.optim.AdamW(self.learned.values(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
+        self.path, self.saved_s = cache_folder() / "made" / f"{name}.safetensors", time.monotonic()
+        self.first = self._probe()
+
+    def _probe(self) -> float:
+        self.model.eval()
+        with self.torch.no_grad():
+            return self.loss_of(0).item()
+
+    def advance(self) -> None:
+        self.look_now()
+        run, began = self.run, time.perf_counter()
+        step, part = len(run.losses), len(run.losses) / run.steps
+        for group in self.optimizer.param_groups:
+            falling = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * part))
+            group["lr"] = run.rate * min((step + 1) / (WARM_UP * run.steps), falling)
+        loss = self.loss_of(step)
+        if not math.isfinite(loss.item()):
+            raise BadRequest(f"The loss of step {step} is no number ({loss.item()}). {NO_NUMBER}")
+        loss.backward()
+        self.torch.nn.utils.clip_grad_norm_(self.learned.values(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        run.losses.append(loss.item())
+        run.seconds += time.perf_counter() - began
+        if time.monotonic() - self.saved_s > SAVE_EVERY_S:
+            self.save()
+
+    def look_now(self) -> None:
+        step = len(self.run.losses)
+        if step in self.looks and step not in [row["step"] for row in self.run.seen]:
+            self.model.eval()
+            with self.torch.no_grad():
+                self.run.seen.append({"step": step, **self.look()})
+        self.model.train()
+
+    def save(self) -> None:
+        """Whole or not at all. A full disk costs the copy, not the training."""
+        from safetensors.torch import save_file
+
+        tensors = {key: one.detach() for key, one in self.learned.items()}
+        for key, one in self.learned.items():
+            tensors |= {f"{part} of {key}": moment for part, moment in self.optimizer.state[one].items()}
+        about = {"first": self.first, "last": self._probe(), "run": vars(self.run)}
+        half = self.path.with_suffix(".half")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, half, metadata={"about": json.dumps(about)})
+            os.replace(half, self.path)
+        except Exception as fault:  # safetensors has an exception of its own for what the disk says
+            print(f"This training can't be kept at {self.path}: {fault}. It goes on in memory.")
+            half.unlink(missing_ok=True)
+        self.saved_s = time.monotonic()
+
+    def restore(self) -> None:
+        """Go on where a copy of this training stopped, if there is one."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path, "pt") as file:
+                about = json.loads(file.metadata()["about"])
+                run, tensors = Run(**about["run"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError):  # none is there, or it is damaged
+            return
+        same = any(math.isclose(self.first, about[when], rel_tol=1e-4) for when in ("first", "last"))
+        if not same or (run.steps, run.rate) != (self.run.steps, self.run.rate):
+            return
+        with self.torch.no_grad():
+            for key, one in self.learned.items():
+                one.copy_(tensors[key])
+                parts = {part: tensors[f"{part} of {key}"] for part in ("step", "exp_avg", "exp_avg_sq")}
+                self.optimizer.state[one] = parts
+        self.run, self.first = run, about["first"]
+        again = "To train it a second time: again=True."
+        print(f"Taken from the disk, {run}. {again}" if run.done else f"Going on from {run}.")
+
+
+class _Bar:
+    """How far it is, how fast, how long still, and the loss as a line that falls."""
+
+    def __init__(self, tokens: int):
+        self.tokens, self.place, self.shown_s = tokens, None, 0.0
+
+    def show(self, run: Run) -> None:
+        if not run.done and time.monotonic() - self.shown_s < SHOW_EVERY_S:
+            return
+        self.shown_s, done = time.monotonic(), len(run.losses)
+        speed = f" · {self.tokens * done / run.seconds:,.0f} tokens a second" if self.tokens else ""
+        left = "" if run.done else f" · {run.seconds / done * (run.steps - done):.0f} s left"
+        words = f"step {done:,} of {run.steps:,} · loss {run.losses[-1]:.2f}{speed} · {run.seconds:.0f} s{left}"
+        self.place = in_place(self.place, f"{_falling(run)}<div>{words}</div>", words)
+
+
+def _falling(run: Run) -> str:
+    """The loss so far as a small drawing, as wide as the steps that are done."""
+    size = max(1, len(run.losses) // 100)
+    means = [sum(part) / len(part) for at in range(0, len(run.losses), size) if (part := run.losses[at : at + size])]
+    top, low = max(means), min(0, *means) if len(means) > 1 else 0
+    points = [(at * size / run.steps * 600, 76 - 72 * (value - low) / (top - low or 1)) for at, value in enumerate(means)]
+    line = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
+    label = f"the loss falls from {means[0]:.2f} to {means[-1]:.2f}"
+    frame = f'<rect width="600" height="80" fill="{BLUE}" opacity="0.08"/>'
+    return f'<svg role="img" aria-label="{label}" viewBox="0 0 600 80" style="width: 600px; max-width: 100%">{frame}' \
+           f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="2"/></svg>'
+
+
+def place(name: str) -> Path:
+    """A folder of this machine for a model of yours; models that others made are beside it."""
+    folder = cache_folder() / "made" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
