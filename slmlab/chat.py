@@ -15,8 +15,7 @@ from types import SimpleNamespace
 
 from slmlab.errors import BadRequest, NotHere, quoted
 from slmlab.pictures import as_pictures
-from slmlab.records import Message, Sampling
-from slmlab.sampling import Constraint
+from slmlab.records import Message
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class ChatFormat:
             self.end_ids = self._find_end_ids()
         except Exception as fault:  # the tokenizer's Rust code raises bare Exception, and damaged JSON fails in any way
             raise NotHere(f"The tokenizer in {folder} can't be read: {fault}. Fetch the model again.") from fault
-        self._marks_there = {one.content for one in self._tokenizer.get_added_tokens_decoder().values() if one.special}
+        self.all_marks = {one.content for one in self._tokenizer.get_added_tokens_decoder().values() if one.special}
         self.vocabulary = self._tokenizer.get_vocab_size()
         beside = folder / "chat_template.jinja"
         self.template = beside.read_text("utf-8") if beside.is_file() else settings.get("chat_template")
@@ -122,7 +121,7 @@ class ChatFormat:
 
     def marks_in(self, messages: Sequence[Message]) -> list[str]:
         """The marks that stand in somebody's text, the longest first."""
-        found = (mark for mark in self._marks_there if any(mark in one.content for one in messages))
+        found = (mark for mark in self.all_marks if any(mark in one.content for one in messages))
         return sorted(found, key=len, reverse=True)
 
     def text_ids(self, text: str) -> list[int]:
@@ -138,14 +137,8 @@ class ChatFormat:
         plain.encode_special_tokens = True
         return plain
 
-    def constraint(self, sampling: Sampling) -> Constraint | None:
-        """What keeps an answer in the form that was asked for, if one was."""
-        if sampling.schema is None and sampling.grammar is None:
-            return None
-        return Constraint(self._constraint_tokens, sampling.schema, sampling.grammar)
-
     @cached_property
-    def _constraint_tokens(self):
+    def constraint_tokens(self):
         from llguidance import LLTokenizer
 
         return LLTokenizer(str(self.folder / "tokenizer.json"), eos_token=sorted(self.end_ids))

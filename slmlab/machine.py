@@ -41,8 +41,7 @@ def machine() -> Machine:
     """This machine as it is now, within the limits of a container if there is one."""
     apple = platform.system() == "Darwin" and platform.machine() == "arm64"
     gpu, vram, free = "Apple silicon" if apple else None, None, None
-    # What nvidia-smi lists is no answer: the torch here may be a CPU build, or the card hidden from it. Importing torch
-    # takes seconds, so only where a driver is.
+    # Torch may be a CPU build, or the card hidden from it. Importing it takes seconds, so only where a driver is.
     if "torch" in sys.modules or (shutil.which("nvidia-smi") and PathFinder.find_spec("torch")):
         import torch
 

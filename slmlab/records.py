@@ -72,20 +72,15 @@ class Sampling:
             raise BadRequest("stop takes texts that end the answer, and an empty one would end it before it begins.")
         if self.schema is not None and self.grammar is not None:
             raise BadRequest("An answer follows one form: give a schema or a grammar.")
-        object.__setattr__(self, "schema", as_schema(self.schema))
+        schema = self.schema.model_json_schema() if hasattr(self.schema, "model_json_schema") else self.schema
+        if schema is not None and not isinstance(schema, dict):
+            raise BadRequest(f"schema takes a JSON schema, such as {{'type': 'object'}}, not {type(schema).__name__}.")
+        object.__setattr__(self, "schema", schema)
         steered = self.scorer or self.schema is not None or self.grammar is not None
         if self.beams > 1 and (self.temperature > 0 or self.logprobs or steered):
             raise BadRequest("Beam search never samples, tells no logprobs and takes no scorer or form: set beams=1.")
         if self.top_logprobs and not self.logprobs:
             raise BadRequest("top_logprobs are told beside each token's own: set logprobs=True as well.")
-
-
-def as_schema(schema) -> dict | None:
-    """A JSON schema as a dict: a class of pydantic's knows its own."""
-    schema = schema.model_json_schema() if hasattr(schema, "model_json_schema") else schema
-    if schema is not None and not isinstance(schema, dict):
-        raise BadRequest(f"schema takes a JSON schema, such as {{'type': 'object'}}, not {type(schema).__name__}.")
-    return schema
 
 
 @dataclass(frozen=True)
@@ -109,8 +104,7 @@ class TokenProbability:
 
 @dataclass(frozen=True)
 class Token:
-    """One token, stamped once. Its text is empty while a character is unfinished. With no id it is a piece of text from
-    a remote server: of how many tokens, only the server knows."""
+    """A token, stamped once; empty while a character is unfinished. With no id it is a piece of a server's text."""
 
     id: int | None
     text: str

@@ -45,8 +45,7 @@ def penalise_written(logits: np.ndarray, written: Sequence[int], frequency: floa
 
 
 class Constraint:
-    """Keeps an answer inside a JSON schema or a grammar: each step leaves only the ids that may come next. What is
-    written is then valid, and may still be wrong: the model chooses among what is left."""
+    """Keeps an answer inside a schema or a grammar, by the ids that may come next. What is valid may still be wrong."""
 
     def __init__(self, tokens, schema: dict | None, grammar: str | None):
         from llguidance import LLMatcher

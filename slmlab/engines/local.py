@@ -32,8 +32,7 @@ class ImageInputs:
 
 
 class Session:
-    """One text being read and written: the ids taken in so far, and the logits that follow them. A runtime defines
-    `_feed(ids)`, `logits()` and, if it reads in blocks, `rewind(count)` to the first `count` ids."""
+    """One text. A runtime defines `_feed(ids)`, `logits()` and, if it reads in blocks, `rewind(count)`."""
 
     block: int | None = None  # ids that are read at a time, where a runtime reads in blocks
 
@@ -63,7 +62,7 @@ class Session:
 
 class LocalEngine(Engine):
     """An engine whose weights are in a folder of this machine. A runtime defines `session(capacity)`,
-    `_beams(ids, max_new, sampling)`, `logits(ids)` with blocks of a row for each id, and `_look` if it sees."""
+    `_beams(ids, max_new, sampling)`, `logits(ids)` with blocks of a row for each id, `_see(messages)` if it sees."""
 
     def __init__(self, card, folder: Path, precision: str):
         super().__init__(card)
@@ -193,7 +192,7 @@ class LocalEngine(Engine):
     def close(self) -> None:
         self._closed = True
         with self._lock:  # what is under way ends first
-            self._cached_session = self._model = None
+            self._cached_session = self._model = self._reader = None
 
     def _answer(self, messages: list[Message], sampling: Sampling, on_end) -> Reply:
         if any(message.images for message in messages):
@@ -205,19 +204,25 @@ class LocalEngine(Engine):
     def _reply(self, ids: list[int], sampling: Sampling, on_end, image_inputs=None) -> Reply:
         if sampling.beams > 1 and image_inputs:
             raise BadRequest("Beam search takes no pictures here: set beams=1.")
-        weights, constraint = self._weights, self.format.constraint(sampling)
+        weights, constraint = self._weights, None
+        if sampling.schema is not None or sampling.grammar is not None:
+            constraint = Constraint(self.format.constraint_tokens, sampling.schema, sampling.grammar)
         return Reply(lambda: self.stream(ids, sampling, weights, image_inputs, constraint), self.name, on_end)
 
     def _look(self, messages: list[Message]) -> tuple[list[int], ImageInputs]:
         """The ids of a conversation with pictures in it, and what the runtime made of them."""
-        advice = f"Ask a model that sees: slmlab.load({SEEING!r})."
-        raise BadRequest(f"{self.name} reads text only: it can't see a picture. {advice}")
-
-    def _refuse_marks(self, messages: list[Message], *more: str) -> None:
-        """Beside pictures, a text that holds a mark is refused: there it would be one."""
-        said = "\n".join(one.content for one in messages)
-        if found := [*self.format.marks_in(messages), *(mark for mark in more if mark in said)]:
+        if not self.sees:
+            raise BadRequest(f"{self.name} reads text only: it can't see a picture. Ask slmlab.load({SEEING!r}).")
+        self._ids_of(self.format.prompt(messages))  # refuses what is wrong with the text alone
+        if found := self.format.marks_in(messages):  # beside pictures, it would be one
             raise BadRequest(f"The text holds {found[0]}, which {self.name} takes for a mark of its own. Leave it out.")
+        pictures = tuple(picture for message in messages for picture in message.images)
+        try:
+            ids, inputs = self._see(messages)
+        except Exception as fault:  # of any type: a picture that the runtime can't cut up
+            raise BadRequest(f"{self.name} can't take these pictures: {fault}") from fault
+        self._refuse_overfull(len(ids), len(pictures))
+        return ids, ImageInputs(pictures, inputs)
 
     def _ids_of(self, text: str) -> list[int]:
         """The ids of a prompt, refused here when empty or too long, before anything runs."""

@@ -1,5 +1,4 @@
-"""Models as ONNX Runtime GenAI runs them: text, and the published forms of Phi-3-vision and Phi-3.5-vision, whose
-pictures the runtime cuts up itself."""
+"""Models as ONNX Runtime GenAI runs them: text, and the published Phi-3-vision, whose pictures it cuts up."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from slmlab.chat import as_messages
-from slmlab.engines.local import ImageInputs, LocalEngine, Session
+from slmlab.engines.local import LocalEngine, Session
 from slmlab.errors import BadRequest, NotHere
 from slmlab.gguf import EVERY
 from slmlab.machine import best_threads
@@ -45,10 +44,6 @@ class OnnxEngine(LocalEngine):
             return super().prompt(question, system, images)
         return self.format.prompt(_with_marks(as_messages(question, system, images)))
 
-    def close(self) -> None:
-        super().close()
-        self._reader = None
-
     def _open_graph(self, **decoder):
         # The runtime's own default used one thread on a machine of two cores: half the speed.
         decoder["session_options"] = {"intra_op_num_threads": self.threads}
@@ -72,21 +67,11 @@ class OnnxEngine(LocalEngine):
     def session(self, capacity: int) -> "OnnxSession":
         return OnnxSession(self, capacity)
 
-    def _look(self, messages: list[Message]) -> tuple[list[int], ImageInputs]:
-        if not self.sees:
-            return super()._look(messages)
-        pictures = tuple(picture for message in messages for picture in message.images)
-        self._refuse_marks(messages)
+    def _see(self, messages: list[Message]) -> tuple[list[int], dict]:
+        files = [as_picture(picture.image).data for one in messages for picture in one.images]  # upright, on white
         prompt = self.format.prompt(_with_marks(messages))
-        self._ids_of(prompt)  # refuses what is wrong with the text alone
-        files = [as_picture(picture.image).data for picture in pictures]  # upright, on white
-        try:
-            inputs = self._processor(prompt, images=self._og.Images.open_bytes(*files))
-        except Exception as fault:  # untyped again: a picture that it can't cut up
-            raise BadRequest(f"{self.name} can't take these pictures: {fault}") from fault
-        ids = np.asarray(inputs["input_ids"].as_numpy())[0].tolist()
-        self._refuse_overfull(len(ids), len(pictures))
-        return ids, ImageInputs(pictures, {"inputs": inputs})
+        inputs = self._processor(prompt, images=self._og.Images.open_bytes(*files))
+        return np.asarray(inputs["input_ids"].as_numpy())[0].tolist(), {"inputs": inputs}
 
     def _beams(self, ids: Sequence[int], max_new: int, sampling: Sampling) -> list[int]:
         if self.sees:  # the runtime's own search fails inside a model of several graphs

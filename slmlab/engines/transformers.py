@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slmlab.engines.local import ImageInputs, LocalEngine, Session
+from slmlab.engines.local import LocalEngine, Session
 from slmlab.errors import BadRequest, NotHere, SlmLabError
 from slmlab.machine import best_threads
 from slmlab.records import Message, Sampling
@@ -21,14 +21,13 @@ ADVICE = f"What works: torchao with the experts named, {NAMED}; or a GGUF file o
 
 
 class TransformersEngine(LocalEngine):
-    """A causal language model. `device` is 'cpu' or a device_map of Transformers: with 'auto', one larger than a card
-    is split. A `module` is a torch model to run in place of the folder's weights."""
+    """A causal language model. `device` is 'cpu' or a device_map ('auto' may split it)."""
 
     engine = "transformers"
 
     def __init__(
         self, card, folder: Path, precision: str = "fp32", device: str | dict = "cpu", threads: int | None = None,
-        quantization=None, module=None,
+        quantization=None,
     ):  # fmt: skip
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
@@ -40,10 +39,7 @@ class TransformersEngine(LocalEngine):
         self._torch, self._dtype = torch, getattr(torch, DTYPES[precision])
         self.threads = threads or best_threads()
         torch.set_num_threads(self.threads)
-        if module:
-            self._model = module.to(device, self._dtype).eval()
-        else:
-            self._model = self._read(folder, device, quantization).eval()
+        self._model = self._read(folder, device, quantization).eval()
         # parameters that wait on the disk or the CPU are "meta"; a layer fetches its own input from anywhere
         self.device = str(self._model.device).replace("meta", "cpu")
         self.context = self._model.config.get_text_config().max_position_embeddings
@@ -113,8 +109,7 @@ class TransformersEngine(LocalEngine):
 
 
 class TransformersSession(Session):
-    """A KV cache of Transformers. Ids are read when the logits after them are wanted: with an id read as soon as it
-    was chosen, each token came a whole step late."""
+    """A KV cache of Transformers. Ids are read when the logits after them are wanted: else each token comes late."""
 
     def __init__(self, engine: TransformersEngine, capacity: int):
         from transformers import DynamicCache
@@ -151,6 +146,7 @@ class VisionEngine(TransformersEngine):
             self.processor.tokenizer.model_max_length = sys.maxsize  # what is too long is refused here, not warned of
         if getattr(self.processor, "chat_template", None) is None:  # some folders keep it with the tokenizer alone
             self.processor.chat_template = self.format.template
+        self.format.all_marks.add(self.processor.image_token)
 
     def _read(self, folder: Path, device: str | dict, quantization):
         model, adapter = super()._read(folder, device, quantization), folder / ADAPTER
@@ -161,23 +157,16 @@ class VisionEngine(TransformersEngine):
             model.set_adapter(ADAPTER)
         return model
 
-    def _look(self, messages: list[Message]) -> tuple[list[int], ImageInputs]:
-        self._ids_of(self.format.prompt(messages))  # refuses what is wrong with the text alone
-        self._refuse_marks(messages, self.processor.image_token)
+    def _see(self, messages: list[Message]) -> tuple[list[int], dict]:
         options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
         turns = []
         for message in messages:
             pictures = [{"type": "image", "image": picture.image} for picture in message.images]
             turns.append({"role": message.role, "content": [*pictures, {"type": "text", "text": message.content}]})
-        try:
-            inputs = self.processor.apply_chat_template(turns, **options)
-        except ValueError as fault:
-            raise BadRequest(f"{self.name} can't take this picture: {fault}") from fault
+        inputs = self.processor.apply_chat_template(turns, **options)
         ids = inputs.pop("input_ids")[0].tolist()
-        pictures = tuple(picture for message in messages for picture in message.images)
-        self._refuse_overfull(len(ids), len(pictures))
         inputs.pop("attention_mask", None)
-        return ids, ImageInputs(pictures, dict(inputs.to(self.device, dtype=self._dtype)))
+        return ids, dict(inputs.to(self.device, dtype=self._dtype))
 
 
 def as_array(tensor) -> np.ndarray:

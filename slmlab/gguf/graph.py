@@ -39,8 +39,7 @@ class LlamaGraph:
         self.zeros: dict[int, ir.Value] = {}  # by width
 
     def save(self, folder: Path) -> None:
-        """Two graphs over the same weights: one to write with, whose logits are those after the last id alone, and
-        one to score a text with, whose logits are those after every id."""
+        """Two graphs over the same weights: one to write with, and one to score a text with (logits after every id)."""
         hidden = self._decoder()
         last = self._op("Gather", [hidden, self._constant("last", np.array([-1], np.int64))], axis=1)
         logits = self._matmul([last, *self.table], self.config["vocab_size"], self.config["hidden_size"], bits=8)

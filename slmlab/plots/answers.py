@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from slmlab.plots import style as drawing
-from slmlab.plots.style import drawable, listed, visible
 
 COLUMNS = 62  # characters of 14 point type in a line of the figure
 
@@ -11,7 +10,7 @@ COLUMNS = 62  # characters of 14 point type in a line of the figure
 def timeline(replies):
     """Each token as a stroke at its time since the request; several replies (name -> reply) are rows."""
     named = replies if isinstance(replies, Mapping) else {replies.model: replies}
-    names, replies = zip(*listed(named.items(), "Reply"), strict=True)
+    names, replies = zip(*drawing.listed(named.items(), "Reply"), strict=True)
     times = [[token.time_s - reply.start.time_s for token in reply.tokens] for reply in replies]
     end = max(row[-1] for row in times)
     with drawing.canvas(0.25 + 0.8 * len(times), rows=names) as ax:
@@ -32,9 +31,9 @@ def timeline(replies):
 
 def next_tokens(probabilities):
     """The likeliest next tokens as bars."""
-    rows = listed(probabilities, "TokenProbability")
+    rows = drawing.listed(probabilities, "TokenProbability")
     shares = [row.probability for row in rows]
-    texts = [visible(row.text) for row in rows]
+    texts = [drawing.visible(row.text) for row in rows]
     with drawing.canvas(0.42 * len(rows), rows=texts) as ax:
         bars = ax.barh(range(len(rows)), shares, height=0.68, color=drawing.BLUE, edgecolor="white")
         ax.bar_label(bars, [drawing.percent(share) for share in shares], padding=5, fontsize=12)
@@ -48,7 +47,7 @@ def next_tokens(probabilities):
 
 def speeds(rows: Mapping[str, object], limit: Mapping[str, float] | None = None):
     """Decoded tokens per second. `rows`: name -> a figure or Metrics; `limit`: name -> what the memory allows."""
-    rates = {name: getattr(one, "decode_tokens_per_s", one) for name, one in listed(rows.items(), "measured speed")}
+    rates = {name: getattr(one, "decode_tokens_per_s", one) for name, one in drawing.listed(rows.items(), "speed")}
     limits = {name: limit[name] for name in rates if limit and name in limit}
     reach = max([*rates.values(), *limits.values()])
     with drawing.canvas(0.1 + 0.52 * len(rates), legend_rows=bool(limits), rows=list(rates)) as ax:
@@ -76,8 +75,8 @@ def token_strip(pieces, *, ids: bool = False):
     """The tokens of a text as a strip of boxes, wrapped like a paragraph; `ids=True` writes each one's id under it."""
     from matplotlib.patches import FancyBboxPatch
 
-    pieces = listed(pieces, "token")
-    names = [drawable(visible(piece.text), drawing.MONO, COLUMNS // 2) for piece in pieces]
+    pieces = drawing.listed(pieces, "token")
+    names = [drawing.drawable(drawing.visible(piece.text), drawing.MONO, COLUMNS // 2) for piece in pieces]
     places, column, line = [], 0, 0
     for piece, name in zip(pieces, names, strict=True):
         cell = max(len(name), len(str(piece.id)) if ids else 0) + 1

@@ -2,7 +2,6 @@
 
 from slmlab.errors import BadRequest
 from slmlab.plots import style as drawing
-from slmlab.plots.style import listed
 
 PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 PARTS = (
@@ -13,12 +12,11 @@ PARTS = (
 
 
 def sizes(cards):
-    """Parameters on a log axis; a mixture of experts joins what it uses per token to what it holds. Cards of one size
-    share a row; those that the course trained itself are left out."""
+    """Parameters on a log axis; a mixture of experts joins what it uses per token to what it holds."""
     cards, rows = [card for card in cards if not card.shipped], {}
     for card in sorted(cards, key=lambda card: card.parameters or float("inf")):
         rows.setdefault((card.parameters, card.active_parameters, card.kind), []).append(card)
-    known = listed((size for size in rows if size[0]), "card whose size was published")
+    known = drawing.listed((size for size in rows if size[0]), "card whose size was published")
     # to the left of a dot nothing stands, to the left of a mixture's hollow one its label
     low = min(active / 60 if kind == "moe" else total / 2 for total, active, kind in known)
     names = [", ".join(card.id for card in alike) for alike in rows.values()]
@@ -56,7 +54,7 @@ def memory(fits):
     """What each precision needs (weights, KV cache, runtime) against the machine's memory, with the verdict."""
     from slmlab.show import in_bytes
 
-    machine, fits = fits.machine, listed(fits, "Fit")
+    machine, fits = fits.machine, drawing.listed(fits, "Fit")
     if fits[0].total_bytes is None:
         raise BadRequest(f"The size of {fits[0].model} was never published, so there is nothing to draw.")
     memories = (machine.ram_available_bytes, "free RAM", "--"), (machine.ram_total_bytes, "all RAM", "-")
@@ -91,7 +89,7 @@ def memory(fits):
 def benchmarks(rows):
     """Published scores: a line per benchmark, a shape and colour per model, hollow for a second figure of the same."""
     figures = {}
-    for row in listed(rows, "row of a benchmark table"):
+    for row in drawing.listed(rows, "row of a benchmark table"):
         figures.setdefault((row.model, row.benchmark), []).append(row.value)
     models, tests = (list(dict.fromkeys(names)) for names in zip(*figures, strict=True))
     height = (0.3 + 0.07 * len(models)) * len(tests)

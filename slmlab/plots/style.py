@@ -26,8 +26,7 @@ _CSS = f"<style>{_DARK} {{filter: invert(.933) hue-rotate(180deg); mix-blend-mod
 
 
 class Figure:
-    """A plot that shows itself in a notebook, its caption as text under it. `ax` is matplotlib's; `alt` is for whoever
-    can't see it. Where it holds `pictures`, a dark theme leaves their colours alone."""
+    """A plot that shows itself, its caption as text under it. A dark theme leaves `pictures` in it alone."""
 
     def __init__(self, ax, caption: str, alt: str, pictures: bool = False):
         self.ax, self.caption, self.alt, self.pictures = ax, caption, alt, pictures
