@@ -3,6 +3,7 @@
 plan() decides (catalog, then machine, then weights) and opened() opens an engine. Knows nothing about what engines do.
 """
 
+import json
 import os
 import re
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from slmlab.errors import BadRequest, NotHere, UnknownName, in_range
 from slmlab.machine import Machine, machine, will_it_fit
 
 BUNDLED = "smollm2-135m"
+ADAPTED = "adapter_config.json"  # in a folder of peft's
 ENGINES = {"onnx": ("q4", "int8", "int4", "fp32"), "transformers": ("fp32", "bf16")}
 
 
@@ -30,24 +32,21 @@ class Plan:
     precision: str
     device: str = "cpu"
     quantization: object = None
+    adapters: tuple[Path, ...] = ()  # merged into the folder's weights in memory
 
 
 def load(
-    name: str = BUNDLED,
-    *,
-    engine: str | None = None,
-    precision: str | None = None,
-    fallback: bool = True,
-    download: bool = True,
-    threads: int | None = None,
-    quantization=None,
-) -> Engine:
+    name: str = BUNDLED, *, engine: str | None = None, precision: str | None = None, fallback: bool = True,
+    download: bool = True, threads: int | None = None, quantization=None,
+) -> Engine:  # fmt: skip
     """A model ready to answer.
 
     With no name, the bundled one: ONNX Runtime GenAI on the CPU, with its file's own 4-bit blocks ('q4'). Any other
     name runs on a GPU that fits it, else on the CPU in its published ONNX int4, else on GPU and CPU together; else the
-    bundled model (for one that sees, `tiny-vlm`) answers in its place and one line says so. A path to a model folder
-    or to a GGUF file of SmolLM2's family (Q4_0, Q4_1 or Q8_0) loads what is there.
+    bundled model (for one that sees, `tiny-vlm`) answers in its place and one line says so. A path to a GGUF file
+    of SmolLM2's family (Q4_0, Q4_1 or Q8_0) or to a model folder loads what is there; a folder of Transformers with
+    precision='int8' is converted to ONNX first. A path to an adapter of peft's loads its base, which is found by the
+    name or path in adapter_config.json, and merges the adapter into it in memory.
 
     engine: 'onnx' or 'transformers'.
     precision: 'q4', 'int8', 'int4', 'fp32' or 'bf16'. The bundled model's 'int8' and 'int4' are rounded a second time.
@@ -67,7 +66,8 @@ def opened(chosen: Plan, threads: int | None = None) -> Engine:
     if chosen.engine == "onnx":
         return onnx.OnnxEngine(*given, threads=threads)
     kind = transformers.VisionEngine if chosen.card.sees else transformers.TransformersEngine
-    return kind(*given, device=chosen.device, threads=threads, quantization=chosen.quantization)
+    options = {"device": chosen.device, "quantization": chosen.quantization, "adapters": chosen.adapters}
+    return kind(*given, threads=threads, **options)
 
 
 def plan(name=BUNDLED, *, engine=None, precision=None, fallback=True, download=True, quantization=None) -> Plan:
@@ -86,7 +86,7 @@ def plan(name=BUNDLED, *, engine=None, precision=None, fallback=True, download=T
             raise
         wanted = None
     if wanted is None:
-        return _own(Path(name).expanduser(), engine, precision, quantization)
+        return _own(Path(name).expanduser(), engine, precision, download, quantization)
     try:
         return _of_catalog(wanted, engine, precision, download, quantization)
     except NotHere as fault:
@@ -98,18 +98,38 @@ def plan(name=BUNDLED, *, engine=None, precision=None, fallback=True, download=T
         return plan(other, engine=None if wanted.sees else engine, download=download)
 
 
-def _own(path: Path, engine: str | None, precision: str | None, quantization) -> Plan:
-    """A GGUF file that the reader has, or a model folder, whose files say which engine it is for."""
+def _own(path: Path, engine: str | None, precision: str | None, download: bool, quantization) -> Plan:
+    """A GGUF file that the reader has, an adapter, or a model folder, whose files say which engine it is for."""
     if path.suffix.lower() == ".gguf":
         if engine == "transformers" or precision not in (None, "q4"):
             raise BadRequest(f"{path.name} runs with its own blocks, as onnx q4. Leave engine and precision out.")
-        folder = weights.of_gguf(path)
+        folder = weights.of_own(path, "onnx-q4")
         return Plan(replace(card_of_folder(folder), id=path.stem, name=path.stem), folder, "onnx", "q4")
     if not path.is_dir():
         raise NotHere(f"There is no folder {path}. It should hold config.json or genai_config.json.")
-    engine = engine or ("onnx" if (path / "genai_config.json").is_file() else "transformers")
-    precision = precision or ("int4" if engine == "onnx" else "fp32")
-    return Plan(card_of_folder(path), path, engine, precision, quantization=quantization)
+    if (path / ADAPTED).is_file():
+        return _adapted(path, engine, precision, download=download, quantization=quantization)
+    made = (path / "genai_config.json").is_file()
+    engine = engine or ("onnx" if made or precision not in (None, *ENGINES["transformers"]) else "transformers")
+    precision = precision or ("fp32" if engine == "transformers" else "int4" if made else "int8")
+    if precision == "q4" and not made:
+        raise BadRequest(f"q4 is a GGUF file's own blocks, and {path.name} is a folder: precision='int8', or 'int4'.")
+    folder = path if made or engine == "transformers" else weights.of_own(path, f"onnx-{precision}")
+    return Plan(card_of_folder(path), folder, engine, precision, quantization=quantization)
+
+
+def _adapted(path: Path, engine: str | None, precision: str | None, **choice) -> Plan:
+    """The plan of an adapter's base, with the adapter to be merged into it."""
+    if engine == "onnx" or precision not in (None, *ENGINES["transformers"]):
+        merge = "save it merged, with its tokenizer: model.merge_and_unload().save_pretrained('merged')"
+        raise BadRequest(f"{path.name} is an adapter. For ONNX, {merge}; then load('merged', precision='int8').")
+    try:
+        base = json.loads((path / ADAPTED).read_bytes()).get("base_model_name_or_path") or ""
+        found = plan(base, engine="transformers", precision=precision, fallback=False, **choice)
+    except (ValueError, UnknownName) as fault:
+        raise NotHere(f"{path / ADAPTED} names no base that is here: write one's folder or name. {fault}") from fault
+    print(f"{path.name} is an adapter: it is merged into {'/'.join(found.folder.parts[-2:])} in memory.")
+    return replace(found, card=replace(found.card, id=path.name, name=path.name), adapters=(*found.adapters, path))
 
 
 def _of_catalog(wanted: Card, engine: str | None, precision: str | None, download: bool, quantization) -> Plan:

