@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from html import escape
 
-from slmlab.errors import NotHere, SlmLabError
+from slmlab.errors import SlmLabError
 
 FULL = {"width": "98%"}
 _SIZE = ".slmlab-live {--jp-widgets-font-size: 15px}"  # labels as large as the page's text
@@ -86,10 +86,8 @@ class Live:
 
 
 def ipywidgets():
-    try:
-        import ipywidgets
-    except ModuleNotFoundError as fault:
-        raise NotHere("Live controls need ipywidgets: pip install ipywidgets") from fault
+    import ipywidgets
+
     return ipywidgets
 
 

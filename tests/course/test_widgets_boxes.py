@@ -1,14 +1,12 @@
 """The live controls, driven by code as by a reader: sliders set, buttons clicked, text read without a kernel."""
 
-import sys
 import threading
 
 import numpy as np
 import pytest
 
-from course import live
 from course.widgets import ask_box, sampling_playground, side_by_side
-from slmlab.errors import BadRequest, NotHere
+from slmlab.errors import BadRequest
 from slmlab.records import Sampling, TokenProbability
 from slmlab.sampling import filter_probabilities
 from tests.live_server import ScriptedEngine, until
@@ -55,12 +53,6 @@ def both(control):
 
 def press_enter(text_box):
     text_box._handle_custom_msg({"event": "submit"}, [])
-
-
-def test_without_ipywidgets_the_line_that_installs_it_is_said(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    with pytest.raises(NotHere, match="pip install ipywidgets"):
-        live.ipywidgets()
 
 
 def test_a_slider_gives_what_the_sampler_would_draw_from_and_asks_the_model_nothing(playground):
