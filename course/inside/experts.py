@@ -21,22 +21,11 @@ KINDS = ("letter", "capital", "digit", "space", "line end", "bracket", "other si
 _SHOWN = 24
 
 
-@dataclass(frozen=True)
-class Routed:
-    """One token in one layer: the experts that it went through, the one that counts most first (with Phi's router,
-    whose two weights stand apart, the best scored), and the weight of each."""
-
-    token: int
-    text: str
-    layer: int
-    experts: tuple[int, ...]
-    weights: tuple[float, ...]
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Routing(Shown):
-    """Which experts each token of a text went through. Iterate it for a record per layer and token. `experts` and
-    `weights` are arrays of (layers, tokens, experts per token); `layers` are those that have experts."""
+    """Which experts each token of a text went through. `experts` and `weights` are arrays of (layers, tokens, experts
+    per token), the one that counts most first (with Phi's router, whose two weights stand apart, the best scored);
+    `layers` are those that have experts."""
 
     model: str
     expert_count: int
@@ -44,12 +33,6 @@ class Routing(Shown):
     pieces: tuple
     experts: np.ndarray
     weights: np.ndarray
-
-    def __iter__(self) -> Iterator[Routed]:
-        for row, layer in enumerate(self.layers):
-            for token, piece in enumerate(self.pieces):
-                experts, weights = self.experts[row, token].tolist(), self.weights[row, token].tolist()
-                yield Routed(token, piece.text, layer, tuple(experts), tuple(weights))
 
     def row_of(self, layer: int) -> int:
         """Where a layer stands in the arrays."""

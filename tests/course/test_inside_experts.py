@@ -8,7 +8,7 @@ import torch
 
 import slmlab
 from course import inside
-from course.inside.experts import Routed, Routing, information, kind_of, kinds, shares_by
+from course.inside.experts import Routing, information, kind_of, kinds, shares_by
 from slmlab.catalog import card_of_folder
 from slmlab.chat import TokenPiece
 from slmlab.engines.base import Engine
@@ -171,12 +171,6 @@ def routed(text, first, second=None, layers=(0,), count=4) -> Routing:
     experts = np.array([[list(pair) for pair in zip(first, second, strict=True)]] * len(layers))
     pieces = tuple(TokenPiece(ord(letter), letter) for letter in text)
     return Routing("tiny", count, layers, pieces, experts, np.full(experts.shape, 0.5))
-
-
-def test_it_is_a_record_for_each_layer_and_token():
-    found = list(routed("ab", [2, 3], layers=(1, 5)))
-    assert len(found) == 4
-    assert found[0] == Routed(0, "a", 1, (2, 3), (0.5, 0.5)) and found[3] == Routed(1, "b", 5, (3, 0), (0.5, 0.5))
 
 
 def test_shares_count_every_choice_and_sum_to_one():
