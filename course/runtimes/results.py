@@ -6,6 +6,7 @@ Knows nothing about how a race is run.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import product
 from statistics import median
 
 from slmlab.errors import UnknownName, nearest, quoted
@@ -104,23 +105,11 @@ def _spread(values: tuple[float, ...]) -> str:
     return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
 
 
-@dataclass(frozen=True, repr=False)
-class Bandwidths(Shown):
-    """Bytes read per second in each run, by size of the block and number of threads."""
-
-    rates: dict[tuple[int, int], list[float]]
-
-    def _text(self) -> Table:
-        rows = [
-            (in_bytes(size_bytes), threads, in_bytes(median(rates)), in_bytes(max(rates)))
-            for (size_bytes, threads), rates in self.rates.items()
-        ]
-        return Table(("block", "threads", "read per second, median", "best run"), rows)
-
-    def _table(self) -> Table:
-        return replace(self._text(), note="Only reading is counted; a copy would write as well.")
-
-
-def bandwidth(sizes_bytes: Iterable[int] = SIZES, threads: Iterable[int] = (1, 2), runs: int = 5) -> Bandwidths:
+def bandwidth(sizes_bytes: Iterable[int] = SIZES, threads: Iterable[int] = (1, 2), runs: int = 5) -> Table:
     """Read blocks that fit the processor's caches and blocks that don't, with each number of threads, and time it."""
-    return Bandwidths({(size, count): read_rates(size, count, runs) for size in sizes_bytes for count in threads})
+    rows = []
+    for size, count in product(sizes_bytes, threads):
+        rates = read_rates(size, count, runs)
+        rows.append((in_bytes(size), count, in_bytes(median(rates)), in_bytes(max(rates))))
+    heads = ("block", "threads", "read per second, median", "best run")
+    return Table(heads, rows, source="Only reading is counted; a copy would write as well.")
