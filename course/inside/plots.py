@@ -64,13 +64,13 @@ def _parameters(shape, experts: int) -> int:
     return shape.attention_parameters + experts * shape.expert_parameters
 
 
-def expert_table(rows: Mapping, *, what="share of the choices", signed=False, darkest: float | None = None):
+def expert_table(rows: Mapping, *, what="share of the choices", signed=False):
     """A table of experts: a row for each name with a figure per expert, dark where it is high. Shares are written in
-    percent; `signed` figures, such as a damage, as they are, nan as a dot. Tables with one `darkest` have one scale."""
+    percent; `signed` figures, such as a damage, as they are, nan as a dot."""
     from matplotlib import colormaps
 
     names, table = list(rows), np.array([*rows.values()])
-    top, experts = darkest or np.nanmax(np.abs(table)) or 1.0, table.shape[1]
+    top, experts = np.nanmax(np.abs(table)) or 1.0, table.shape[1]
     with drawing.canvas(0.44 * len(names) + 0.1, rows=names) as ax:
         for y, values in enumerate(table):
             shades = np.nan_to_num(values / top).clip(0, 1)
