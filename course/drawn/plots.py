@@ -44,32 +44,31 @@ def answers(scenes: Sequence[Scene], questions: Sequence, replies: Sequence[str]
         return drawing.finish(ax, words, pictures=True)
 
 
-def scores(named: Mapping, *, ocr: bool = True):
+def scores(named: Mapping):
     """How often questions of each form, by the name they get here, are answered exactly, with the interval; beside it
     no picture, and OCR."""
     names, forms = zip(*listed(named.items(), "form of question"), strict=True)
-    with drawing.canvas(0.5 + 0.46 * len(forms), legend_rows=1 + ocr, rows=names) as ax:
+    with drawing.canvas(0.5 + 0.46 * len(forms), legend_rows=2, rows=names) as ax:
         for y, one in enumerate(forms):
             colour = drawing.BLUE if one.relied_on else drawing.ORANGE
             ax.plot(one.model.interval, (y, y), color=colour, linewidth=5, alpha=0.45)
             ax.plot(one.model.share, y, "o" if one.relied_on else "D", color=colour, markersize=9)
             ax.plot(one.blind, y, "|", color=drawing.INK, markersize=17, markeredgewidth=2.5)
-            if ocr and one.ocr is not None:
+            if one.ocr is not None:
                 ax.plot(one.ocr.interval, (y + 0.24, y + 0.24), color=drawing.GREEN, linewidth=2, alpha=0.45)
                 ax.plot(one.ocr.share, y + 0.24, "^", color=drawing.GREEN, markersize=8)
         ax.axvline(GATE, color="#8c8c8c", linewidth=1.2, linestyle=":")
         ax.set_xlim(-0.02, 1.02)
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         ax.set_xlabel("exact answers")
-        drawing.legend(ax, _score_handles(ocr), columns=2 if ocr else 3)
+        drawing.legend(ax, _score_handles(), columns=2)
         passed, unread = sum(one.relied_on for one in forms), sum(one.ocr is None for one in forms)
         sentence = f"{passed} of {len(forms)} kinds of question reach {GATE:.0%}. Pale lines are 95% intervals."
-        if ocr:
-            sentence += f" {unread} of the kinds can't be answered from text alone. OCR has no mark there."
+        sentence += f" {unread} of the kinds can't be answered from text alone. OCR has no mark there."
         return drawing.finish(ax, sentence)
 
 
-def _score_handles(ocr: bool) -> list:
+def _score_handles() -> list:
     from matplotlib.lines import Line2D
 
     keys = [
@@ -77,7 +76,7 @@ def _score_handles(ocr: bool) -> list:
         ("D", drawing.ORANGE, "model, less: not relied on", {}),
         ("|", drawing.INK, "no picture", {"markersize": 14, "markeredgewidth": 2.5}),
         ("^", drawing.GREEN, "OCR and rules", {}),
-    ][: 4 if ocr else 3]
+    ]
     return [Line2D([], [], linestyle="", marker=mark, color=at, label=name, **more) for mark, at, name, more in keys]
 
 

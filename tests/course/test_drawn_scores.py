@@ -65,8 +65,6 @@ def test_every_form_has_its_share_its_interval_and_its_opponents():
     marks = {mark: [line.get_xdata()[0] for line in figure.ax.lines if line.get_marker() == mark] for mark in "oD|^"}
     assert marks == {"o": [0.95], "D": [0.5], "|": [0.3, 0.3], "^": [0.8]}, "not by colour alone"
     assert figure.caption.startswith("1 of 2 kinds of question reach 90%. Pale lines are 95% intervals. 1 of the")
-    without = drawn.plots.scores({"a": VALUE}, ocr=False)
-    assert "OCR" not in without.caption and len(without.ax.get_legend().get_texts()) == 3
 
 
 @pytest.mark.usefixtures("drawn_cleanly")
