@@ -16,7 +16,7 @@ LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipy
 def test_a_term_is_explained_in_any_spelling_and_an_unknown_one_gets_the_near_ones():
     for asked in ("KV cache", "kv CACHE "):
         assert "so that it need not read the whole text again" in str(glossary(asked))
-    assert glossary("tokens").terms.keys() == {"token"} and len(glossary().terms) == len(terms()) > 50
+    assert [row[0] for row in glossary("tokens").rows] == ["token"] and len(glossary().rows) == len(terms()) > 50
     with pytest.raises(UnknownName, match="no 'perplexty'. Available: perplexity"):
         glossary("perplexty")
 
