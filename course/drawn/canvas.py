@@ -38,7 +38,8 @@ class Style:
         return cls(
             font=rng.choice((*FONTS, FONTS[0])),
             size=rng.randint(*sizes),
-            background=_paper(rng),
+            # white most of the time, else nearly white
+            background=tuple(255 - rng.randint(0, 30) for _ in range(3)) if rng.random() < 0.3 else (255, 255, 255),
             ink=tuple(rng.randint(0, 70) for _ in range(3)),
             grid=rng.random() < 0.3,
             frame=rng.random() < 0.7,
@@ -50,11 +51,6 @@ class Style:
 
     def rgb(self, colour: str) -> tuple[int, ...]:
         return tuple(max(0, min(255, base + hue)) for base, hue in zip(COLOURS[colour], self.hues, strict=True))
-
-
-def _paper(rng: Random) -> tuple[int, ...]:
-    """White most of the time, else nearly white."""
-    return tuple(255 - rng.randint(0, 30) for _ in range(3)) if rng.random() < 0.3 else (255, 255, 255)
 
 
 @dataclass
