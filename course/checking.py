@@ -12,7 +12,7 @@ from course.exercises.registry import Exercise, exercises, find
 from course.live import BAD, GOOD, OPEN, Live, ipywidgets, paragraph, striped
 from course.quizzes import quizzes
 from slmlab.errors import in_range
-from slmlab.show import Shown, Table
+from slmlab.show import Table
 
 _WORDS = {True: ("✓ Right:", GOOD), False: ("Not yet:", BAD), None: ("", OPEN)}
 
@@ -107,28 +107,17 @@ def check(exercise_id: str, answer: object = None, *, hint: int = 0, solution: b
     return Verdict(found, False, missing + stop, hints=found.hints[:hint])
 
 
-@dataclass(frozen=True, repr=False)
-class Progress(Shown):
-    """For each lesson, exercises done of all and the best quiz score of as many questions (–: no try yet)."""
-
-    lessons: tuple[tuple[str, str, str], ...]
-    note: str = ""
-
-    def _table(self) -> Table:
-        return Table(("lesson", "exercises", "quiz, best"), self.lessons, note=self.note)
-
-
-def progress() -> Progress:
-    """Exercises done and best quiz scores, lesson by lesson, and how many guesses surprised, from the local file."""
+def progress() -> Table:
+    """Exercises done and best quiz scores (–: no try yet), lesson by lesson, and how many guesses surprised."""
     kept, note = record.read()
     lessons = []
     for quiz in quizzes().values():  # a lesson has one
         done = [one.id in kept["exercises"] for one in exercises().values() if one.lesson == quiz.lesson]
         best = kept["quizzes"].get(quiz.id, {}).get("best", "–")
         lessons.append((quiz.lesson, f"{sum(done)} of {len(done)}", f"{best} of {len(quiz.questions)}"))
-    outcomes = [one["right"] for one in kept.get("guesses", {}).values() if "right" in one]
+    outcomes = [one["right"] for one in kept["guesses"].values() if "right" in one]
     told = f"{outcomes.count(False)} of {len(outcomes)} guesses surprised you." if outcomes else ""
-    return Progress(tuple(lessons), f"{told} {note}".strip())
+    return Table(("lesson", "exercises", "quiz, best"), lessons, note=f"{told} {note}".strip())
 
 
 def register(commands) -> None:

@@ -24,7 +24,7 @@ class PredictBox(Live):
             raise BadRequest(f"predict({guess_id!r}, ...) takes 2 to 5 different options.")
         w = ipywidgets()
         self.id, self.question, self.options = guess_id, question, list(options)
-        kept = record.guesses().get(guess_id, {}).get("said")
+        kept = record.read()[0]["guesses"].get(guess_id, {}).get("said")
         self.chosen = next((option for option in options if str(option) == kept), None)
         self.asked = w.HTML()
         plain = question.replace("`", "")
@@ -57,7 +57,7 @@ class PredictBox(Live):
         self.asked.value = ask + _STYLE
         self.say(told)
 
-    def said(self, value: str | float, shown: str = "", tolerance: float = 0) -> tuple[str, bool | None]:
+    def said(self, value: str | float, shown: str = "") -> tuple[str, bool | None]:
         """The line that answers the guess, and whether it was right; None where nothing was chosen."""
         truth = _sentence(value, shown)
         if self.chosen is None:
@@ -65,7 +65,7 @@ class PredictBox(Live):
         right = str(self.chosen) == str(value)
         if isinstance(value, Real) and isinstance(self.chosen, Real):
             away = {option: abs(option - value) for option in self.options if isinstance(option, Real)}
-            right = away[self.chosen] <= max(tolerance, min(away.values()))
+            right = away[self.chosen] == min(away.values())
         return f"You said {_quoted(self.chosen)}" + (": right." if right else f". {truth}"), right
 
     def static_text(self) -> str:
@@ -83,14 +83,14 @@ def predict(guess_id: str, question: str, options: Sequence[str | float]) -> Pre
     return _asked[guess_id]
 
 
-def answer(guess_id: str, value: str | float, *, shown: str = "", tolerance: float = 0) -> None:
-    """Print how the guess came out. Of numbers the nearest option is right, and each that is within `tolerance`.
+def answer(guess_id: str, value: str | float, *, shown: str = "") -> None:
+    """Print how the guess came out. Of numbers the nearest option is right.
 
     `shown` is a sentence that says what is true, where "It is 4.2." doesn't.
     """
     line, right = _sentence(value, shown), None
     if guess_id in _asked:
-        line, right = _asked[guess_id].said(value, shown, tolerance)
+        line, right = _asked[guess_id].said(value, shown)
     if right is not None:
         record.note_outcome(guess_id, right)
     print(line)

@@ -57,32 +57,26 @@ def note_quiz(quiz_id: str, right: int, of: int) -> str:
 
 def note_guess(guess_id: str, said: str) -> str:
     """Keep the first one: it is a guess only before the answer is known."""
-    return update(lambda record: record.setdefault("guesses", {}).setdefault(guess_id, {"said": said}))
+    return update(lambda record: record["guesses"].setdefault(guess_id, {"said": said}))
 
 
 def note_outcome(guess_id: str, right: bool) -> str:
-    return update(lambda record: record.setdefault("guesses", {}).get(guess_id, {}).update(right=bool(right)))
-
-
-def guesses() -> dict[str, dict]:
-    """What was said, by question, and where the answer was seen, whether it was right."""
-    return read()[0].get("guesses", {})
+    """Beside what was said: whether it was right."""
+    return update(lambda record: record["guesses"].get(guess_id, {}).update(right=bool(right)))
 
 
 def _fresh() -> dict:
-    return {"version": 1, "exercises": {}, "quizzes": {}}
+    return {"version": 1, "exercises": {}, "quizzes": {}, "guesses": {}}
 
 
 def _read(path: Path) -> tuple[dict, str]:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(record, dict):
-            parts = record.get("exercises"), record.get("quizzes"), record.get("guesses", {})
-            if all(isinstance(part, dict) for part in parts):
-                return record, ""
+        record = _fresh() | json.loads(path.read_text(encoding="utf-8"))
+        if all(isinstance(record[part], dict) for part in ("exercises", "quizzes", "guesses")):
+            return record, ""
     except FileNotFoundError:
         return _fresh(), ""
-    except ValueError:  # neither JSON nor text
+    except (TypeError, ValueError):  # no record, or neither JSON nor text
         pass
     damaged = path.with_name(path.name + ".damaged")
     os.replace(path, damaged)

@@ -89,9 +89,9 @@ def test_progress_counts_lesson_by_lesson():
     for name in ("size-3", "an exercise of an older course"):
         record.note_exercise(name)
     record.note_quiz("slm-vs-llm", 4, 5)
-    lessons = checking.progress().lessons
-    assert lessons[:2] == (("00_start_here", "0 of 2", "– of 3"), ("01_slm_vs_llm", "1 of 3", "4 of 5"))
-    assert "01_slm_vs_llm" in str(checking.progress()) and "1 of 3" in checking.progress()._repr_html_()
+    found = checking.progress()
+    assert found.rows[:2] == [("00_start_here", "0 of 2", "– of 3"), ("01_slm_vs_llm", "1 of 3", "4 of 5")]
+    assert "01_slm_vs_llm" in str(found) and "1 of 3" in found._repr_html_()
 
 
 def test_the_command_shows_progress_and_forgets_it(capsys):

@@ -12,7 +12,8 @@ LESSONS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 def test_the_first_choice_is_locked_kept_and_shown_again_by_a_later_run(capsys):
     box = predict("tokens", "How many times more?", [1, 2, 4, 8])
-    assert box.chosen is None and not any(button.disabled for button in box.buttons) and record.guesses() == {}
+    assert box.chosen is None and not any(button.disabled for button in box.buttons)
+    assert record.read()[0]["guesses"] == {}
     box.buttons[2].click()
     box.choose(1)
     for seen in (box, predict("tokens", "How many times more?", [1, 2, 4, 8])):
@@ -20,7 +21,7 @@ def test_the_first_choice_is_locked_kept_and_shown_again_by_a_later_run(capsys):
         assert seen.buttons[2].description == "4 (your guess)" and "you said 4. Now run on.</div>" in seen.status.value
     predict.answer("tokens", 4.18)
     assert capsys.readouterr().out == "You said 4: right.\n"
-    assert record.guesses() == {"tokens": {"said": "4", "right": True}}
+    assert record.read()[0]["guesses"] == {"tokens": {"said": "4", "right": True}}
 
 
 def test_a_guess_is_answered_in_one_plain_line(capsys):
@@ -29,7 +30,6 @@ def test_a_guess_is_answered_in_one_plain_line(capsys):
         (number, None, 4.18, {}, "It is 4.2."),
         (number, 10.5, 51_234.5, {}, "You said 10.5. It is 51,234."),
         (number, 1000, 700, {}, "You said 1,000: right."),
-        (number, 1000, 12, {"tolerance": 990}, "You said 1,000: right."),
         (town, "Paris", "nothing", {"shown": "It wrote nothing"}, "You said Paris. It wrote nothing."),
         (town, "nothing", "nothing", {"shown": "It wrote nothing"}, "You said nothing: right."),
         (town, "a village", "a village", {}, 'You said "a village": right.'),

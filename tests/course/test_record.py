@@ -17,10 +17,13 @@ def file(tmp_path, monkeypatch):
 
 
 def test_what_is_noted_is_read_back_and_reading_alone_makes_no_file(file):
-    assert record.read() == ({"version": 1, "exercises": {}, "quizzes": {}}, "") and not file.parent.exists()
+    fresh = {"version": 1, "exercises": {}, "quizzes": {}, "guesses": {}}
+    assert record.read() == (fresh, "") and not file.parent.exists()
     assert record.note_exercise("size-3") == "" and record.note_quiz("start", 2, 3) == ""
-    kept = {"version": 1, "exercises": {"size-3": "done"}, "quizzes": {"start": {"best": 2, "of": 3}}}
+    kept = fresh | {"exercises": {"size-3": "done"}, "quizzes": {"start": {"best": 2, "of": 3}}}
     assert record.read() == (kept, "") and json.loads(file.read_text()) == kept
+    file.write_text('{"exercises": {"size-3": "done"}, "quizzes": {}}')  # as a course without guesses wrote it
+    assert record.read()[0]["guesses"] == {} and set(record.read()[0]["exercises"]) == {"size-3"}
 
 
 def test_a_damaged_file_is_set_aside_and_said_so(file):
