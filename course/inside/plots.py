@@ -248,10 +248,10 @@ def gaze(gaze: Gaze, texts: Sequence[str], picture: int = 0, last=False):
         bar = ax.figure.colorbar(heat, orientation="horizontal", **key)
         bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
         bar.set_label("share of the attention that one patch gets", fontsize=11)
-        words = (
-            f"Orange is where {gaze.model} looks as it chooses the next token: the mean of all heads and layers. Most "
+        words = f"Orange is where {gaze.model} looks as it chooses the next token: the mean of all heads and layers. "
+        words += (
+            f"Most of any patch in this answer: {most:.1%}. The bars: how much goes to the picture and to the text."
         )
-        words += f"of any patch in this answer: {most:.1%}. The bars: how much goes to the picture and to the text."
         return drawing.finish(ax, words, pictures=True)
 
 
