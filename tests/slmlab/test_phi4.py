@@ -33,13 +33,6 @@ def answers(found) -> dict:
     return found["answers"]
 
 
-@pytest.fixture(scope="module")
-def adapter(found) -> dict:
-    if "skipped" in found["adapter"]:
-        pytest.skip(found["adapter"]["skipped"])
-    return found["adapter"]
-
-
 def test_greedy_is_what_transformers_generates_itself(answers):
     assert answers["ids"] == answers["generated"], "of no picture, of one, and of two of different shapes"
     assert len({tuple(ids) for ids in answers["ids"]}) == 3
@@ -54,5 +47,6 @@ def test_what_its_processor_refuses_is_told_in_its_words(answers):
     assert answers["thin"][0] == "BadRequest" and "aspect ratio is very extreme" in answers["thin"][1]
 
 
-def test_the_adapter_beside_the_weights_is_put_on(answers, adapter):
-    assert adapter["ids"] == adapter["generated"] != answers["ids"][1], "as peft itself puts it on"
+def test_the_adapter_beside_the_weights_is_put_on(found):
+    adapter, plain = found["adapter"], found["answers"]["ids"][1]
+    assert adapter["ids"] == adapter["generated"] != plain, "as peft itself puts it on"
