@@ -9,10 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.conftest import ids_of
-from tests.tiny_sight import inputs_of, noise, write_tiny_phi4
+from tests.tiny_sight import QUESTION, inputs_of, noise, write_tiny_phi4
 
 OPERATORS = ("nms", "qnms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d")
-QUESTION = "How many?"
 
 
 def borrow_torchvision(folder: str) -> None:
@@ -74,11 +73,8 @@ def prompt_tokens(model, *images) -> int:
 
 def with_adapter(folder: Path) -> dict:
     """The same model with a small random adapter beside its weights, as Microsoft's own has one for pictures."""
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError:
-        return {"skipped": "peft is not installed: pip install peft"}
     import torch
+    from peft import LoraConfig, get_peft_model
 
     import slmlab
 

@@ -18,6 +18,8 @@ SIDE, PATCH = 32, 8
 PATCHES = (SIDE // PATCH) ** 2  # and as many tokens
 IMAGE, SOUND = "<image>", "<sound>"
 PHI3V = Path(__file__).parent / "reference" / "tiny_phi3v"
+QUESTION = "How many?"
+RED, BLUE = (200, 10, 20), (20, 10, 200)
 CROPS = 4  # of the tiny Phi-4-multimodal; Microsoft's own takes 36
 TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>"
@@ -45,6 +47,18 @@ def noise(seed: int = 0, width: int = 50, height: int = 30):
     from PIL import Image
 
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def plain(colour, width: int = 40, height: int = 20):
+    """A picture of one colour."""
+    from PIL import Image
+
+    return Image.new("RGB", (width, height), colour)
+
+
+def seen_as(model, *images) -> list[tuple[int, float]]:
+    """An answer with what the model held of each id: equal for what it sees as equal."""
+    return [(token.id, token.logprob) for token in model.ask(QUESTION, images=images, max_tokens=5, logprobs=True)]
 
 
 def inputs_of(reference, question: str, *images):

@@ -9,20 +9,9 @@ from course import inside
 from course.inside.vision import Gaze, Seen
 from slmlab.errors import BadRequest
 from slmlab.pictures import as_picture
-from tests.tiny_sight import PATCHES, inputs_of, noise
-
-QUESTION = "How many?"
+from tests.tiny_sight import PATCHES, QUESTION, inputs_of, noise
 
 PICTURE = as_picture(Image.new("RGB", (8, 8), "white"))
-
-
-def seen(encoded, projected=None) -> Seen:
-    encoded = np.asarray(encoded, dtype=float)
-    return Seen("tiny", np.ones((8, 8, 3)), encoded, encoded if projected is None else projected)
-
-
-def patches(rows=3, columns=4, width=8) -> Seen:
-    return seen(np.random.default_rng(0).normal(size=(rows, columns, width)))
 
 
 def gaze(pieces=("The ", "to", "tal", " is", " 9.", "40"), pictures=2) -> Gaze:
@@ -36,7 +25,7 @@ def gaze(pieces=("The ", "to", "tal", " is", " 9.", "40"), pictures=2) -> Gaze:
 def test_two_kinds_of_patch_get_two_colours():
     encoded = np.zeros((4, 4, 5))
     encoded[:, 2:] = [3, 1, 0, 2, 5]
-    colours = seen(encoded).as_colours()
+    colours = Seen("tiny", np.ones((8, 8, 3)), encoded, encoded).as_colours()
     assert np.allclose(colours[:, :2], colours[0, 0]) and np.allclose(colours[:, 2:], colours[0, 3])
     assert abs(colours[0, 0, 0] - colours[0, 3, 0]) == pytest.approx(1), "red is the direction of most difference"
 

@@ -7,7 +7,6 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import slmlab
 from course.picture_tokens import image_tokens
@@ -18,28 +17,17 @@ from slmlab.pictures import as_pictures
 from slmlab.records import Message
 from slmlab.sampling import penalise_repeats
 from tests.conftest import ids_of
+from tests.tiny_sight import BLUE, QUESTION, RED, plain, seen_as
 
-QUESTION = "How many?"
-END = 256
-RED, BLUE = (200, 10, 20), (20, 10, 200)
+THIN = plain(RED, 900, 100)  # a long and thin picture is few crops, and so quick
 
 
 def open_engine(folder, **options):
     return OnnxEngine(card_of_folder(folder), folder, "fp32", **options)
 
 
-def plain(colour=RED, width=900, height=100) -> Image.Image:
-    """A long and thin picture is few crops, and so quick."""
-    return Image.new("RGB", (width, height), colour)
-
-
 def with_picture(text: str, *images) -> Message:
     return Message("user", text, as_pictures(images))
-
-
-def seen_as(model, *images) -> list[tuple[int, float]]:
-    reply = model.ask(QUESTION, images=images, max_tokens=3, logprobs=True)
-    return [(token.id, token.logprob) for token in reply]
 
 
 def prompt_tokens(model, *images) -> int:
@@ -79,7 +67,7 @@ def test_a_picture_costs_what_its_crops_cost(tiny_phi3v):
 
 
 def test_colours_and_order_of_pictures_change_what_comes_next(tiny_phi3v):
-    one, two = plain(RED), plain(BLUE)
+    one, two = THIN, plain(BLUE, 900, 100)
     assert seen_as(tiny_phi3v, one)[0] != seen_as(tiny_phi3v, two)[0]
     assert prompt_tokens(tiny_phi3v, one, two) == 2 * prompt_tokens(tiny_phi3v, one) - prompt_tokens(tiny_phi3v)
     assert seen_as(tiny_phi3v, one, two) != seen_as(tiny_phi3v, two, one)
@@ -89,12 +77,12 @@ def test_a_picture_is_no_word_that_repeats(tiny_phi3v):
     """A picture's ids are below zero, which NumPy would count from the end of the vocabulary."""
     logits = np.array([1.0, 2.0, 3.0])
     assert penalise_repeats(logits, [-1, -2, 0], 2.0).tolist() == [0.5, 2.0, 3.0]
-    assert len(ids_of(tiny_phi3v.ask(QUESTION, images=[plain()], max_tokens=3, repetition_penalty=1.5))) >= 1
+    assert len(ids_of(tiny_phi3v.ask(QUESTION, images=[THIN], max_tokens=3, repetition_penalty=1.5))) >= 1
 
 
 def test_a_chat_goes_on_after_an_answer_that_the_model_chose_itself(tiny_phi3v):
     """Greedy is the runtime's own choice elsewhere: here it could not be taken back, and the second turn failed."""
-    images = [plain((shade, 10, 20)) for shade in range(0, 256, 8)]
+    images = [plain((shade, 10, 20), 900, 100) for shade in range(0, 256, 8)]
     image = next(one for one in images if tiny_phi3v.ask("one", images=one, max_tokens=1).text)  # a whole character
     chat = tiny_phi3v.chat(max_tokens=1)
     answer, second = chat.ask("one", images=image).text, chat.ask("two")
@@ -103,8 +91,8 @@ def test_a_chat_goes_on_after_an_answer_that_the_model_chose_itself(tiny_phi3v):
 
 
 def test_the_prompt_shows_where_the_pictures_stand(tiny_phi3v):
-    turns = [with_picture("one", plain()), Message("assistant", "ok"), Message("user", "two")]
-    assert tiny_phi3v.prompt(turns, images=[plain()]) == (
+    turns = [with_picture("one", THIN), Message("assistant", "ok"), Message("user", "two")]
+    assert tiny_phi3v.prompt(turns, images=[THIN]) == (
         "<|user|><|image_1|>\none<|end|><|assistant|>ok<|end|><|user|><|image_2|>\ntwo<|end|><|assistant|>"
     )
 
@@ -112,7 +100,7 @@ def test_the_prompt_shows_where_the_pictures_stand(tiny_phi3v):
 def test_what_a_model_that_sees_cannot_do_is_refused(tiny_phi3v):
     for words, options in (
         (r"2 pictures among them, and .* holds 4,096", {"images": [plain(RED, 336, 336)] * 2}),
-        ("beams=1", {"images": [plain()], "beams": 2}),
+        ("beams=1", {"images": [THIN], "beams": 2}),
         ("beams=1", {"beams": 2}),
     ):
         with pytest.raises(BadRequest, match=words):
@@ -122,4 +110,4 @@ def test_what_a_model_that_sees_cannot_do_is_refused(tiny_phi3v):
 def test_load_sees_from_the_folder_that_it_holds_a_model_that_sees(tiny_phi3v, tiny_phi3v_folder):
     with slmlab.load(str(tiny_phi3v_folder), threads=1) as model:
         assert model.sees and model.card.kind == "vision" and model.context == 4096
-        assert seen_as(model, plain()) == seen_as(tiny_phi3v, plain())
+        assert seen_as(model, THIN) == seen_as(tiny_phi3v, THIN)

@@ -4,7 +4,6 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import slmlab
 from slmlab.catalog import card_of_folder
@@ -13,19 +12,7 @@ from slmlab.errors import BadRequest, NotHere
 from slmlab.pictures import as_pictures
 from slmlab.records import Message
 from tests.conftest import ids_of
-from tests.tiny_sight import IMAGE, PATCHES, forced, inputs_of, noise
-
-QUESTION = "How many?"
-RED, BLUE = (200, 10, 20), (20, 10, 200)
-
-
-def plain(colour, width=40, height=20) -> Image.Image:
-    return Image.new("RGB", (width, height), colour)
-
-
-def seen_as(model, *images) -> list[tuple[int, float]]:
-    """An answer of five ids with what the model held of each: equal for what it sees as equal."""
-    return [(token.id, token.logprob) for token in model.ask(QUESTION, images=images, max_tokens=5, logprobs=True)]
+from tests.tiny_sight import BLUE, IMAGE, PATCHES, QUESTION, RED, forced, inputs_of, noise, plain, seen_as
 
 
 def test_greedy_is_what_transformers_generates_itself(tiny_sight, tiny_sight_reference):
