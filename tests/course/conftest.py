@@ -10,6 +10,12 @@ def named(figure, gid=None) -> list[str]:
     return [text.get_text() for text in figure.ax.texts if text.get_gid() == gid]
 
 
+def enter(text_box, text: str) -> None:
+    """Type a text and press Enter, as a page says it."""
+    text_box.value = text
+    text_box._handle_custom_msg({"event": "submit"}, [])
+
+
 @pytest.fixture(autouse=True)
 def own_progress(tmp_path, monkeypatch):
     monkeypatch.setenv("SLMLAB_PROGRESS", str(tmp_path / "progress.json"))

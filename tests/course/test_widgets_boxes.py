@@ -9,6 +9,7 @@ from course.widgets import ask_box, sampling_playground, side_by_side
 from slmlab.errors import BadRequest
 from slmlab.records import Sampling, TokenProbability
 from slmlab.sampling import filter_probabilities
+from tests.course.conftest import enter
 from tests.live_server import ScriptedEngine, until
 
 WORD = "<script>é"
@@ -51,10 +52,6 @@ def both(control):
     return bundle["text/html"], bundle["text/plain"]
 
 
-def press_enter(text_box):
-    text_box._handle_custom_msg({"event": "submit"}, [])
-
-
 def test_a_slider_gives_what_the_sampler_would_draw_from_and_asks_the_model_nothing(playground):
     assert playground.probabilities() == pytest.approx([token.probability for token in playground.tokens])
     playground.temperature.value, playground.top_p.value, playground.top_k.value = 0.7, 0.9, 3
@@ -83,10 +80,10 @@ def test_tokens_are_drawn_and_counted_until_the_settings_change(playground):
 def test_enter_asks_the_model_about_the_new_text(playground):
     playground.text.value = "I have two"
     assert len(playground._model.asked) == 1, "typing alone asks nothing"
-    press_enter(playground.text)
+    enter(playground.text, "I have two")
     assert playground._model.asked[-1] == "I have two" and "␣cats" in playground.status.value
-    before, playground.text.value = playground.bars.value, "  "
-    press_enter(playground.text)
+    before = playground.bars.value
+    enter(playground.text, "  ")
     assert "The text is empty." in playground.status.value and playground.bars.value == before, "a refused text"
 
 
@@ -108,7 +105,7 @@ def test_an_answer_streams_into_the_box_with_its_cost(box):
 
 def test_asking_returns_at_once_and_stop_ends_the_answer(box):
     model, model.step = box._model, threading.Semaphore(0)
-    press_enter(box.question)
+    enter(box.question, "Why?")
     assert box.running and box.ask_button.disabled and not box.stop_button.disabled
     box.ask_button.click()  # does nothing: one answer at a time
     model.step.release()

@@ -5,6 +5,7 @@ import pytest
 from course import widgets
 from course.inside import untrained
 from course.inside.plots import expert_colours
+from tests.course.conftest import enter
 
 
 @pytest.fixture
@@ -12,11 +13,6 @@ def box(tiny_mixture):
     shown = widgets.routing_box(tiny_mixture, untrained(tiny_mixture, 1), text="a <b>")
     yield shown
     shown.close()
-
-
-def press_enter(box, text):
-    box.text.value = text
-    box.text._handle_custom_msg({"event": "submit"}, [])
 
 
 def test_it_shows_each_model_with_every_token_and_its_experts(box):
@@ -27,15 +23,14 @@ def test_it_shows_each_model_with_every_token_and_its_experts(box):
 
 
 def test_enter_routes_the_new_text_and_one_that_is_refused_leaves_what_is_shown(box):
-    press_enter(box, "xyz")
-    assert [[piece.text for piece in one.pieces] for one in box.routings] == [list("xyz")] * 2 and box.view.value.count(
-        "min-width"
-    ) == 2 * 3
+    enter(box.text, "xyz")
+    assert [[piece.text for piece in one.pieces] for one in box.routings] == [list("xyz")] * 2
+    assert box.view.value.count("min-width") == 2 * 3
     before = box.view.value
     for text, says in (("", "empty"), ("x" * 300, "256")):
-        press_enter(box, text)
+        enter(box.text, text)
         assert box.view.value == before and says in box.status.value
-    press_enter(box, "ok")
+    enter(box.text, "ok")
     assert "2 tokens" in box.status.value
 
 
