@@ -4,7 +4,7 @@ import copy
 import json
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -93,17 +93,13 @@ def test_a_break_or_an_interrupt_leaves_the_model_usable_and_the_same(tiny):
 
 def test_two_threads_do_not_mix(tiny):
     texts = ["abc", "xyz", "12345", "hello world"]
-    alone, found = {text: ids_of(tiny.complete(text, max_tokens=12)) for text in texts}, {}
 
-    def work(text):
-        found[text] = [ids_of(tiny.complete(text, max_tokens=12)) for _ in range(3)]
+    def ask(text):
+        return ids_of(tiny.complete(text, max_tokens=12))
 
-    threads = [threading.Thread(target=work, args=(text,)) for text in texts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == {text: [alone[text]] * 3 for text in texts}
+    alone = [ask(text) for text in texts]
+    with ThreadPoolExecutor(len(texts)) as threads:
+        assert list(threads.map(ask, texts * 3)) == alone * 3
 
 
 # What is refused

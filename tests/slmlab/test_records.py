@@ -2,6 +2,7 @@
 
 import math
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_leaving_a_loop_early_closes_the_stream_and_keeps_the_text():
 
 @pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])
 def test_a_second_reader_waits_until_the_answer_ends_or_fails(fails):
-    running, go_on, seen = threading.Event(), threading.Event(), []
+    running, go_on = threading.Event(), threading.Event()
 
     def slow():
         events = list(stream())
@@ -78,21 +79,18 @@ def test_a_second_reader_waits_until_the_answer_ends_or_fails(fails):
 
     def read():
         try:
-            seen.append(reply.text)
+            return reply.text
         except ZeroDivisionError:
-            seen.append(reply.so_far)
+            return reply.so_far
 
     reply = Reply(slow, "tiny")
-    readers = [threading.Thread(target=read) for _ in range(2)]
-    readers[0].start()
-    assert running.wait(10)
-    readers[1].start()
-    readers[1].join(0.05)
-    assert not seen, "a part isn't told as if it were all"
-    go_on.set()
-    for reader in readers:
-        reader.join(10)
-    assert seen == (["w0 "] if fails else ["w0 w1 w2 "]) * 2
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(read)
+        assert running.wait(10)
+        second = threads.submit(read)
+        assert not wait((first, second), timeout=0.05).done, "a part isn't told as if it were all"
+        go_on.set()
+        assert first.result(10) == second.result(10) == ("w0 " if fails else "w0 w1 w2 ")
 
 
 def test_an_answer_that_failed_fails_again_and_keeps_what_came():
