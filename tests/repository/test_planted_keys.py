@@ -1,13 +1,10 @@
-"""No key shows: in no file of the repository, lessons with their outputs among them, and no message of these tests."""
+"""No key shows in a file of the repository, lessons with their outputs among them."""
 
 import re
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-
-from tests.conftest import pytest_runtest_makereport
 
 ROOT = Path(__file__).resolve().parents[2]
 # What real keys look like, of the services of the course and of others: long, after a beginning of their own.
@@ -25,13 +22,3 @@ def test_no_file_of_the_repository_holds_a_key():
     files = [file for file in files if file.is_file() and file.suffix != ".png"]
     assert len(files) > 100
     assert not [file for file in files if REAL.search(file.read_text(encoding="utf-8", errors="replace"))]
-
-
-def test_the_watch_over_the_suite_fails_a_test_that_shows_a_key():
-    said = [("stdout", "asked with nvapi-" + "PLANT" + "ED-77")]
-    report = SimpleNamespace(when="call", passed=True, outcome="passed", sections=said)
-    watch = pytest_runtest_makereport(SimpleNamespace(nodeid="a test"), None)
-    next(watch)
-    with pytest.raises(StopIteration):
-        watch.send(report)
-    assert report.outcome == "failed"
