@@ -27,7 +27,6 @@ def plant(folder: Path, monkeypatch, package: str, version: str, code: str) -> N
     about = folder / f"{package.replace('-', '_')}-{version}.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n", encoding="utf-8")
-    monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join(filter(None, map(str, (folder, ROOT, os.environ.get("PYTHONPATH", "")))))
-    )
+    before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(folder), str(ROOT), before))))
     monkeypatch.syspath_prepend(str(folder))

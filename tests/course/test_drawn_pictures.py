@@ -140,9 +140,8 @@ def test_a_shape_stands_on_its_place_whole():
                 rows, columns = (np.flatnonzero(found.any(axis)) for axis in (1, 0))
                 row, column = (int((at[0] + at[-1]) / 2 // (SIDE / 3)) for at in (rows, columns))
                 assert PLACES[3 * row + column] == PLACES[place]
-                assert found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].mean() == pytest.approx(
-                    part, abs=0.05
-                )
+                box = found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+                assert box.mean() == pytest.approx(part, abs=0.05)
                 assert min(rows[0], columns[0]) > 0 and max(rows[-1], columns[-1]) < SIDE - 1, "and is all there"
 
 

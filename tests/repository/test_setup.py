@@ -17,14 +17,7 @@ import pytest
 
 from setup import packages, waiting
 from setup import venv as venvs
-from setup.machine import (
-    LONGEST_FOLDER,
-    Machine,
-    another_python,
-    machine_fault,
-    offline_environment,
-    this_machine,
-)
+from setup.machine import LONGEST_FOLDER, Machine, another_python, machine_fault, offline_environment, this_machine
 from setup.packages import CPU_INDEX, Installer, network_fault, pip_settings, torch_build, uv_environment
 from setup.programs import Stop, only_one, watch
 from setup.venv import ready_venv, site_of, venv_fault
@@ -197,9 +190,8 @@ def test_an_install_forgets_what_was_half_installed_and_a_fault_is_told_with_its
         (tmp_path / name).mkdir()
         for file in files:
             (tmp_path / name / file).write_text("")
-    tool = Installer(
-        [sys.executable, "-c", "import sys; print(sys.argv[-1]); sys.exit(len(sys.argv) > 4)"], None, None, 1
-    )
+    program = "import sys; print(sys.argv[-1]); sys.exit(len(sys.argv) > 4)"
+    tool = Installer([sys.executable, "-c", program], None, None, 1)
     packages.install(tool, tmp_path, "torch")
     assert [one.name for one in tmp_path.glob("*.dist-info")] == ["good-1.dist-info"]
     constraints = (tmp_path / "lab_constraints.txt").read_text().splitlines()

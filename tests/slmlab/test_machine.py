@@ -108,9 +108,7 @@ def test_this_machine_is_described():
     here = machine()
     assert here.ram_total_bytes >= here.ram_available_bytes > 0 and here.disk_free_bytes > 0
     assert cores()[1] >= best_threads() >= 1
-    assert will_it_fit("smollm2-135m").machine.ram_total_bytes == here.ram_total_bytes, (
-        "without a machine it is this one"
-    )
+    assert will_it_fit("smollm2-135m").machine.ram_total_bytes == here.ram_total_bytes, "where none is named"
 
 
 def test_a_variable_moves_the_cache_and_a_tilde_is_the_home_folder(tmp_path, monkeypatch):

@@ -82,9 +82,8 @@ def test_a_figure_shows_itself_once_with_its_caption_as_text():
     assert f'alt="{escape(figure.alt)}"' in shown["text/html"]
     assert figure.alt.startswith(f"{figure.caption} Rows: <"), "whoever can't see it hears the sentence and the parts"
     assert "data-jp-theme-light" in shown["text/html"], "a dark page turns it round"
-    assert (
-        "slmlab-plot" not in drawing.Figure(figure.ax, "", "", True)._repr_mimebundle_()["text/html"].split("<img")[1]
-    )
+    pictures = drawing.Figure(figure.ax, "", "", pictures=True)._repr_mimebundle_()["text/html"]
+    assert "slmlab-plot" not in pictures.split("<img")[1], "but no picture"
     assert not pyplot.get_fignums(), "a notebook's backend doesn't draw it again"
 
 
@@ -162,9 +161,8 @@ def test_benchmarks_draws_a_second_source_hollow_and_says_where_sources_disagree
 
 def test_next_tokens_shows_spaces_and_line_ends():
     figure = plots.next_tokens(next_tokens((" Paris", 0.62), ("\n", 0.052), ("$x$", 0.0004)))
-    assert rows(figure) == ["␣Paris", "⏎", "$x$"] and not any(
-        one.get_parse_math() for one in figure.ax.get_yticklabels()
-    )
+    assert rows(figure) == ["␣Paris", "⏎", "$x$"]
+    assert not any(one.get_parse_math() for one in figure.ax.get_yticklabels())
     assert widths(figure) == [0.62, 0.052, 0.0004] and words(figure) == "62% | 5.2% | < 0.1%"
     assert figure.caption == "“␣Paris” comes next with 62%. These 3 tokens hold 67% of all probability."
 

@@ -33,9 +33,7 @@ def test_greedy_is_what_the_five_lines_without_slmlab_write(tiny_transformers):
     tokenizer = AutoTokenizer.from_pretrained(tiny_transformers.folder)
     model = AutoModelForCausalLM.from_pretrained(tiny_transformers.folder)
     messages = [{"role": "user", "content": "hello there"}]
-    inputs = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
-    )  # fmt: skip
+    inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
     made = model.generate(**inputs, max_new_tokens=20, do_sample=False)[0, inputs["input_ids"].shape[1] :]
     assert ids_of(tiny_transformers.ask("hello there", max_tokens=20)) == made.tolist()
 
