@@ -1,8 +1,6 @@
-"""check(), its hints and its verdicts; the table of progress; what a first cell costs."""
+"""check(), its hints and its verdicts; the table of progress."""
 
 import argparse
-import subprocess
-import sys
 
 import pytest
 
@@ -103,13 +101,3 @@ def test_the_command_shows_progress_and_forgets_it(capsys):
         parsed.run(parsed)
         assert words in capsys.readouterr().out
     assert record.read()[0]["exercises"] == {}
-
-
-def test_the_first_cell_of_a_lesson_loads_nothing_heavy():
-    heavy = "numpy torch transformers matplotlib ipywidgets psutil".split()
-    cell = "import sys, slmlab; from course import check, quiz, progress; check('size-3', hint=1)"
-    found = subprocess.run(
-        [sys.executable, "-c", f"{cell}; print([name for name in {heavy} if name in sys.modules])"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert found.stdout.strip() == "[]", "a reader waits for it in every lesson"

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -124,6 +126,20 @@ def test_each_package_has_few_names_and_every_one_resolves():
         stub = ROOT / package / "__init__.pyi"  # what editors and type checkers see where names are fetched late
         if stub.exists():
             assert set(re.findall(r" as (\w+)$", stub.read_text(), re.MULTILINE)) == set(module.__all__)
+
+
+def test_the_first_cells_of_a_lesson_and_the_doctor_load_nothing_heavy():
+    runtimes, others = {"numpy", "torch", "transformers", "onnxruntime"}, {"matplotlib", "psutil"}
+    whole = runtimes | others | {"pydantic", "openai", "tabulate", "PIL"}
+    for code, heavy in (
+        ("import slmlab; from slmlab import plots", whole | {"statistics", "dataclasses"}),
+        ("import slmlab; slmlab.cards(), slmlab.services(), slmlab.measure", whole),
+        ("from course import check, quiz, progress; check('size-3', hint=1)", runtimes | others | {"ipywidgets"}),
+        ("from course.doctor import examine; str(examine())", runtimes),
+    ):
+        asked = f"import sys; {code}; print({heavy} & set(sys.modules) or 'nothing')"
+        told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True).stdout
+        assert told.strip() == "nothing", f"a reader waits for it: {code}"
 
 
 def test_no_lesson_imports_deeper_than_the_packages_own_names():
