@@ -165,7 +165,6 @@ def routing(routing: Routing):
         ax.set_xlim(0, COLUMNS)
         ax.set_ylim(height * lines, 0)
         ax.set_axis_off()
-        ax.xaxis.set_visible(False)
         used = sorted({len(set(first)) for first in firsts})
         counts = f"{used[0]}" if len(used) == 1 else f"{used[0]} to {used[-1]}"
         begin = "The number under a token is its first expert, a row for each layer."
