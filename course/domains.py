@@ -43,7 +43,6 @@ def _made(line: Callable, size: int, seed: int) -> str:
 
 
 def _sum(chance: random.Random) -> str:
-    """A sum with its result."""
     a, b = chance.randint(0, 10 ** chance.randint(1, 4)), chance.randint(0, 10 ** chance.randint(1, 3))
     kind = chance.choice("+-*/(")
     if kind == "+":

@@ -51,5 +51,4 @@ class Roster(Shown, tuple):
 
 
 def roster() -> Roster:
-    """Every runtime with its facts, and whether it is here."""
     return Roster(map(made, RUNTIMES))
