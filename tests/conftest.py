@@ -12,6 +12,9 @@ import pytest
 from slmlab.catalog import card_of_folder
 from slmlab.errors import SlmLabError
 
+ROOT = Path(__file__).resolve().parents[1]
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
 # No message, output or log may show a key that a test plants: it has `planted` in it, in any case.
 PLANTED = re.compile(r"[\w-]*planted[\w-]*", re.IGNORECASE)
 _messages: list[str] = []

@@ -1,7 +1,6 @@
 """The glossary: each term in one plain sentence, and no lesson that uses a term before it is introduced."""
 
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -9,8 +8,7 @@ import pytest
 from course import glossary
 from course.glossary import terms
 from slmlab.errors import UnknownName
-
-LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
+from tests.conftest import LESSONS
 
 
 def test_a_term_is_explained_in_any_spelling_and_an_unknown_one_gets_the_near_ones():

@@ -1,13 +1,11 @@
 """A guess: chosen once, kept, answered, summed up; and the lessons' own guesses, each asked and answered."""
 
 import re
-from pathlib import Path
 
 import nbformat
 
 from course import predict, progress, record
-
-LESSONS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+from tests.conftest import LESSONS
 
 
 def test_the_first_choice_is_locked_kept_and_shown_again_by_a_later_run(capsys):

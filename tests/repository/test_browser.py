@@ -7,13 +7,12 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
 from setup.machine import offline_environment
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = "const lab = window.jupyterapp, notebook = lab.shell.currentWidget.content"
 FIND = """words => notebook.widgets.flatMap(({model}, at) =>
   model.type === "code" && model.sharedModel.source.includes(words) ? [at] : [])"""

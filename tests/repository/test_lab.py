@@ -4,7 +4,6 @@ import ast
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,8 +12,8 @@ import lab
 from setup import waiting
 from setup.packages import Installer
 from setup.programs import Stop
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = [ROOT / "lab.py", *sorted((ROOT / "setup").glob("*.py"))]
 PROOF = [f"import {lab.OPENED}", "slmlab fetch", "slmlab doctor", f"slmlab chat {lab.QUESTION}"]
 

@@ -1,15 +1,13 @@
 """The stored lessons: executed, current, in their normal form; and as texts: short cells, a picture's words, steps."""
 
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
 
+from tests.conftest import LESSONS
 from tools import normal_form
 
-ROOT = Path(__file__).resolve().parents[2]
-LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # the cloud and the runtimes, from 06 on, still have more and longer cells
 SHORT = [path for path in LESSONS if path.stem[:2] <= "05"]
 STEPS = {"00": ["warm-up", "apply"]}  # twenty minutes hold two exercises

@@ -3,7 +3,6 @@
 import re
 import shlex
 import tomllib
-from pathlib import Path
 
 import nbformat
 import yaml
@@ -11,9 +10,9 @@ import yaml
 from endpoint.practice import Nvidia
 from endpoint.profile import Telemetry
 from endpoint.queue import Queue
+from tests.conftest import ROOT
 from tests.live_server import ScriptedEngine
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "data" / "nim"
 CACHE, SERVICE, COMPOSE = (
     yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))

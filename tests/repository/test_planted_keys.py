@@ -2,11 +2,11 @@
 
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conftest import ROOT
+
 # What real keys look like, of the services of the course and of others: long, after a beginning of their own.
 REAL = re.compile(
     r"\b(?:nvapi-|gh[opsur]_|github_pat_|glpat-|sk-|hf_|pypi-|npm_|xox[abp]-|AIza|eyJ[\w-]+\.eyJ)[A-Za-z0-9_-]{20,}"

@@ -17,11 +17,10 @@ from packaging.specifiers import SpecifierSet
 from setup.machine import NEWEST, OLDEST
 from setup.packages import pins as setup_pins
 from slmlab.__main__ import _parser
+from tests.conftest import LESSONS, ROOT
 from tools.badges import BADGE, address, rewrite
 from tools.normal_form import CODE
 
-ROOT = Path(__file__).resolve().parents[2]
-LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_NAMES = {"slmlab": 16, "course": 14, "endpoint": 13}
 
 
