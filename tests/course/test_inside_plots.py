@@ -25,21 +25,6 @@ def seen() -> Seen:
     return Seen("tiny", np.full((6, 8, 3), 0.5), encoded, np.zeros((3, 4, 7)))
 
 
-@pytest.fixture
-def gaze() -> Gaze:
-    """Two pictures, three tokens; each looks at one patch with a half of its attention, layer 1 at another one too."""
-    weights = np.zeros((3, 2, 1, 2, 2, 2))
-    for token, (row, column) in enumerate([(0, 0), (0, 1), (1, 0)]):
-        weights[token, 0, :, 0, row, column] = 0.5
-        weights[token, 1, :, 0, 1, 1] = 0.25
-        weights[token, 1, :, 0, row, column] = 0.25
-    return Gaze("tiny", (picture(), picture()), ("Bo", " 80", " =>"), weights)
-
-
-def picture():
-    return as_picture(drawn.text(["HELLO"]).pictures[0])
-
-
 def marked(figure, gid):
     return [one for one in figure.ax.patches if one.get_gid() == gid]
 
@@ -123,8 +108,16 @@ def most_orange(image) -> tuple[int, int]:
     return int(row * 2 // len(pixels)), int(column * 2 // pixels.shape[1])
 
 
-def test_the_picture_is_orange_where_each_part_looked_on_one_scale_for_the_answer(gaze):
-    gaze.weights[2] /= 4
+def test_the_picture_is_orange_where_each_part_looked_on_one_scale_for_the_answer():
+    """Two pictures, three tokens; each looks at one patch with a half of its attention, layer 1 at another one too."""
+    weights = np.zeros((3, 2, 1, 2, 2, 2))
+    for token, (row, column) in enumerate([(0, 0), (0, 1), (1, 0)]):
+        weights[token, 0, :, 0, row, column] = 0.5
+        weights[token, 1, :, 0, 1, 1] = 0.25
+        weights[token, 1, :, 0, row, column] = 0.25
+    weights[2] /= 4
+    picture = as_picture(drawn.text(["HELLO"]).pictures[0])
+    gaze = Gaze("tiny", (picture, picture), ("Bo", " 80", " =>"), weights)
     figure = inside.plots.gaze(gaze, ["Bo", " 80", "=>"])
     images = figure.ax.images
     assert [most_orange(image) for image in images] == [(0, 0), (0, 1), (1, 0)]

@@ -10,25 +10,20 @@ from slmlab.errors import SlmLabError
 from tests.live_server import HELLO, ONE_FAMILY, ScriptedEngine, error_of, live, png_url, until
 
 
-@pytest.fixture(scope="module")
-def server(tiny_batched):
-    with live(tiny_batched) as served:
-        yield served
-
-
 def refused(answer, status: int, code: str) -> None:
     error = error_of(answer, status)
     assert error["code"] == code and error["message"] and set(error) == {"message", "type", "param", "code"}
 
 
 @ONE_FAMILY
-def test_a_stream_has_lf_only_and_says_when_it_is_done_and_what_it_cost(server):
-    whole, (*chunks, last) = server.chat().json(), server.chunks(stream_options={"include_usage": True})
+def test_a_stream_has_lf_only_and_says_when_it_is_done_and_what_it_cost(tiny_batched):
+    with live(tiny_batched) as server:
+        whole, (*chunks, last) = server.chat().json(), server.chunks(stream_options={"include_usage": True})
+        assert not any("usage" in one for one in server.chunks()), "where nobody asked for it"
+        answer = server.chat(stream=True)
     assert (last["choices"], last["usage"]) == ([], whole["usage"])
     assert {one["usage"] for one in chunks} == {None}, "unknown yet"
     assert len({(one["id"], one["created"], one["object"]) for one in chunks}) == 1
-    assert not any("usage" in one for one in server.chunks()), "where nobody asked for it"
-    answer = server.chat(stream=True)
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert b"\r" not in answer.content, "azure-ai-inference reads no CRLF"
     events = answer.content.split(b"\n\n")

@@ -98,14 +98,10 @@ with only_one(sys.argv[1]):
 """
 
 
-@pytest.fixture
-def locked(tmp_path):
-    (tmp_path / "lab.py").write_text("x")
-    return tmp_path / "lab.py"
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows gives no lock to children")
-def test_a_second_setup_waits_for_the_first_and_for_an_installer_that_outlives_it(locked, capsys):
+def test_a_second_setup_waits_for_the_first_and_for_an_installer_that_outlives_it(tmp_path, capsys):
+    locked = tmp_path / "lab.py"
+    locked.write_text("x")
     command = [sys.executable, "-c", HOLDER, str(locked)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as holder:
         child = int(holder.stdout.readline())

@@ -54,12 +54,8 @@ def source(tmp_path_factory):
     return write_tiny_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
 
 
-@pytest.fixture(scope="module")
-def expected(source, tmp_path_factory) -> np.ndarray:
-    return unpacked_logits(made(gguf_to_transformers, tmp_path_factory.mktemp("unpacked") / "transformers", source))
-
-
-def test_the_logits_are_those_of_the_unpacked_weights(source, expected, tmp_path, monkeypatch):
+def test_the_logits_are_those_of_the_unpacked_weights(source, tmp_path, monkeypatch):
+    expected = unpacked_logits(made(gguf_to_transformers, tmp_path / "transformers", source))
     assert away(logits_of(made(gguf_to_onnx, tmp_path / "onnx", source)), expected) < 0.03
     rounded = graph._rounded
     monkeypatch.setattr(graph, "_rounded", lambda values, bits: rounded(values * 0, bits))
