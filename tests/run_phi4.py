@@ -96,7 +96,7 @@ def main(folder: Path, torchvision: str | None = None) -> None:
 
     torch.set_num_threads(1)
     write_tiny_phi4(folder)
-    print(json.dumps({"answers": answers(folder), "adapter": with_adapter(folder)}))
+    print(json.dumps(answers(folder) | {"adapter": with_adapter(folder)}))
 
 
 if __name__ == "__main__":
