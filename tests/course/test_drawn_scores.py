@@ -9,6 +9,8 @@ from slmlab.errors import SlmLabError
 from slmlab.plots import style
 from tests.course.conftest import named
 
+pytestmark = pytest.mark.usefixtures("drawn_cleanly")
+
 VALUE = FormScore("bars/value", "What is ...?", Share(190, 200), None, Share(2, 100), Share(60, 200), Share(40, 50))
 HEIGHT = FormScore("heights/value", "?", Share(100, 200), Share(180, 200), Share(60, 200), Share(20, 200), None)
 LOOKS = (LookScore("half the size", Share(3, 200), Share(0, 200)),)
@@ -39,7 +41,6 @@ def test_a_form_is_found_by_its_name_and_relied_on_from_the_gate_on():
     assert VALUE.relied_on and not HEIGHT.relied_on and Share(round(GATE * 200), 200).share == GATE
 
 
-@pytest.mark.usefixtures("drawn_cleanly")
 def test_every_answer_has_its_mark_and_the_truth_where_it_is_wrong():
     replies = [f"{BARS.reading} => {LARGEST.reply}", "Ann 40, Bo 8 => Ann", "2", "x" * 500 + "漢"]
     figure = drawn.plots.answers([BARS, BARS, PAIR, BARS], [LARGEST, LARGEST, MORE, LARGEST], replies)
@@ -56,7 +57,6 @@ def test_every_answer_has_its_mark_and_the_truth_where_it_is_wrong():
         drawn.plots.answers([], [], [])
 
 
-@pytest.mark.usefixtures("drawn_cleanly")
 def test_every_form_has_its_share_its_interval_and_its_opponents():
     figure = drawn.plots.scores({"a printed value": VALUE, "a height": HEIGHT})
     assert [label.get_text() for label in figure.ax.get_yticklabels()] == ["a printed value", "a height"]
@@ -67,7 +67,6 @@ def test_every_form_has_its_share_its_interval_and_its_opponents():
     assert figure.caption.startswith("1 of 2 kinds of question reach 90%. Pale lines are 95% intervals. 1 of the")
 
 
-@pytest.mark.usefixtures("drawn_cleanly")
 def test_pictures_stand_side_by_side_with_their_numbers():
     figure = drawn.plots.pictures([BARS.pictures[0]] * 2)
     assert [text.get_text() for text in figure.ax.texts] == ["1", "2"] and len(figure.ax.images) == 2
