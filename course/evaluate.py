@@ -4,6 +4,7 @@ Knows nothing about plotting. A question set is a file in data/questions.
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,30 @@ from dataclasses import dataclass
 from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest, quoted
 from slmlab.show import Shown, Table
+
+
+@dataclass(frozen=True, repr=False)
+class Share:
+    """So many of so many, and the interval that holds the true share 19 times of 20 (Wilson's)."""
+
+    right: int
+    asked: int
+
+    @property
+    def share(self) -> float:
+        return self.right / self.asked
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        z, n, p = 1.96, self.asked, self.share
+        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+    def __repr__(self):
+        low, high = self.interval
+        return f"{self.share:.0%} ({low:.0%}-{high:.0%}, n={self.asked})"
+
 
 
 @dataclass(frozen=True)

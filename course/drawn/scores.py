@@ -6,36 +6,13 @@ Reads what `python -m training.vision evaluate` wrote for the bundled model. Kno
 import json
 from dataclasses import asdict, dataclass
 from functools import cache
-from math import sqrt
 from pathlib import Path
 
+from course.evaluate import Share
 from slmlab.catalog import DATA
 from slmlab.show import Shown, Table
 
 GATE = 0.9  # the share of exact answers from which a lesson relies on a form
-
-
-@dataclass(frozen=True)
-class Share:
-    """So many of so many, and the interval that holds the true share 19 times of 20 (Wilson's)."""
-
-    right: int
-    asked: int
-
-    @property
-    def share(self) -> float:
-        return self.right / self.asked
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        z, n, p = 1.96, self.asked, self.share
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-        return max(0.0, middle - half), min(1.0, middle + half)
-
-    def __str__(self):
-        low, high = self.interval
-        return f"{self.share:.0%} ({low:.0%}-{high:.0%}, n={self.asked})"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@
     making.train("stories", model, loss, ...)     the steps of a training, with a bar
 """
 
-from course.making.texts import stories, tickets
+from course.making.chats import Chats
+from course.making.texts import Task, read_task, stories, tickets, turn
 from course.making.training import Run, place, train
 
-__all__ = ["Run", "place", "stories", "tickets", "train"]
+__all__ = ["Chats", "Run", "Task", "place", "read_task", "stories", "tickets", "train", "turn"]

@@ -1,11 +1,19 @@
 """Texts to learn from: stories and tickets that a seed makes, and a reader's own examples. No model is asked."""
 
+import csv
 import json
 import random
 import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from slmlab.catalog import DATA
+from slmlab.errors import BadRequest
+
+FEWEST, LONGEST = 12, 2000  # examples of a task, and characters of a text: more is slow to learn on two cores
 
 
 @cache
@@ -50,3 +58,53 @@ def _ticket(dice: random.Random, words: dict) -> tuple[str, str]:
     text = dice.choice(words["message"]).format(n=name, i=item, o=order, **said)
     record = {"name": name, "order": order, "item": item, "problem": problem, "wish": wish}
     return text, json.dumps(record)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Pairs of a text and its answer: those to learn from, and those held out for the test."""
+
+    learn: list[tuple[str, str]]
+    held: list[tuple[str, str]]
+
+    @property
+    def blind(self) -> int:
+        """How many held-out answers are right if one and the same is always given."""
+        return Counter(answer for _, answer in self.held).most_common(1)[0][1]
+
+
+def read_task(source: str | Path | Sequence[tuple[str, str]], seed: int = 0) -> Task:
+    """A task of your own: a list of (text, answer), or a CSV file with these two columns and no head.
+
+    Each text is taken once. Two in five are held out, so that no test text is learned from.
+    """
+    rows = _rows_of(Path(source)) if isinstance(source, str | Path) else [tuple(row) for row in source]
+    answers: dict[str, str] = {}
+    for number, row in enumerate(rows, 1):
+        if len(row) != 2 or not all(isinstance(one, str) and one.strip() for one in row):
+            raise BadRequest(f"Example {number} is {row!r}. It should be a text and its answer, both not empty.")
+        text, answer = (one.strip() for one in row)
+        if len(text) + len(answer) > LONGEST:
+            raise BadRequest(f"Example {number} has {len(text) + len(answer):,} characters. {LONGEST:,} are the most.")
+        if answers.setdefault(text, answer) != answer:
+            raise BadRequest(f"Example {number} has a text that came before, with another answer: {text!r}.")
+    if len(answers) < FEWEST:
+        raise BadRequest(f"There are {len(answers)} different examples, and {FEWEST} are needed. 20 are a good start.")
+    if len(set(answers.values())) == 1:
+        raise BadRequest(f"Every answer is {answer!r}, so there is nothing to learn. Give examples of another answer.")
+    pairs = random.Random(seed).sample(list(answers.items()), len(answers))
+    cut = len(pairs) * 3 // 5
+    return Task(pairs[:cut], pairs[cut:])
+
+
+def _rows_of(file: Path) -> list[tuple[str, ...]]:
+    try:
+        with file.expanduser().open(newline="", encoding="utf-8-sig") as lines:
+            return [tuple(row) for row in csv.reader(lines) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+        raise BadRequest(f"{file} can't be read as CSV in UTF-8: {fault}.") from fault
+
+
+def turn(pairs: Sequence, step: int, size: int) -> list:
+    """The examples of a step: so many at a time, round and round."""
+    return [pairs[(step * size + at) % len(pairs)] for at in range(size)]

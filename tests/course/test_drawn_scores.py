@@ -4,7 +4,8 @@ import pytest
 
 from course import drawn
 from course.drawn.pictures import Row
-from course.drawn.scores import GATE, FormScore, LookScore, Share, VisionScores, vision_scores
+from course.drawn.scores import GATE, FormScore, LookScore, VisionScores, vision_scores
+from course.evaluate import Share
 from slmlab.errors import SlmLabError
 from slmlab.plots import style
 from tests.course.conftest import named

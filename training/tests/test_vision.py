@@ -19,7 +19,8 @@ from course.drawn.canvas import COLOURS, Canvas, Style
 from course.drawn.draws import KINDS, draw
 from course.drawn.looks import LOOKS
 from course.drawn.questions import ABSENT, WORDINGS, Question
-from course.drawn.scores import Share, vision_scores
+from course.drawn.scores import vision_scores
+from course.evaluate import Share
 from training import export_vision, vision, vision_batches, vision_measure, vision_run
 from training.glyph_pages import GLYPHS
 from training.state import read_state
