@@ -108,6 +108,25 @@ def curves(read: Sequence[float], rows: Mapping, *, across="million bytes read i
         return drawing.finish(ax, f"{what}; lower is better. At the end: {ends}.")
 
 
+def knobs(points: Sequence[Mapping]):
+    """Trainings with LoRA: exact answers over perplexity, a colour and shape for each rank, the rate beside each."""
+    with drawing.canvas(3.4, legend_rows=1) as ax:
+        ranks = list(dict.fromkeys(one["rank"] for one in points))
+        for rank, colour, shape in zip(ranks, drawing.COLOURS, drawing.SHAPES, strict=False):
+            mine = [one for one in points if one["rank"] == rank]
+            xs, ys = [one["perplexity"] for one in mine], [100 * one["exact"].share for one in mine]
+            name = "full" if rank == "all" else f"rank {rank}"
+            ax.plot(xs, ys, ":", marker=shape, color=colour, markersize=9, linewidth=1, label=name)
+            for one, x, y in zip(mine, xs, ys, strict=True):
+                ax.annotate(f"{one['rate']:g}", (x, y), (8, -9), **drawing.BESIDE, fontsize=11, color=colour)
+        ax.set_ylabel("exact answers, of 100")
+        ax.set_xlabel("perplexity of other text")
+        ax.set_ylim(-8, 104)
+        drawing.legend(ax, columns=4)
+        told = "Each point is one training; the number beside it is its rate. Higher is better, and so is further left."
+        return drawing.finish(ax, told)
+
+
 def following(rows: Mapping):
     """What experts tell, layer by layer: name -> the information of each layer, as a share, 0 to 1."""
     names, table = list(rows), np.array([*rows.values()])

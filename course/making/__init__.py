@@ -1,12 +1,16 @@
-"""Making a model: texts to learn from, a training that can be stopped and goes on, and a reader for a task of your own.
+"""Making a model: texts to learn from, a training that can be stopped and goes on, and a score in seconds.
 
     making.stories(2000)                          little stories, made from a seed
     making.tickets(100, of="test")                a shop's messages and their JSON, with words that no training has
     making.train("stories", model, loss, ...)     the steps of a training, with a bar
+    making.Chats(folder).exact(net, pairs)        how many answers a net would write as they are
 """
 
 from course.making.chats import Chats
-from course.making.texts import Task, read_task, stories, tickets, turn
-from course.making.training import Run, place, train
+from course.making.texts import Task, marks, programs, read_task, sentence, stories, tickets, turn
+from course.making.training import Run, knobs, place, train
 
-__all__ = ["Chats", "Run", "Task", "place", "read_task", "stories", "tickets", "train", "turn"]
+__all__ = [
+    "Chats", "Run", "Task", "knobs", "marks", "place", "programs",
+    "read_task", "sentence", "stories", "tickets", "train", "turn",
+]  # fmt: skip

@@ -3,16 +3,22 @@
 import csv
 import json
 import random
+import re
+import sysconfig
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from zlib import crc32
+
+import numpy as np
 
 from slmlab.catalog import DATA
 from slmlab.errors import BadRequest
 
+PRIME = 4_294_967_311  # above every number of 32 bits
 FEWEST, LONGEST = 12, 2000  # examples of a task, and characters of a text: more is slow to learn on two cores
 
 
@@ -41,6 +47,30 @@ def _story(dice: random.Random, words: dict) -> str:
     fields |= {"she": she, "She": she.title(), "he": he, "He": he.title(), "him": {"she": "her", "he": "him"}[he]}
     fields |= {"feeling": feeling, "does": does.format(her=her), "his_does": does.format(her=his)}
     return dice.choice(words["stories"]).format(**fields)
+
+
+def sentence() -> dict[str, str]:
+    """The same sentence in five languages."""
+    return tomllib.loads((DATA / "texts" / "sentence.toml").read_text(encoding="utf-8"))
+
+
+def programs(*packages: str) -> list[Path]:
+    """The files of Python's own library and of these packages, without their tests."""
+    library, installed = (Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib"))
+    left_out = {"site-packages", "dist-packages", "test", "tests", "lib2to3"}  # the last is written in Python 2
+    roots = [library, *(installed / name for name in packages)]
+    files = [(root, file) for root in roots for file in sorted(root.rglob("*.py"))]
+    return [file for root, file in files if not left_out & {*file.relative_to(root).parts}]
+
+
+def marks(text: str) -> list[tuple[int, ...]]:
+    """Eight marks of a text. Texts that share most of their runs of four words have one in common (MinHash)."""
+    words = re.findall(r"\w+", text.lower())
+    runs = {" ".join(words[at : at + 4]) for at in range(max(1, len(words) - 3))}
+    numbers = np.array([crc32(run.encode()) for run in runs], np.uint64)
+    mix, add = np.random.default_rng(0).integers(1, 2**31, (2, 32, 1)).astype(np.uint64)
+    smallest = ((mix * numbers + add) % PRIME).min(axis=1).reshape(8, 4)
+    return [(place, *four) for place, four in enumerate(smallest.tolist())]
 
 
 def tickets(count: int, seed: int = 0, of: str = "learn") -> list[tuple[str, str]]:

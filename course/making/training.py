@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from course.evaluate import Share
 from course.live import in_place
+from slmlab.catalog import DATA
 from slmlab.errors import BadRequest
 from slmlab.machine import cache_folder
 from slmlab.plots.style import BLUE
@@ -192,3 +194,9 @@ def place(name: str) -> Path:
     folder = cache_folder() / "made" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def knobs() -> list[dict]:
+    """What rank and rate did to lesson 11's training, each measured on this many unseen messages."""
+    kept = json.loads((DATA / "making.json").read_text(encoding="utf-8"))
+    return [row | {"exact": Share(row["exact"], kept["cases"])} for row in kept["points"]]
