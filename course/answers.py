@@ -139,6 +139,12 @@ def returned(value: object) -> object:
     return value
 
 
+def pair_from(value: object, wanted: str) -> tuple:
+    """The two things that the learner's function gave."""
+    need(isinstance(returned(value), tuple | list) and len(value) == 2, f"give {wanted}, not {shown(value)}")
+    return tuple(value)
+
+
 def number_from(value: Any) -> float:
     """What the learner's function gave, as a float; text, lists and nan are named."""
     try:

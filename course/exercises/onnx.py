@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course.answers import function_in, need, numbers_from, returned, shown
+from course.answers import function_in, need, numbers_from, pair_from, shown
 from course.exercises.registry import exercise
 
 
@@ -42,10 +42,7 @@ def _(answer):
     quantize, back = (function_in(*pair) for pair in zip(answer, ("quantize_int8", "dequantize"), strict=True))
     ramp = np.linspace(-1.3, 2.6, 101, dtype=np.float32)
     for values in (ramp, -ramp, np.zeros(4, dtype=np.float32)):
-        given = returned(quantize(values.copy()))
-        is_pair = isinstance(given, tuple | list) and len(given) == 2
-        need(is_pair, f"give a pair, the small integers and their scale, not {shown(given)}")
-        small, scale = given
+        small, scale = pair_from(quantize(values.copy()), "a pair, the small integers and their scale")
         kind = np.asarray(small).dtype
         need(kind == np.int8, f"the quantized values are {kind}, and int8 is wanted (`.astype(np.int8)`)")
         error = np.abs(np.array(numbers_from(back(small, scale), size=len(values))) - values).max()
