@@ -26,3 +26,10 @@ def test_the_numbers_in_the_diagrams_are_those_of_the_cards():
     assert all(said in WORDS["block.svg"] for said in sizes.split("|"))
     assert f"{moe.active_parameters / 1e6:.2f}M of {moe.parameters / 1e6:.2f}M" in WORDS["experts.svg"]
     assert f"{phi.active_parameters / 1e9:.1f}B of {phi.parameters / 1e9:.1f}B" in WORDS["experts.svg"]
+
+
+def test_the_drawings_of_making_a_model_say_what_the_lessons_do():
+    train, tune = ((IMAGES.parent / name).read_text("utf-8") for name in ("10_train_one.ipynb", "11_tune_one.ipynb"))
+    assert "512 entries" in WORDS["making.svg"] and "learn(read, 512)" in train
+    assert "919 thousand" in WORDS["making.svg"] and "919 thousand" in train
+    assert "down: 8 × 576" in WORDS["lora.svg"] and "rank=8" in tune and "layers[15:]" in tune
