@@ -13,7 +13,6 @@ _HOMES = {
     "examine": "course.doctor",
     "glossary": "course.glossary",
     "read_text": "course.ocr",
-    "image_tokens": "course.picture_tokens",
     "table": "slmlab.show",
     "evaluate": None,  # None: the module itself
     "making": None,

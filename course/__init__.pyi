@@ -2,6 +2,7 @@
 from course import drawn as drawn
 from course import evaluate as evaluate
 from course import inside as inside
+from course import making as making
 from course import runtimes as runtimes
 from course import widgets as widgets
 from course.checking import check as check
@@ -9,7 +10,6 @@ from course.checking import progress as progress
 from course.doctor import examine as examine
 from course.glossary import glossary as glossary
 from course.ocr import read_text as read_text
-from course.picture_tokens import image_tokens as image_tokens
 from course.predicting import predict as predict
 from course.quizzes import quiz as quiz
 from slmlab.show import table as table

@@ -38,7 +38,6 @@ class Share:
         return f"{self.share:.0%} ({low:.0%}-{high:.0%}, n={self.asked})"
 
 
-
 @dataclass(frozen=True)
 class Question:
     """A question with the answers that count as right, and for a choice its options, the right one first."""

@@ -62,7 +62,7 @@ def run(path: Path, show=lambda done, total: None):
         extra_arguments=["--log-level=40"],  # the kernel's warnings about itself are not the lesson's
     )
     try:
-        client.execute(env=offline_environment(os.environ, ROOT))
+        client.execute(env=offline_environment(os.environ, ROOT) | {"SLMLAB_TRAINING": "anew"})
     except CellExecutionError as error:
         raise Failed(_at(path, notebook, reached["index"], f"{error.ename}: {error.evalue}")) from error
     except CellTimeoutError as error:

@@ -14,7 +14,7 @@ _TEST = "Ana went to the park with a red kite and came home late"
 @exercise("train-1", told="for {why} it gave {value:g}", cases=[
     (_TEST, f"Before. {_TEST}. After.", 5, "a text that holds all of it"),
     (_TEST, "Ben went to the park with a red kite and was happy", 5, "a text that holds some of it"),
-    (_TEST, _TEST.upper(), 4, "the same in capital letters"),
+    (_TEST, _TEST.replace("red", "RED"), 4, "a text with a word in capital letters"),
     (_TEST, "A bear slept in the barn.", 4, "a text that holds nothing of it"),
 ], mistakes=[
     ("that says whether all of it is there, and a share is wanted", lambda test, text, size: float(test in text)),
@@ -67,4 +67,7 @@ def _(answer):
         with torch.no_grad():
             bits += net(input_ids=ids, labels=ids).loss.item() / math.log(2) * (ids.numel() - 1)
         size += len(text)
-    need(bits < BITS * size, f"it needs {bits / size:.2f} bits a byte on stories that nobody has seen, and {BITS} are wanted")
+    need(
+        bits < BITS * size,
+        f"it needs {bits / size:.2f} bits a byte on stories that nobody has seen, and {BITS} are wanted",
+    )

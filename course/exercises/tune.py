@@ -28,14 +28,14 @@ _ONE[1, 2] = 6
     (_ONE, _RIGHT, "where one place of the second row is wrong"),
     (np.full_like(_ALL, 3), _RIGHT, "where nothing is right"),
 ], mistakes=[
-    ("that counts places, and the ones that aren't asked as well", lambda likeliest, right: np.mean(likeliest == right)),
-    ("that asks the places of the question too; where `right` is -100, anything will do",
-     lambda likeliest, right: np.mean((likeliest == right).all(axis=1))),
+    ("that counts places, and those that aren't asked as well", lambda likeliest, labels: np.mean(likeliest == labels)),
+    ("that asks the places of the question too; where `labels` is -100, anything will do",
+     lambda likeliest, labels: np.mean((likeliest == labels).all(axis=1))),
     ("that is the share of places; a row with one wrong place is wrong",
-     lambda likeliest, right: np.mean((likeliest == right)[right != -100])),
+     lambda likeliest, labels: np.mean((likeliest == labels)[labels != -100])),
 ])  # fmt: skip
-def exact(likeliest, right):
-    fine = (likeliest == right) | (right == -100)
+def exact(likeliest, labels):
+    fine = (likeliest == labels) | (labels == -100)
     return fine.all(axis=1).mean()
 
 
@@ -49,5 +49,5 @@ def exact(likeliest, right):
     ("that is the sum, and the mean is wanted", lambda good, bad, beta: dpo_loss(good, bad, beta) * len(good)),
 ])  # fmt: skip
 def dpo_loss(good, bad, beta):
-    gained = [beta * (one - other) for one, other in zip(good, bad)]
+    gained = [beta * (one - other) for one, other in zip(good, bad, strict=True)]
     return sum(math.log(1 + math.exp(-each)) for each in gained) / len(gained)

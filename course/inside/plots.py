@@ -20,6 +20,7 @@ TINTS = (
     "#9ecae9 #0072b2 #f3b48b #b24b00 #8fd9bf #00795a #e8bcd3 #a8527f"
     " #f5d58c #b57b00 #bfe3f7 #2f86b8 #cfcfcf #6b6b6b #d9e59a #6f7d1c"
 ).split()
+EDGE = 45  # of the knobs' figure: a model that is ruined has a perplexity of millions
 COLUMNS = 56  # letters in a line of a routing
 FAINT = 0.02  # a patch with less of the attention is never drawn at full strength: nothing must not look like something
 
@@ -114,13 +115,13 @@ def knobs(points: Sequence[Mapping]):
         ranks = list(dict.fromkeys(one["rank"] for one in points))
         for rank, colour, shape in zip(ranks, drawing.COLOURS, drawing.SHAPES, strict=False):
             mine = [one for one in points if one["rank"] == rank]
-            xs, ys = [one["perplexity"] for one in mine], [100 * one["exact"].share for one in mine]
+            xs, ys = [min(one["perplexity"], EDGE) for one in mine], [100 * one["exact"].share for one in mine]
             name = "full" if rank == "all" else f"rank {rank}"
             ax.plot(xs, ys, ":", marker=shape, color=colour, markersize=9, linewidth=1, label=name)
             for one, x, y in zip(mine, xs, ys, strict=True):
                 ax.annotate(f"{one['rate']:g}", (x, y), (8, -9), **drawing.BESIDE, fontsize=11, color=colour)
         ax.set_ylabel("exact answers, of 100")
-        ax.set_xlabel("perplexity of other text")
+        ax.set_xlabel(f"perplexity of other text; {EDGE} is {EDGE} or more")
         ax.set_ylim(-8, 104)
         drawing.legend(ax, columns=4)
         told = "Each point is one training; the number beside it is its rate. Higher is better, and so is further left."

@@ -1,9 +1,9 @@
 """Making a model: texts to learn from, a training that can be stopped and goes on, and a score in seconds.
 
-    making.stories(2000)                          little stories, made from a seed
-    making.tickets(100, of="test")                a shop's messages and their JSON, with words that no training has
-    making.train("stories", model, loss, ...)     the steps of a training, with a bar
-    making.Chats(folder).exact(net, pairs)        how many answers a net would write as they are
+making.stories(2000)                          little stories, made from a seed
+making.tickets(100, of="test")                a shop's messages and their JSON, with words that no training has
+making.train("stories", model, loss, ...)     the steps of a training, with a bar
+making.Chats(folder).exact(net, pairs)        how many answers a net would write as they are
 """
 
 from course.making.chats import Chats

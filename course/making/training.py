@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,7 +135,8 @@ class _Training:
             os.replace(half, self.path)
         except Exception as fault:  # safetensors has an exception of its own for what the disk says
             print(f"This training can't be kept at {self.path}: {fault}. It goes on in memory.")
-            half.unlink(missing_ok=True)
+            with suppress(OSError):
+                half.unlink()
         self.saved_s = time.monotonic()
 
     def restore(self) -> None:
@@ -181,12 +183,16 @@ def _falling(run: Run) -> str:
     size = max(1, len(run.losses) // 100)
     means = [sum(part) / len(part) for at in range(0, len(run.losses), size) if (part := run.losses[at : at + size])]
     top, low = max(means), min(0, *means) if len(means) > 1 else 0
-    points = [(at * size / run.steps * 600, 76 - 72 * (value - low) / (top - low or 1)) for at, value in enumerate(means)]
+    points = [
+        (at * size / run.steps * 600, 76 - 72 * (value - low) / (top - low or 1)) for at, value in enumerate(means)
+    ]
     line = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
     label = f"the loss falls from {means[0]:.2f} to {means[-1]:.2f}"
     frame = f'<rect width="600" height="80" fill="{BLUE}" opacity="0.08"/>'
-    return f'<svg role="img" aria-label="{label}" viewBox="0 0 600 80" style="width: 600px; max-width: 100%">{frame}' \
-           f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="2"/></svg>'
+    return (
+        f'<svg role="img" aria-label="{label}" viewBox="0 0 600 80" style="width: 600px; max-width: 100%">{frame}'
+        f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="2"/></svg>'
+    )
 
 
 def place(name: str) -> Path:

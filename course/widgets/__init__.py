@@ -5,10 +5,12 @@ from course.widgets.chart_box import ChartBox as chart_box
 from course.widgets.playground import Playground as sampling_playground
 from course.widgets.routing_box import RoutingBox as routing_box
 from course.widgets.side_by_side import SideBySide as side_by_side
+from course.widgets.tuning_box import TuningBox as tuning_box
 from course.widgets.watch_training import watch_training
 from course.widgets.workload_box import WorkloadBox as workload_box
 
 # fmt: off
 __all__ = [
-    "ask_box", "chart_box", "routing_box", "sampling_playground", "side_by_side", "watch_training", "workload_box",
+    "ask_box", "chart_box", "routing_box", "sampling_playground", "side_by_side", "tuning_box", "watch_training",
+    "workload_box",
 ]

@@ -1,0 +1,151 @@
+"""Making a model: texts that keep test and training apart, a training that loses nothing, refusals in one line."""
+
+import tomllib
+
+import pytest
+import torch
+
+from course import making
+from course.making import training
+from slmlab.catalog import DATA
+from slmlab.errors import BadRequest
+from slmlab.weights import folder
+
+
+@pytest.fixture(autouse=True)
+def fully_trained(own_cache, monkeypatch):
+    monkeypatch.delenv("SLMLAB_TRAINING", raising=False)
+
+
+def words_of(table) -> set[str]:
+    """Every name, thing and phrase of a table of data/tickets.toml."""
+    if isinstance(table, str):
+        return {table.lower()}
+    return set().union(*map(words_of, table.values() if isinstance(table, dict) else table))
+
+
+def test_a_seed_gives_the_same_texts_and_no_test_word_is_in_the_training():
+    assert making.stories(5, seed=1) == making.stories(5, seed=1) != making.stories(5, seed=2)
+    assert making.tickets(5, seed=1) == making.tickets(5, seed=1)
+    tables = tomllib.loads((DATA / "tickets.toml").read_text(encoding="utf-8"))
+    shared = words_of(tables["learn"]) & words_of(tables["test"])
+    assert not shared, f"a test must not be won by memory: {shared}"
+
+
+def test_near_copies_share_a_mark_and_other_texts_do_not():
+    first, second = making.stories(2, seed=8)
+    assert {*making.marks(first)} & {*making.marks(first.replace("went", "walked"))}
+    assert not {*making.marks(first)} & {*making.marks(second)}
+
+
+def model_and_loss(seed=0, shift=0.0, fail_at=None, fault=KeyboardInterrupt):
+    torch.manual_seed(seed)
+    model = torch.nn.Linear(4, 1)
+
+    def loss_of(step):
+        if step == fail_at:
+            raise fault
+        data = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+        return (model(data) - data.sum(1, keepdim=True) - shift).square().mean()
+
+    return model, loss_of
+
+
+def trained(name, steps=20, again=False, **options):
+    model, loss_of = model_and_loss(**options)
+    run = making.train(name, model, loss_of, steps=steps, rate=0.05, again=again)
+    return run, [one.detach().clone() for one in model.parameters()]
+
+
+def test_a_stopped_training_goes_on_to_the_very_weights_of_one_that_was_not(capsys):
+    whole, weights = trained("whole")
+    half, _ = trained("stopped", fail_at=7)
+    assert not half.done and len(half.losses) == 7 and "Stopped after 7 of 20" in capsys.readouterr().out
+    rest, others = trained("stopped")
+    assert rest.done and rest.losses == whole.losses and "Going on from" in capsys.readouterr().out
+    assert all(map(torch.equal, weights, others)), "the optimizer's notes are kept too"
+
+
+def test_what_a_kill_leaves_is_the_last_copy(monkeypatch):
+    monkeypatch.setattr(training, "SAVE_EVERY_S", 0)
+    with pytest.raises(RuntimeError):
+        trained("killed", fail_at=5, fault=RuntimeError)
+    assert trained("killed")[0].losses == trained("whole")[0].losses
+
+
+def test_what_is_finished_is_taken_and_other_texts_or_steps_are_trained_anew(capsys):
+    first, _ = trained("one")
+    assert trained("one")[0].seconds == first.seconds and "Taken from the disk" in capsys.readouterr().out
+    for changed in ({"shift": 1.0}, {"seed": 1}, {"steps": 21}, {"again": True}):
+        trained("one", **changed)
+        assert "Taken" not in capsys.readouterr().out, changed
+        trained("one")
+
+
+def test_a_loss_that_is_no_number_stops_in_one_line_and_is_not_kept():
+    model, _ = model_and_loss()
+    with pytest.raises(BadRequest, match=r"^The loss of step 0 is no number \(nan\)\. Its rate is too high, [^\n]*$"):
+        making.train("nan", model, lambda step: model(torch.full((1, 4), float("nan"))).sum(), steps=5, rate=0.1)
+    assert not list(making.place("x").parent.glob("nan*"))
+
+
+def test_a_disk_that_takes_no_copy_costs_the_copy_alone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SLMLAB_CACHE", str(tmp_path / "file"))
+    assert trained("unkept")[0].done
+    assert "can't be kept" in capsys.readouterr().out
+
+
+def test_a_damaged_copy_is_trained_anew():
+    first, _ = trained("cut")
+    file = making.place("x").parent / "cut.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    assert trained("cut")[0].losses == first.losses
+
+
+PAIRS = [(f"text number {number}", "even" if number % 2 == 0 else "odd") for number in range(20)]
+
+
+def test_a_task_of_ones_own_holds_texts_out_and_takes_each_once(tmp_path):
+    file = tmp_path / "task.csv"
+    file.write_text("\n".join(f'"{text}",{answer}' for text, answer in PAIRS + PAIRS[:3]), encoding="utf-8")
+    task = making.read_task(file)
+    assert sorted(task.learn + task.held) == sorted(PAIRS) and len(task.held) == 8
+    assert making.read_task(PAIRS) == task, "a list and a file are one road"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ([], "There are 0 different examples, and 12 are needed"),
+        ([(text, "yes") for text, _ in PAIRS], "Every answer is 'yes'"),
+        ([*PAIRS, ("x" * 3000, "odd")], "Example 21 has 3,003 characters"),
+        ([*PAIRS, ("text number 3", "even")], "with another answer: 'text number 3'"),
+        ([*PAIRS, ("", "odd")], r"Example 21 is \('', 'odd'\)"),
+        ([*PAIRS, ("a", "b", "c")], "Example 21 is"),
+    ],
+)
+def test_what_is_no_task_is_refused_in_one_line(pairs, said):
+    with pytest.raises(BadRequest, match=said) as caught:
+        making.read_task(pairs)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_csv_is_refused_by_name(tmp_path):
+    (tmp_path / "picture.csv").write_bytes(b"\xff\xd8\xff\xe0" * 20)
+    for name in ("picture.csv", "missing.csv"):
+        with pytest.raises(BadRequest, match=f"{name} can't be read as CSV"):
+            making.read_task(tmp_path / name)
+
+
+def test_the_score_in_one_pass_is_what_writing_gives(monkeypatch):
+    from transformers import AutoModelForCausalLM
+
+    monkeypatch.delenv("SLMLAB_CACHE")  # the real model is in the real cache
+    held = folder("smollm2-135m", "transformers")
+    net, chats = AutoModelForCausalLM.from_pretrained(held).eval(), making.Chats(held)
+    asked = ["What is the capital of France?", "What is 2+2?", "Name a colour."]
+    own = [(text, chats.says(net, text, 40)) for text in asked]
+    own = [(text, said) for text, said in own if len(chats.tokenizer(said).input_ids) < 40]
+    wrong = [(text, f"{said} So it is.") for text, said in own]
+    assert own and chats.exact(net, own + wrong).right == len(own)
