@@ -10,6 +10,6 @@ from course.drawn.scores import receipts, vision_scores
 from course.picture_tokens import image_tokens
 
 __all__ = [
-    "LOOKS", "Row", "answer_of", "bars", "counter", "draw", "found_of", "image_tokens", "line", "moving", "pair", "pie", "plots",
-    "reading_of", "receipt", "receipts", "shapes", "table", "text", "vision_scores",
+    "LOOKS", "Row", "answer_of", "bars", "counter", "draw", "found_of", "image_tokens", "line", "moving", "pair",
+    "pie", "plots", "reading_of", "receipt", "receipts", "shapes", "table", "text", "vision_scores",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ TINTS = (
     "#9ecae9 #0072b2 #f3b48b #b24b00 #8fd9bf #00795a #e8bcd3 #a8527f"
     " #f5d58c #b57b00 #bfe3f7 #2f86b8 #cfcfcf #6b6b6b #d9e59a #6f7d1c"
 ).split()
-EDGE = 45  # of the knobs' figure: a model that is ruined has a perplexity of millions
+RUINED = 1000  # a perplexity from which a model can be called so
 COLUMNS = 56  # letters in a line of a routing
 FAINT = 0.02  # a patch with less of the attention is never drawn at full strength: nothing must not look like something
 
@@ -110,21 +110,29 @@ def curves(read: Sequence[float], rows: Mapping, *, across="million bytes read i
 
 
 def knobs(points: Sequence[Mapping]):
-    """Trainings with LoRA: exact answers over perplexity, a colour and shape for each rank, the rate beside each."""
+    """Trainings with LoRA: exact answers over the rate, a line for each rank; beside each point, what was forgotten."""
     with drawing.canvas(3.4, legend_rows=1) as ax:
         ranks = list(dict.fromkeys(one["rank"] for one in points))
-        for rank, colour, shape in zip(ranks, drawing.COLOURS, drawing.SHAPES, strict=False):
+        for rank, colour, shape, beside in zip(
+            ranks, drawing.COLOURS, drawing.SHAPES, ((-30, 10), (10, -10), (10, 9), (10, 0)), strict=False
+        ):
             mine = [one for one in points if one["rank"] == rank]
-            xs, ys = [min(one["perplexity"], EDGE) for one in mine], [100 * one["exact"].share for one in mine]
-            name = "full" if rank == "all" else f"rank {rank}"
-            ax.plot(xs, ys, ":", marker=shape, color=colour, markersize=9, linewidth=1, label=name)
+            xs, ys = [one["rate"] for one in mine], [100 * one["exact"].share for one in mine]
+            name = "all weights" if rank == "all" else f"rank {rank}"
+            ax.plot(xs, ys, ":", marker=shape, color=colour, markersize=9, linewidth=1.4, label=name)
             for one, x, y in zip(mine, xs, ys, strict=True):
-                ax.annotate(f"{one['rate']:g}", (x, y), (8, -9), **drawing.BESIDE, fontsize=11, color=colour)
+                lost = f"{one['perplexity']:.0f}" if one["perplexity"] < RUINED else "ruined"
+                ax.annotate(lost, (x, y), beside, **drawing.BESIDE, fontsize=12, color=colour)
+        ax.set_xscale("log")
+        rates = sorted({one["rate"] for one in points})
+        ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
+        ax.minorticks_off()
+        ax.set_xlim(rates[0] * 0.8, rates[-1] * 1.4)
+        ax.set_ylim(-12, 104)
         ax.set_ylabel("exact answers, of 100")
-        ax.set_xlabel(f"perplexity of other text; {EDGE} is {EDGE} or more")
-        ax.set_ylim(-8, 104)
+        ax.set_xlabel("rate of the training")
         drawing.legend(ax, columns=4)
-        told = "Each point is one training; the number beside it is its rate. Higher is better, and so is further left."
+        told = "Each point is one training. Beside it is the perplexity of other text: if it is low, little is lost."
         return drawing.finish(ax, told)
 
 

@@ -21,7 +21,8 @@ class Chats:
         self.tokenizer, self.ask = AutoTokenizer.from_pretrained(folder), ask
         self.end = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
 
-    def question(self, text: str) -> list[int]:
+    def question(self, text: str):
+        """The token numbers of a question, up to where the answer begins."""
         chat = [{"role": "user", "content": self.ask + text}]
         return self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
 
