@@ -19,7 +19,7 @@ from tests.live_server import ScriptedEngine
 # what the starter of an exercise uses of its lesson: cells by id, run once
 USED = {
     "10_train_one": ("setup", "learn", "stories", "as-row", "model", "pieces", "look"),
-    "12_ship_one": ("setup", "peft-make"),
+    "12_ship_one": ("setup", "new", "peft-make"),
 }
 
 
