@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 
 from course.evaluate import Share
 from course.live import in_place
@@ -62,22 +63,21 @@ def train(
     if not (again or mode):
         training.restore()
     run, bar = training.run, _Bar(tokens)
-    try:
+    with suppress(KeyboardInterrupt):
         while not run.done:
             training.advance()
             bar.show(run)
         training.look_now()
-    except KeyboardInterrupt:
-        print(f"Stopped after {len(run.losses)} of {run.steps} steps. The same line goes on from there.")
-    finally:
-        model.eval()
     training.save()
+    model.eval()
+    if not run.done:  # said when it is kept
+        print(f"Stopped after {len(run.losses)} of {run.steps} steps. The same line goes on from there.")
     return run
 
 
 class _Training:
-    """One training in memory, and its copy on the disk. The copy is known by the loss on the first step's texts, as
-    the model was at first and when it was saved: other texts, another model or another seed give another number."""
+    """One training in memory, and its copy on the disk. The copy is known by its shapes and by the loss on the first
+    step's texts, at first and when it was saved. What changes neither, such as a LoRA's scale, needs `again`."""
 
     def __init__(self, name: str, model, loss_of: Callable, steps: int, rate: float):
         import torch
@@ -85,7 +85,7 @@ class _Training:
         self.torch, self.model, self.loss_of, self.run = torch, model, loss_of, Run(name, steps, rate)
         self.learned = {key: one for key, one in model.named_parameters() if one.requires_grad}
         self.optimizer = torch.optim.AdamW(self.learned.values(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
-        self.path, self.saved_s = cache_folder() / "made" / f"{name}.safetensors", time.monotonic()
+        self.path, self.saved_s = cache_folder() / "made" / f"{name}.pt", time.monotonic()
         self.first = self._probe()
 
     def _probe(self) -> float:
@@ -122,18 +122,14 @@ class _Training:
 
     def save(self) -> None:
         """Whole or not at all. A full disk costs the copy, not the training."""
-        from safetensors.torch import save_file
-
-        tensors = {key: one.detach() for key, one in self.learned.items()}
-        for key, one in self.learned.items():
-            tensors |= {f"{part} of {key}": moment for part, moment in self.optimizer.state[one].items()}
-        about = {"first": self.first, "last": self._probe(), "run": vars(self.run)}
+        kept = {"first": self.first, "last": self._probe(), "run": vars(self.run)}
+        kept |= {"learned": self.learned, "optimizer": self.optimizer.state_dict()}
         half = self.path.with_suffix(".half")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, half, metadata={"about": json.dumps(about)})
+            self.torch.save(kept, half)
             os.replace(half, self.path)
-        except Exception as fault:  # safetensors has an exception of its own for what the disk says
+        except (OSError, RuntimeError) as fault:  # the second is what torch makes of a full disk
             print(f"This training can't be kept at {self.path}: {fault}. It goes on in memory.")
             with suppress(OSError):
                 half.unlink()
@@ -141,23 +137,18 @@ class _Training:
 
     def restore(self) -> None:
         """Go on where a copy of this training stopped, if there is one."""
-        from safetensors import SafetensorError, safe_open
-
         try:
-            with safe_open(self.path, "pt") as file:
-                about = json.loads(file.metadata()["about"])
-                run, tensors = Run(**about["run"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError):  # none is there, or it is damaged
+            kept = self.torch.load(self.path, weights_only=True)
+        except (OSError, EOFError, RuntimeError, UnpicklingError):  # none is there, or it is damaged
             return
-        same = any(math.isclose(self.first, about[when], rel_tol=1e-4) for when in ("first", "last"))
-        if not same or (run.steps, run.rate) != (self.run.steps, self.run.rate):
+        run = Run(**kept["run"])
+        before, now = ({key: one.shape for key, one in of.items()} for of in (kept["learned"], self.learned))
+        same = any(math.isclose(self.first, kept[when], rel_tol=1e-4) for when in ("first", "last"))
+        if not same or before != now or (run.steps, run.rate) != (self.run.steps, self.run.rate):
             return
-        with self.torch.no_grad():
-            for key, one in self.learned.items():
-                one.copy_(tensors[key])
-                parts = {part: tensors[f"{part} of {key}"] for part in ("step", "exp_avg", "exp_avg_sq")}
-                self.optimizer.state[one] = parts
-        self.run, self.first = run, about["first"]
+        self.model.load_state_dict(kept["learned"], strict=False)  # the frozen weights are not in it
+        self.optimizer.load_state_dict(kept["optimizer"])
+        self.run, self.first = run, kept["first"]
         again = "To train it a second time: again=True."
         print(f"Taken from the disk, {run}. {again}" if run.done else f"Going on from {run}.")
 
@@ -182,11 +173,8 @@ def _falling(run: Run) -> str:
     """The loss so far as a small drawing, as wide as the steps that are done."""
     size = max(1, len(run.losses) // 100)
     means = [sum(part) / len(part) for at in range(0, len(run.losses), size) if (part := run.losses[at : at + size])]
-    top, low = max(means), min(0, *means) if len(means) > 1 else 0
-    points = [
-        (at * size / run.steps * 600, 76 - 72 * (value - low) / (top - low or 1)) for at, value in enumerate(means)
-    ]
-    line = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
+    wide, high = 600 * size / run.steps, 72 / (max(means) or 1)
+    line = " ".join(f"{at * wide:.0f},{76 - value * high:.0f}" for at, value in enumerate(means))
     label = f"the loss falls from {means[0]:.2f} to {means[-1]:.2f}"
     frame = f'<rect width="600" height="80" fill="{BLUE}" opacity="0.08"/>'
     return (

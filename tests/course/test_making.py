@@ -38,9 +38,10 @@ def test_near_copies_share_a_mark_and_other_texts_do_not():
     assert not {*making.marks(first)} & {*making.marks(second)}
 
 
-def model_and_loss(seed=0, shift=0.0, fail_at=None, fault=KeyboardInterrupt):
+def model_and_loss(seed=0, shift=0.0, fail_at=None, fault=KeyboardInterrupt, frozen=False):
     torch.manual_seed(seed)
     model = torch.nn.Linear(4, 1)
+    model.bias.requires_grad_(not frozen)
 
     def loss_of(step):
         if step == fail_at:
@@ -76,7 +77,7 @@ def test_what_a_kill_leaves_is_the_last_copy(monkeypatch):
 def test_what_is_finished_is_taken_and_other_texts_or_steps_are_trained_anew(capsys):
     first, _ = trained("one")
     assert trained("one")[0].seconds == first.seconds and "Taken from the disk" in capsys.readouterr().out
-    for changed in ({"shift": 1.0}, {"seed": 1}, {"steps": 21}, {"again": True}):
+    for changed in ({"shift": 1.0}, {"seed": 1}, {"steps": 21}, {"frozen": True}, {"again": True}):
         trained("one", **changed)
         assert "Taken" not in capsys.readouterr().out, changed
         trained("one")
@@ -98,7 +99,7 @@ def test_a_disk_that_takes_no_copy_costs_the_copy_alone(tmp_path, monkeypatch, c
 
 def test_a_damaged_copy_is_trained_anew():
     first, _ = trained("cut")
-    file = making.place("x").parent / "cut.safetensors"
+    file = making.place("x").parent / "cut.pt"
     file.write_bytes(file.read_bytes()[:100])
     assert trained("cut")[0].losses == first.losses
 
