@@ -85,6 +85,7 @@ class _Training:
         self.torch, self.model, self.loss_of, self.run = torch, model, loss_of, Run(name, steps, rate)
         self.learned = {key: one for key, one in model.named_parameters() if one.requires_grad}
         self.optimizer = torch.optim.AdamW(self.learned.values(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
+        self.optimizer.zero_grad()  # an interrupted step leaves a gradient in the model
         self.path, self.saved_s = cache_folder() / "made" / f"{name}.pt", time.monotonic()
         self.first = self._probe()
 

@@ -67,6 +67,12 @@ def test_a_stopped_training_goes_on_to_the_very_weights_of_one_that_was_not(caps
     assert all(map(torch.equal, weights, others)), "the optimizer's notes are kept too"
 
 
+def test_a_gradient_that_an_interrupted_step_left_in_the_model_is_not_followed():
+    model, loss_of = model_and_loss()
+    loss_of(3).backward()
+    assert making.train("left", model, loss_of, steps=20, rate=0.05).losses == trained("whole")[0].losses
+
+
 def test_what_a_kill_leaves_is_the_last_copy(monkeypatch):
     monkeypatch.setattr(training, "SAVE_EVERY_S", 0)
     with pytest.raises(RuntimeError):
