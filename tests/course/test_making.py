@@ -89,6 +89,15 @@ def test_what_is_finished_is_taken_and_other_texts_or_steps_are_trained_anew(cap
         trained("one")
 
 
+def test_a_short_training_of_the_tests_leaves_the_whole_one_on_the_disk(monkeypatch, capsys):
+    trained("one")
+    with monkeypatch.context() as short:
+        short.setenv("SLMLAB_TRAINING", "short")
+        assert trained("one")[0].steps == 5 and "Taken" not in capsys.readouterr().out
+    trained("one")
+    assert "Taken from the disk" in capsys.readouterr().out
+
+
 def test_a_loss_that_is_no_number_stops_in_one_line_and_is_not_kept():
     model, _ = model_and_loss()
     with pytest.raises(BadRequest, match=r"^The loss of step 0 is no number \(nan\)\. Its rate is too high, [^\n]*$"):
