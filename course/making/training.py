@@ -125,6 +125,8 @@ class _Training:
         """Whole or not at all. A full disk costs the copy, not the training."""
         if os.environ.get(MODE):  # a test leaves the reader's copies alone
             return
+        if self.run.done:
+            self.optimizer.state.clear()  # two thirds of a copy, and needed no more
         kept = {"first": self.first, "last": self._probe(), "run": vars(self.run)}
         kept |= {"learned": self.learned, "optimizer": self.optimizer.state_dict()}
         half = self.path.with_suffix(".half")
