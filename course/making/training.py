@@ -42,8 +42,8 @@ class Run:
         return len(self.losses) == self.steps
 
     def __repr__(self):
-        steps = f"step {len(self.losses):,} of {self.steps:,}"
-        return f"{self.name}: {steps}, {self.seconds:.0f} s, loss {self.losses[0]:.2f} to {self.losses[-1]:.2f}"
+        steps = f"{self.name}: step {len(self.losses):,} of {self.steps:,}, {self.seconds:.0f} s"
+        return f"{steps}, loss {self.losses[0]:.2f} to {self.losses[-1]:.2f}" if self.losses else steps
 
 
 def train(

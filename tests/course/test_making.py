@@ -67,6 +67,20 @@ def test_a_stopped_training_goes_on_to_the_very_weights_of_one_that_was_not(caps
     assert all(map(torch.equal, weights, others)), "the optimizer's notes are kept too"
 
 
+def test_a_training_that_was_stopped_before_its_first_step_begins_with_it():
+    model, loss_of = model_and_loss()
+    looks = iter((KeyboardInterrupt, None))
+
+    def look():
+        if fault := next(looks):
+            raise fault
+        return {}
+
+    for steps in (0, 20):
+        run = making.train("early", model, loss_of, steps=20, rate=0.05, look=look, at=(0,))
+        assert f"step {steps} of 20" in repr(run)
+
+
 def test_a_gradient_that_an_interrupted_step_left_in_the_model_is_not_followed():
     model, loss_of = model_and_loss()
     loss_of(3).backward()
