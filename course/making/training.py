@@ -53,9 +53,9 @@ def train(
     """Train what in `model` may change: in each step, AdamW follows the gradient of `loss_of(step)`.
 
     The rate rises for a tenth of the steps and then falls like a cosine. `tokens` is how many a step reads, for the
-    bar; `look()` gives a dict to keep at these parts `at` of the way. Interrupt it whenever you like: what was learned
-    stays in the model, and the same line goes on from there, in a new kernel too. What is finished is not trained a
-    second time, unless `again`.
+    bar; `look()` gives a dict of numbers and texts to keep at these parts `at` of the way. Interrupt it whenever you
+    like: what was learned stays in the model, and the same line goes on from there, in a new kernel too. What is
+    finished is not trained a second time, unless `again`.
     """
     mode = os.environ.get(MODE, "")
     training = _Training(name, model, loss_of, max(2, steps // 4) if mode == "short" else steps, rate)
@@ -98,9 +98,8 @@ class _Training:
         self.look_now()
         run, began = self.run, time.perf_counter()
         step, part = len(run.losses), len(run.losses) / run.steps
-        for group in self.optimizer.param_groups:
-            falling = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * part))
-            group["lr"] = run.rate * min((step + 1) / (WARM_UP * run.steps), falling)
+        falling = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * part))
+        self.optimizer.param_groups[0]["lr"] = run.rate * min((step + 1) / (WARM_UP * run.steps), falling)
         loss = self.loss_of(step)
         if not math.isfinite(loss.item()):
             raise BadRequest(f"The loss of step {step} is no number ({loss.item()}). {NO_NUMBER}")
