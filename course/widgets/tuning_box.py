@@ -15,9 +15,8 @@ class TuningBox(Live):
     def __init__(self, points: Sequence[dict]):
         w = ipywidgets()
         self.points = {(one["rank"], one["rate"]): one for one in points}
-        ranks, rates = (
-            list(dict.fromkeys(one[key] for one in points if one["rank"] != "all")) for key in ("rank", "rate")
-        )
+        tuned = [one for one in points if one["rank"] != "all"]
+        ranks, rates = (list(dict.fromkeys(one[knob] for one in tuned)) for knob in ("rank", "rate"))
         size = {"layout": FULL, "style": {"description_width": "60px"}}
         self.rank = w.SelectionSlider(options=ranks, value=ranks[1], description="rank", **size)
         self.rate = w.SelectionSlider(options=rates, value=rates[0], description="rate", **size)
@@ -32,11 +31,9 @@ class TuningBox(Live):
         self.say(f"{told}\nName three fruits. → {one['name three fruits']}")
 
     def _table(self) -> Table:
-        rows = [
-            (*place, one["exact"], one["perplexity"], one["name three fruits"]) for place, one in self.points.items()
-        ]
-        rows = [tuple(" / ".join(str(cell).split("\n")) for cell in row) for row in rows]
-        return Table(("rank", "rate", "exact", "perplexity", "name three fruits"), rows)
+        heads = ("rank", "rate", "exact", "perplexity", "name three fruits")
+        rows = [tuple(str(one[head]).replace("\n", " / ") for head in heads) for one in self.points.values()]
+        return Table(heads, rows)
 
     def static_text(self) -> str:
         return str(self._table())
