@@ -12,6 +12,7 @@ import pytest
 from course import drawn, making
 from course.checking import check
 from course.drawn import draw
+from course.evaluate import Share
 from course.exercises.registry import exercises
 from tests.conftest import ROOT
 from tests.live_server import ScriptedEngine
@@ -182,6 +183,13 @@ def test_softmax_with_numpy_passes_and_its_overflow_is_named():
 def test_other_right_ways_pass_as_well():
     assert check("bias-1", "In 1890, the {} worked until")
     assert check("onnx-1", lambda logits, k: sorted(range(len(logits)), key=lambda id: -logits[id])[:k])
+
+
+def test_a_card_may_say_that_every_answer_was_right(tmp_path):
+    about = "language: en\nlicense: apache-2.0\nbase_model: HuggingFaceTB/SmolLM2-135M-Instruct"
+    text = f"---\n{about}\n---\nExact for {Share(50, 50)}.\n## Limits\nEnglish alone, and only short messages."
+    (tmp_path / "README.md").write_text(text, encoding="utf-8")
+    assert check("ship-2", tmp_path)
 
 
 def test_a_modelfile_may_be_written_in_the_ways_that_ollama_reads():
