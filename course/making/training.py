@@ -53,9 +53,9 @@ def train(
     """Train what in `model` may change: in each step, AdamW follows the gradient of `loss_of(step)`.
 
     The rate rises for a tenth of the steps and then falls like a cosine. `tokens` is how many a step reads, for the
-    bar; `look()` gives a dict of numbers and texts to keep at these parts `at` of the way. Interrupt it whenever you
-    like: what was learned stays in the model, and the same line goes on from there, in a new kernel too. What is
-    finished is not trained a second time, unless `again`.
+    bar; `look()` gives a dict of numbers, texts and scores to keep at these parts `at` of the way. Interrupt it
+    whenever you like: what was learned stays in the model, and the same line goes on from there, in a new kernel too.
+    What is finished is not trained a second time, unless `again`.
     """
     mode = os.environ.get(MODE, "")
     training = _Training(name, model, loss_of, max(2, steps // 4) if mode == "short" else steps, rate)
@@ -142,7 +142,8 @@ class _Training:
     def restore(self) -> None:
         """Go on where a copy of this training stopped, if there is one."""
         try:
-            kept = self.torch.load(self.path, weights_only=True)
+            with self.torch.serialization.safe_globals([Share]):  # what a look may give
+                kept = self.torch.load(self.path, weights_only=True)
         except (OSError, EOFError, RuntimeError, UnpicklingError):  # none is there, or it is damaged
             return
         run = Run(**kept["run"])
