@@ -112,7 +112,7 @@ def read_task(source: str | Path | Sequence[tuple[str, str]], seed: int = 0) -> 
     answers: dict[str, str] = {}
     for number, row in enumerate(rows, 1):
         if len(row) != 2 or not all(isinstance(one, str) and one.strip() for one in row):
-            raise BadRequest(f"Example {number} is {row!r}. It should be a text and its answer, both not empty.")
+            raise BadRequest(f"Example {number} is {row!r}. It should be a text, a comma and an answer.")
         text, answer = (one.strip() for one in row)
         if len(text) + len(answer) > LONGEST:
             raise BadRequest(f"Example {number} has {len(text) + len(answer):,} characters. {LONGEST:,} are the most.")
