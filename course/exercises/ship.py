@@ -13,12 +13,11 @@ from course.exercises.registry import exercise
     (0.26, -0.5, 0.1), (-0.23, -0.5, 0.1), (0.3, 0.05, 0.1), (9.0, -0.5, 0.1), (-9.0, -0.5, 0.1)
 ], mistakes=[
     ("the grid begins at `low`, not at 0", lambda weight, low, gap: low + gap * int(weight / gap)),
-    ("that is the point below it, not the nearest", lambda weight, low, gap: low + gap * int((weight - low) / gap)),
+    ("that is the point below it, not the nearest",
+     lambda weight, low, gap: low + gap * min(15, max(0, int((weight - low) / gap)))),
     ("there are 16 points, and the last is `low + 15 * gap`",
      lambda weight, low, gap: low + gap * max(0, round((weight - low) / gap))),
     ("there is no point below `low`", lambda weight, low, gap: low + gap * min(15, round((weight - low) / gap))),
-    ("there are 16 points, from `low` to `low + 15 * gap`",
-     lambda weight, low, gap: low + gap * round((weight - low) / gap)),
 ])  # fmt: skip
 def to_grid(weight, low, gap):
     place = round((weight - low) / gap)

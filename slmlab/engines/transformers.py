@@ -23,13 +23,13 @@ ADVICE = f"What works: torchao with the experts named, {NAMED}; or a GGUF file o
 
 
 class TransformersEngine(LocalEngine):
-    """A causal language model. `device` is 'cpu' or a device_map ('auto' may split it); `adapters` are merged in."""
+    """A causal language model on a device_map. `adapters` are merged in; a `module` stands for the folder's weights."""
 
     engine = "transformers"
 
     def __init__(
         self, card, folder: Path, precision: str = "fp32", device: str | dict = "cpu", threads: int | None = None,
-        quantization=None, adapters: Sequence[Path] = (),
+        quantization=None, adapters: Sequence[Path] = (), module=None,
     ):  # fmt: skip
         super().__init__(card, folder, precision)
         if precision not in DTYPES:
@@ -41,7 +41,7 @@ class TransformersEngine(LocalEngine):
         self._torch, self._dtype = torch, getattr(torch, DTYPES[precision])
         self.threads = threads or best_threads()
         torch.set_num_threads(self.threads)
-        self._model = self._read(folder, device, quantization).eval()
+        self._model = (module.to(device, self._dtype) if module else self._read(folder, device, quantization)).eval()
         for adapter in adapters:
             self._model = merged(self._model, adapter).eval()
         # parameters that wait on the disk or the CPU are "meta"; a layer fetches its own input from anywhere
