@@ -51,7 +51,7 @@ def _story(dice: random.Random, words: dict) -> str:
 
 def sentence() -> dict[str, str]:
     """The same sentence in five languages."""
-    return tomllib.loads((DATA / "texts" / "sentence.toml").read_text(encoding="utf-8"))
+    return dict(_words("texts/sentence"))
 
 
 def programs(*packages: str) -> list[Path]:
