@@ -33,13 +33,10 @@ def put_between(marks: tuple[str, str], text: str, page: Path) -> None:
 
 def machine_in_words() -> str:
     """Cores and type only: nothing that tells whose machine it is."""
+    from course.recordings import cpu_name
     from slmlab.machine import cores, machine
 
-    gpu, info = machine().gpu, Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    cpu = names[0] if names else platform.processor() or platform.machine()
-    return f"{cores()[1]} cores, {cpu}, {platform.system()}, {'GPU' if gpu else 'no GPU'}"
+    return f"{cores()[1]} cores, {cpu_name()}, {platform.system()}, {'GPU' if machine().gpu else 'no GPU'}"
 
 
 def used_by_others() -> float:

@@ -1,5 +1,6 @@
 """Every live control by name: each works by mouse and keyboard in a running notebook, and reads as text elsewhere."""
 
+from course.recordings import recorded
 from course.widgets.ask_box import AskBox as ask_box
 from course.widgets.chart_box import ChartBox as chart_box
 from course.widgets.playground import Playground as sampling_playground
@@ -11,6 +12,6 @@ from course.widgets.workload_box import WorkloadBox as workload_box
 
 # fmt: off
 __all__ = [
-    "ask_box", "chart_box", "routing_box", "sampling_playground", "side_by_side", "tuning_box", "watch_training",
-    "workload_box",
+    "ask_box", "chart_box", "recorded", "routing_box", "sampling_playground", "side_by_side", "tuning_box",
+    "watch_training", "workload_box",
 ]

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.planted_package import plant
+from tests.slmlab.test_weights_hub import model_hub  # noqa: F401
 
 
 def named(figure, gid=None) -> list[str]:

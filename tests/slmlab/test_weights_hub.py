@@ -45,12 +45,13 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked.append(self.path)
         if "/tree/" in self.path:
-            return self._send(200, json.dumps([self._entry(name) for name in FILES]).encode(), {})
+            return self._send(200, json.dumps([self._entry(name) for name in self.server.files]).encode(), {})
         if self.path.startswith("/api/models/"):
             return self._send(200, json.dumps({"id": "x/y", "sha": COMMIT, "siblings": []}).encode(), {})
         name = self.path.split(f"/{COMMIT}/")[-1]
-        content = self.server.contents.get(name, FILES[name])
-        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{sha256(FILES[name])}"'}
+        file = self.server.files[name]
+        content = self.server.contents.get(name, file)
+        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{sha256(file)}"'}
         start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
@@ -59,8 +60,9 @@ class Hub(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def _entry(self, name):
-        lfs = {"oid": sha256(FILES[name]), "size": len(FILES[name]), "pointerSize": 130}
-        return {"type": "file", "path": name, "size": len(FILES[name]), "oid": "0" * 40, "lfs": lfs}
+        file = self.server.files[name]
+        lfs = {"oid": sha256(file), "size": len(file), "pointerSize": 130}
+        return {"type": "file", "path": name, "size": len(file), "oid": "0" * 40, "lfs": lfs}
 
     def _send(self, status, content, headers):
         self.send_response(status)
@@ -78,7 +80,7 @@ def model_hub(own_cache, monkeypatch):
     for name in (*weights.SWITCHES, "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.asked, server.contents = [], {}
+    server.asked, server.files, server.contents = [], FILES, {}
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
