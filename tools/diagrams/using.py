@@ -211,3 +211,24 @@ def endpoint(seen):
         x += token_width(one) + 6
     shapes += [text(380, 342, "the answer comes back as a stream, piece by piece", "s")]
     return picture("One call to an endpoint", desc, 364, shapes)
+
+
+def nim(seen):
+    homes = (("hosted by NVIDIA", "NVIDIA's GPU", "a key, and a limit", "prompts go there"),
+             ("self-hosted", "your own GPU", "no key, and no limit", "prompts stay here"))  # fmt: skip
+    desc = (
+        "Your code sends the same request to either of two containers. Each container holds three things: an API, an "
+        f"engine, and a model. One is hosted: {', '.join(homes[0][1:])}. The other is self-hosted: "
+        f"{', '.join(homes[1][1:])}."
+    )
+    shapes = [box(24, 140, 132, 84, "your code", "the same", "for both")]
+    for row, (name, gpu, key, prompts) in enumerate(homes):
+        y = 40 + 162 * row
+        shapes += [arrow((162, 182), (190, 182), (190, y + 62), (224, y + 62))]
+        shapes += [rect(230, y, 356, 124, GREEN, None, 12), text(246, y + 24, f"container, {name}", "h l")]
+        for place, (part, what, edge) in enumerate(
+            (("API", "OpenAI's form", BLUE), ("engine", "vLLM", ORANGE), ("model", "its weights", GREY))
+        ):
+            shapes += [box(242 + 114 * place, y + 38, 104, 72, part, what, edge=edge)]
+        shapes += [text(600, y + 40 + 24 * line, words, "l") for line, words in enumerate((gpu, key, prompts))]
+    return picture("One container, at two places", desc, 352, shapes)
