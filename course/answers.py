@@ -95,7 +95,7 @@ def _raised(fault: Exception) -> str:
     name = type(fault).__name__
     words = f"it stopped with {code(f'{name}: {fault}' if str(fault) else name)}"
     here = Path(__file__).parent
-    folders = (here, here.with_name("slmlab"), sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+    folders = (here, *map(here.with_name, ("slmlab", "endpoint")), *map(sysconfig.get_path, ("stdlib", "purelib")))
     ours = ("<frozen", *map(str, folders))
     for frame, number in reversed(list(traceback.walk_tb(fault.__traceback__))):
         file = frame.f_code.co_filename

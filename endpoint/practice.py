@@ -200,7 +200,7 @@ class Nvidia(Profile):
         return {**body, "detail": refusal.message} if refusal.message else body
 
     def check(self, ask: Ask, model: str, request: Request) -> Ask:
-        return replace(ask, messages=tuple(map(_with_inline_pictures, ask.messages)))
+        return replace(ask, messages=tuple(map(with_inline_pictures, ask.messages)))
 
     def routes(self) -> list[Route]:
         ready = {"object": "health.response", "message": "Service is ready."}
@@ -213,7 +213,7 @@ def _has_left(card) -> bool:
     return any("Retired from Microsoft Foundry" in one.text and one.date <= today for one in card.status)
 
 
-def _with_inline_pictures(message):
+def with_inline_pictures(message):
     """A message whose <img> tags have become pictures."""
     urls = [found["url"] for found in IMAGE.finditer(message.content)]
     if not urls:

@@ -1,7 +1,13 @@
-"""The exercises of lessons 06 to 08: streams, retries, pictures and prices, addresses, filters."""
+"""The exercises of lessons 06 to 08: streams, retries, pictures, replicas, addresses, filters."""
 
-from course.answers import returned
+import json
+import math
+
+from course.answers import function_in, need, pair_from, returned, shown
+from course.drawn import draw
 from course.exercises.registry import exercise
+from endpoint import completions, practice
+from slmlab.pictures import as_picture
 
 
 def _chunk(content) -> dict:
@@ -9,6 +15,7 @@ def _chunk(content) -> dict:
 
 
 _HI = _chunk("Hi")
+_FORMS = {"parts": list, "tagged": str}
 
 
 @exercise("github-1", reads=returned, told="it gave {shown} where {right!r} is right", otherwise=": {why}", cases=[
@@ -41,24 +48,47 @@ def seconds_to_wait(status, retry_after):
     return wait if wait <= 60 else None
 
 
-@exercise("nim-1", cases=[(3,), (300,), (1,), (2,)], told="`base64_length({size})` gave {value:g}", mistakes=[
-    ("base64 is longer than the bytes, four characters for three", lambda size: size),
-    ("the last group is filled up, so it is {right:g}", lambda size: size * 4 / 3),
+@exercise("nim-1", cases=[(41, 40), (40, 40), (100, 40), (1, 40), (1000, 15)],
+          told="`minutes({requests}, {per_minute})` gave {value:g}", mistakes=[
+    ("a first group leaves at once, so {right:g} is right", lambda requests, per_minute: requests // per_minute),
+    ("count whole groups: nothing leaves between two of them", lambda requests, per_minute: requests / per_minute),
 ])  # fmt: skip
-def base64_length(size):
-    return 4 * ((size + 2) // 3)
+def minutes(requests, per_minute):
+    return (requests - 1) // per_minute
 
 
-@exercise("nim-2", cases=[(1_000_000, 0, 0.5, 2.0), (0, 1_000_000, 0.5, 2.0), (1200, 300, 0.1, 0.4)],
-          told="`cost({read}, {written}, {price_in}, {price_out})` gave {value:.6g}",
-          otherwise=", and {right:.6g} is right", mistakes=[
-    ("prices are for a million tokens",
-     lambda read, written, price_in, price_out: read * price_in + written * price_out),
-    ("tokens that are written have a price of their own",
-     lambda read, written, price_in, price_out: (read + written) * price_in / 1e6),
+def tagged(question, picture):
+    return f'{question} <img src="{picture.data_url}" />'
+
+
+@exercise("nim-2", also=[tagged])
+def parts(question, picture):
+    return [{"type": "text", "text": question}, {"type": "image_url", "image_url": {"url": picture.data_url}}]
+
+
+@parts.judged
+def _(answer):
+    question, picture = "How much is Tue?", as_picture(draw("bars", "nim:0").pictures[0])
+    for function, (name, kind) in zip(pair_from(answer, "`(parts, tagged)`"), _FORMS.items(), strict=True):
+        content = returned(function_in(function, name)(question, picture))
+        need(isinstance(content, kind), f"`{name}` gave {shown(content)}, and a {kind.__name__} is wanted")
+        body = json.dumps({"messages": [{"role": "user", "content": content}]}).encode()
+        seen = practice.with_inline_pictures(completions.read_chat(body).messages[0])
+        told = f"of what `{name}` gave, the server reads the text {shown(seen.content)} and {len(seen.images)} pictures"
+        need((seen.content, seen.images) == (question, (picture.data_url,)), f"{told}; one is its `data_url`")
+
+
+@exercise("nim-3", cases=[(1, 5, 4, 1, 4), (2, 3, 4, 1, 4), (2, 4.2, 4, 1, 8), (1, 40, 4, 1, 4), (2, 0, 4, 1, 4)],
+          told="`replicas({now}, {waiting:g}, {target}, {least}, {most})` gave {value:g}", mistakes=[
+    ("within a tenth of the target nothing changes, so {right:g} is right",
+     lambda now, waiting, target, least, most: min(max(math.ceil(now * waiting / target), least), most)),
+    ("each of the replicas that run now has so many waiting",
+     lambda now, waiting, target, least, most: min(max(math.ceil(waiting / target), least), most)),
 ])  # fmt: skip
-def cost(read, written, price_in, price_out):
-    return (read * price_in + written * price_out) / 1_000_000
+def replicas(now, waiting, target, least, most):
+    if abs(waiting / target - 1) <= 0.1:
+        return now
+    return min(max(math.ceil(now * waiting / target), least), most)
 
 
 @exercise("foundry-1", reads=returned, told="for {old!r} it gave {shown}", otherwise="; wanted: {right!r}", cases=[

@@ -98,15 +98,15 @@ def expert_table(rows: Mapping, *, what="share of the choices", signed=False):
 
 
 def curves(read: Sequence[float], rows: Mapping, *, across="million bytes read in training",
-           what="Bits per byte on held-out texts"):  # fmt: skip
-    """Trainings side by side: for each name what it had come to after so much of the training."""
+           what="Bits per byte on held-out texts", told=""):  # fmt: skip
+    """Lines side by side: for each name its value after so much of a training. `told`: a caption for other figures."""
     with drawing.canvas(2.7, legend_rows=1) as ax:
         for (name, values), colour, line in zip(rows.items(), drawing.COLOURS, ("-", "--", ":"), strict=False):
             ax.plot(read, values, line, color=colour, linewidth=2.2, label=drawable(name))
         ax.set_xlabel(across)
         drawing.legend(ax)
         ends = ", ".join(f"{values[-1]:.2f} for {name}" for name, values in rows.items())
-        return drawing.finish(ax, f"{what}; lower is better. At the end: {ends}.")
+        return drawing.finish(ax, told or f"{what}; lower is better. At the end: {ends}.")
 
 
 def knobs(points: Sequence[Mapping]):

@@ -149,6 +149,7 @@ SPECIAL = (
     ("moe-3", "with two of 4 experts doing all", lambda chosen, probabilities: 1.0),
     ("github-1", "IndexError", lambda chunks: "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks)),
     ("github-2", "nobody waits half a day", lambda status, after: (after or 1) if status in (429, 503) else None),
+    ("nim-2", "and 0 pictures", (lambda asked, picture: [{"type": "text", "text": asked}], None)),
     ("foundry-1", "wanted: 'https://contoso", lambda old: old.replace("/models", "/openai/v1?api-version=2024-05-01")),
     ("foundry-2", "['violence'] is right", lambda results: list(results)),
     ("runtimes-1", "there is no FROM line", modelfile(start="# {}")),
