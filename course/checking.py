@@ -9,36 +9,33 @@ from html import escape
 from course import record
 from course.answers import judge
 from course.exercises.registry import Exercise, exercises, find
-from course.live import BAD, GOOD, OPEN, Live, ipywidgets, paragraph, striped
+from course.live import BAD, GOOD, Live, ipywidgets, paragraph, striped
 from course.quizzes import quizzes
-from slmlab.errors import in_range
 from slmlab.show import Table
 
-_WORDS = {True: ("✓ Right:", GOOD), False: ("Not yet:", BAD), None: ("", OPEN)}
+_WORDS = {True: ("✓ Right:", GOOD), False: ("Not yet:", BAD)}
 
 
 @dataclass(eq=False, repr=False)
 class Verdict(Live):
-    """What a check says, with buttons for hints and the solution where a kernel runs, and else the calls to type.
-    `passed` is None when only hints or the solution were asked for."""
+    """What a check says, with buttons for hints and the solution where a kernel runs."""
 
     exercise: Exercise
-    passed: bool | None
+    passed: bool
     message: str = ""
     hints: tuple[str, ...] = ()
     solution: str = ""
     note: str = ""
 
     def __bool__(self):
-        return bool(self.passed)
+        return self.passed
 
     def static_text(self) -> str:
-        word, _ = _WORDS[self.passed]
-        lines = f"{word} {self.message}".strip(), *self._told(), self.solution, self.note, self._next()
+        lines = f"{_WORDS[self.passed][0]} {self.message}", *self._told(), self.solution, self.note
         return "\n".join(filter(None, lines))
 
     def static_html(self) -> str:
-        return f"{self._head()}{self._details()}{paragraph(self._next())}"
+        return self._head() + self._details()
 
     def show_hint(self) -> None:
         """The next one under those that are shown; the last one stays."""
@@ -78,33 +75,15 @@ class Verdict(Live):
         count = len(self.exercise.hints)
         return [f"Hint {number} of {count}: {hint}" for number, hint in enumerate(self.hints, 1)]
 
-    def _next(self) -> str:
-        """What to type for more."""
-        call, count = f'check("{self.exercise.id}"', len(self.hints)
-        if self.solution:
-            return ""
-        if self.passed or count == len(self.exercise.hints):
-            return f"One way to write it: `{call}, solution=True)`"
-        return f"For {'another' if count else 'a'} hint: `{call}, hint={count + 1})`"
 
-
-def check(exercise_id: str, answer: object = None, *, hint: int = 0, solution: bool = False) -> Verdict:
-    """The verdict on an answer, shown when it is the last line of a cell.
-
-    An answer that isn't right yet hears what is missing. `hint=1` to `hint=3` show as many hints, with or without an
-    answer, and `solution=True` shows one way to write it; the verdict's buttons do the same.
-    """
+def check(exercise_id: str, answer: object = None) -> Verdict:
+    """The verdict on an answer, shown when it is the last line of a cell. One that isn't right yet hears what is
+    missing."""
     found = find(exercise_id)
-    in_range("hint", hint, 0, 10**6, f"1 to {len(found.hints)}")
-    if solution:
-        return Verdict(found, None, f"{found.title}, one way to write it:", solution=found.solution)
-    if answer is None and hint:
-        return Verdict(found, None, found.task, hints=found.hints[:hint])
     missing = judge(found.answer.verdict, answer, found.answer.limit_s)
     if missing is None:
         return Verdict(found, True, found.right, note=record.note_exercise(found.id))
-    stop = "" if missing.endswith("?") else "."
-    return Verdict(found, False, missing + stop, hints=found.hints[:hint])
+    return Verdict(found, False, missing + ("" if missing.endswith("?") else "."))
 
 
 def progress() -> Table:

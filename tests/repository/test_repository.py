@@ -133,7 +133,7 @@ def test_the_first_cells_of_a_lesson_and_the_doctor_load_nothing_heavy():
     for code, heavy in (
         ("import slmlab; from slmlab import plots", whole | {"statistics", "dataclasses"}),
         ("import slmlab; slmlab.cards(), slmlab.services(), slmlab.measure", whole),
-        ("from course import check, quiz, progress; check('size-3', hint=1)", runtimes | others | {"ipywidgets"}),
+        ("from course import check, quiz, progress; progress()", runtimes | others | {"ipywidgets"}),
         ("from course.doctor import examine; str(examine())", runtimes),
     ):
         asked = f"import sys; {code}; print({heavy} & set(sys.modules) or 'nothing')"
