@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slmlab.errors import BadRequest, in_range
+from slmlab.errors import BadRequest
 
 BEGIN, END, PAD, VOCABULARY = 256, 257, 258, 260  # a token is a byte; three ids beside them, and one to spare
 USED = 2  # experts for a token: Phi's router knows no other number
@@ -31,18 +31,6 @@ class Recipe:
     layers: int = 4
     width: int = 192
     experts: int = 16
-
-    def __post_init__(self):
-        for name in ("steps", "batch", "length", "layers", "experts", "warm_up"):
-            in_range(name, getattr(self, name), 1, 1_000_000, "a whole number, 1 or more")
-
-    @property
-    def tokens(self) -> int:
-        return self.steps * self.batch * self.length
-
-    @property
-    def name(self) -> str:
-        return f"{'dense' if self.dense else 'moe'}-seed{self.seed}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from slmlab.measure import bits_per_byte
 from training.cards import markdown_table, write_between
 from training.corpus import corpus
 from training.export_moe import export_one
-from training.run import folder_of
+from training.run import folder_of, name_of
 from training.state import read_state, write_whole
 
 TEXTS, ABLATION_TEXTS, LENGTH = 60, 8, 256
@@ -135,7 +135,7 @@ def held_texts(data: dict, count: int) -> dict[str, list[str]]:
 
 def opened(path: Path, recipe: Recipe, scratch: str) -> TransformersEngine:
     """A state as it would be shipped: in 16 bits, through the door that readers use."""
-    folder = Path(scratch) / recipe.name
+    folder = Path(scratch) / name_of(recipe)
     export_one(recipe, path, folder)
     return TransformersEngine(card_of_folder(folder), folder)
 

@@ -13,11 +13,10 @@ two cores, a few on a GPU; 20 for the dense one.
 import argparse
 
 from course.sparse import Recipe
-from slmlab.errors import SlmLabError
 from training.export_moe import export
 from training.lesson_moe import EVERY, curves, probe
 from training.measure_moe import measure_all
-from training.run import Run, folder_of
+from training.run import Run, folder_of, name_of, tokens_in
 from training.state import ROOT, WORK
 
 
@@ -36,13 +35,10 @@ def main(arguments: list[str] | None = None) -> None:
     commands.add_parser("probe", help="write a hundred bytes and the expert that each goes to")
     parsed = parser.parse_args(arguments)
     if parsed.command == "train":
-        try:
-            recipe = Recipe(seed=parsed.seed, dense=parsed.dense, steps=parsed.steps, balance=parsed.balance)
-        except SlmLabError as fault:
-            parser.error(str(fault))
+        recipe = Recipe(seed=parsed.seed, dense=parsed.dense, steps=parsed.steps, balance=parsed.balance)
         run = Run(recipe, folder_of(recipe))
         size = sum(one.numel() for one in run.training.model.parameters())
-        print(f"{recipe.name}: {size / 1e6:.2f} million parameters, {recipe.tokens / 1e6:.1f} million tokens.")
+        print(f"{name_of(recipe)}: {size / 1e6:.2f} million parameters, {tokens_in(recipe) / 1e6:.1f} million tokens.")
         run.train()
     elif parsed.command == "measure":
         measure_all(WORK, ROOT / "data" / "models" / "tiny-moe" / "measures.json")

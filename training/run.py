@@ -71,7 +71,7 @@ class Run:
         if training.step < recipe.steps:
             print(f"\nStopped and saved at step {training.step:,}. The same command goes on from there.")
             sys.exit(130)
-        print(f"\n{recipe.tokens:,} tokens in {self.seconds / 60:.0f} minutes: {self._state}")
+        print(f"\n{tokens_in(recipe):,} tokens in {self.seconds / 60:.0f} minutes: {self._state}")
 
     def _tell(self, moment: Moment, speed: float) -> None:
         recipe = self.training.recipe
@@ -82,5 +82,13 @@ class Run:
         print(line, end="\r" if sys.stdout.isatty() else "\n", flush=True)
 
 
+def tokens_in(recipe: Recipe) -> int:
+    return recipe.steps * recipe.batch * recipe.length
+
+
+def name_of(recipe: Recipe) -> str:
+    return f"{'dense' if recipe.dense else 'moe'}-seed{recipe.seed}"
+
+
 def folder_of(recipe: Recipe, work: Path = WORK) -> Path:
-    return work / f"{recipe.name}-{recipe.steps}-{recipe.balance:g}"
+    return work / f"{name_of(recipe)}-{recipe.steps}-{recipe.balance:g}"

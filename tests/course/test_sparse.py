@@ -47,11 +47,8 @@ def test_the_dense_opponent_has_no_experts_and_the_active_size():
     assert dense == pytest.approx(1_590_144, rel=0.01), "tiny-moe's active parameters: router and norms differ"
 
 
-def test_a_loss_that_is_no_number_ends_the_training_and_a_recipe_without_sense_is_refused():
+def test_a_loss_that_is_no_number_ends_the_training():
     training = Training(Recipe(**SMALL), TEXTS)
     training.model.lm_head.weight.data.fill_(float("inf"))
     with pytest.raises(BadRequest, match="no number any more"):
         training.advance()
-    for wrong in ({"steps": 0}, {"batch": 2.5}):
-        with pytest.raises(BadRequest, match=next(iter(wrong))):
-            Recipe(**wrong)
