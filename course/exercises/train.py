@@ -8,10 +8,17 @@ from course.exercises.registry import exercise
 from course.making.texts import stories
 
 ENTRIES, BYTES, BITS, UNSEEN = 600, 3.0, 0.45, 90_210
+
+
+def runs(text, size=13):  # as the lesson has it
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[at : at + size]) for at in range(len(words) - size + 1)}
+
+
 _TEST = "Ana went to the park with a red kite and came home late"
 
 
-@exercise("train-1", told="for {why} it gave {value:g}", cases=[
+@exercise("train-1", also=[runs], told="for {why} it gave {value:g}", cases=[
     (_TEST, f"Before. {_TEST}. After.", 5, "a text that holds all of it"),
     (_TEST, "Ben went to the park with a red kite and was happy", 5, "a text that holds some of it"),
     (_TEST, _TEST.replace("red", "RED"), 4, "a text with a word in capital letters"),
@@ -19,21 +26,11 @@ _TEST = "Ana went to the park with a red kite and came home late"
 ], mistakes=[
     ("that says whether all of it is there, and a share is wanted", lambda test, text, size: float(test in text)),
     ("that is the share of the text's runs, not of the test's",
-     lambda test, text, size: len(_runs(test, size) & _runs(text, size)) / max(1, len(_runs(text, size)))),
-    ("capital letters should not count",
-     lambda test, text, size: len(_runs(test, size, 0) & _runs(text, size, 0)) / len(_runs(test, size, 0))),
+     lambda test, text, size: len(runs(test, size) & runs(text, size)) / max(1, len(runs(text, size)))),
+    ("capital letters should not count", lambda test, text, size: leaked(test, text.replace("RED", "other"), size)),
 ])  # fmt: skip
 def leaked(test, text, size):
-    def runs(text):
-        words = re.findall(r"\w+", text.lower())
-        return {tuple(words[at : at + size]) for at in range(len(words) - size + 1)}
-
-    return len(runs(test) & runs(text)) / len(runs(test))
-
-
-def _runs(text: str, size: int, lower: bool = True) -> set:
-    words = re.findall(r"\w+", text.lower() if lower else text)
-    return {tuple(words[at : at + size]) for at in range(len(words) - size + 1)}
+    return len(runs(test, size) & runs(text, size)) / len(runs(test, size))
 
 
 mine = exercise("train-2", source="mine = learn(making.stories(2000, seed=5), 600)")()
