@@ -65,10 +65,6 @@ class Score(Shown):
     model: str
     verdicts: tuple[Verdict, ...]
 
-    @property
-    def share(self) -> float:
-        return sum(one.right for one in self.verdicts) / len(self.verdicts)
-
     def right(self, topic: str) -> int:
         return sum(one.right for one in self.verdicts if one.question.topic == topic)
 

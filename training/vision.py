@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
         card = parsed.folder / "README.md"
         if card.is_file() and MARK in card.read_text(encoding="utf-8"):
             write_between(card, MARK, END_MARK, tables(scores))
-        print(scores)
+        print(tables(scores))
     else:
         state = read_state(_folder(parsed.seed) / "state.pt")
         if state["step"] < state["recipe"]["steps"]:

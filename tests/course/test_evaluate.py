@@ -28,27 +28,26 @@ OPEN = Question("q2", "reading", "Where is it?", answers=("rome",))
 
 
 def test_a_choice_goes_to_the_likelier_option_whatever_its_length():
-    assert [score(Opinionated({town: -1.0}), [CHOICE]).share for town in ("Rome", "Paris")] == [1, 0]
+    assert [score(Opinionated({town: -1.0}), [CHOICE]).right("facts") for town in ("Rome", "Paris")] == [1, 0]
     model = Opinionated({"a": -2.0, "b": -2.0, "c": -2.0, "x": -3.0})
     assert mean_logprob(model, "p q", " a b c") > mean_logprob(model, "p q", " x")
 
 
 def test_an_open_question_needs_the_answer_as_a_word():
-    assert score(Opinionated({}), [OPEN]).share == 1
-    assert score(Opinionated({}, "I love romance."), [OPEN]).share == 0
+    assert score(Opinionated({}), [OPEN]).right("reading") == 1
+    assert score(Opinionated({}, "I love romance."), [OPEN]).right("reading") == 0
     assert says("9.9 is larger.", "9.9 is larger") and not says("19", "9")
 
 
 def test_topics_are_counted_one_by_one():
     found = score(Opinionated({"Paris": -1.0}), [CHOICE, OPEN])
-    assert found.share == 0.5
     assert str(found) == "topic    opinionated\nfacts         0 of 1\nreading       1 of 1\nall           1 of 2"
 
 
 def test_a_model_that_was_not_taught_to_chat_goes_on_with_the_text():
     model = Opinionated({}, "never asked")
     model.format, model.complete = SimpleNamespace(template=None), lambda text, **_: SimpleNamespace(text=" In Rome.")
-    assert score(model, [OPEN]).share == 1
+    assert score(model, [OPEN]).right("reading") == 1
 
 
 def test_leans_are_sorted_and_sum_the_two_words_only():
