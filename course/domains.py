@@ -25,7 +25,6 @@ def domain_texts(size: int = 3300) -> dict[str, str]:
 
 def samples(text: str, size_bytes: int = 256) -> list[str]:
     """A text in pieces of at most this many bytes, cut between characters; a last, shorter piece is dropped."""
-    assert size_bytes >= 4, f"a character may have 4 bytes, got {size_bytes}"
     coded, pieces, start = text.encode(), [], 0
     while start + size_bytes <= len(coded):
         pieces.append(coded[start : start + size_bytes].decode(errors="ignore"))  # but for half a character at its end

@@ -8,8 +8,10 @@ Pictures are drawn as they are needed; nothing is downloaded. Some hours on two 
 """
 
 import argparse
+import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from training.cards import write_between
@@ -50,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not (parsed.folder / "config.json").is_file():
             parser.error(f"there is no model in {parsed.folder}: write one there, with the command `export`")
         scores = measure(parsed.folder, parsed.pictures, parsed.ocr_pictures, processes=_cores())
-        write_whole(parsed.folder / "scores.json", scores.to_json())
+        write_whole(parsed.folder / "scores.json", json.dumps(asdict(scores), indent=1) + "\n")
         card = parsed.folder / "README.md"
         if card.is_file() and MARK in card.read_text(encoding="utf-8"):
             write_between(card, MARK, END_MARK, tables(scores))

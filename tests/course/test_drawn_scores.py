@@ -30,9 +30,7 @@ def test_an_interval_is_wilsons():
     assert str(Share(190, 200)) == "95% (91%-97%, n=200)"
 
 
-def test_scores_come_back_from_their_file(tmp_path):
-    (tmp_path / "scores.json").write_text(SCORES.to_json(), encoding="utf-8")
-    assert vision_scores(tmp_path / "scores.json") == SCORES
+def test_scores_come_back_from_their_file():
     shipped = vision_scores()
     assert shipped["heights/value"].near and len(shipped.looks) == len(drawn.LOOKS) and shipped.notes["pictures"] == 200
 
