@@ -125,7 +125,7 @@ def offline_environment(environ, root):
     paths = [str(root / "tests" / "no_network"), *clean.get("PYTHONPATH", "").split(os.pathsep)]
     clean["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
     clean.update(dict.fromkeys(("SLMLAB_OFFLINE", "HF_HUB_OFFLINE", "JUPYTER_PREFER_ENV_PATH", "PYTHONUTF8"), "1"))
-    clean.setdefault("SLMLAB_TRAINING", "short")  # a quarter of the steps: the effects are still there
+    clean.setdefault("SLMLAB_TRAINING", "short")  # a quarter of the steps, or fewer
     clean["SLMLAB_PROGRESS"] = str(root / "build" / "progress.json")  # nobody's: no guess gets into a stored page
     clean.pop("MPLBACKEND", None)  # a window would wait for a reader
     return clean

@@ -69,9 +69,16 @@ class Chats:
         return Share(right, len(pairs))
 
     def says(self, net, text: str, most: int = 60) -> str:
+        return self.says_all(net, [text], most)[0]
+
+    def says_all(self, net, texts: Sequence[str], most: int = 60) -> list[str]:
+        """What it answers to each. All at once: to read the weights takes most of the time, for one text or for ten."""
         import torch
 
-        ids = torch.tensor([self.question(text)])
+        rows = [self.question(text) for text in texts]
+        width = max(map(len, rows))
+        ids = torch.tensor([[self.end] * (width - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
         options = {"max_new_tokens": most, "do_sample": False, "pad_token_id": self.end, "eos_token_id": self.end}
-        written = net.generate(ids, attention_mask=torch.ones_like(ids), **options)[0, ids.shape[1] :]
-        return self.tokenizer.decode(written, skip_special_tokens=True).strip()
+        written = net.generate(ids, attention_mask=mask, **options)[:, width:]
+        return [text.strip() for text in self.tokenizer.batch_decode(written, skip_special_tokens=True)]

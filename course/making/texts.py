@@ -19,7 +19,7 @@ from slmlab.catalog import DATA
 from slmlab.errors import BadRequest
 
 PRIME = 4_294_967_311  # above every number of 32 bits
-FEWEST, LONGEST = 12, 2000  # examples of a task, and characters of a text: more is slow to learn on two cores
+FEWEST = 12  # examples of a task
 
 
 @cache
@@ -114,8 +114,6 @@ def read_task(source: str | Path | Sequence[tuple[str, str]], seed: int = 0) -> 
         if len(row) != 2 or not all(isinstance(one, str) and one.strip() for one in row):
             raise BadRequest(f"Example {number} is {row!r}. It should be a text, a comma and an answer.")
         text, answer = (one.strip() for one in row)
-        if len(text) + len(answer) > LONGEST:
-            raise BadRequest(f"Example {number} has {len(text) + len(answer):,} characters. {LONGEST:,} are the most.")
         if answers.setdefault(text, answer) != answer:
             raise BadRequest(f"Example {number} has a text that came before, with another answer: {text!r}.")
     if len(answers) < FEWEST:

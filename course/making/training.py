@@ -20,7 +20,7 @@ from slmlab.errors import BadRequest
 from slmlab.machine import cache_folder
 from slmlab.plots.style import BLUE
 
-MODE = "SLMLAB_TRAINING"  # "short": a quarter of the steps, as tests run them; "anew": nothing finished is taken
+MODE = "SLMLAB_TRAINING"  # "short": fewer steps, as tests run them; "anew": nothing finished is taken
 SAVE_EVERY_S, SHOW_EVERY_S = 20, 0.5
 WARM_UP, LAST_RATE = 0.1, 0.1  # the part of the steps in which the rate rises, and what is left of it at the end
 NO_NUMBER = "Its rate is too high, or a text has no token to learn from. Make the model again, and try a third of it."
@@ -58,18 +58,22 @@ def train(
     What is finished is not trained a second time, unless `again`.
     """
     mode = os.environ.get(MODE, "")
-    training = _Training(name, model, loss_of, max(2, steps // 4) if mode == "short" else steps, rate)
+    if mode == "short":  # a quarter, and of a long one an eighth: the effects are still there
+        steps = max(2, min(steps // 4, max(10, steps // 8)))
+    training = _Training(name, model, loss_of, steps, rate)
     training.look, training.looks = look, {round(part * training.run.steps) for part in at} if look else set()
     if not (again or mode):
         training.restore()
     run, bar = training.run, _Bar(tokens)
-    with suppress(KeyboardInterrupt):
-        while not run.done:
-            training.advance()
-            bar.show(run)
-        training.look_now()
-    training.save()
-    model.eval()
+    try:
+        with suppress(KeyboardInterrupt):
+            while not run.done:
+                training.advance()
+                bar.show(run)
+            training.look_now()
+        training.save()
+    finally:
+        model.eval()
     if not run.done:  # said when it is kept
         print(f"Stopped after {len(run.losses)} of {run.steps} steps. The same line goes on from there.")
     return run
