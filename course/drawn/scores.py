@@ -10,7 +10,6 @@ from pathlib import Path
 
 from course.evaluate import Share
 from slmlab.catalog import DATA
-from slmlab.show import Shown, Table
 
 GATE = 0.9  # the share of exact answers from which a lesson relies on a form
 
@@ -48,8 +47,8 @@ class LookScore:
     readings: Share
 
 
-@dataclass(frozen=True, repr=False)
-class VisionScores(Shown):
+@dataclass(frozen=True)
+class VisionScores:
     """All forms, whole readings by kind, letters wrong by reader, bar charts in other looks, how they were measured."""
 
     forms: tuple[FormScore, ...]
@@ -60,13 +59,6 @@ class VisionScores(Shown):
 
     def __getitem__(self, form: str) -> FormScore:
         return {one.form: one for one in self.forms}[form]
-
-    def _table(self) -> Table:
-        heads = ("form", "a wording", "exact", "within 5", "picture blanked", "commonest answer", "OCR and rules")
-        return Table(heads, [
-            (one.form, one.wording, one.model, one.near or "", one.blank, one.commonest or "", one.ocr or "cannot")
-            for one in self.forms
-        ])  # fmt: skip
 
 
 def vision_scores(path: Path = DATA / "models" / "tiny-vlm" / "scores.json") -> VisionScores:
