@@ -85,6 +85,35 @@ def test_what_is_finished_is_taken_and_other_texts_or_steps_are_trained_anew(cap
         trained("one")
 
 
+def test_a_training_that_was_stopped_before_its_first_step_begins_with_it():
+    model, loss_of = model_and_loss()
+    looks = iter((KeyboardInterrupt, None))
+
+    def look():
+        if fault := next(looks):
+            raise fault
+        return {}
+
+    for steps in (0, 20):
+        run = making.train("early", model, loss_of, steps=20, rate=0.05, look=look, at=(0,))
+        assert f"step {steps} of 20" in repr(run)
+
+
+def test_a_gradient_that_an_interrupted_step_left_in_the_model_is_not_followed():
+    model, loss_of = model_and_loss()
+    loss_of(3).backward()
+    assert making.train("left", model, loss_of, steps=20, rate=0.05).losses == trained("whole")[0].losses
+
+
+def test_a_short_training_of_the_tests_leaves_the_whole_one_on_the_disk(monkeypatch, capsys):
+    trained("one")
+    with monkeypatch.context() as short:
+        short.setenv("SLMLAB_TRAINING", "short")
+        assert trained("one")[0].steps == 5 and "Taken" not in capsys.readouterr().out
+    trained("one")
+    assert "Taken from the disk" in capsys.readouterr().out
+
+
 def test_a_loss_that_is_no_number_stops_in_one_line_and_leaves_a_model_in_use():
     model, _ = model_and_loss()
     with pytest.raises(BadRequest, match=r"^The loss of step 0 is no number \(nan\)\. Its rate is too high, [^\n]*$"):
