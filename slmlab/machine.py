@@ -144,12 +144,9 @@ class FitReport(Shown):
         free = f"{in_bytes(here.ram_available_bytes)} of {in_bytes(here.ram_total_bytes)} RAM free"
         gpu = f", GPU {in_bytes(here.vram_free_bytes)} free" if here.vram_bytes else ""
         caption = f"{self.card.name} with {self.context:,} tokens of context on {here.name} ({free}{gpu})"
-        return Table(("precision", "weights", "KV cache", "runtime", "in memory", "verdict", ""), rows, caption)
-
-    def _text(self) -> Table:
-        page = self._table()
-        sentences = "\n".join(f"{fit.precision}: {fit.sentence}" for fit in self.fits)
-        return Table(page.heads[:-1], [row[:-1] for row in page.rows], page.caption, sentences)
+        return Table(
+            ("precision", "weights", "KV cache", "runtime", "in memory", "verdict", ""), rows, caption, wrap=100
+        )
 
 
 def will_it_fit(

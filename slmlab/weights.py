@@ -100,11 +100,7 @@ def of_own(source: Path, form: str) -> Path:
 
 def _made(target: Path, name: str, fill: Callable[[Path], None], anew: bool = False) -> Path:
     """The folder, filled first where it isn't whole: in a new one, which takes its place with a manifest, or goes."""
-    whole = not anew and fault_of(target) is None
-    for link in [file for file in (target.glob("*.onnx.data") if whole else [target]) if file.is_symlink()]:
-        why = "ONNX Runtime reads no weights outside their folder, and nothing is made behind a link."
-        raise NotHere(f"{link} is a link. {why} Delete it: what is missing is made anew.")
-    if whole:
+    if not anew and fault_of(target) is None:
         return target
     with _locked(target.parent, name):
         fault = fault_of(target)

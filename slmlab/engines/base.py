@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 
 from slmlab.chat import as_messages
-from slmlab.errors import BadRequest, SlmLabError, nearest, quoted
+from slmlab.errors import BadRequest, nearest, quoted
 from slmlab.records import Message, Reply, Sampling
 
 
@@ -39,9 +39,6 @@ class Engine:
 
     def close(self) -> None:
         """Free what the model holds. Using it afterwards is refused."""
-
-    def __reduce__(self):
-        raise SlmLabError(f"A model can't be copied or sent to another process: load {self.name} there.")
 
     def __enter__(self):
         return self

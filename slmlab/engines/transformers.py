@@ -32,8 +32,6 @@ class TransformersEngine(LocalEngine):
         quantization=None, adapters: Sequence[Path] = (), module=None,
     ):  # fmt: skip
         super().__init__(card, folder, precision)
-        if precision not in DTYPES:
-            raise BadRequest(f"Transformers runs fp32 or bf16 here, not {precision}. Use engine='onnx' for that.")
         import torch
         from transformers.utils import logging
 

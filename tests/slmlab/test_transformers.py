@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from slmlab.catalog import card_of_folder
 from slmlab.engines.transformers import TransformersEngine
-from slmlab.errors import BadRequest, NotHere, SlmLabError
+from slmlab.errors import NotHere, SlmLabError
 from tests.conftest import ids_of, write_tiny_model
 
 
@@ -57,8 +57,6 @@ def test_a_model_that_is_split_answers_as_the_whole_one(tmp_path, capsys):
 def test_the_precision_is_of_transformers(tiny_folder):
     with opened(tiny_folder, "bf16") as model:
         assert model._model.dtype == torch.bfloat16 and model.complete("a", max_tokens=2).tokens
-    with pytest.raises(BadRequest, match="engine='onnx'"):
-        opened(tiny_folder, "int4")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")

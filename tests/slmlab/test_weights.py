@@ -84,21 +84,6 @@ def test_whatever_goes_wrong_nothing_half_made_stays(quick, monkeypatch):
         assert [path.name for path in place(CARD, "gguf").parent.iterdir()] == ["gguf"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there links need a right that few accounts have")
-def test_a_link_that_cannot_be_used_is_named_before_anything_is_made(quick, tmp_path):
-    made = folder(CARD, "onnx-int8")
-    elsewhere = made.rename(tmp_path / "elsewhere")
-    made.symlink_to(elsewhere)
-    assert folder(CARD, "onnx-int8") == made, "a whole folder may be anywhere"
-    (made / "model.onnx.data").symlink_to(tmp_path / "weights")
-    with pytest.raises(NotHere, match="onnx-int8/model.onnx.data is a link. ONNX Runtime .*Delete it"):
-        folder(CARD, "onnx-int8")
-    (elsewhere / "model.safetensors").write_bytes(b"cut short")
-    with pytest.raises(NotHere, match="models/smollm2-135m/onnx-int8 is a link.*Delete it"):
-        folder(CARD, "onnx-int8")
-    assert len(quick) == 3 and (elsewhere / "model.safetensors").read_bytes() == b"cut short"
-
-
 def test_a_cache_that_cannot_be_made_is_a_clear_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("SLMLAB_CACHE", str(tmp_path / "file" / "cache"))
