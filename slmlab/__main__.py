@@ -82,8 +82,10 @@ def models(parsed) -> None:
     here, rows = machine(), []
     for one in cards().values():
         verdict, context = will_it_fit(one, "int4", machine=here)[0].verdict, f"{one.context:,}" if one.context else "-"
-        rows.append((one.id, in_count(one.parameters), context, verdict, f"{one.kind}, {one.maker}, {one.licence}"))
-    print(Table(("name", "parameters", "context", "int4 here", "what it is"), rows))
+        forms = {"course": one.wheel or one.shipped, "ONNX": one.onnx, "GGUF": one.ids.gguf}
+        known, about = ", ".join(name for name in forms if forms[name]), f"{one.kind}, {one.maker}, {one.licence}"
+        rows.append((one.id, in_count(one.parameters), context, verdict, known, about))
+    print(Table(("name", "parameters", "context", "int4 here", "comes as", "what it is"), rows))
 
 
 def fetch(parsed) -> None:

@@ -24,6 +24,9 @@ class Architecture:
     tied: bool = False
     experts: int = 1
     experts_per_token: int = 1
+    window: int | None = None  # how many of the last tokens a sliding layer sees
+    windowed: int = 0  # sliding layers; the others see the whole text
+    linear: int = 0  # layers of linear attention: a state of one size, and no keys and values
     parts: tuple = ()  # beside the language model: an image encoder, a projector, an adapter
 
     def __post_init__(self):
@@ -53,9 +56,33 @@ class Architecture:
         idle = self.experts - self.experts_per_token
         return self.text_parameters - self.layers * idle * self.expert_parameters
 
-    def kv_bytes_per_token(self, precision: str = "bf16") -> int:
-        """What one more token of context costs: a key and a value per layer and key-value head."""
-        return 2 * self.layers * self.kv_heads * self.head_size * _PLAIN_BYTES[precision]
+    @property
+    def pattern(self) -> list[bool]:
+        """For each layer, whether it sees the whole text: such a layer ends a group of those that don't."""
+        whole = self.layers - self.windowed - self.linear
+        group = self.layers // whole if whole else self.layers + 1
+        return [place % group == 0 for place in range(1, self.layers + 1)]
+
+    @property
+    def sight(self) -> str:
+        """How many layers there are, and how many of them don't see the whole text."""
+        words = [f"{self.layers} layers"]
+        words += [f"{self.windowed} see the last {self.window:,} tokens"] if self.windowed else []
+        words += [f"{self.linear} of linear attention"] if self.linear else []
+        return ", ".join(words)
+
+    @property
+    def by_part(self) -> dict[str, int]:
+        """The parameters of the language model by what they do; the norms, which are few, are with attention."""
+        table, feed_forward = self.embedding_parameters, self.layers * self.experts * self.expert_parameters
+        ends = {"embedding and output head": table} if self.tied else {"embedding": table, "output head": table}
+        attention = self.text_parameters - sum(ends.values()) - feed_forward
+        return ends | {"attention": attention, "feed-forward": feed_forward}
+
+    def kv_bytes(self, tokens: int, precision: str = "bf16") -> int:
+        """A key and a value per token, layer and key-value head; a sliding layer drops what has left its window."""
+        kept = sum(self.pattern) * tokens + self.windowed * min(tokens, self.window or tokens)
+        return 2 * kept * self.kv_heads * self.head_size * _PLAIN_BYTES[precision]
 
     def weight_bytes(self, precision: str) -> int:
         """The weights in a precision, with the extra parts. A quantized file holds the table that turns ids into

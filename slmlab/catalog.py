@@ -68,7 +68,7 @@ class Card(Shown):
         return self.architecture.active_parameters if self.architecture else None
 
     def kv_bytes_per_token(self, precision: str = "bf16") -> int | None:
-        return self.architecture.kv_bytes_per_token(precision) if self.architecture else None
+        return self.architecture.kv_bytes(1, precision) if self.architecture else None
 
     def read_bytes(self, precision: str) -> int | None:
         """What is read from memory to write one token: the divisor of the speed limit."""
@@ -85,21 +85,24 @@ class Card(Shown):
         return self.architecture.weight_bytes(precision)
 
     def _table(self) -> Table:
-        training = self.training
+        training, shape = self.training, self.architecture
         known = (training.data, training.cutoff and f"up to {training.cutoff}", training.hardware)
-        sparse = self.architecture and self.active_parameters < self.parameters
+        sparse = shape and self.active_parameters < self.parameters
         weights = ", ".join(f"{one} {in_bytes(self.weight_bytes(one))}" for one in PRECISIONS)
         rows = [
             ("made by", f"{self.maker}, {self.released or 'no date known'}, licence {self.licence}"),
             ("kind", self.kind),
+            ("shape", shape and shape.sight),
             ("parameters", in_count(self.parameters)),
             ("on one token of text", in_count(self.active_parameters) if sparse else ""),
             ("context", f"{self.context:,} tokens" if self.context else "unknown"),
             ("a rumour, no fact", self.published.rumour),
-            ("weights", weights if self.architecture else ""),
-            ("KV cache, 1,000 tokens", self.architecture and f"{in_bytes(1000 * self.kv_bytes_per_token())} in bf16"),
+            ("weights", weights if shape else ""),
+            ("KV cache, 1,000 tokens", shape and f"{in_bytes(shape.kv_bytes(1000))} in bf16"),
             ("trained on", ", ".join(filter(None, known))),
             ("comes with the course", self.shipped and f"data/{self.shipped.folder}, made by: {self.shipped.made_by}"),
+            ("published ONNX", self.onnx and self.onnx.repo),
+            ("published GGUF", self.ids.gguf),
             ("note", self.notes),
             *((str(one.date), one.text) for one in self.status),
         ]

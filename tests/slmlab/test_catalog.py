@@ -1,7 +1,7 @@
 """catalog: the facts file and its names, and the arithmetic against published figures and against the real classes."""
 
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import get_args
 
 import pytest
@@ -12,8 +12,14 @@ from slmlab.errors import UnknownName
 EVERY = list(cards().values())
 NATIVE = [one for one in EVERY if one.native]
 FACTS = tomllib.loads((DATA / "models.toml").read_text(encoding="utf-8"))
-# What Phi-4-multimodal's checkpoint sets beside its class's defaults, and its LoRAs, which are no part of the class.
-SPEECH_BIAS_DISTANCE = 500
+# What a checkpoint sets beside its class's defaults, and is no part of a card.
+BESIDE = {
+    "phi-3.5-moe": {"attention_bias": True, "lm_head_bias": True},
+    "phi-4-multimodal": {"audio_config": {"bias_max_distance": 500}},
+    "qwen3.5-0.8b": {"linear_num_value_heads": 16},
+}
+SIGLIP = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16}
+SIGLIP |= {"image_size": 896, "patch_size": 14, "vision_use_head": False}  # Gemma's encoder
 
 
 # The facts
@@ -22,7 +28,7 @@ SPEECH_BIAS_DISTANCE = 500
 INNER = {
     "published": {"as_stated", "parameters", "active_parameters", "rumour", "rumoured_parameters"},
     "training": {"data", "grade", "hardware", "cutoff"},
-    "ids": {"hub", "hub_revision", "ollama", "github", "foundry", "nvidia", "nim_image"},
+    "ids": {"hub", "hub_revision", "gguf", "ollama", "github", "foundry", "nvidia", "nim_image"},
     "onnx": {"repo", "folder"},
     "wheel": {"project", "version", "bytes", "file", "file_sha256"},
     "shipped": {"folder", "sha256", "made_by"},
@@ -44,13 +50,14 @@ def test_the_facts_have_no_key_or_word_that_nobody_reads():
 def test_every_card_has_sources_and_a_release_and_no_figure_is_zero():
     for one in EVERY:
         assert one.sources and one.released.year >= 2023, one.id
-        sizes = asdict(one.architecture) if one.architecture else {}
+        sizes = asdict(one.architecture) if one.architecture else {"windowed": 0, "linear": 0}
+        del sizes["windowed"], sizes["linear"]  # none of the layers
         assert 0 not in [value for value in sizes.values() if type(value) is int], "leave out what is unknown"
 
 
 def test_no_two_models_share_a_name():
     ids = [vars(one.ids) for one in EVERY]
-    offered = [[at.get(place) for place in ("hub", "ollama", "github", "foundry", "nvidia")] for at in ids]
+    offered = [[at.get(place) for place in ("hub", "gguf", "ollama", "github", "foundry", "nvidia")] for at in ids]
     names = [{one.id, one.name, *one.aliases, *at} - {None} for one, at in zip(EVERY, offered, strict=True)]
     assert sum(map(len, names)) == len(set().union(*names))
 
@@ -157,13 +164,12 @@ def real_model(card, layers=None):
         "num_hidden_layers": layers or shape.layers, "num_attention_heads": shape.heads,
         "num_key_value_heads": shape.kv_heads, "tie_word_embeddings": shape.tied, "pad_token_id": 0,
     }  # fmt: skip
-    if card.native == "PhimoeForCausalLM":
-        settings |= {"num_local_experts": shape.experts, "num_experts_per_tok": shape.experts_per_token}
-        settings |= dict.fromkeys(("attention_bias", "lm_head_bias"), card.id == "phi-3.5-moe")
-    if card.native == "Phi4MultimodalForCausalLM":
-        settings["audio_config"] = {"bias_max_distance": SPEECH_BIAS_DISTANCE}
+    settings |= {"head_dim": shape.head_size, "moe_intermediate_size": shape.ffn, "sliding_window": shape.window}
+    settings |= {"num_local_experts": shape.experts, "num_experts_per_tok": shape.experts_per_token}
     kind = getattr(transformers, card.native)
-    config = kind.config_class(**settings)
+    config = kind.config_class(**settings | BESIDE.get(card.id, {}))
+    if card.native == "Gemma3ForConditionalGeneration":
+        config = kind.config_class(vision_config=SIGLIP, text_config=settings)
     if card.native == "LlavaForConditionalGeneration":  # its text model's shape is the card's, the encoder's its own
         own = kind.config_class.from_pretrained(DATA / card.shipped.folder)
         text = own.text_config.to_dict() | settings
@@ -179,15 +185,29 @@ def test_parameters_equal_those_of_the_real_class_to_the_last_one(card):
     assert card.parameters - loras == counted
 
 
-@pytest.mark.parametrize("card", [one for one in NATIVE if one.kind in ("text", "moe")], ids=lambda card: card.id)
-def test_the_kv_cache_per_token_is_what_the_real_cache_holds(card):
+def held(card, layers, tokens):
     import torch
 
-    model = real_model(card, layers=2).to(torch.bfloat16)
+    model = real_model(card, layers).to(torch.bfloat16)
     with torch.device("meta"):
-        cache = model(torch.zeros((1, 5), dtype=torch.long), use_cache=True).past_key_values
-    held = sum(part.numel() * part.element_size() for layer in cache.layers for part in (layer.keys, layer.values))
-    assert card.kv_bytes_per_token("bf16") == held / 5 / 2 * card.architecture.layers
+        cache = model(torch.zeros((1, tokens), dtype=torch.long), use_cache=True).past_key_values
+    kept = [part for layer in cache.layers if hasattr(layer, "keys") for part in (layer.keys, layer.values)]
+    return sum(part.numel() * part.element_size() for part in kept)
+
+
+@pytest.mark.parametrize("card", [one for one in NATIVE if one.kind in ("text", "moe")], ids=lambda card: card.id)
+def test_the_kv_cache_per_token_is_what_the_real_cache_holds(card):
+    group = 4 if card.architecture.linear else 2
+    assert card.kv_bytes_per_token("bf16") == held(card, group, 5) / 5 / group * card.architecture.layers
+
+
+def test_a_sliding_layer_keeps_no_more_than_its_window():
+    gemma = card("gemma-3-270m")
+    six = replace(gemma.architecture, layers=6, windowed=5)
+    assert six.kv_bytes(2000) == pytest.approx(held(gemma, 6, 2000), rel=0.002), "Transformers keeps a token less"
+    assert six.kv_bytes(500) == 500 * gemma.kv_bytes_per_token() / 3, "six layers of eighteen, and none is full yet"
+    patterns = [(one.architecture, sum(one.architecture.pattern)) for one in EVERY if one.architecture]
+    assert all(whole == shape.layers - shape.windowed - shape.linear for shape, whole in patterns)
 
 
 def test_active_parameters_leave_out_the_experts_that_one_token_does_not_reach():

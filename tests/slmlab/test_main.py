@@ -51,6 +51,7 @@ def test_a_command_runs_in_a_notebook_whose_streams_cannot_be_told_their_errors(
     for name in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, name, io.StringIO())  # as ipykernel's, it has no `reconfigure`
     assert main(["models"]) == 0 and all(name in sys.stdout.getvalue() for name in cards())
+    assert max(map(len, sys.stdout.getvalue().splitlines())) <= 100, "a terminal is so wide"
 
 
 def test_fetch_says_where_the_model_is_and_verify_deletes_what_is_damaged(bundled, own_cache):
