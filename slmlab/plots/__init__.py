@@ -4,6 +4,6 @@ Pure, and cheap to import. A figure has `.ax` (matplotlib's), `.caption`, `.alt`
 """
 
 from slmlab.plots.answers import next_tokens, speeds, timeline, token_strip
-from slmlab.plots.models import benchmarks, memory, sizes
+from slmlab.plots.models import architecture, benchmarks, sizes
 
-__all__ = ["benchmarks", "memory", "next_tokens", "sizes", "speeds", "timeline", "token_strip"]
+__all__ = ["architecture", "benchmarks", "next_tokens", "sizes", "speeds", "timeline", "token_strip"]

@@ -10,7 +10,7 @@ from matplotlib import pyplot
 from slmlab import catalog, plots
 from slmlab.chat import TokenPiece
 from slmlab.errors import BadRequest
-from slmlab.machine import Machine, will_it_fit
+from slmlab.machine import Machine
 from slmlab.plots import style as drawing
 from slmlab.records import End, Metrics, Reply, Start, Token, TokenProbability
 
@@ -47,8 +47,9 @@ def score(model, benchmark, value, publisher="one card"):
 
 EVERY_PLOT = {
     "timeline": lambda: plots.timeline(reply()),
-    "sizes": lambda: plots.sizes(catalog.cards().values()),
-    "memory": lambda: plots.memory(will_it_fit("phi-3.5-mini", machine=LAPTOP)),
+    "sizes": lambda: plots.sizes(list(catalog.cards().values())[:12]),
+    "one shape": lambda: plots.architecture(catalog.card("gemma-3-1b")),
+    "two shapes": lambda: plots.architecture(catalog.card("qwen3-30b-a3b"), catalog.card("gpt-oss-20b")),
     "benchmarks": lambda: plots.benchmarks(catalog.benchmarks(benchmark="MMLU")),
     "next": lambda: plots.next_tokens(next_tokens((" a", 0.6), ("\n", 0.4))),
     "speeds": lambda: plots.speeds({"int8": 200, "fp32": 80.0}, limit={"int8": 300}),
@@ -92,7 +93,7 @@ def test_what_cannot_be_drawn_is_refused_in_plain_words():
         with pytest.raises(BadRequest, match="nothing to draw"):
             plot({})
     with pytest.raises(BadRequest, match="never published"):
-        plots.memory(will_it_fit("gpt-4", "int4", machine=LAPTOP))
+        plots.architecture(catalog.card("gpt-4"))
 
 
 def test_timeline_marks_each_token_at_its_time_since_the_request():
@@ -118,29 +119,20 @@ def test_sizes_joins_what_a_mixture_of_experts_uses_to_what_it_holds():
     assert words(figure).count("active") == 1, "a vision model is dense: its image part is no idle expert"
 
 
-def test_sizes_puts_equal_models_in_a_row_and_shows_an_undisclosed_one_without_a_number():
-    names = rows(plots.sizes(catalog.cards().values()))
-    assert names[0] == "smollm2-135m" and "phi-3-mini, phi-3.5-mini" in names and len(names) == 10
-    figure = plots.sizes([catalog.card("gpt-4"), catalog.card("phi-3.5-mini")])
-    assert rows(figure) == ["phi-3.5-mini", "gpt-4"] and words(figure) == "3.82B | undisclosed"
-    assert figure.caption == "phi-3.5-mini has 3.82B parameters. The size of gpt-4 was never published."
+def test_sizes_shows_a_model_of_undisclosed_size_without_a_number():
+    figure = plots.sizes(map(catalog.card, ("gpt-4", "phi-3.5-mini", "smollm2-135m")))
+    assert rows(figure) == ["smollm2-135m", "phi-3.5-mini", "gpt-4"] and words(figure) == "135M | 3.82B | undisclosed"
+    assert figure.caption.endswith("28.4 times as large as smollm2-135m. The size of gpt-4 was never published.")
 
 
-def test_memory_bars_add_up_to_what_a_precision_needs():
-    report = will_it_fit("phi-3.5-mini", machine=LAPTOP)
-    figure = plots.memory(report)
-    parts = zip(*(widths(figure)[start :: len(report.fits)] for start in range(len(report.fits))), strict=True)
-    totals = [sum(part) * 1e9 for part in zip(*parts, strict=True)]
-    assert totals == pytest.approx([fit.total_bytes for fit in report])
-    assert rows(figure) == [fit.precision for fit in report] and all(fit.verdict in words(figure) for fit in report)
-
-
-def test_memory_draws_a_line_for_each_memory_that_the_machine_has():
-    with_gpu = Machine(16_000_000_000, 16_000_000_000, vram_bytes=6_000_000_000, vram_free_bytes=6_000_000_000)
-    plain, gpu = (plots.memory(will_it_fit("phi-3.5-mini", machine=one)) for one in (LAPTOP, with_gpu))
-    assert sorted(float(one.get_segments()[0][0][0]) for one in plain.ax.collections) == [5, 8]
-    assert "GPU memory" not in words(plain) and "GPU memory 6.00 GB" in words(gpu)
-    assert plain.caption.startswith("0 of 4 fit") and gpu.caption.startswith("3 of 4 fit in the 16.0")
+def test_an_architecture_shows_its_layers_heads_experts_and_parts():
+    figure = plots.architecture(catalog.card("gpt-oss-20b"), catalog.card("gemma-3-1b"))
+    assert "24 layers, 12 see the last 128 tokens" in words(figure) and "KV heads: 1" in words(figure)
+    boxes = [box.get_facecolor() for box in figure.ax.patches]
+    assert len(boxes) == (24 + 64 + 32 + 1 + 4) + (26 + 4 + 1 + 1 + 3), "a tied table is one part"
+    assert boxes[:24] == boxes[:2] * 12 != boxes[:1] * 24, "every second layer slides"
+    assert sum(widths(figure)[121:125]) == pytest.approx(1), "the parts are all of it"
+    assert figure.caption.endswith("Gemma-3-1b-it: embedding and output head 30%, attention 7.7%, feed-forward 62%.")
 
 
 def test_benchmarks_gives_each_model_a_shape_and_a_colour_of_its_own():
@@ -150,13 +142,6 @@ def test_benchmarks_gives_each_model_a_shape_and_a_colour_of_its_own():
     assert len({line.get_marker() for line in dots}) == 9, "shapes alone tell nine models apart"
     assert len({float(line.get_ydata()[0]) for line in dots}) == 9, "equal scores don't hide each other"
     assert [text.get_text() for text in figure.ax.get_legend().get_texts()] == models
-
-
-def test_benchmarks_draws_a_second_source_hollow_and_says_where_sources_disagree():
-    table = [score("a", "MMLU", 69.0), score("b", "MMLU", 60.0), score("a", "MMLU", 65.5, "another card")]
-    figure = plots.benchmarks(table)
-    assert [float(line.get_xdata()[0]) for line in figure.ax.lines if line.get_color() == "white"] == [65.5]
-    assert "a has 69 or 65.5" in figure.caption
 
 
 def test_next_tokens_shows_spaces_and_line_ends():
