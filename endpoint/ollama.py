@@ -1,11 +1,16 @@
-"""Practice profile of Ollama: its own paths, one JSON object a line, and models that are pulled before they answer."""
+"""Practice profile of Ollama: its own paths, one JSON object a line, and models that are pulled or made of another.
+
+A model that was made has a recipe: system text, options, turns before a question. Its weights are those of the base.
+"""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -13,38 +18,58 @@ from starlette.routing import Route
 from endpoint.completions import read_chat
 from endpoint.embeddings import NAME, EmbedBody, vectors_of
 from endpoint.openai_protocol import Answer, Ask, Refusal, line, read_as
-from endpoint.profile import Profile
+from endpoint.profile import Profile, reply_to_chat
 from slmlab.catalog import cards
+from slmlab.records import Reply
 
 # Options that set how the next token is chosen, to OpenAI's names of them.
 OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "stop": "stop",
            "num_predict": "max_tokens", "repeat_penalty": "repetition_penalty"}  # fmt: skip
+KEPT = ("template", "adapters", "quantize")  # of a recipe: shown again, and applied to nothing
 
 
 class Body(BaseModel):
+    """What is sent to any path; to /api/create, it is the recipe."""
+
     model: str | None = None
     stream: bool | None = None
     options: dict | None = None
-    messages: list = []
+    messages: list[dict] = []
     prompt: str | None = None  # of /api/generate, with what belongs to it
     system: str | None = None
     images: list | None = None
     tools: list | None = None
     format: str | dict | None = None
     think: bool | str | None = None
+    base: str = Field("", alias="from")  # of /api/create, with what belongs to it
+    parameters: dict = {}
+    template: str | None = None
+    adapters: dict | None = None
+    quantize: str | None = None
 
-    def ask(self) -> Ask:
-        """The question, by way of OpenAI's words for it."""
-        asked = {OPTIONS[name]: value for name, value in (self.options or {}).items() if name in OPTIONS}
+    def asked_of(self, recipe: "Body") -> Ask:
+        """The question to a model as it was made, by way of OpenAI's words for it."""
+        options = recipe.parameters | (self.options or {})
+        asked = {OPTIONS[name]: value for name, value in options.items() if name in OPTIONS}
         if asked.get("max_tokens") in (-1, -2):
             del asked["max_tokens"]  # "no limit" there
         if self.format:
             schema = {"type": "object"} if self.format == "json" else self.format
             asked["response_format"] = {"type": "json_schema", "schema": schema}
         asked |= {"model": self.model, "stream": self.stream is not False, "tools": self.tools}
-        turns = [{"role": "system", "content": self.system}] if self.system else []
-        turns += self.messages or [{"role": "user", "content": self.prompt, "images": self.images}]
+        system = self.system or (None if "system" in [one.get("role") for one in self.messages[:1]] else recipe.system)
+        turns = [{"role": "system", "content": system}] if system else []
+        turns += recipe.messages + (self.messages or [{"role": "user", "content": self.prompt, "images": self.images}])
         return read_chat(line(asked | {"messages": turns}))
+
+
+def within(num_ctx: int, engine, ask: Ask, number: int) -> Reply:
+    """An answer to what fits into a window: the oldest turns are left out, as Ollama does it."""
+    turns = list(ask.messages)
+    first = int(turns[0].role == "system")
+    while len(turns) > first + 1 and len(engine.format.prompt_ids(turns)) >= num_ctx:
+        del turns[first]
+    return reply_to_chat(engine, replace(ask, messages=tuple(turns)), number)
 
 
 def tagged(name: str) -> str:
@@ -61,13 +86,13 @@ class Ollama(Profile):
         super().__init__(queue, key, **practice)
         own = tagged(self.engine.card.ids.ollama or self.engine.name)
         self._known = {tagged(one.ids.ollama) for one in cards().values() if one.ids.ollama} | {own}
-        self._pulled = {own}
+        self._recipes = {own: Body()}  # of the models that are here; of one that was pulled, an empty one
 
     def models(self) -> list[str]:
-        return sorted(self._pulled)
+        return sorted(self._recipes)
 
     def find_model(self, asked: str | None) -> str:
-        if tagged(asked or "") not in self._pulled:
+        if tagged(asked or "") not in self._recipes:
             raise Refusal(404, "not_found", f"model '{asked}' not found")
         return asked or ""
 
@@ -81,6 +106,8 @@ class Ollama(Profile):
             Route("/api/version", lambda request: JSONResponse({"version": "0.0.0-practice"})),
             Route("/api/tags", self._tags),
             Route("/api/pull", self._pull, methods=["POST"]),
+            Route("/api/create", self._pull, methods=["POST"]),
+            Route("/api/show", self._show, methods=["POST"]),
             Route("/api/chat", self._answer, methods=["POST"]),
             Route("/api/generate", self._answer, methods=["POST"]),
             Route("/api/embed", self._embed, methods=["POST"]),
@@ -92,20 +119,40 @@ class Ollama(Profile):
 
     async def _pull(self, request: Request) -> Response:
         body = read_as(Body, await self.body(request))
-        return await _sent(self._pulling(tagged(body.model or "")), body.stream)
+        return await _sent(self._pulling(body), body.stream)
 
-    async def _pulling(self, name: str) -> AsyncIterator[dict]:
-        """The lines of a pull. Nothing is downloaded: the model behind every name is here."""
+    async def _pulling(self, recipe: Body) -> AsyncIterator[dict]:
+        """The lines of a pull, or of a create. Nothing is downloaded: the model behind every name is here."""
+        base = tagged(recipe.base or recipe.model or "")
         yield {"status": "pulling manifest"}
-        self._pulled |= {name} & self._known
-        yield {"status": "success"} if name in self._pulled else {"error": "pull model manifest: file does not exist"}
+        if base not in self._known | self._recipes.keys():
+            yield {"error": "pull model manifest: file does not exist"}
+            return
+        if kept := " and ".join(name for name in KEPT if getattr(recipe, name)):
+            yield {
+                "status": f"practice server: {kept} kept, and applied to nothing: the model behind it stays as it is"
+            }
+        below = self._recipes.setdefault(base, Body())
+        new = {name: value for name, value in recipe if value} | {"parameters": below.parameters | recipe.parameters}
+        self._recipes[tagged(recipe.model or "")] = below.model_copy(update=new)
+        yield {"status": "success"}
+
+    async def _show(self, request: Request) -> Response:
+        name = self.find_model(read_as(Body, await self.body(request)).model)
+        recipe = self._recipes[tagged(name)]
+        values = "\n".join(f"{name} {json.dumps(value)}" for name, value in recipe.parameters.items())
+        told = {"parameters": values, "template": recipe.template, "system": recipe.system, "model_info": {}}
+        return JSONResponse(told | {"modelfile": f"FROM {recipe.base or name}", "capabilities": ["completion"]})
 
     async def _answer(self, request: Request) -> Response:
         body = read_as(Body, await self.body(request))
         name = self.find_model(body.model)
         if body.think:
             raise Refusal(400, "unsupported", f'"{name}" does not support thinking')
-        (answer,) = await self.begin(request, body.ask())
+        recipe = self._recipes[tagged(name)]
+        num_ctx = (recipe.parameters | (body.options or {})).get("num_ctx")
+        reply = partial(within, num_ctx) if num_ctx else reply_to_chat
+        (answer,) = await self.begin(request, body.asked_of(recipe), reply)
         return await _sent(self._lines(answer, is_chat=bool(body.messages)), body.stream)
 
     async def _lines(self, answer: Answer, is_chat: bool) -> AsyncIterator[dict]:
