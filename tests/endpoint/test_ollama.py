@@ -63,6 +63,36 @@ def test_a_model_answers_once_it_is_pulled_and_is_listed(client):
             list(client.pull("nothing", stream=stream))
 
 
+def test_a_created_model_has_its_recipe_and_the_next_one_builds_on_it(server, client):
+    steps = client.create("mine", from_="phi3.5", system="Be brief.", parameters={"stop": ["there"], "num_ctx": 9},
+                          adapters={"lora": "sha256:0"}, quantize="q8_0", stream=True)  # fmt: skip
+    *_, said, last = [one.status for one in steps]
+    assert last == "success" and "adapters and quantize kept, and applied to nothing" in said
+    assert client.create("later", from_="mine", parameters={"num_ctx": 99}).status == "success"
+    assert client.show("later").parameters == 'stop ["there"]\nnum_ctx 99' and client.show("mine").modelfile
+    asked = server.profile.engine.asked
+    client.chat("later", messages=HELLO)
+    assert "Be brief." in asked[-1], "the system text comes first"
+    client.chat("later", messages=[{"role": "system", "content": "Be long."}, *HELLO])
+    assert "Be long." in asked[-1] and "Be brief." not in asked[-1], "the reader's own takes its place"
+    with pytest.raises(ResponseError, match="file does not exist"):
+        client.create("other", from_="nothing")
+
+
+@ONE_FAMILY
+def test_the_oldest_turns_leave_a_window_that_is_too_small(tiny_batched):
+    turns = [{"role": "system", "content": "S"}]
+    turns += [{"role": role, "content": "x" * 9} for _ in range(4) for role in ("user", "assistant")] + HELLO
+    with live(tiny_batched, "ollama") as server:
+        client, name = Client(server.root), server.model
+        whole = client.chat(name, messages=turns, options={"num_predict": 1}).prompt_eval_count
+        client.create("small", from_=name, parameters={"num_ctx": whole - 1, "num_predict": 1})
+        assert client.chat("small", messages=turns).prompt_eval_count < whole
+        client.create("tiny", from_=name, parameters={"num_ctx": 1, "num_predict": 1})
+        alone = client.chat(name, messages=[turns[0], turns[-1]], options={"num_predict": 1}).prompt_eval_count
+        assert client.chat("tiny", messages=turns).prompt_eval_count == alone, "system text and question stay"
+
+
 def test_a_picture_reaches_a_model_that_sees_and_is_refused_for_one_that_reads(client):
     asked = [{"role": "user", "content": "What is it?", "images": [png()]}]
     with pytest.raises(ResponseError, match="reads text only"):
