@@ -1,9 +1,8 @@
 """The exercises of lesson 09: a Modelfile, the time of a job, the choice of a runtime."""
 
-import re
-
 from course.answers import code, function_in, need, returned, shown
 from course.exercises.registry import exercise
+from course.runtimes.ollama import recipe
 
 
 @exercise("runtimes-2", cases=[(512, 64, 600, 100), (8000, 100, 250, 50), (20, 500, 400, 80)],
@@ -58,19 +57,10 @@ def _(answer):
         need(value == wanted, f"{told}, and {wanted!r} is right")
 
 
-_SYSTEM = "<|im_start|>system\n{{ .System }}<|im_end|>\n"
-_USER = "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n"
-_ASSISTANT = "<|im_start|>assistant\n"
-
-
 @exercise("runtimes-1")
-def modelfile(gguf, system):
-    template = (
-        "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"
-        "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n"
-        "<|im_start|>assistant\n"
-    )
-    lines = [f"FROM {gguf}", f'TEMPLATE """{template}"""', 'PARAMETER stop "<|im_end|>"']
+def modelfile(base, system, temperature, stops):
+    lines = [f"FROM {base}", f"PARAMETER temperature {temperature}"]
+    lines += [f'PARAMETER stop "{stop}"' for stop in stops]
     if system:
         lines.append(f'SYSTEM """{system}"""')
     return "\n".join(lines)
@@ -79,48 +69,21 @@ def modelfile(gguf, system):
 @modelfile.judged
 def _(answer):
     function = function_in(answer, "modelfile")
-    for gguf, system in (
-        ("./smollm2-135m.gguf", "You answer in one sentence."),
-        ("./smollm2-135m.gguf", 'You answer "yes"\nor "no" and nothing else.'),
-        ("./smollm2-135m.gguf", ""),
+    for base, system, temperature, stops in (
+        ("phi3.5", "You answer in one sentence.", 0, ["."]),
+        ("phi4-mini", 'You answer "yes"\nor "no" and nothing else.', 0.7, ["User:", "END"]),
+        ("phi3.5", "", 1, []),
     ):
-        text = returned(function(gguf, system))
+        text = returned(function(base, system, temperature, stops))
         need(isinstance(text, str), f"it gave {shown(text)}, and the text of a Modelfile is wanted")
-        pairs = _instructions(text)
-        found = dict(pairs)
-        source, told = found.get("from"), found.get("system")
-        need(source, "there is no FROM line, and Ollama has to know where the weights are")
-        need(source == gguf, f"FROM names {code(source)} where {code(gguf)} was handed over: the path stays as it is")
-        need("template" in found, "there is no TEMPLATE, so the model would not see whose turn it is")
-        _judge_template(found["template"])
-        stops = [value for name, value in pairs if name == "stop"]
-        need(stops, "there is no `PARAMETER stop`, so the model would write on after its turn")
-        need("<|im_end|>" in stops, f"it stops at {code(stops[0])}, and in ChatML a turn ends with `<|im_end|>`")
+        found = recipe(text)
+        source, told, set_to = found.get("from_"), found.get("system"), found["parameters"]
+        need(source, "there is no FROM line, and Ollama has to know which model it starts from")
+        need(source == base, f"FROM names {code(source)} where {code(base)} was handed over")
+        need("temperature" in set_to, "there is no `PARAMETER temperature`")
+        need(set_to["temperature"] == temperature, f"the temperature is {set_to['temperature']}, not {temperature}")
+        several = "a Modelfile has one `PARAMETER stop` line for each text"
+        need(set_to.get("stop", []) == stops, f"of the stop texts {stops} it has {set_to.get('stop', [])}: {several}")
         need(system or told is None, "with an empty system text there is nothing to say: leave the SYSTEM line out")
         need(told or not system, "there is no SYSTEM line with the text that was handed over")
         need(told in (system, None), f"SYSTEM says {code(told or '')} where {code(system)} was handed over")
-
-
-_INSTRUCTION = re.compile(
-    r'^(from|template|system|parameter +stop) +(?:"""(.*?)"""|"([^"\n]*)"|([^\n]+?)) *$', re.I | re.S | re.M
-)
-
-
-def _instructions(text: str) -> list[tuple[str, str]]:
-    """The name of each instruction, in small letters, and its value, out of its quotes."""
-    found = (one.groups("") for one in _INSTRUCTION.finditer(text))
-    return [(name.lower().split()[-1], "".join(values)) for name, *values in found]
-
-
-def _judge_template(template: str) -> None:
-    single = "the template has single braces, and Go wants two: an f-string makes `{` of `{{`, so use a plain string"
-    need(not re.search(r"(?<!\{)\{ *\.\w+ *\}(?!\})", template), single)
-    turns = re.sub(r"\s*\{\{-", "{{", re.sub(r"-\}\}\s*", "}}", template))  # a minus takes the white space beside it
-    turns = re.sub(r"\{\{ *(if|else|end)\b[^}]*\}\}", "", turns)
-    turns = re.sub(r"\{\{ *(\S+?) *\}\}", r"{{ \1 }}", turns)
-    for role, turn in (("system", _SYSTEM), ("user", _USER), ("assistant", _ASSISTANT)):
-        need(f"<|im_start|>{role}" in turns, f"the template has no `<|im_start|>{role}`")
-        seen = f"`{turn.replace(chr(10), '⏎')}`"
-        need(turn in turns, f"the {role}'s turn is not {seen}, where ⏎ is a new line")
-    only = "".join(turns.split()).startswith("".join((_SYSTEM + _USER + _ASSISTANT).split()))
-    need(only, "the template has the turns of system, user and assistant, in this order, and nothing else")

@@ -5,9 +5,10 @@ data/runtimes.toml. No module is called as a function here: importing it would t
 """
 
 from course.runtimes import plots
+from course.runtimes.choice import shortlist
 from course.runtimes.listing import made as answers
 from course.runtimes.listing import roster
+from course.runtimes.ollama import recipe
 from course.runtimes.racing import ask, race
-from course.runtimes.results import bandwidth
 
-__all__ = ["answers", "ask", "bandwidth", "plots", "race", "roster"]
+__all__ = ["answers", "ask", "plots", "race", "recipe", "roster", "shortlist"]

@@ -8,7 +8,6 @@ import platform
 import re
 import tomllib
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -47,14 +46,16 @@ class Runtime(Shown):
             self.version = None
 
     def need(self) -> str | None:
-        """The line that installs it, or the sentence that says why it can't run here; None where it can."""
+        """The sentence that says why it can't run here, and what to do; None where it can."""
         least, platforms = self.facts.at_least, self.facts.runs_on
         if platforms and this_platform() not in platforms:
             return f"{self.facts.name} has no build for {this_platform()}. It runs on: {', '.join(platforms)}."
+        if self.facts.needs:
+            return f"{self.facts.name} is not in this race. It needs {self.facts.needs}"
         if self.version is None:
-            return self.install_line()
+            return f"{self.facts.name} isn't installed here. To add it: {self.install_line()}"
         if least and Version(self.version) < Version(least):
-            return f"{self.install_line()}   ({self.facts.package} {self.version} is too old: {least} or later)"
+            return f"{self.facts.package} {self.version} is too old: {least} or later is needed. {self.install_line()}"
         return None
 
     def install_line(self) -> str:
@@ -64,15 +65,12 @@ class Runtime(Shown):
         words = [f"{name}=={pins[name]}" if name in pins else name for name in self.facts.install]
         return "python -m pip install " + " ".join(f'"{word}"' if "[" in word else word for word in words)
 
-    def answers(self) -> list[tuple[str, str]]:
-        """What this machine answers when it is asked for what the runtime needs."""
-        return [("machine", this_platform()), (f"package {self.facts.package}", self.version or "not installed")]
-
     def _table(self) -> Table:
-        return replace(self._text(), caption=f"{self.facts.name} on this machine", note=f"Source: {self.facts.source}")
-
-    def _text(self) -> Table:
-        return Table(("", ""), self.answers(), self.facts.name, wrap=100)
+        """What it needs, what of that is here, and what it did where it was tried."""
+        here = f"{self.facts.package} {self.version or 'is not installed'}, on {this_platform()}"
+        rows = [("needs", self.facts.needs), ("here", here), ("tried", self.facts.tried)]
+        rows = [row for row in rows if row[1]]
+        return Table(("", ""), rows, self.facts.name, f"Source: {self.facts.source}", wrap=100)
 
     def prepare(self) -> None:
         """Make what `open` reads: the GGUF file at least."""
@@ -109,6 +107,14 @@ class Runtime(Shown):
 
     def close(self) -> None:
         """Give back what it holds."""
+
+
+class Elsewhere(Runtime):
+    """One that runs nothing here: its facts say what it needs, and what it did where it was tried."""
+
+    def __init__(self, name: str):
+        self.id = name.replace(" ", "-")
+        super().__init__(name)
 
 
 def scores(rows: Iterable, ids: list[int]) -> tuple[list[float], list[int]]:

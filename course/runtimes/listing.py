@@ -16,13 +16,13 @@ RUNTIMES = {
     "openvino": "openvino.OpenVino",
     "mlx": "mlx.Mlx",
     "ollama": "ollama.Ollama",
-    "foundry local": "elsewhere.FoundryLocal",
-    "qnn": "elsewhere.Qnn",
+    "foundry local": "contract.Elsewhere",
+    "qnn": "contract.Elsewhere",
 }
 
 
 def made(name: str) -> Runtime:
-    """A runtime that holds nothing yet; shown, it is what this machine answers when it is asked for its parts."""
+    """A runtime that holds nothing yet; shown, it is what it needs, and what it did where it was tried."""
     if name not in RUNTIMES:
         raise UnknownName(f"Unknown runtime {quoted(name)}. {nearest(str(name), list(RUNTIMES))}.")
     module, kind = RUNTIMES[name].split(".")
@@ -42,12 +42,7 @@ class Roster(Shown, tuple):
             rows[runtime.id] = (name, facts.what, facts.choose, facts.platforms, here)
         heads = ("runtime", "what it is for", "choose it when", "runs on", "here")
         note = "To have those that this machine can run: python -m pip install -r data/environments/runtimes.txt"
-        return Table(heads, rows.values(), "Runtimes of the bundled model", note)
-
-    def _text(self) -> Table:
-        page = self._table()
-        rows = [(name, here, choose) for name, _, choose, _, here in page.rows]
-        return Table(("runtime", "here", "choose it when"), rows, note=page.note, wrap=110)
+        return Table(heads, rows.values(), note=note, wrap=160)
 
 
 def roster() -> Roster:

@@ -3,10 +3,38 @@
 It is given the same GGUF file. It works on text, so ids become text on the way in and ids again on the way out.
 """
 
+import json
+import re
+from contextlib import suppress
+
 from course.runtimes.contract import CAPACITY, Runtime, chat_format, gguf_file
 from slmlab.machine import best_threads
 
 NAME = "slmlab-smollm2"  # of the model in Ollama's own store
+_INSTRUCTION = re.compile(
+    r'^(from|template|system|adapter|parameter +\w+|message +\w+) +(?:"""(.*?)"""|"([^"\n]*)"|([^\n]+?)) *$',
+    re.I | re.S | re.M,
+)
+
+
+def recipe(modelfile: str) -> dict:
+    """A Modelfile as the arguments of Ollama's `create`, which is what `ollama create -f Modelfile` sends."""
+    found = {"parameters": {}, "messages": []}
+    for name, *values in (one.groups("") for one in _INSTRUCTION.finditer(modelfile)):
+        (kind, _, key), value = name.lower().partition(" "), "".join(values)
+        if kind == "parameter" and key.strip() == "stop":
+            found["parameters"].setdefault("stop", []).append(value)
+        elif kind == "parameter":
+            with suppress(ValueError):
+                value = json.loads(value)
+            found["parameters"][key.strip()] = value
+        elif kind == "message":
+            found["messages"].append({"role": key.strip(), "content": value})
+        elif kind == "adapter":
+            found["adapters"] = {value: ""}
+        else:
+            found["from_" if kind == "from" else kind] = value
+    return found
 
 
 class Ollama(Runtime):

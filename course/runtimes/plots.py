@@ -3,42 +3,46 @@
 Pure: takes the results of a race, gives a figure with a sentence under it.
 """
 
+from course.runtimes.results import Results
 from slmlab.plots import style as drawing
 from slmlab.show import in_bytes
 
 MORE = {"facecolor": drawing.BLUE, "edgecolor": drawing.BLUE}  # full bars where more is better, hollow where less is
 LESS = {"facecolor": "#fdf3de", "edgecolor": drawing.AMBER}
 GAP_IN, ROW_IN, HEADS_ROWS = 0.11, 0.4, 1.25
-LIKE_FULL = 1.02  # of fp32's perplexity: nobody sees a difference
 
 
-def race(results, bandwidth: float | None = None):
+def race(results: Results, bandwidth: float | None = None):
     """Speeds, memory, size, start and quality of each runtime in a race. With a memory bandwidth, in bytes per second,
-    a tick marks what it allows each to write; one that didn't run is a grey row."""
-    results = drawing.listed(results, "result of a race")
-    ran, others = [one for one in results if one.ran], [one for one in results if not one.ran]
-    # what quality is held against: a runtime that agrees with fp32 everywhere is fp32
-    full = next((one.perplexity for one in ran if one.agreement == 1 and one.perplexity), None)
-    limits = [bandwidth / one.token_bytes if bandwidth and one.token_bytes else None for one in ran]
-    names = [one.name for one in [*ran, *others]]
-    with drawing.canvas(ROW_IN * (len(results) + HEADS_ROWS), legend_rows=1, rows=names) as ax:
+    a tick marks what it allows each to write; bars that were recorded are hatched; one without figures is grey."""
+    ran = sorted((one for one in results if one.ran or one.recorded), key=lambda one: bool(one.recorded))
+    others = [one for one in results if not (one.ran or one.recorded)]
+    full = any(one.loss == 0 for one in ran)  # of this race: what quality is held against
+    limits = [bandwidth / one.token_bytes if bandwidth and one.token_bytes and one.ran else None for one in ran]
+    names = [one.label for one in [*ran, *others]]
+    with drawing.canvas(ROW_IN * (len(names) + HEADS_ROWS), legend_rows=1, rows=names) as ax:
         left = 0.0
         for width, *column in _columns(ran, full, limits):
             _column(ax, left, width, *column)
             left += width + GAP_IN
+        for bar in ax.patches:
+            if ran[int(bar.get_y())].recorded:
+                bar.set(hatch="///", facecolor="white")
         for y, one in enumerate(others, start=len(ran)):
             told = "ended before its time" if one.fault else "not installed"
             ax.text(0, y + 0.08, told, style="italic", fontsize=12, color=drawing.GREY)
             ax.get_yticklabels()[y].set_color(drawing.GREY)
-        ax.set_ylim(len(results) - 0.45, -0.5 - HEADS_ROWS)
+        ax.set_ylim(len(names) - 0.45, -0.5 - HEADS_ROWS)
         ax.set_xlim(0, left - GAP_IN)
         ax.spines["bottom"].set_visible(False)
         ax.xaxis.set_visible(False)
         drawing.legend(ax, _handles(bandwidth is not None), columns=3)
-        return drawing.finish(ax, _sentence(ran, full, limits))
+        near = [(one.writes_tokens_per_s / limit, one.name) for one, limit in zip(ran, limits, strict=True) if limit]
+        nearest = " Nearest to what the memory allows is {1}, at {0:.0%}.".format(*max(near)) if near else ""
+        return drawing.finish(ax, results.verdict() + ("" if results.busy else nearest))
 
 
-def _columns(ran, full: float | None, limits: list) -> list[tuple]:
+def _columns(ran, full: bool, limits: list) -> list[tuple]:
     """Width in inches, head, look, a value for each row and how it is written; ticks."""
 
     def of(name: str) -> list:
@@ -46,7 +50,7 @@ def _columns(ran, full: float | None, limits: list) -> list[tuple]:
 
     whole, quality = "{:,.0f}".format, (0.86, "perplexity", LESS, of("perplexity"), "{:.1f}".format)
     if full:
-        above = [one.perplexity and max(0.0, one.perplexity / full - 1) for one in ran]
+        above = [one.loss if one.loss is None else max(0.0, one.loss) for one in ran]
         quality = (0.86, "perplexity\nover fp32", LESS, above, _above_full)
     return [
         (1.7 if any(limits) else 1.15, "writes\ntokens/s", MORE, of("writes_tokens_per_s"), whole, limits),
@@ -87,23 +91,3 @@ def _handles(with_limit: bool) -> list:
         look = {"color": drawing.ORANGE, "marker": "|", "markersize": 13, "markeredgewidth": 3, "linestyle": "none"}
         handles.append(Line2D([], [], label="what the memory allows", **look))
     return handles
-
-
-def _sentence(ran, full: float | None, limits: list) -> str:
-    timed = [one for one in ran if one.writes_tokens_per_s and one.reads_tokens_per_s]
-    if not timed:
-        return "None of these runtimes ran on this machine."
-    writer = max(timed, key=lambda one: one.writes_tokens_per_s)
-    reader = max(timed, key=lambda one: one.reads_tokens_per_s)
-    words = f"{writer.name} writes fastest, {writer.writes_tokens_per_s:,.0f} tokens per second."
-    words += f" {'It' if reader is writer else reader.name} reads fastest, {reader.reads_tokens_per_s:,.0f}."
-    good = [one for one in timed if full and one.perplexity and one.perplexity <= LIKE_FULL * full]
-    best = max(good, key=lambda one: one.writes_tokens_per_s, default=None)
-    if best is writer:
-        words += f" {best.name} is as good as fp32."
-    elif best:
-        words += f" Of those that are as good as fp32, {best.name} writes fastest, {best.writes_tokens_per_s:,.0f}."
-    near = [(one.writes_tokens_per_s / limit, one.name) for one, limit in zip(ran, limits, strict=True) if limit]
-    if near:
-        words += " Nearest to what the memory allows is {1}, at {0:.0%}.".format(*max(near))
-    return words

@@ -96,7 +96,7 @@ def serve(name: str) -> None:
         began = perf_counter()
         runtime.open()
     except ImportError as fault:  # it is there by its name alone, or a part of it isn't
-        return send(absent=f"{runtime.install_line()}   ({fault})")
+        return send(absent=f"{runtime.facts.name} is here in part ({fault}). To mend it: {runtime.install_line()}")
     except NotHere as fault:
         return send(absent=str(fault))
     about = {"size_bytes": runtime.size_bytes, "token_bytes": runtime.token_bytes, "version": runtime.version}

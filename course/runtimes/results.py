@@ -1,28 +1,36 @@
-"""What a race found, a record for each runtime, and what the memory gives, as tables for a terminal and a notebook.
+"""What a race found: a record for each runtime, tables, and the sentences that these figures bear.
 
-Knows nothing about how a race is run.
+Knows nothing about how a race is run. Rows that `benchmarks/runtimes.py` has recorded stand for runtimes that aren't
+here; they are labelled, and never win.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
 from html import escape
-from itertools import product
 from statistics import median
 
+from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest, quoted
-from slmlab.measure import read_rates
 from slmlab.show import Shown, Table, in_bytes
 
-SIZES = (1_000_000, 8_000_000, 64_000_000, 256_000_000)  # bytes: a core's own cache, the shared one, memory
+BUSY = 0.15  # of a core, used by others: more makes speeds worthless
+CLOSE = 0.1  # speeds that differ by less may change their order in the next race
+POOR = 0.1  # of perplexity above fp32: more is another model
+AS_GOOD = 0.02
+RECORDED = DATA / "runtimes_recorded.json"
 
 
 @dataclass(frozen=True)
 class Result:
-    """One runtime's figures. `absent` is what it would take to have it here, `fault` how it ended before its time."""
+    """One runtime's figures. `absent` is what it would take to have it here, `fault` how it ended before its time,
+    `recorded` when and where its figures were measured, if not in this race."""
 
     name: str
     absent: str | None = None
     fault: str | None = None
+    recorded: str | None = None
     version: str | None = None
     start_s: float | None = None
     size_bytes: int | None = None
@@ -32,10 +40,15 @@ class Result:
     writes: tuple[float, ...] = ()
     perplexity: float | None = None
     agreement: float | None = None
+    loss: float | None = None  # the share by which its perplexity is above that of fp32
 
     @property
     def ran(self) -> bool:
         return not self.absent and not self.fault
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} (recorded)" if self.recorded else self.name
 
     @property
     def reads_tokens_per_s(self) -> float | None:
@@ -46,20 +59,34 @@ class Result:
         return median(self.writes) if self.writes else None
 
 
+@cache
+def recorded() -> dict[str, Result]:
+    """The rows of an earlier race, by name, each with where it is from."""
+    told = json.loads(RECORDED.read_text(encoding="utf-8"))
+    rows = [row | {"reads": tuple(row["reads"]), "writes": tuple(row["writes"])} for row in told["results"]]
+    where = f"{told['date']}, {told['machine']}"
+    return {row["name"]: Result(recorded=f"{row['name']} {row['version']} on {where}", **row) for row in rows}
+
+
+def with_recorded(one: Result) -> Result:
+    """A result as it is; of a runtime that isn't here, the recorded one where there is one."""
+    found = recorded().get(one.name) if one.absent else None
+    return replace(found, absent=one.absent) if found else one
+
+
 @dataclass(frozen=True, repr=False)
 class Results(Shown):
     """The results of a race, the fastest writer first, and what is to be known about the machine meanwhile.
 
-    `others_cores` is how much of a core other programs used: above some 0.15, figures are worth little."""
+    `others_cores` is how much of a core other programs used."""
 
     results: tuple[Result, ...]
     about: str
     others_cores: float
-
-    heads = (
+    heads: tuple[str, ...] = field(default=(
         "runtime", "writes, tokens/s", "reads, tokens/s", "starts in", "memory", "on disk", "perplexity",
         "same favourite as fp32",
-    )  # fmt: skip
+    ), init=False)  # fmt: skip
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self.results)
@@ -70,20 +97,47 @@ class Results(Shown):
             raise UnknownName(f"No {quoted(name)} in this race. {nearest(name, list(known))}.")
         return known[name]
 
+    @property
+    def busy(self) -> str:
+        """Why nobody can conclude anything from these speeds; empty where one can."""
+        used = f"Other programs used {self.others_cores:.0%} of a core meanwhile: too busy to conclude who is faster."
+        return used if self.others_cores > BUSY else ""
+
+    @property
+    def timed(self) -> list[Result]:
+        """Those whose speeds were measured in this race."""
+        return [one for one in self.results if one.ran and one.reads and one.writes]
+
+    def fastest(self, speed: str, most_loss: float = 1.0) -> list[str]:
+        """Who is fastest at "reads" or "writes", and who is too close to tell, of those that lose no more quality."""
+        rates = {one.name: median(getattr(one, speed)) for one in self.timed if (one.loss or 0) <= most_loss}
+        return [name for name, rate in rates.items() if rate >= max(rates.values()) * (1 - CLOSE)]
+
+    def verdict(self) -> str:
+        """What these speeds and this quality say, in a few short sentences."""
+        if self.busy or not self.timed:
+            return self.busy if self.timed else "None of these runtimes ran on this machine."
+        said = f"{_named(self.fastest('writes'), 'write')}. {_named(self.fastest('reads'), 'read')}."
+        good = _named(self.fastest("writes", AS_GOOD), "write")
+        return said if said.startswith(f"{good}.") else f"{said} Of those that are as good as fp32, {good}."
+
     def rows(self) -> list[tuple[str, ...]]:
-        """A row for each runtime that ran."""
+        """A row for each runtime that has figures."""
         rows = []
-        for one in filter(lambda one: one.ran, self.results):
+        for one in filter(lambda one: one.ran or one.recorded, self.results):
             perplexity = "unknown" if one.perplexity is None else f"{one.perplexity:.2f}"
+            if one.recorded:  # on a longer text: only what it is above fp32 there can be compared
+                perplexity = f"{one.loss:+.0%} over fp32"
             agreement = "unknown" if one.agreement is None else f"{one.agreement:.1%}"
             sizes = in_bytes(one.resident_bytes), in_bytes(one.size_bytes)
             speeds = _spread(one.writes), _spread(one.reads), f"{one.start_s:.1f} s"
-            rows.append((one.name, *speeds, *sizes, perplexity, agreement))
+            rows.append((one.label, *speeds, *sizes, perplexity, agreement))
         return rows
 
     def left_out(self) -> list[str]:
-        """A line for each that didn't run: what it would take, or how it ended."""
-        return [one.fault or f"{one.name} isn't here: {one.absent}" for one in self.results if not one.ran]
+        """A line for each that didn't run: what it would take, or how it ended; and where its figures are from."""
+        told = [f"Recorded by benchmarks/runtimes.py: {one.recorded}." for one in self.results if one.recorded]
+        return told + [one.fault or one.absent or "" for one in self.results if not one.ran]
 
     def note(self) -> str:
         """How it was raced, and how busy the machine was meanwhile."""
@@ -100,16 +154,12 @@ class Results(Shown):
         return super()._repr_html_() + (f"<ul>{missing}</ul>" if missing else "")
 
 
+def _named(names: list[str], does: str) -> str:
+    """Such as: q4 writes fastest; q4 and int4 write fastest, too close to tell."""
+    one = len(names) == 1
+    return f"{' and '.join(names)} {does}{'s' * one} fastest{'' if one else ', too close to tell'}"
+
+
 def _spread(values: tuple[float, ...]) -> str:
     """Median, with the smallest and the largest round."""
     return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
-
-
-def bandwidth(sizes_bytes: Iterable[int] = SIZES, threads: Iterable[int] = (1, 2), runs: int = 5) -> Table:
-    """Read blocks that fit the processor's caches and blocks that don't, with each number of threads, and time it."""
-    rows = []
-    for size, count in product(sizes_bytes, threads):
-        rates = read_rates(size, count, runs)
-        rows.append((in_bytes(size), count, in_bytes(median(rates)), in_bytes(max(rates))))
-    heads = ("block", "threads", "read per second, median", "best run")
-    return Table(heads, rows, source="Only reading is counted; a copy would write as well.")

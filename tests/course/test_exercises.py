@@ -110,18 +110,11 @@ def fastest(good, runs):
     return max(filter(good, runs), key=lambda run: run["writes_per_s"], default={"name": None})["name"]
 
 
-TURNS = (
-    "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"
-    "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n<|im_start|>assistant\n"
-)
-STOP = 'PARAMETER stop "<|im_end|>"'
-
-
-def modelfile(template=TURNS, stop=STOP, start="FROM {}", always=False):
+def modelfile(start="FROM {}", heat="PARAMETER temperature {}", stop='PARAMETER stop "{}"', always=False):
     """A function that writes a right Modelfile but for the part that is handed over."""
 
-    def written(gguf, told):
-        lines = [start.format(gguf), f'TEMPLATE """{template}"""', stop]
+    def written(base, told, temperature, stops):
+        lines = [start.format(base), heat.format(temperature), *map(stop.format, stops)]
         return "\n".join(lines + ([f'SYSTEM """{told}"""'] if told or always else []))
 
     return written
@@ -154,9 +147,8 @@ SPECIAL = (
     ("foundry-1", "wanted: 'https://contoso", lambda old: old.replace("/models", "/openai/v1?api-version=2024-05-01")),
     ("foundry-2", "['violence'] is right", lambda results: list(results)),
     ("runtimes-1", "there is no FROM line", modelfile(start="# {}")),
-    ("runtimes-1", "has single braces", modelfile(TURNS.replace("{{", "{").replace("}}", "}"))),
-    ("runtimes-1", "no `<|im_start|>system`", modelfile(TURNS[TURNS.index("<|im_start|>user") :])),
-    ("runtimes-1", "a turn ends with `<|im_end|>`", modelfile(stop='PARAMETER stop "<|endoftext|>"')),
+    ("runtimes-1", "there is no `PARAMETER temperature`", modelfile(heat="# {}")),
+    ("runtimes-1", "one `PARAMETER stop` line for each text", modelfile(stop="# {}")),
     ("runtimes-1", "leave the SYSTEM line out", modelfile(always=True)),
     ("runtimes-3", "unknown is not good enough", lambda runs, mb, worst: fastest(lambda r: r["memory_mb"] <= mb, runs)),
     ("runtimes-3", "it chose None, and 'q4' is right", lambda runs, mb, worst: None),
@@ -195,11 +187,8 @@ def test_a_card_may_say_that_every_answer_was_right(tmp_path):
 
 
 def test_a_modelfile_may_be_written_in_the_ways_that_ollama_reads():
-    trimmed = TURNS.replace("{{ if .System }}", "{{- if .System }}\n").replace("{{ end }}", "{{- end }}\n")
     for answer in (
-        modelfile(start="# the weights\n\nfrom {}", stop="parameter stop <|im_end|>"),
-        modelfile(start='FROM "{}"', stop=f"PARAMETER temperature 0\n{STOP}\nPARAMETER stop <|im_start|>"),
-        modelfile(TURNS.replace("{{ ", "{{").replace(" }}", "}}") + "{{ .Response }}<|im_end|>\n"),
-        modelfile(trimmed),
+        modelfile(start="# the base\n\nfrom {}", stop="parameter stop {}"),
+        modelfile(start='FROM "{}"', heat="PARAMETER num_ctx 512\nPARAMETER temperature {}"),
     ):
         assert check("runtimes-1", answer), check("runtimes-1", answer)

@@ -1,17 +1,21 @@
 """Who is there: facts, the lines that install, the table of a lesson, and what this machine answers."""
 
 import re
-import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
 
+import nbformat
 import pytest
 
-from course.runtimes import answers, elsewhere
-from course.runtimes.contract import Runtime, facts, this_platform
+from course.runtimes import answers
+from course.runtimes.contract import MODEL, Runtime, facts, gguf_file, this_platform
 from course.runtimes.listing import RUNTIMES, made, roster
+from slmlab import weights
 from slmlab.catalog import DATA, Facts
 from slmlab.errors import UnknownName
 from slmlab.loading import ENGINES
-from tests.planted_package import plant
+from tests.conftest import LESSONS
 
 
 def test_every_precision_of_the_course_is_a_runtime_and_all_facts_have_one():
@@ -22,7 +26,7 @@ def test_every_precision_of_the_course_is_a_runtime_and_all_facts_have_one():
 
 
 def test_the_line_for_one_names_the_tested_version_and_that_is_new_enough():
-    pinned = re.search(r"^xllamacpp==(\S+)", (DATA / "environments/runtimes.txt").read_text(), re.M)[1]
+    pinned = re.search(r"^xllamacpp==(\S+)", (DATA.parent / "requirements.txt").read_text(), re.M)[1]
     assert made("llama.cpp").install_line() == f"python -m pip install xllamacpp=={pinned}"
     assert re.fullmatch(r'python -m pip install "mlx\[cpu\]==[\d.]+" mlx-lm==[\d.]+', made("mlx").install_line())
     assert (DATA.parent / str(roster()).split()[-1]).is_file()
@@ -36,28 +40,35 @@ def test_what_is_missing_too_old_or_not_built_for_this_machine_is_said(monkeypat
 
     assert made("onnx q4").need() is None
     missing = changed("llama.cpp", package="no-such-package")
-    assert missing.version is None and missing.need() == missing.install_line()
+    assert missing.version is None
+    assert missing.need() == f"llama.cpp isn't installed here. To add it: {missing.install_line()}"
     old = changed("onnx q4", at_least="99.1")
-    assert old.need().startswith(old.install_line()) and "99.1 or later" in old.need()
+    assert old.need().endswith(old.install_line()) and "99.1 or later" in old.need()
     other = changed("mlx", runs_on=["AIX"])
     assert other.need() == f"MLX has no build for {this_platform()}. It runs on: AIX."
 
 
-def test_the_machine_answers_for_each_part(tmp_path, monkeypatch):
-    import onnxruntime
-
-    monkeypatch.setattr(shutil, "which", lambda program: f"/bin/{program}")
-    for name, part, found in (
-        ("qnn", "execution providers of onnxruntime", " and ".join(onnxruntime.get_available_providers())),
-        ("foundry local", "the older command `foundry`", "on the PATH"),
-    ):
+def test_one_that_cannot_run_here_says_what_it_needs_and_what_it_did_elsewhere():
+    for name, part in (("foundry local", "tried"), ("qnn", "needs")):
         told = answers(name)
-        rows = dict(told.answers())
-        assert rows["machine"] == this_platform() and rows[part] == found
-        assert all(one in told._repr_html_() for one in (part, found, told.facts.source))
-        assert told.facts.name in str(told)
+        assert part in str(told) and getattr(told.facts, part) in told._repr_html_().replace("&quot;", '"').replace(
+            "&#x27;", "'"
+        )
+        assert told.facts.source in told._repr_html_() and told.need().endswith(told.facts.needs)
     with pytest.raises(UnknownName, match="Unknown runtime 'opnvino'. Available: openvino"):
         answers("opnvino")
-    monkeypatch.setattr(elsewhere, "_npu", elsewhere._npu.__wrapped__)  # as asked for the first time
-    plant(tmp_path, monkeypatch, "onnxruntime-qnn", "2.7.0", "def get_library_path(): return '/nowhere/qnn.so'")
-    assert dict(answers("qnn").answers())["NPU that QNN sees"].startswith("its plugin answers: ")
+
+
+def test_the_code_that_lesson_09_shows_of_a_runtime_answers_with_the_version_that_is_installed():
+    lesson = nbformat.read(next(path for path in LESSONS if path.stem.startswith("09")), as_version=4)
+    boxes = re.findall(r"```python\n(.*?)```", "\n".join(cell.source for cell in lesson.cells), re.DOTALL)
+    fp32, q4 = (str(weights.folder(MODEL, form)) for form in ("transformers", "onnx-q4"))
+    given = f"file, fp32, q4, question = {str(gguf_file())!r}, {fp32!r}, {q4!r}, 'Why is the sky blue?'\n"
+    ran = 0
+    for box in boxes:
+        package = re.findall(r"^(?:import|from) (\w+)", box.replace("import json\n", ""), re.M)[0]
+        if find_spec(package) and package != "mlx_lm":  # which fetches its weights
+            done = subprocess.run([sys.executable, "-c", given + box], capture_output=True, text=True)
+            assert done.returncode == 0 and "sky" in done.stdout.lower(), f"{package}: {done.stderr[-500:]}"
+            ran += 1
+    assert len(boxes) == 6 and ran >= 3, "Transformers, ONNX Runtime and llama.cpp come with the course"

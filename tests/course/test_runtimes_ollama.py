@@ -9,7 +9,7 @@ import pytest
 
 from course.runtimes.contract import chat_format, gguf_file
 from course.runtimes.listing import made
-from course.runtimes.ollama import NAME
+from course.runtimes.ollama import NAME, recipe
 
 
 class Speaker(BaseHTTPRequestHandler):
@@ -88,3 +88,15 @@ def test_the_server_gets_the_bundled_file_and_every_prompt_as_raw_text(speaker, 
 def test_without_a_server_it_says_where_to_get_one(monkeypatch):
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
     assert "https://ollama.com/download" in made("ollama").need()
+
+
+def test_a_modelfile_becomes_what_ollama_is_sent():
+    text = 'FROM phi3.5\nparameter stop "a"\nPARAMETER stop "b c"\nPARAMETER temperature 0.5\n'
+    text += 'SYSTEM """Two\nlines"""\nADAPTER ./lora.gguf\nMESSAGE user Hi there'
+    assert recipe(text) == {
+        "from_": "phi3.5",
+        "parameters": {"stop": ["a", "b c"], "temperature": 0.5},
+        "system": "Two\nlines",
+        "adapters": {"./lora.gguf": ""},
+        "messages": [{"role": "user", "content": "Hi there"}],
+    }

@@ -13,14 +13,14 @@ from tests.course.conftest import named
 pytestmark = pytest.mark.usefixtures("drawn_cleanly")
 
 
-def ran(name, writes, reads, perplexity, agreement, token_bytes=100_000_000):
+def ran(name, writes, reads, perplexity, loss, token_bytes=100_000_000):
     return Result(
-        name, None, None, "1.0", 0.5, 10**8, token_bytes, 3 * 10**8, (reads,), (writes,), perplexity, agreement
+        name, None, None, None, "1.0", 0.5, 10**8, token_bytes, 3 * 10**8, (reads,), (writes,), perplexity, 0.9, loss
     )
 
 
-FULL = ran("onnx fp32", 40.0, 400.0, 20.0, 1.0, 500_000_000)
-GOOD, COARSE = ran("onnx q4", 100.0, 500.0, 20.1, 0.97), ran("onnx int4", 150.0, 450.0, 26.0, 0.6)
+FULL = ran("onnx fp32", 40.0, 400.0, 20.0, 0.0, 500_000_000)
+GOOD, COARSE = ran("onnx q4", 100.0, 500.0, 20.1, 0.005), ran("onnx int4", 150.0, 450.0, 26.0, 0.3)
 ABSENT, ENDED = Result("qnn", absent="a Snapdragon"), Result("mlx", fault="mlx ended")
 FOUND = Results((COARSE, GOOD, FULL, ABSENT, ENDED), "3 rounds.", 0.05)
 
@@ -51,16 +51,24 @@ def test_with_a_bandwidth_each_has_the_tick_of_its_own_limit():
     assert "Nearest to what the memory allows is onnx fp32, at 40%" in figure.caption
 
 
-def test_the_caption_names_the_fastest_and_the_fastest_that_is_as_good_as_fp32():
-    assert runtime_plots.race(FOUND).caption == (
-        "onnx int4 writes fastest, 150 tokens per second. onnx q4 reads fastest, 500. Of those that are as good as "
-        "fp32, onnx q4 writes fastest, 100."
-    )
-    assert "onnx q4 is as good as fp32" in runtime_plots.race([GOOD, FULL]).caption
+def test_the_caption_is_the_verdict_and_a_busy_machine_has_no_limits():
+    assert runtime_plots.race(FOUND).caption == FOUND.verdict()
+    busy = replace(FOUND, others_cores=1.0)
+    assert runtime_plots.race(busy, 50e9).caption == busy.busy
+
+
+def test_recorded_bars_are_hatched_and_have_no_limit():
+    known = replace(GOOD, name="openvino", recorded="2026-11-29, 2 cores", absent="not here")
+    figure = runtime_plots.race(Results((FULL, known), "", 0.0), 50e9)
+    assert [bar.get_hatch() for bar in figure.ax.patches if bar.get_gid() == "writes"] == [None, "///"]
+    assert len([line for line in figure.ax.lines if line.get_gid() == "limit"]) == 1
+    assert [label.get_text() for label in figure.ax.get_yticklabels()] == ["onnx fp32", "openvino (recorded)"]
 
 
 def test_without_fp32_perplexity_stands_as_it_is_and_unknown_is_a_question_mark():
-    figure = runtime_plots.race([GOOD, replace(COARSE, perplexity=None, agreement=None, name="ollama")])
+    unknown = replace(COARSE, perplexity=None, loss=None, name="ollama")
+    unscored = Results((replace(GOOD, loss=None), unknown), "", 0.0)
+    figure = runtime_plots.race(unscored)
     assert {"20.1", "?", "perplexity"} <= set(named(figure))
-    nobody = runtime_plots.race([ABSENT])
+    nobody = runtime_plots.race(Results((ABSENT,), "", 0.0))
     assert nobody.caption == "None of these runtimes ran on this machine."

@@ -47,44 +47,52 @@ def started(monkeypatch):
 
 
 def short(names, **options):
-    return race(names, **{"rounds": 1, "written": 2, "judged": 2, "show": lambda line: None} | options)
+    return race(names, **{"rounds": 1, "written": 2, "judged": 2} | options)
 
 
-def test_a_race_measures_and_scores_those_that_run_and_names_those_that_do_not(started, planted, bundled, monkeypatch):
+def test_a_race_measures_and_scores_those_that_run_and_names_those_that_do_not(
+    started, planted, bundled, monkeypatch, capsys
+):
     """The one race of real runtimes: it costs the most time of all tests here."""
     planted(COUNTING + DEATH)
     monkeypatch.setattr(room, "READ", 64)
-    lines = []
-    found = race([OWN, "onnx q4", PEER, "qnn"], rounds=2, written=4, judged=40, show=lines.append)
+    found = race([OWN, "onnx q4", PEER, "qnn"], rounds=2, written=4, judged=40)
     for one in (found[OWN], found["onnx q4"]):
         assert one.ran and len(one.reads) == len(one.writes) == 2 and min(one.reads + one.writes) > 0
         assert one.resident_bytes > one.size_bytes / 4 and one.start_s > 0 and one.version and one.token_bytes
     assert found[OWN].agreement == 1 and found["onnx q4"].agreement > 0.8, "onnx fp32 is what quality is held against"
+    assert found[OWN].loss == 0 and abs(found["onnx q4"].loss) < 0.1
     assert found["onnx q4"].perplexity == pytest.approx(found[OWN].perplexity, rel=0.1)
     assert found[PEER].fault == "llama.cpp ended (exit code 3): out of luck" and "Snapdragon" in found["qnn"].absent
     assert len(found.rows()) == 2 and list(found)[0].ran and len(found.left_out()) == 2
-    assert lines[0].startswith(f"{OWN} started in") and lines[-2:] == ["round 1 of 2", "round 2 of 2"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{OWN} starts · 0 s of at most 120 s") and "round 2 of 2" in lines[-1]
     assert found.others_cores >= 0
 
 
-def test_a_slow_one_runs_one_short_round(started, planted, monkeypatch):
+def test_a_slow_one_is_left_out_with_its_speed(started, planted, monkeypatch):
     planted(COUNTING + SLOW)
     monkeypatch.setattr(room, "PATIENCE_S", 0.5)
     found = short([PEER], rounds=3)
-    assert len(found[PEER].reads) == 1 and 0 < found[PEER].reads[0] < 500, "64 ids and not 512 in that time"
-    assert "llama.cpp, slow here: one round" in found.about
-    assert found[PEER].perplexity == pytest.approx(2.0)
-    assert found[PEER].agreement is None, "there is no fp32 to agree with"
+    assert not found[PEER].reads and "too slow for this race" in found[PEER].fault
 
 
-def test_an_interrupted_race_ends_every_process(started, planted):
+def test_when_the_time_is_up_nothing_is_begun_and_the_rest_is_told(started, planted):
+    planted(COUNTING)
+    found = short([PEER], most_s=0)
+    assert not started and "llama.cpp was left out: the time of 0 s was used up." in found.left_out()
+    assert "Not all rounds were run" in found.about and found.verdict().startswith("None of these")
+
+
+def test_an_interrupted_race_ends_every_process(started, planted, monkeypatch):
     planted(COUNTING)
 
-    def interrupt(line):
+    def interrupt(racer, ids):
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(room._Racer, "score", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        short([PEER], show=interrupt)
+        short([PEER])
     assert started
 
 
