@@ -232,3 +232,30 @@ def nim(seen):
             shapes += [box(242 + 114 * place, y + 38, 104, 72, part, what, edge=edge)]
         shapes += [text(600, y + 40 + 24 * line, words, "l") for line, words in enumerate((gpu, key, prompts))]
     return picture("One container, at two places", desc, 352, shapes)
+
+
+def runtimes(_):
+    size = f"{BUNDLED.weight_bytes('q4') / 1e6:.0f} MB"
+    names = ("Transformers", "ONNX Runtime", "llama.cpp", "OpenVINO", "Ollama")
+    desc = (
+        f"One file of weights goes into one of {len(names)} runtimes: {', '.join(names)}. A runtime does two kinds of "
+        "work. Reading a prompt: each weight is fetched once for all tokens, so arithmetic sets the limit. "
+        "Writing an answer: all weights are fetched for every single token, so the bytes set the limit."
+    )
+    shapes = [text(92, 38, "weights", "h"), box(24, 118, 136, 64, size, "computes nothing", edge=GREEN)]
+    shapes += [text(286, 38, "a runtime computes", "h")]
+    for row, name in enumerate(names):
+        y = 54 + 40 * row
+        shapes += [arrow((164, 150), (204, y + 16)), box(208, y, 156, 32, name, head="")]
+    for top, head, edge, words, many in (
+        (54, "reading the prompt", BLUE, ("each weight comes once, for all tokens", "limit: arithmetic"), True),
+        (158, "writing the answer", ORANGE, ("all weights come, for every token", "limit: bytes from memory"), False),
+    ):
+        shapes += [arrow((368, 150), (404, top + 44), edge=edge), rect(408, top, 328, 92, edge)]
+        shapes += [
+            text(422, top + 24, head, "h l"),
+            text(422, top + 48, words[0], "l"),
+            text(422, top + 76, words[1], "h l"),
+        ]
+        shapes += [rect(642 + 17 * at, top + 62, 13, 18, edge, WHITE, 3) for at in range(5 if many else 1)]
+    return picture("One file of weights, many runtimes, two limits", desc, 270, shapes)
