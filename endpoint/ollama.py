@@ -25,11 +25,10 @@ from slmlab.records import Reply
 # Options that set how the next token is chosen, to OpenAI's names of them.
 OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "stop": "stop",
            "num_predict": "max_tokens", "repeat_penalty": "repetition_penalty"}  # fmt: skip
-KEPT = ("template", "adapters", "quantize")  # of a recipe: shown again, and applied to nothing
 
 
-class Body(BaseModel):
-    """What is sent to any path; to /api/create, it is the recipe."""
+class Body(BaseModel, extra="allow"):
+    """What is sent to any path; to /api/create, it is the recipe, with what isn't practised as its extras."""
 
     model: str | None = None
     stream: bool | None = None
@@ -43,9 +42,6 @@ class Body(BaseModel):
     think: bool | str | None = None
     base: str = Field("", alias="from")  # of /api/create, with what belongs to it
     parameters: dict = {}
-    template: str | None = None
-    adapters: dict | None = None
-    quantize: str | None = None
 
     def asked_of(self, recipe: "Body") -> Ask:
         """The question to a model as it was made, by way of OpenAI's words for it."""
@@ -128,10 +124,8 @@ class Ollama(Profile):
         if base not in self._known | self._recipes.keys():
             yield {"error": "pull model manifest: file does not exist"}
             return
-        if kept := " and ".join(name for name in KEPT if getattr(recipe, name)):
-            yield {
-                "status": f"practice server: {kept} kept, and applied to nothing: the model behind it stays as it is"
-            }
+        if kept := " and ".join(sorted(name for name, value in recipe.model_extra.items() if value)):
+            yield {"status": f"practice server: {kept} kept, and applied to nothing"}
         below = self._recipes.setdefault(base, Body())
         new = {name: value for name, value in recipe if value} | {"parameters": below.parameters | recipe.parameters}
         self._recipes[tagged(recipe.model or "")] = below.model_copy(update=new)
@@ -141,7 +135,7 @@ class Ollama(Profile):
         name = self.find_model(read_as(Body, await self.body(request)).model)
         recipe = self._recipes[tagged(name)]
         values = "\n".join(f"{name} {json.dumps(value)}" for name, value in recipe.parameters.items())
-        told = {"parameters": values, "template": recipe.template, "system": recipe.system, "model_info": {}}
+        told = {"parameters": values, "system": recipe.system, "model_info": {}} | recipe.model_extra
         return JSONResponse(told | {"modelfile": f"FROM {recipe.base or name}", "capabilities": ["completion"]})
 
     async def _answer(self, request: Request) -> Response:

@@ -6,7 +6,7 @@ here; they are labelled, and never win.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
 from statistics import median
@@ -83,10 +83,10 @@ class Results(Shown):
     results: tuple[Result, ...]
     about: str
     others_cores: float
-    heads: tuple[str, ...] = field(default=(
+    heads = (
         "runtime", "writes, tokens/s", "reads, tokens/s", "starts in", "memory", "on disk", "perplexity",
         "same favourite as fp32",
-    ), init=False)  # fmt: skip
+    )  # fmt: skip
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self.results)
