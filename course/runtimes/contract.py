@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 
 import psutil
-from packaging.version import Version
 
 from slmlab import weights
 from slmlab.catalog import DATA, Facts, card
@@ -47,15 +46,13 @@ class Runtime(Shown):
 
     def need(self) -> str | None:
         """The sentence that says why it can't run here, and what to do; None where it can."""
-        least, platforms = self.facts.at_least, self.facts.runs_on
+        platforms = self.facts.runs_on
         if platforms and this_platform() not in platforms:
             return f"{self.facts.name} has no build for {this_platform()}. It runs on: {', '.join(platforms)}."
         if self.facts.needs:
             return f"{self.facts.name} is not in this race. It needs {self.facts.needs}"
         if self.version is None:
             return f"{self.facts.name} isn't installed here. To add it: {self.install_line()}"
-        if least and Version(self.version) < Version(least):
-            return f"{self.facts.package} {self.version} is too old: {least} or later is needed. {self.install_line()}"
         return None
 
     def install_line(self) -> str:
