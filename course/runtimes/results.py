@@ -156,8 +156,8 @@ class Results(Shown):
 
 def _named(names: list[str], does: str) -> str:
     """Such as: q4 writes fastest; q4 and int4 write fastest, too close to tell."""
-    one = len(names) == 1
-    return f"{' and '.join(names)} {does}{'s' * one} fastest{'' if one else ', too close to tell'}"
+    one, who = len(names) == 1, " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{who} {does}{'s' * one} fastest{'' if one else ', too close to tell'}"
 
 
 def _spread(values: tuple[float, ...]) -> str:
