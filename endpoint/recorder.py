@@ -46,19 +46,19 @@ def _shown(name: str, value: str) -> str:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and the beginning of its answer, as text: of the answer, so many lines."""
+    """One request and the beginning of its answer, in three lines, or whole with so many lines of the answer."""
 
     parts: dict
-    lines: int
+    lines: int | None
 
     def __str__(self):
         if not self.parts:
             return "Nothing was asked yet."
         head, body, status, answer = (str(self.parts[name]) for name in ("head", "body", "status", "answer"))
         answered = [line for line in answer.split("\n") if line]
-        shown = [line if len(line) <= 160 else f"{line[:60]} ... {line[-95:]}" for line in answered[: self.lines]]
-        if self.lines and (left := len(answered) - self.lines) > 0:
-            shown.append(f"... and {left} more {'line' if left == 1 else 'lines'}")
-        return "\n".join([head, "", body, "", status, *shown])
+        if self.lines is not None:
+            return "\n".join([head, "", body, "", status, *answered[: self.lines]])
+        three = head.split("\n")[0], body, f"{status} {' '.join(answered)}"
+        return "\n".join(line if len(line) <= 110 else f"{line[:108]} …" for line in three)
 
     __repr__ = __str__

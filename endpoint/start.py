@@ -128,8 +128,8 @@ class Server(AbstractContextManager):
         """The text at a path of this server, such as '/health' or '/metrics'."""
         return read_at(self.root, path, self.key)
 
-    def exchange(self, lines: int = 8) -> Exchange:
-        """The last request as it arrived here, and the first lines of its answer (for a server made with record)."""
+    def exchange(self, lines: int | None = None) -> Exchange:
+        """The last request and its answer in three lines; with `lines`, all of it and so many of the answer's."""
         try:
             return Exchange(json.loads(self.read(PATH)), lines)
         except SlmLabError as fault:
@@ -185,12 +185,12 @@ def serve(model: str = "smollm2-135m", *, profile: str = "local", precision: str
 
 
 def practise(name: str, *, practice: bool | None = None) -> Endpoint:
-    """One line says which it is and why. `practice` True or False decides it by hand."""
-    who = services()[name]
-    why = "practice=True" if practice else _why_practice(who) if practice is None else None
+    """A service by its name, or any URL. One line says which it is and why. `practice` True or False decides it."""
+    who = None if "://" in name else services()[name]
+    why = "practice=True" if practice else _why_practice(who) if practice is None and who else None
     if why is None:
-        live = placed(who.id, None, None)
-        print(f"{who.name}, live at {live.url}.")
+        live = placed(name)
+        print(f"{live.provider.name}, live at {live.url}.")
         return live
     profile = who.practice or "local"
     server = _practice_servers.get(profile)

@@ -136,10 +136,10 @@ class Endpoint:
     live: bool = True
     server: object = None
 
-    def exchange(self, lines: int = 8):
-        """What went over the wire last: a practice server shows it, a live service can't."""
+    def exchange(self, lines: int | None = None):
+        """What went over the wire last: a practice server shows it, a live service can't, and a sentence says so."""
         if self.server is None:
-            raise BadRequest(f"{self.provider.name} is live: only a practice server shows what it was sent.")
+            return f"{self.provider.name} is live: only a practice server shows what it was sent."
         return self.server.exchange(lines)
 
     def read(self, path: str) -> str:

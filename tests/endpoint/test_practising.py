@@ -47,6 +47,7 @@ def test_a_key_or_an_address_leads_to_the_live_service(monkeypatch, started, cap
     assert capsys.readouterr().out == "NVIDIA's hosted API, live at https://integrate.api.nvidia.com/v1.\n"
     monkeypatch.setenv("NIM_BASE_URL", "http://10.0.0.7:8000")
     assert practise("nim").url == "http://10.0.0.7:8000/v1" and not started
+    assert practise("http://127.0.0.1:9/v1").live and "127.0.0.1:9, live at" in capsys.readouterr().out, "or by a URL"
     assert not practise("nvidia", practice=True).live, "and by hand it practises all the same"
     assert "practice=True: a practice server" in capsys.readouterr().out
 

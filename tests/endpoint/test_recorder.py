@@ -24,8 +24,9 @@ def test_a_key_is_hidden_and_a_long_one_is_cut():
 def test_it_is_shown_as_text_with_so_many_lines_of_the_answer():
     assert str(Exchange({}, 8)) == "Nothing was asked yet."
     parts = {"head": "POST /v1/chat", "body": "{}", "status": 200, "answer": "one\n\ntwo\nthree\nfour"}
-    assert str(Exchange(parts, 2)) == "POST /v1/chat\n\n{}\n\n200\none\ntwo\n... and 2 more lines"
+    assert str(Exchange(parts, 2)) == "POST /v1/chat\n\n{}\n\n200\none\ntwo"
     assert str(Exchange(parts, 0)) == "POST /v1/chat\n\n{}\n\n200"
+    assert str(Exchange(parts, None)) == "POST /v1/chat\n{}\n200 one two three four", "three lines are enough"
 
 
 def test_with_a_key_the_exchange_is_told_to_it_alone():
