@@ -12,7 +12,8 @@ from tools.diagrams import inside, making, using
 from tools.normal_form import ROOT
 
 IMAGES, MEASURED = ROOT / "notebooks" / "images", ROOT / "data" / "diagrams.json"
-DIAGRAMS = (using.loop, using.template, using.sampling, using.onnx, using.endpoint, using.nim, using.runtimes)
+DIAGRAMS = (using.loop, using.template, using.sampling, using.onnx, using.endpoint)
+DIAGRAMS += (using.nim, using.portal, using.runtimes)
 DIAGRAMS += (inside.block, inside.attention, inside.kv_cache, inside.grid, inside.vision, inside.experts)
 DIAGRAMS += (making.making, making.lora)
 

@@ -259,3 +259,20 @@ def runtimes(_):
         ]
         shapes += [rect(642 + 17 * at, top + 62, 13, 18, edge, WHITE, 3) for at in range(5 if many else 1)]
     return picture("One file of weights, many runtimes, two limits", desc, 270, shapes)
+
+
+def portal(seen):
+    boxes = (("API key", "•" * 16, GREEN), ("Project endpoint", "https://…/api/projects/…", LINE))
+    boxes += (("Azure OpenAI endpoint", "https://…/openai/v1", GREEN),)
+    desc = (
+        "The portal's page Home has three boxes. The first, API key, and the third, Azure OpenAI endpoint, are copied "
+        "into your code. The second, Project endpoint, is not: it has no chat completions."
+    )
+    shapes = [text(196, 36, "ai.azure.com, Home", "h"), text(600, 36, "your code", "h")]
+    for row, (name, value, edge) in enumerate(boxes):
+        y = 52 + 84 * row
+        shapes += [rect(24, y, 344, 68, edge), text(36, y + 26, name, "h l"), text(36, y + 51, value, "m l")]
+    for y, what in ((52, "FOUNDRY_API_KEY"), (220, "FOUNDRY_ENDPOINT")):
+        shapes += [arrow((376, y + 34), (470, y + 34)), box(478, y, 258, 68, what, "a variable", edge=BLUE, head="m")]
+    shapes += [text(386, 175, "not this one: no chat completions", "o l")]
+    return picture("Which boxes to copy", desc, 312, shapes)
