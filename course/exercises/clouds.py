@@ -1,9 +1,11 @@
-"""The exercises of lessons 06 to 08: streams, retries, pictures, replicas, addresses, filters."""
+"""The exercises of lessons 06 to 08: streams, waits, forms, pictures, replicas, filters, tokens."""
 
 import json
 import math
+import random
+import re
 
-from course.answers import function_in, need, pair_from, returned, shown
+from course.answers import code, function_in, near, need, number_from, pair_from, returned, shown
 from course.drawn import draw
 from course.exercises.registry import exercise
 from endpoint import completions, practice
@@ -33,19 +35,49 @@ def text_of(chunks):
     return "".join(parts)
 
 
-@exercise("github-2", reads=lambda value: value, otherwise=", and {right} is right: {why}",
-          told="`seconds_to_wait({status}, {retry_after})` gave {shown}", cases=[
-    (429, 2, "the service said when to come back"),
-    (503, None, "a server that fails may work again in a second"),
-    (429, 52_220, "nobody waits half a day in a notebook: give None, so that the reader is told at once"),
-    (401, None, "a wrong key is wrong the next time as well"),
-    (400, 1, "the request itself is wrong, so it is wrong the next time as well"),
-])  # fmt: skip
-def seconds_to_wait(status, retry_after):
-    if status != 429 and status < 500:
-        return None
-    wait = 1 if retry_after is None else retry_after
-    return wait if wait <= 60 else None
+@exercise("github-2")
+def seconds_to_wait(tries, retry_after):
+    if retry_after is not None:
+        return retry_after
+    return min(60, 2 ** (tries - 1)) * random.uniform(0.5, 1)
+
+
+@seconds_to_wait.judged
+def _(answer):
+    function = function_in(answer, "seconds_to_wait")
+    need(near(number_from(function(3, 7.0)), 7.0), "what the service asks for comes first: (3, 7) gives 7")
+    for tries, most in ((1, 1), (2, 2), (4, 8), (7, 60), (30, 60)):
+        waits = [number_from(function(tries, None)) for _ in range(50)]
+        told = f"after try {tries} it gave {min(waits):.3g} to {max(waits):.3g} seconds"
+        need(most / 2 <= min(waits) and max(waits) <= most, f"{told}, and {most / 2:g} to {most} are right")
+        need(max(waits) - min(waits) > most / 10, f"{told}: each call draws its own wait, so that no two come together")
+
+
+@exercise("github-3", limit_s=300)
+def request(text):
+    schema = {"type": "object", "properties": {"order": {"type": "integer"}},
+              "required": ["order"], "additionalProperties": False}  # fmt: skip
+    form = {"type": "json_schema", "json_schema": {"name": "order", "schema": schema}}
+    example = [{"role": "user", "content": "My lamp leaks. It was order 31415."},
+             {"role": "assistant", "content": '{"order": 31415}'}]  # fmt: skip
+    return {"messages": [*example, {"role": "user", "content": text}], "response_format": form}
+
+
+@request.judged
+def _(answer):
+    from course.making import tickets
+    from slmlab.loading import load
+
+    function, missed = function_in(answer, "request"), []
+    with load() as model:
+        for text, record in tickets(10, seed=2, of="test"):
+            body = returned(function(text))
+            form = body.get("response_format", {}).get("json_schema", {})
+            said = model.ask(body["messages"], schema=form.get("schema"), max_tokens=24).text
+            found = re.fullmatch(r'\s*{\s*"order":\s*(\d+)\s*}\s*', said)
+            missed += [] if found and f'"order": {found[1]},' in record else [said]
+    told = f"{10 - len(missed)} of 10, and 8 are wanted; the first miss: {code(missed[0]) if missed else ''}"
+    need(len(missed) <= 2, told)
 
 
 @exercise("nim-1", cases=[(41, 40), (40, 40), (100, 40), (1, 40), (1000, 15)],
@@ -91,11 +123,14 @@ def replicas(now, waiting, target, least, most):
     return min(max(math.ceil(now * waiting / target), least), most)
 
 
-@exercise("foundry-1", reads=returned, told="for {old!r} it gave {shown}", otherwise="; wanted: {right!r}", cases=[
-    ("https://contoso.services.ai.azure.com/models",), ("https://lab-7.services.ai.azure.com/models/",)
+@exercise("foundry-1", reads=returned, told="`is_stale({expires_on}, {now})` gave {shown}", otherwise=": {why}", cases=[
+    (None, 1000, "without a token there is nothing to send"),
+    (900, 1000, "that token has run out"),
+    (1240, 1000, "it runs out in 4 minutes, perhaps while a long answer is written"),
+    (4600, 1000, "it lasts for an hour: to fetch one for each call is slow"),
 ])  # fmt: skip
-def new_address(old):
-    return old.rstrip("/").removesuffix("/models") + "/openai/v1"
+def is_stale(expires_on, now):
+    return expires_on is None or expires_on - now < 300
 
 
 _CALM, _BAD = {"filtered": False, "severity": "safe"}, {"filtered": True, "severity": "medium"}
@@ -110,3 +145,19 @@ _CAUGHT = {"filtered": True, "detected": True}
 ])  # fmt: skip
 def what_was_filtered(results):
     return [category for category, verdict in results.items() if verdict["filtered"]]
+
+
+@exercise("foundry-3", reads=returned, told="for {status}, {code!r}, {reason!r} it gave {shown}",
+          otherwise=", and {right!r} is right", cases=[
+    (200, None, "stop"), (200, None, "content_filter"), (200, None, "length"), (400, "content_filter", None),
+    (404, "DeploymentNotFound", None), (429, None, None), (401, "401", None), (503, None, None),
+    (400, "BadRequest", None),
+])  # fmt: skip
+def next_step(status, code, reason):
+    if status == 200:
+        return {"stop": "show", "length": "go on"}.get(reason, "say it was cut")
+    if code == "content_filter":
+        return "other words"
+    if status == 429 or status >= 500:
+        return "wait"
+    return {404: "look at the calendar", 401: "new token"}.get(status, "mend the request")

@@ -35,8 +35,9 @@ class SideBySide(Live):
         self.asked, self.replies = prompt, []
         for name, model in zip(self.names, self.models, strict=True):
             self.say(f"{name} is writing …")
+            completes = getattr(getattr(model, "format", None), "template", "") is None  # it was not taught to chat
             try:
-                reply = model.ask(prompt, **self._sampling)
+                reply = (model.complete if completes else model.ask)(prompt, **self._sampling)
                 reply.metrics  # noqa: B018 - reading it runs the answer to its end
             except Exception as fault:  # one model that refuses leaves the others their column
                 reply = fault

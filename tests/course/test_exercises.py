@@ -2,6 +2,7 @@
 
 import ast
 import math
+import random
 import re
 from functools import cache
 
@@ -142,10 +143,12 @@ SPECIAL = (
     ("moe-2", "right for 12 of 100 bytes from other texts", lambda text: 4),
     ("moe-3", "with two of 4 experts doing all", lambda chosen, probabilities: 1.0),
     ("github-1", "IndexError", lambda chunks: "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks)),
-    ("github-2", "nobody waits half a day", lambda status, after: (after or 1) if status in (429, 503) else None),
+    ("github-2", "30 to 60 are right", lambda tries, after: after or 2 ** (tries - 1) * random.uniform(0.5, 1)),
+    ("github-2", "no two come together", lambda tries, after: after or min(60, 2 ** (tries - 1))),
+    ("github-3", "of 10, and 8 are wanted", lambda text: {"messages": text}),
     ("nim-2", "and 0 pictures", (lambda asked, picture: [{"type": "text", "text": asked}], None)),
-    ("foundry-1", "wanted: 'https://contoso", lambda old: old.replace("/models", "/openai/v1?api-version=2024-05-01")),
     ("foundry-2", "['violence'] is right", lambda results: list(results)),
+    ("foundry-3", "'say it was cut' is right", lambda status, code, reason: "show"),
     ("runtimes-1", "there is no FROM line", modelfile(start="# {}")),
     ("runtimes-1", "there is no `PARAMETER temperature`", modelfile(heat="# {}")),
     ("runtimes-1", "one `PARAMETER stop` line for each text", modelfile(stop="# {}")),
