@@ -160,4 +160,4 @@ def next_step(status, code, reason):
         return "other words"
     if status == 429 or status >= 500:
         return "wait"
-    return {404: "look at the calendar", 401: "new token"}.get(status, "mend the request")
+    return {404: "check the list", 401: "new token"}.get(status, "mend the request")
