@@ -186,8 +186,8 @@ def serve(model: str = "smollm2-135m", *, profile: str = "local", precision: str
 
 def practise(name: str, *, practice: bool | None = None) -> Endpoint:
     """A service by its name, or any URL. One line says which it is and why. `practice` True or False decides it."""
-    who = None if "://" in name else services()[name]
-    why = "practice=True" if practice else _why_practice(who) if practice is None and who else None
+    who = placed(name).provider if "://" in name else services()[name]
+    why = "practice=True" if practice else _why_practice(who) if practice is None and "://" not in name else None
     if why is None:
         live = placed(name)
         print(f"{live.provider.name}, live at {live.url}.")

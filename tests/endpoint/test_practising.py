@@ -50,6 +50,7 @@ def test_a_key_or_an_address_leads_to_the_live_service(monkeypatch, started, cap
     assert practise("http://127.0.0.1:9/v1").live and "127.0.0.1:9, live at" in capsys.readouterr().out, "or by a URL"
     assert not practise("nvidia", practice=True).live, "and by hand it practises all the same"
     assert "practice=True: a practice server" in capsys.readouterr().out
+    assert not practise("http://127.0.0.1:9/v1", practice=True).live, "a URL's protocol is practised too"
 
 
 def test_an_unknown_service_is_refused_and_one_of_this_machine_is_live_where_it_listens(monkeypatch):
