@@ -30,7 +30,7 @@ OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "se
 class Body(BaseModel, extra="allow"):
     """What is sent to any path; to /api/create, it is the recipe, with what isn't practised as its extras."""
 
-    model: str | None = None
+    model: str = Field(min_length=1)
     stream: bool | None = None
     options: dict | None = None
     messages: list[dict] = []
@@ -43,8 +43,8 @@ class Body(BaseModel, extra="allow"):
     base: str = Field("", alias="from")  # of /api/create, with what belongs to it
     parameters: dict = {}
 
-    def asked_of(self, recipe: "Body") -> Ask:
-        """The question to a model as it was made, by way of OpenAI's words for it."""
+    def asked_of(self, recipe: "Body") -> dict:
+        """The question to a model as it was made, in OpenAI's words; those that were in them stay."""
         options = recipe.parameters | (self.options or {})
         asked = {OPTIONS[name]: value for name, value in options.items() if name in OPTIONS}
         if asked.get("max_tokens") in (-1, -2):
@@ -53,10 +53,11 @@ class Body(BaseModel, extra="allow"):
             schema = {"type": "object"} if self.format == "json" else self.format
             asked["response_format"] = {"type": "json_schema", "schema": schema}
         asked |= {"model": self.model, "stream": self.stream is not False, "tools": self.tools}
+        asked |= {name: value for name, value in self.model_extra.items() if value is not None}
         system = self.system or (None if "system" in [one.get("role") for one in self.messages[:1]] else recipe.system)
         turns = [{"role": "system", "content": system}] if system else []
         turns += recipe.messages + (self.messages or [{"role": "user", "content": self.prompt, "images": self.images}])
-        return read_chat(line(asked | {"messages": turns}))
+        return asked | {"messages": turns}
 
 
 def within(num_ctx: int, engine, ask: Ask, number: int) -> Reply:
@@ -82,7 +83,7 @@ class Ollama(Profile):
         super().__init__(queue, key, **practice)
         own = tagged(self.engine.card.ids.ollama or self.engine.name)
         self._known = {tagged(one.ids.ollama) for one in cards().values() if one.ids.ollama} | {own}
-        self._recipes = {own: Body()}  # of the models that are here; of one that was pulled, an empty one
+        self._recipes = {own: Body(model=own)}  # of the models that are here; of one that was pulled, an empty one
 
     def models(self) -> list[str]:
         return sorted(self._recipes)
@@ -91,6 +92,15 @@ class Ollama(Profile):
         if tagged(asked or "") not in self._recipes:
             raise Refusal(404, "not_found", f"model '{asked}' not found")
         return asked or ""
+
+    async def body(self, request: Request) -> bytes:
+        """A chat in OpenAI's own words asks a model as it was made, too."""
+        data = await super().body(request)
+        if request.url.path not in self.chat_paths:
+            return data
+        body = read_as(Body, data)
+        asked = body.asked_of(self._recipes[tagged(self.find_model(body.model))])
+        return line(asked | {"stream": bool(body.stream)})
 
     def error(self, refusal: Refusal) -> dict:
         return {"error": refusal.message}
@@ -119,24 +129,26 @@ class Ollama(Profile):
 
     async def _pulling(self, recipe: Body) -> AsyncIterator[dict]:
         """The lines of a pull, or of a create. Nothing is downloaded: the model behind every name is here."""
-        base = tagged(recipe.base or recipe.model or "")
+        base = tagged(recipe.base or recipe.model)
         yield {"status": "pulling manifest"}
         if base not in self._known | self._recipes.keys():
             yield {"error": "pull model manifest: file does not exist"}
             return
         if kept := " and ".join(sorted(name for name, value in recipe.model_extra.items() if value)):
             yield {"status": f"practice server: {kept} kept, and applied to nothing"}
-        below = self._recipes.setdefault(base, Body())
+        below = self._recipes.setdefault(base, Body(model=base))
         new = {name: value for name, value in recipe if value} | {"parameters": below.parameters | recipe.parameters}
-        self._recipes[tagged(recipe.model or "")] = below.model_copy(update=new)
+        self._recipes[tagged(recipe.model)] = below.model_copy(update=new)
         yield {"status": "success"}
 
     async def _show(self, request: Request) -> Response:
         name = self.find_model(read_as(Body, await self.body(request)).model)
         recipe = self._recipes[tagged(name)]
-        values = "\n".join(f"{name} {json.dumps(value)}" for name, value in recipe.parameters.items())
-        told = {"parameters": values, "system": recipe.system, "model_info": {}} | recipe.model_extra
-        return JSONResponse(told | {"modelfile": f"FROM {recipe.base or name}", "capabilities": ["completion"]})
+        several = [(name, one if isinstance(one, list) else [one]) for name, one in recipe.parameters.items()]
+        values = "\n".join(f"{name} {json.dumps(one)}" for name, values in several for one in values)
+        told = {"parameters": values, "system": recipe.system, "template": recipe.model_extra.get("template")}
+        told |= {"modelfile": f"FROM {recipe.base or name}", "model_info": {}, "capabilities": ["completion"]}
+        return JSONResponse(told)
 
     async def _answer(self, request: Request) -> Response:
         body = read_as(Body, await self.body(request))
@@ -146,7 +158,7 @@ class Ollama(Profile):
         recipe = self._recipes[tagged(name)]
         num_ctx = (recipe.parameters | (body.options or {})).get("num_ctx")
         reply = partial(within, num_ctx) if num_ctx else reply_to_chat
-        (answer,) = await self.begin(request, body.asked_of(recipe), reply)
+        (answer,) = await self.begin(request, read_chat(line(body.asked_of(recipe))), reply)
         return await _sent(self._lines(answer, is_chat=bool(body.messages)), body.stream)
 
     async def _lines(self, answer: Answer, is_chat: bool) -> AsyncIterator[dict]:

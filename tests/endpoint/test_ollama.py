@@ -69,7 +69,7 @@ def test_a_created_model_has_its_recipe_and_the_next_one_builds_on_it(server, cl
     *_, said, last = [one.status for one in steps]
     assert last == "success" and "adapters and quantize kept, and applied to nothing" in said
     assert client.create("later", from_="mine", parameters={"num_ctx": 99}).status == "success"
-    assert client.show("later").parameters == 'stop ["there"]\nnum_ctx 99' and client.show("mine").modelfile
+    assert client.show("later").parameters == 'stop "there"\nnum_ctx 99' and client.show("mine").modelfile
     asked = server.profile.engine.asked
     client.chat("later", messages=HELLO)
     assert "Be brief." in asked[-1], "the system text comes first"
@@ -77,6 +77,21 @@ def test_a_created_model_has_its_recipe_and_the_next_one_builds_on_it(server, cl
     assert "Be long." in asked[-1] and "Be brief." not in asked[-1], "the reader's own takes its place"
     with pytest.raises(ResponseError, match="file does not exist"):
         client.create("other", from_="nothing")
+    assert server.post("/api/create", **{"from": "phi3.5"}).status_code == 400, "a model has a name"
+
+
+def test_a_created_model_is_asked_as_it_was_made_in_openais_words_too(server, client):
+    """Once its recipe was left out there, and nobody was told."""
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]
+    client.create("mine", from_="phi3.5", system="Be brief.", messages=turns, parameters={"num_predict": 1})
+    assert server.chat(model="mine", max_tokens=None).json()["choices"][0]["message"]["content"] == "Hello"
+    assert server.profile.engine.asked == ["Be brief.\nHi\nYo\nHello"]
+    assert server.chat(model="mine", max_tokens=2).json()["usage"]["completion_tokens"] == 2, "a request's own is first"
+
+
+def test_a_licence_in_parts_can_be_shown(client):
+    client.create("mine", from_="phi3.5", template="{{ .Prompt }}", license=["MIT", "BSD"])
+    assert client.show("mine").template == "{{ .Prompt }}"
 
 
 @ONE_FAMILY
