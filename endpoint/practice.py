@@ -76,24 +76,25 @@ class FilteredProfile(Profile):
 
 
 class GitHubModels(FilteredProfile):
-    """GitHub Models until 2026-07-30: a personal token, ids with and without a publisher, a free tier's limits."""
+    """GitHub Models until 2026-07-30: a personal token, ids with a publisher, a free tier's limits."""
 
     name = "github-models"
     title = "GitHub Models"
     base = "/inference"
-    chat_paths = ("/inference/chat/completions", "/chat/completions")  # models.github.ai, and the older host
-    model_paths = ("/inference/models", "/models")
+    chat_paths = ("/inference/chat/completions",)
+    model_paths = ("/inference/models",)
     other_paths = ()
-    per_minute, per_day = 15, 150
+    per_minute = 15
     most_tokens = 8000
 
     def models(self) -> list[str]:
-        """The newer host's ids: publisher and name."""
         ids = [one.ids.github for one in cards().values() if one.ids.github]
         return [one if "/" in one else f"microsoft/{one}" for one in ids]
 
     def find_model(self, asked: str | None) -> str:
-        return asked or self.models()[0]  # judged in check(), where the path tells which host was meant
+        if asked and asked not in self.models():
+            raise Refusal(404, "unknown_model", f"Unknown model: {asked}")
+        return asked or self.models()[0]
 
     def authorize(self, request: Request) -> None:
         if self.retired:
@@ -106,18 +107,13 @@ class GitHubModels(FilteredProfile):
             raise Refusal(401, "unauthorized", "The `models` permission is required to access this endpoint")
 
     def check(self, ask: Ask, model: str, request: Request) -> Ask:
-        short = model.split("/")[-1]
-        is_newer = request.url.path.startswith("/inference")
-        if model not in (self.models() if is_newer else [one.split("/")[-1] for one in self.models()]):
-            raise Refusal(404, "unknown_model", f"Unknown model: {model}")
-        enough = ask.text[: CHARACTERS * self.most_tokens]  # to say: too much
-        if len(self.engine.format.ids(enough)) > self.most_tokens:
-            raise Refusal(413, "tokens_limit_reached", f"Request body too large for {short} model. "
+        if len(self.engine.format.ids(ask.text[: CHARACTERS * self.most_tokens])) > self.most_tokens:
+            raise Refusal(413, "tokens_limit_reached", f"Request body too large for {model.split('/')[1]} model. "
                           f"Max size: {self.most_tokens} tokens.")  # fmt: skip
         return super().check(ask, model, request)
 
-    def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
-        kind = f"UserByModelBy{name}"
+    def over_limit(self, window: Window, wait: int) -> Refusal:
+        kind = "UserByModelByMinute"
         words = f"Rate limit of {window.most} per {window.seconds:g}s exceeded for {kind}. "
         return Refusal(429, "RateLimitReached", f"{words}Please wait {wait} seconds before retrying.",
                        headers={"retry-after": str(wait), "x-ratelimit-type": kind})  # fmt: skip
@@ -159,7 +155,7 @@ class Foundry(FilteredProfile):
             raise Refusal(401, "401", "Access denied due to invalid subscription key or wrong API endpoint. Provide a "
                           "valid key for an active subscription and a correct endpoint for your resource.")  # fmt: skip
 
-    def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
+    def over_limit(self, window: Window, wait: int) -> Refusal:
         words = f"Requests to this deployment have exceeded its rate limit. Please retry after {wait} seconds."
         return Refusal(429, "429", words, headers={"Retry-After": str(wait), "x-ratelimit-remaining-requests": "0"})
 
@@ -192,7 +188,7 @@ class Nvidia(Profile):
         if self.is_wrong_key(request) or not any(one.startswith("nvapi-") for one in keys):
             raise Refusal(403, "forbidden", "Authorization failed")
 
-    def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
+    def over_limit(self, window: Window, wait: int) -> Refusal:
         return Refusal(429, "too_many_requests", "")  # this service says no time
 
     def error(self, refusal: Refusal) -> dict:

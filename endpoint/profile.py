@@ -46,7 +46,7 @@ def reply_to_chat(engine, ask: Ask, number: int) -> Reply:
 class Window:
     """At most `most` requests in any stretch of `seconds`, for each model."""
 
-    def __init__(self, most: int, seconds: float, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, most: float, seconds: float, clock: Callable[[], float] = time.monotonic):
         self.most, self.seconds, self._clock = most, seconds, clock
         self._times: dict[str, deque[float]] = defaultdict(deque)
 
@@ -74,16 +74,13 @@ class Profile:
     metrics_prefix = "slmlab:"
     prompt_verdict: dict = {}  # what an answer tells of its prompt, where a filter looks at that
     per_minute: int | None = None  # requests that one model takes, as the service's free tier has it
-    per_day: int | None = None
 
     def __init__(self, queue: Queue, key: str | None = None, *, retired: bool = False, record: bool = False,
-                 per_minute: int | None = None, per_day: int | None = None, minute_s: float = 60,
-                 allow_origin: Sequence[str] = ()):  # fmt: skip
+                 per_minute: int | None = None, minute_s: float = 60, allow_origin: Sequence[str] = ()):  # fmt: skip
         self.queue, self.engine, self.key, self.retired, self.record = queue, queue.engine, key, retired, record
         self.origins = tuple(one.rstrip("/") for one in allow_origin)
         self.telemetry = Telemetry(self.metrics_prefix, queue)
-        limits = {"Minute": (per_minute or self.per_minute, minute_s), "Day": (per_day or self.per_day, 86_400)}
-        self.windows = {name: Window(most, seconds) for name, (most, seconds) in limits.items() if most}
+        self.window = Window(per_minute or self.per_minute or math.inf, minute_s)
         self._seeing, self._opening = queue if queue.engine.sees else None, threading.Lock()
 
     # What a service words or decides in its own way
@@ -108,8 +105,8 @@ class Profile:
         """The ask as this service reads it, unless it has a rule against it."""
         return ask
 
-    def over_limit(self, name: str, window: Window, wait: int) -> Refusal:
-        """What is said when the minute's or the day's requests are used up."""
+    def over_limit(self, window: Window, wait: int) -> Refusal:
+        """What is said when the minute's requests are used up."""
         return Refusal(429, "rate_limit_exceeded", f"Try again in {wait} s.", headers={"Retry-After": str(wait)})
 
     def error(self, refusal: Refusal) -> dict:
@@ -177,11 +174,9 @@ class Profile:
                           f"{model} holds {self.engine.context:,} tokens.", param="messages")  # fmt: skip
         if ask.has_pictures and not (self.engine.sees or getattr(known_card(model), "sees", False)):
             raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture. Ask {SEEING}.")
-        for name, window in self.windows.items():
-            if (wait := math.ceil(window.wait(model))) > 0:
-                raise self.over_limit(name, window, wait)
-        for window in self.windows.values():
-            window.count(model)
+        if (wait := math.ceil(self.window.wait(model))) > 0:
+            raise self.over_limit(self.window, wait)
+        self.window.count(model)
         queue = self.queue
         if ask.has_pictures or model == SEEING:
             ask = replace(ask, messages=await asyncio.to_thread(with_pictures, ask.messages))

@@ -47,7 +47,6 @@ def register(commands) -> None:
     practice = serve.add_argument_group("practice, for a provider's profile")
     practice.add_argument("--retired", action="store_true", help="answer as the service does that is gone for good")
     practice.add_argument("--per-minute", type=int, metavar="N", help="requests that a model takes in a minute")
-    practice.add_argument("--per-day", type=int, metavar="N", help="requests that a model takes in a day")
     practice.add_argument("--minute-s", type=float, default=60, metavar="S", help="how long that minute lasts")
     practice.add_argument("--record", action="store_true", help="show the last exchange, its key hidden, on a page")
     serve.add_argument("--until-input-ends", action="store_true", help=argparse.SUPPRESS)
@@ -64,7 +63,7 @@ def run(parsed) -> int:
     key = None if parsed.api_key is None else server_key(parsed.api_key).get_secret_value()
     in_range("seats", parsed.seats, 1, 64, "1 to 64 answers that are written at the same time")
     listening = app.listen(parsed.host, parsed.port, key is not None)  # what can't be is said before a model is loaded
-    names = ("retired", "record", "per_minute", "per_day", "minute_s", "allow_origin")
+    names = ("retired", "record", "per_minute", "minute_s", "allow_origin")
     practice = {name: getattr(parsed, name) for name in names}
     queue = Queue(_model(parsed.model, parsed.precision, parsed.seats), parsed.waiting)
     app.run(app.PROFILES[parsed.profile](queue, key, **practice), listening, parsed.until_input_ends)
@@ -155,12 +154,11 @@ class Server(AbstractContextManager):
 def serve(model: str = "smollm2-135m", *, profile: str = "local", precision: str | None = None,
           host: str = "127.0.0.1", port: int = 0, key: str | None = None,
           seats: int | None = None, waiting: int | None = None, record: bool = False, retired: bool = False,
-          per_minute: int | None = None, per_day: int | None = None,
-          minute_s: float | None = None) -> Server:  # fmt: skip
+          per_minute: int | None = None, minute_s: float | None = None) -> Server:  # fmt: skip
     """Start a server over a model of this machine, and go on when it answers.
 
     `profile` is the protocol that it speaks: 'local' is OpenAI's own; 'github-models', 'foundry', 'nvidia' and 'ollama'
-    imitate those services, with their limits (`per_minute`, `per_day`, `minute_s`) and their end (`retired`). With
+    imitate those services, with their limits (`per_minute`, `minute_s`) and their end (`retired`). With
     `record`, `.exchange()` shows what went over the wire last. It ends with `.stop()`, a `with` block or this process.
     """
     options = {name: value for name, value in locals().items() if name != "key"}

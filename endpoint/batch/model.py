@@ -14,22 +14,21 @@ from slmlab.machine import best_threads
 
 FAMILIES = ("llama", "mistral", "phi3")  # read with one position per row
 LONGEST_CONTEXT = 8192  # beyond it, long-context scaling would switch for all rows at once
-TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class KeyValues:
     """The KV cache of some texts: for each layer keys and values, `rows` texts of up to `capacity` ids."""
 
-    def __init__(self, layers: int, rows: int, heads: int, capacity: int, size: int, kind):
+    def __init__(self, layers: int, rows: int, heads: int, capacity: int, size: int):
         # One more than the capacity, for the id that counts for nothing (see scheduler._step).
-        self.arrays = [_zeros((rows, heads, capacity + 1, size), kind) for _ in range(2 * layers)]
+        self.arrays = [_zeros((rows, heads, capacity + 1, size)) for _ in range(2 * layers)]
         self.lengths = np.zeros(rows, dtype=np.int64)  # ids that the model has read in each row
         self.rows, self.capacity = rows, capacity
         self.bindings: dict[tuple[int, int], object] = {}  # first row and number of rows, to the runtime's view of them
 
     def grow(self, capacity: int) -> None:
         """Make room for longer texts, and keep what was read; all that was there, where memory for it isn't."""
-        grown = [_zeros((*one.shape[:2], capacity + 1, one.shape[3]), one.dtype) for one in self.arrays]
+        grown = [_zeros((*one.shape[:2], capacity + 1, one.shape[3])) for one in self.arrays]
         for longer, array in zip(grown, self.arrays, strict=True):
             for row, read in enumerate(self.lengths):
                 longer[row, :, :read] = array[row, :, :read]
@@ -37,15 +36,15 @@ class KeyValues:
         self.bindings.clear()
 
 
-def _zeros(shape: tuple[int, ...], kind) -> np.ndarray:
+def _zeros(shape: tuple[int, ...]) -> np.ndarray:
     """Zeros that take memory as they are written, in small pages. In huge ones, which numpy asks Linux for, each text
     took its whole row at its first id: after 32 clients a server held 1,805 MB, and holds 783 so."""
     if not hasattr(mmap, "MADV_NOHUGEPAGE"):  # elsewhere, huge pages come to those who ask
-        return np.zeros(shape, kind)
-    memory = mmap.mmap(-1, int(np.prod(shape)) * np.dtype(kind).itemsize, mmap.MAP_PRIVATE)
+        return np.zeros(shape, np.float32)
+    memory = mmap.mmap(-1, int(np.prod(shape)) * 4, mmap.MAP_PRIVATE)
     with suppress(OSError):  # a kernel without them
         memory.madvise(mmap.MADV_NOHUGEPAGE)
-    return np.frombuffer(memory, kind).reshape(shape)
+    return np.frombuffer(memory, np.float32).reshape(shape)
 
 
 class BatchModel:
@@ -66,14 +65,11 @@ class BatchModel:
         names = [f"{layer}.{part}" for layer in range(self._layers) for part in ("key", "value")]
         self._past = [f"past_key_values.{name}" for name in names]
         self._present = [f"present.{name}" for name in names]
-        inputs = {one.name: one.type for one in self._session.get_inputs()}
-        assert set(inputs) == {"input_ids", "attention_mask", *self._past}, f"got {sorted(inputs)}"
-        self._kind = TYPES[inputs[self._past[0]]]
         self.fewest_rows = self._fewest_rows()
 
     def memory(self, rows: int, capacity: int) -> KeyValues:
         heads, size = self._size
-        return KeyValues(self._layers, rows, heads, capacity, size, self._kind)
+        return KeyValues(self._layers, rows, heads, capacity, size)
 
     def forward(self, cache: KeyValues, first: int, ids: np.ndarray) -> np.ndarray:
         """Run the model over ids of some neighbouring rows; their keys and values are written where they belong."""

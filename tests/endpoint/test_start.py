@@ -133,7 +133,7 @@ def test_what_is_asked_for_reaches_the_server(monkeypatch, tiny_onnx_folder):
     start.run(parsed(*options, "--api-key", "given"))
     first, second = seen
     assert (first.key, first.name, first.queue.waiting, first.queue.slots) == ("from-the-variable", "nvidia", 5, 3)
-    assert first.windows["Minute"].most == 7 and first.retired and not first.record
+    assert first.window.most == 7 and first.retired and not first.record
     assert second.key == "given", "the command line comes before the variable"
 
 
