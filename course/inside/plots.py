@@ -14,7 +14,6 @@ from course.inside.words import Lean
 from slmlab.plots import style as drawing
 from slmlab.plots.style import drawable, visible
 
-HATCHES = ("", "//", "..", "xx", "--")
 # Okabe and Ito's colours, each light and dark: neighbours in number differ in lightness as well
 TINTS = (
     "#9ecae9 #0072b2 #f3b48b #b24b00 #8fd9bf #00795a #e8bcd3 #a8527f"
@@ -34,7 +33,8 @@ def layers(cards):
         for y, shape in enumerate(shapes):
             _layer_row(ax, y, shape)
         ax.set_xlim(0, max(_parameters(shape, shape.experts) for shape in shapes) * 1.02)
-        _hide_x(ax)
+        ax.xaxis.set_visible(False)
+        ax.spines["bottom"].set_visible(False)
         keys = (("attention", drawing.AMBER, "//"), ("works on a token", drawing.BLUE, ""), ("waits", "white", ""))
         handles = [Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=name) for name, colour, hatch in keys]
         handles[-1].set_edgecolor(drawing.BLUE)
@@ -134,33 +134,6 @@ def knobs(points: Sequence[Mapping]):
         drawing.legend(ax, columns=4)
         told = "Each point is one training. Beside it is the perplexity of other text: if it is low, little is lost."
         return drawing.finish(ax, told)
-
-
-def following(rows: Mapping):
-    """What experts tell, layer by layer: name -> the information of each layer, as a share, 0 to 1."""
-    names, table = list(rows), np.array([*rows.values()])
-    layers = range(table.shape[1])
-    thick, top = 0.8 / len(names), table.max() or 1.0
-    height = (0.22 * len(names) + 0.2) * len(layers)
-    with drawing.canvas(height, legend_rows=-(-len(names) // 2), rows=[f"layer {layer}" for layer in layers]) as ax:
-        for number, (name, values) in enumerate(zip(names, table, strict=True)):
-            ys = [y + (number - (len(names) - 1) / 2) * thick for y in range(len(layers))]
-            colour, hatch = drawing.COLOURS[number % len(drawing.COLOURS)], HATCHES[number % len(HATCHES)]
-            look = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": drawable(name)}
-            ax.barh(ys, values, height=thick * 0.92, **look)
-            for y, value in zip(ys, values, strict=True):
-                ax.text(value + top * 0.01, y, f"{value:.0%}", va="center", fontsize=11)
-        ax.set_xlim(0, top * 1.08)
-        _hide_x(ax)
-        drawing.legend(ax, columns=2)
-        number, layer = np.argwhere(table == table.max())[-1]
-        words = f"Highest: {names[number]} in layer {layer}, {table.max():.0%} of all there is to know."
-        return drawing.finish(ax, words)
-
-
-def _hide_x(ax) -> None:
-    ax.xaxis.set_visible(False)
-    ax.spines["bottom"].set_visible(False)
 
 
 def expert_colours(expert: int) -> tuple[str, str]:
