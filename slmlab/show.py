@@ -33,7 +33,7 @@ class Table:
     def _repr_html_(self):
         table, note = _tabulated(self.heads, self._cells(), "html", 0.5), self.note or self.source
         above = f"<p><strong>{escape(self.caption)}</strong></p>" if self.caption else ""
-        below = f"<p>{escape(note)}</p>" if note else ""
+        below = f"<p>{escape(note)}</p>".replace("\n", "<br>") if note else ""
         left = ' style="text-align: left;"'  # else JupyterLab puts every cell to the right
         table = table.replace("<td>", f"<td{left}>").replace("<th>", f"<th{left}>")
         return above + table.replace("<table>", '<table cellpadding="6">') + below

@@ -29,7 +29,6 @@ from slmlab.show import in_bytes
 READ, ASKED = 512, 32  # ids of a long prompt, and of a short one that is written on
 PATIENCE_S = 25  # one that would take longer to read the long prompt would keep everybody waiting
 ROOM_BYTES = 1_200_000_000  # free memory that one may need, the others being loaded; the widest form takes 1 GB
-AT_ONCE = 8  # ids asked for at a time, until one of them ends the answer
 FULL = ("transformers fp32", "onnx fp32")  # what quality is compared with: the first of these that runs
 
 
@@ -55,11 +54,7 @@ def ask(name: str, question, max_tokens: int = 64) -> Answer:
     with Worker(name) as worker:
         if absent := worker.answer().get("absent"):
             return Answer(name, absent)
-        worker.ask(read=ids)
-        written, new = [], [None]
-        while new and len(written) < max_tokens and not form.end_ids & set(new):
-            new = worker.ask(write=min(AT_ONCE, max_tokens - len(written)))["ids"]
-            written += new
+        written = worker.ask(read=ids, write=max_tokens)["ids"]
     said = tuple(takewhile(lambda id: id not in form.end_ids, written))
     return Answer(name, form.text(said), said)
 
@@ -110,17 +105,20 @@ class _Bar:
 
     def step(self, words: str) -> bool:
         """Say what is done next. False: it is too late to begin it."""
-        passed_s = perf_counter() - self.began
-        self.late = passed_s > self.most_s
+        self.late = perf_counter() - self.began > self.most_s
         self.done += 1
-        text = f"{str(self) if self.late else words} · {passed_s:.0f} s of at most {self.most_s:.0f} s"
-        html = f'<progress value="{self.done}" max="{self.steps}" style="width: 320px"></progress> {escape(text)}'
-        self.place = in_place(self.place, html, text)
+        self._show(words)
         return not self.late
 
     def end(self) -> None:
-        self.done = self.steps - 1
-        self.step("done")
+        self.done = self.steps
+        self._show("done")
+
+    def _show(self, words: str) -> None:
+        passed_s = perf_counter() - self.began
+        text = f"{str(self) if self.late else words} · {passed_s:.0f} s of at most {self.most_s:.0f} s"
+        html = f'<progress value="{self.done}" max="{self.steps}" style="width: 320px"></progress> {escape(text)}'
+        self.place = in_place(self.place, html, text)
 
     def __str__(self):
         return f"the time of {self.most_s:.0f} s was used up"

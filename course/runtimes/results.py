@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from html import escape
 from statistics import median
 
 from slmlab.catalog import DATA
@@ -108,9 +107,9 @@ class Results(Shown):
         """Those whose speeds were measured in this race."""
         return [one for one in self.results if one.ran and one.reads and one.writes]
 
-    def fastest(self, speed: str, most_loss: float = 1.0) -> list[str]:
-        """Who is fastest at "reads" or "writes", and who is too close to tell, of those that lose no more quality."""
-        rates = {one.name: median(getattr(one, speed)) for one in self.timed if (one.loss or 0) <= most_loss}
+    def fastest(self, speed: str, among: list[Result] | None = None) -> list[str]:
+        """Who is fastest at "reads" or "writes", of all or of some, and who is too close to tell."""
+        rates = {one.name: median(getattr(one, speed)) for one in (self.timed if among is None else among)}
         return [name for name, rate in rates.items() if rate >= max(rates.values()) * (1 - CLOSE)]
 
     def verdict(self) -> str:
@@ -118,8 +117,11 @@ class Results(Shown):
         if self.busy or not self.timed:
             return self.busy if self.timed else "None of these runtimes ran on this machine."
         said = f"{_named(self.fastest('writes'), 'write')}. {_named(self.fastest('reads'), 'read')}."
-        good = _named(self.fastest("writes", AS_GOOD), "write")
-        return said if said.startswith(f"{good}.") else f"{said} Of those that are as good as fp32, {good}."
+        as_good = [one for one in self.timed if one.loss is not None and one.loss <= AS_GOOD]  # unknown is not good
+        names = self.fastest("writes", as_good)
+        if not names or names == self.fastest("writes"):
+            return said
+        return f"{said} Of those that are as good as fp32, {_named(names, 'write')}."
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row for each runtime that has figures."""
@@ -143,15 +145,9 @@ class Results(Shown):
         """How it was raced, and how busy the machine was meanwhile."""
         return f"{self.about} Other programs used {self.others_cores:.0%} of a core."
 
-    def _text(self) -> Table:
-        return replace(self._table(), caption="", note="\n".join([*self.left_out(), self.note()]))
-
     def _table(self) -> Table:
-        return Table(self.heads, self.rows(), "One model, every runtime", self.note())
-
-    def _repr_html_(self):
-        missing = "".join(f"<li>{escape(line)}</li>" for line in self.left_out())
-        return super()._repr_html_() + (f"<ul>{missing}</ul>" if missing else "")
+        note = "\n".join([*self.left_out(), self.note()])
+        return Table(self.heads, self.rows(), "One model, every runtime", note)
 
 
 def _named(names: list[str], does: str) -> str:

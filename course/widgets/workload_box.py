@@ -35,7 +35,7 @@ def job_times(results: Results, read_tokens: int, written_tokens: int) -> list[J
     """The time of each runtime for this job, the fastest first; at the end those of which a speed is unknown."""
     times = []
     for one in results:
-        if None in (one.reads_tokens_per_s, one.writes_tokens_per_s):
+        if one.fault or None in (one.reads_tokens_per_s, one.writes_tokens_per_s):
             times.append(JobTime(one.name))
         else:
             reading_s, writing_s = read_tokens / one.reads_tokens_per_s, written_tokens / one.writes_tokens_per_s

@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from time import sleep
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_a_race_measures_and_scores_those_that_run_and_names_those_that_do_not(
     assert found[PEER].fault == "llama.cpp ended (exit code 3): out of luck" and "Snapdragon" in found["qnn"].absent
     assert len(found.rows()) == 2 and list(found)[0].ran and len(found.left_out()) == 2
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"{OWN} starts · 0 s of at most 120 s") and "round 2 of 2" in lines[-1]
+    assert lines[0].startswith(f"{OWN} starts · 0 s of at most 120 s") and "round 2 of 2" in lines[-2]
     assert found.others_cores >= 0
 
 
@@ -82,6 +83,14 @@ def test_when_the_time_is_up_nothing_is_begun_and_the_rest_is_told(started, plan
     found = short([PEER], most_s=0)
     assert not started and "llama.cpp was left out: the time of 0 s was used up." in found.left_out()
     assert "Not all rounds were run" in found.about and found.verdict().startswith("None of these")
+
+
+def test_a_race_whose_last_round_ends_late_has_run_all_of_them():
+    bar = room._Bar(1, most_s=0.2)
+    assert bar.step("runs")
+    sleep(0.3)
+    bar.end()
+    assert not bar.late
 
 
 def test_an_interrupted_race_ends_every_process(started, planted, monkeypatch):

@@ -26,8 +26,9 @@ def test_only_those_that_ran_have_a_row_and_the_others_a_line():
         assert "3 rounds. Other programs used 7% of a core." in shown
 
 
-def ran(name, writes, reads, loss=0.0):
-    return Result(name, writes=(writes,), reads=(reads,), loss=loss, start_s=1.0, agreement=0.9)
+def ran(name, writes, reads, loss=0.0, token_bytes=98_000_000):
+    speeds = {"writes": (writes,), "reads": (reads,), "token_bytes": token_bytes}
+    return Result(name, loss=loss, start_s=1.0, agreement=0.9, **speeds)
 
 
 def test_the_verdict_names_the_fastest_those_too_close_to_tell_and_the_fastest_that_is_as_good():
@@ -37,6 +38,10 @@ def test_the_verdict_names_the_fastest_those_too_close_to_tell_and_the_fastest_t
         "q4 writes fastest."
     )
     assert "q4 and int8 write fastest, too close to tell." in Results((good, near), "", 0.0).verdict()
+    unknown = ran("ollama", 120.0, 100.0, None)
+    assert Results((coarse, unknown, good), "", 0.0).verdict().endswith("as good as fp32, q4 writes fastest.")
+    assert "as good" not in Results((coarse, unknown), "", 0.0).verdict(), "what nobody measured is not good"
+    assert Results((coarse,), "", 0.0).verdict() == "int4 writes fastest. int4 reads fastest."
 
 
 def test_a_busy_machine_names_no_winner():
@@ -66,6 +71,9 @@ def test_the_shortlist_has_what_fits_in_time_and_score_by_the_best_runtime_that_
     assert "Nothing fits" in str(shortlist(race, most_s=0.01, **job))
     own = next(row for row in every.rows if row[0].startswith("SmolLM2"))
     assert own[-1] == "0 s", "100 tokens at 500, 10 at 100, with fewer bytes"
+    full = Results((ran("onnx fp32", 10.0, 5000.0, 0.0, 538_060_032),), "", 0.0)
+    timed = {row[0]: row[-1] for row in shortlist(full, machine="laptop", read=1, write=1000, most_s=1000).rows}
+    assert timed["SmolLM2-135M-Instruct"] == "16 s", "int4 reads a sixth of the bytes of fp32"
 
 
 def test_figures_of_a_busy_machine_are_not_published(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ def test_on_a_page_heads_stand_over_their_columns_and_every_cell_is_escaped():
     right = [part.split(">")[1].split("<")[0].strip() for part in shown.split("text-align: right;")[1:]]
     assert right == ["n", "7", "unknown"]
     assert Table(("<a>",), [("<b>",)], "<c>", "<d>")._repr_html_().count("&lt;") == 4
+    assert "<p>one<br>two</p>" in Table((), [], note="one\ntwo")._repr_html_()
 
 
 def test_a_record_prints_in_a_terminal_and_on_a_page():
