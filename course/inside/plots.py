@@ -24,47 +24,6 @@ COLUMNS = 56  # letters in a line of a routing
 FAINT = 0.02  # a patch with less of the attention is never drawn at full strength: nothing must not look like something
 
 
-def layers(cards):
-    """One layer of each model, a box as wide as its parameters: filled ones work on a token, hollow ones wait."""
-    from matplotlib.patches import Patch
-
-    shapes = [card.architecture for card in cards]
-    with drawing.canvas(0.2 + 0.8 * len(cards), legend_rows=1, rows=[card.id for card in cards]) as ax:
-        for y, shape in enumerate(shapes):
-            _layer_row(ax, y, shape)
-        ax.set_xlim(0, max(_parameters(shape, shape.experts) for shape in shapes) * 1.02)
-        ax.xaxis.set_visible(False)
-        ax.spines["bottom"].set_visible(False)
-        keys = (("attention", drawing.AMBER, "//"), ("works on a token", drawing.BLUE, ""), ("waits", "white", ""))
-        handles = [Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=name) for name, colour, hatch in keys]
-        handles[-1].set_edgecolor(drawing.BLUE)
-        drawing.legend(ax, handles)
-        return drawing.finish(ax, _layers_sentence(max(cards, key=lambda card: card.architecture.experts)))
-
-
-def _layer_row(ax, y, shape):
-    ax.barh(y, shape.attention_parameters, height=0.5, color=drawing.AMBER, hatch="//", edgecolor="white")
-    for expert in range(shape.experts):
-        face, edge = (drawing.BLUE, "white") if expert < shape.experts_per_token else ("white", drawing.BLUE)
-        box = {"height": 0.5, "linewidth": 1.4, "color": face, "edgecolor": edge, "gid": "expert"}
-        ax.barh(y, shape.expert_parameters, left=_parameters(shape, expert), **box)
-    words = f"{drawing.count(_parameters(shape, shape.experts))} a layer"
-    if shape.experts > 1:
-        words += f", {drawing.count(_parameters(shape, shape.experts_per_token))} of them for a token"
-    ax.text(0, y - 0.31, words, fontsize=12, va="bottom")
-
-
-def _layers_sentence(card) -> str:
-    shape = card.architecture
-    busy = _parameters(shape, shape.experts_per_token) / _parameters(shape, shape.experts)
-    sent = f"{card.id} has {shape.experts} feed-forward blocks in a layer and sends a token through"
-    return f"{sent} {shape.experts_per_token} of them. So {busy:.0%} of the layer works on it. Attention is there once."
-
-
-def _parameters(shape, experts: int) -> int:
-    return shape.attention_parameters + experts * shape.expert_parameters
-
-
 def expert_table(rows: Mapping, *, what="share of the choices", signed=False):
     """A table of experts: a row for each name with a figure per expert, dark where it is high. Shares are written in
     percent; `signed` figures, such as a damage, as they are, nan as a dot."""
