@@ -6,7 +6,7 @@ A picture is cut into crops, and each crop is a fixed number of tokens. Knows no
 from dataclasses import dataclass
 from math import ceil, floor, prod
 
-from slmlab.errors import BadRequest, UnknownName, in_range, nearest
+from slmlab.errors import UnknownName, nearest
 
 
 @dataclass(frozen=True)
@@ -14,32 +14,17 @@ class ImageTokens:
     """The bill for one picture: `tokens` of the context, for a grid of `rows` x `columns` crops, and how it adds up."""
 
     model: str
-    width: int
-    height: int
-    crops: int
     rows: int
     columns: int
     tokens: int
     sum: str
-
-    def frames(self, count: int) -> int:
-        """What so many pictures of this size cost."""
-        return count * self.tokens
-
-    def __str__(self):
-        grid = f"{self.rows} x {self.columns} crops" if self.crops > 1 else "no crops"
-        return f"{self.model}: {self.width} x {self.height} pixels, {grid}: {self.tokens:,} tokens = {self.sum}"
 
 
 def image_tokens(model: str, width: int, height: int, crops: int | None = None) -> ImageTokens:
     """What a picture of this size costs in a model, with at most so many crops; None is the model's own default."""
     if model not in _BILLS:
         raise UnknownName(f"No image processor is known for {model!r}. {nearest(str(model), list(_BILLS))}.")
-    for name, value in (("width", width), ("height", height), ("crops", 1 if crops is None else crops)):
-        in_range(name, value, 1, 100_000, "a whole number, 1 to 100,000")
     bill, default = _BILLS[model]
-    if default == 1 and crops not in (None, 1):
-        raise BadRequest(f"{model} makes every picture one square and never crops: leave crops out.")
     return bill(model, width, height, crops or default)
 
 
@@ -51,15 +36,12 @@ def _phi3(model: str, width: int, height: int, crops: int) -> ImageTokens:
     while columns * ceil(columns / ratio) <= crops:
         columns += 1
     columns -= 1
-    tall = int(columns * 336 / ratio)
-    if not tall:
-        raise _too_thin(model, width, height)
-    rows = ceil(tall / 336)
+    rows = ceil(int(columns * 336 / ratio) / 336)
     if height > width:
         rows, columns = columns, rows
     tokens = (rows * columns + 1) * 144 + 1 + (rows + 1) * 12
     how = f"({rows} x {columns} + 1) x 144 + 1 + ({rows} + 1) x 12"
-    return ImageTokens(model, width, height, crops, rows, columns, tokens, how)
+    return ImageTokens(model, rows, columns, tokens, how)
 
 
 def _phi4(model: str, width: int, height: int, crops: int) -> ImageTokens:
@@ -73,10 +55,8 @@ def _phi4(model: str, width: int, height: int, crops: int) -> ImageTokens:
     empty_below = 448 * rows - int(height * wide) if wide < tall else 0
     across = ceil((32 * columns - floor(empty_right / 14)) / 2)
     down = ceil((32 * rows - floor(empty_below / 14)) / 2)
-    if min(across, down) < 1 or min(int(width * min(wide, tall)), int(height * min(wide, tall))) < 10:
-        raise _too_thin(model, width, height)
     tokens = 256 + 16 + 1 + down * across + down
-    return ImageTokens(model, width, height, crops, rows, columns, tokens, f"256 + 16 + 1 + {down} x {across} + {down}")
+    return ImageTokens(model, rows, columns, tokens, f"256 + 16 + 1 + {down} x {across} + {down}")
 
 
 def _closest(width: int, height: int, crops: int) -> tuple[int, int]:
@@ -91,12 +71,8 @@ def _closest(width: int, height: int, crops: int) -> tuple[int, int]:
     return best
 
 
-def _too_thin(model: str, width: int, height: int) -> BadRequest:
-    return BadRequest(f"{width} x {height} is too long and thin for {model}: it refuses such a picture.")
-
-
 def _one_square(model: str, width: int, height: int, crops: int) -> ImageTokens:
-    return ImageTokens(model, width, height, crops, 1, 1, 144, "12 x 12 patches of 16 pixels")
+    return ImageTokens(model, 1, 1, 144, "12 x 12 patches of 16 pixels")
 
 
 _BILLS = {  # and the crops that its own configuration allows

@@ -1,4 +1,4 @@
-"""What came of asking about pictures: answers beside what was asked, scores by form of question, what pictures cost.
+"""What came of asking about pictures: answers beside what was asked, and scores by form of question.
 
 Pure: takes records, pictures and texts, gives figures with a sentence under them.
 """
@@ -10,11 +10,9 @@ import numpy as np
 
 from course.drawn.questions import Scene, answer_of
 from course.drawn.scores import GATE
-from course.picture_tokens import ImageTokens
 from slmlab.plots import style as drawing
 from slmlab.plots.style import drawable, listed
 
-CONTEXT = 131_072  # tokens: what the Phi models hold
 GAP = 0.12  # between panels, as a part of one
 
 
@@ -78,22 +76,6 @@ def _score_handles() -> list:
         ("^", drawing.GREEN, "OCR and rules", {}),
     ]
     return [Line2D([], [], linestyle="", marker=mark, color=at, label=name, **more) for mark, at, name, more in keys]
-
-
-def image_tokens(bills: Sequence[ImageTokens]):
-    """What pictures cost in tokens, one bar each, and how many of them a context holds."""
-    bills = listed(bills, "bill of image_tokens")
-    most = max(one.tokens for one in bills)
-    grids = ["1 square" if one.crops == 1 else f"{one.rows} x {one.columns} crops" for one in bills]
-    names = [f"{one.model}, {one.width} x {one.height}, {grid}" for one, grid in zip(bills, grids, strict=True)]
-    with drawing.canvas(0.3 + 0.5 * len(bills), rows=names) as ax:
-        for y, one in enumerate(bills):
-            ax.barh(y, one.tokens, height=0.6, color=drawing.COLOURS[y % len(drawing.COLOURS)])
-            ax.text(one.tokens + most * 0.012, y, f"{one.tokens:,}", va="center", fontsize=13)
-        ax.set_xlim(0, most * 1.12)
-        ax.set_xlabel("tokens of the context that one picture takes")
-        words = f"At {most:,} tokens each, {CONTEXT // most} pictures fill a context of {CONTEXT:,}."
-        return drawing.finish(ax, f"{words} Then there is no room for a question.")
 
 
 def _picture(ax, pictures: list, left: float, top: float, whole: float) -> None:
