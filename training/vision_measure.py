@@ -16,11 +16,11 @@ import torch
 
 from course.drawn.canvas import Canvas
 from course.drawn.draws import KINDS, draw
-from course.drawn.looks import LOOKS
 from course.drawn.questions import ABSENT, WORDINGS, Question, Scene, answer_of, reading_of
 from course.drawn.scores import FormScore, LookScore, VisionScores
 from course.evaluate import Share
 from training import ocr_rules
+from training.vision_looks import LOOKS
 from training.vision_run import keep_to_a_core
 
 HELD_OUT = "held-out"

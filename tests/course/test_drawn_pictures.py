@@ -2,13 +2,11 @@
 
 from random import Random
 
-import matplotlib
 import numpy as np
 import pytest
 
 from course import drawn
 from course.drawn.canvas import FONTS, SIDE, Canvas, Style
-from course.drawn.looks import by_matplotlib
 from course.drawn.pictures import PLACES, Row, Shape, draw_bars, draw_line, draw_pie, draw_shapes
 
 ROWS = [Row("Ann", 40, "red"), Row("Bo", 80, "green"), Row("Cy", 20, "yellow")]
@@ -115,20 +113,6 @@ def test_slices_are_as_large_as_their_shares():
         assert [size / sum(sizes) for size in sizes] == pytest.approx([0.5, 0.3, 0.2], abs=0.02)
 
 
-def test_percents_are_where_they_were_wanted_and_the_legend_has_each_colour_beside_its_label():
-    rows = [Row("A", 60, "red"), Row("B", 40, "blue")]
-    lines = {"legend": ["A60%", "B40%"], "slices": ["40", "60", "A", "B"], "": ["A", "B"]}
-    for printed, expected in lines.items():
-        canvas = draw_pie(rows, Style(), printed)
-        assert said(canvas) == expected
-        at = {glyph: (int(x), int(y)) for glyph, x, y in canvas.glyphs}
-        for row in rows:
-            x, y = at[row.label]
-            assert of_colour(canvas, row.colour)[y, x - 25 : x].sum() >= 9, f"{row.colour} stands left of {row.label}"
-            x, y = at[str(row.value)[0]] if printed == "slices" else (x - 13, y)
-            assert of_colour(canvas, row.colour)[y - 9 : y + 9, x - 9 : x + 9].sum() > 90, f"{row.value} on its slice"
-
-
 # Papers
 
 
@@ -164,13 +148,3 @@ def test_a_look_changes_every_picture_and_not_the_truth():
         assert [(picture.size, picture.mode) for picture in foreign.pictures] == [((SIDE, SIDE), "RGB")]
         assert bytes_of(look(BARS, 3)) == bytes_of(foreign), f"{name}: the same every time"
     assert bytes_of(BARS) == before, "the scene itself stays as it was"
-
-
-def test_matplotlibs_bars_are_right_whatever_a_notebook_has_set():
-    canvas = by_matplotlib(BARS).canvases[0]
-    places = [place_of(canvas, colour) for colour in ("red", "green", "blue")]
-    assert [x for x, _, _ in places] == sorted(x for x, _, _ in places)
-    assert [high / places[1][2] * 80 for _, _, high in places] == pytest.approx([40, 80, 20], abs=2)
-    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black"}):
-        assert by_matplotlib(BARS).pictures[0].tobytes() == canvas.image.tobytes()
-        assert matplotlib.rcParams["font.size"] == 30, "and leaves that as it was"

@@ -17,7 +17,6 @@ import torch
 
 from course.drawn.canvas import COLOURS, Canvas, Style
 from course.drawn.draws import KINDS, draw
-from course.drawn.looks import LOOKS
 from course.drawn.questions import ABSENT, WORDINGS, Question
 from course.drawn.scores import vision_scores
 from course.evaluate import Share
@@ -26,6 +25,7 @@ from training.glyph_pages import GLYPHS
 from training.state import read_state
 from training.vision_batches import ACROSS, Batches, hints_of, pixels_of
 from training.vision_card import END_MARK, MARK, tables
+from training.vision_looks import LOOKS
 from training.vision_model import END, new_model, new_processor
 from training.vision_recipe import CURRICULUM, Recipe
 from training.vision_steps import VisionTraining
