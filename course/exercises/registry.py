@@ -29,7 +29,6 @@ class Exercise:
     id: str
     lesson: str
     title: str
-    task: str
     hints: tuple[str, ...]
     starter: str
     right: str

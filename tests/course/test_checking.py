@@ -8,15 +8,13 @@ from course import checking, record
 from course.checking import check
 from course.exercises import registry
 from course.exercises.registry import exercises
-from course.quizzes import quiz
-from slmlab.errors import UnknownName
 
 
 @pytest.fixture
 def doubling(monkeypatch):
     """An exercise of the test's own, on a shelf of its own."""
     one = registry.Exercise(
-        id="start-99", lesson="00_test", title="Twice", task="Write `double(n)`.", hints=("2", "2 *", "2 * n"),
+        id="start-99", lesson="00_test", title="Twice", hints=("2", "2 *", "2 * n"),
         starter='...\n\ncheck("start-99", double)', right="twice as much.",
     )  # fmt: skip
     monkeypatch.setattr(registry, "exercises", lambda: {"start-99": one})
@@ -50,12 +48,6 @@ def test_buttons_show_hints_and_one_way(doubling):
     verdict.way_button.click()
     assert "<pre><code>def double" in verdict.status.value and "return 2 * n" in str(verdict)
     assert record.read()[0]["exercises"] == {}, "looking is not solving"
-
-
-def test_an_unknown_exercise_or_quiz_lists_the_near_ones():
-    for near, wanted in (("Available: size-3", lambda: check("size3")), ("Available: start", lambda: quiz("strat"))):
-        with pytest.raises(UnknownName, match=near):
-            wanted()
 
 
 def test_check_never_raises_because_of_the_answer():
