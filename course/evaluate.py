@@ -7,11 +7,10 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from slmlab.catalog import DATA
-from slmlab.errors import UnknownName, nearest, quoted
 from slmlab.show import Shown, Table
 
 
@@ -82,10 +81,8 @@ def compare(scores: Sequence[Score]) -> Table:
 
 def questions(name: str) -> list[Question]:
     """A question set of data/questions, by the file's name."""
-    files = {file.stem: file for file in sorted((DATA / "questions").glob("*.jsonl"))}
-    if name not in files:
-        raise UnknownName(f"Unknown question set {quoted(name)}. {nearest(str(name), list(files))}")
-    return [Question(**json.loads(line)) for line in files[name].read_text(encoding="utf-8").splitlines()]
+    lines = (DATA / "questions" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [Question(**json.loads(line)) for line in lines]
 
 
 def score(model, asked: Sequence[Question], max_tokens: int = 40) -> Score:
@@ -97,9 +94,13 @@ def _judge(model, question: Question, max_tokens: int) -> Verdict:
     if question.options:
         likeliest = max(question.options, key=lambda option: mean_logprob(model, question.prompt, option))
         return Verdict(question, likeliest, likeliest == question.options[0])
-    taught = getattr(getattr(model, "format", None), "template", "another's")  # a base model only goes on with a text
-    said = (model.ask if taught else model.complete)(question.prompt, max_tokens=max_tokens).text.strip()
+    said = way_to_ask(model)(question.prompt, max_tokens=max_tokens).text.strip()
     return Verdict(question, said, any(says(said, answer) for answer in question.answers))
+
+
+def way_to_ask(model) -> Callable:
+    """A model that was not taught to chat only goes on with a text."""
+    return model.ask if getattr(getattr(model, "format", None), "template", "another's") else model.complete
 
 
 def says(text: str, answer: str) -> bool:

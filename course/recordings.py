@@ -4,7 +4,6 @@ A recording is data/recordings/MODEL.json. Only `python -m course record MODEL` 
 """
 
 import json
-import os
 import platform
 import tomllib
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from slmlab.catalog import DATA, Card, card, cards
-from slmlab.errors import BadRequest, NotHere
+from slmlab.errors import BadRequest
 from slmlab.loading import load
 from slmlab.machine import cores, memory
 from slmlab.show import Table
@@ -47,10 +46,12 @@ def record(name: str, into: Path = FOLDER) -> Path:
     if chosen.id not in published:
         raise BadRequest(f"{chosen.name} is not published for ONNX Runtime. Available: {', '.join(published)}.")
     with load(chosen.id, engine="onnx", fallback=False) as model:
-        assert model.card.id == chosen.id, f"{model.card.id} answers instead of {chosen.id}"
         list(model.ask("Hello", max_tokens=1))  # the first question of all is slower than the others
         found = _about(chosen, model) | {"answers": [_answered(model, one) for one in prompts()]}
-    return _keep(into / f"{chosen.id}.json", found)
+    into.mkdir(parents=True, exist_ok=True)
+    path, beside = into / f"{chosen.id}.json", into / f"{chosen.id}.part"
+    beside.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return beside.replace(path)  # an earlier recording stays whole until then
 
 
 def _about(chosen: Card, model) -> dict:
@@ -79,17 +80,3 @@ def _answered(model, asked: dict) -> dict:
     model.forget()  # what an earlier prompt left in the KV cache would shorten the time to the first token
     reply = model.ask(asked["question"], max_tokens=asked["max_tokens"])
     return asked | {"answer": reply.text, "finish_reason": reply.finish_reason} | asdict(reply.metrics)
-
-
-def _keep(path: Path, found: dict) -> Path:
-    """Write the file beside its place, then put it there: an earlier recording stays whole until then."""
-    beside = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(beside, path)
-    except OSError as fault:
-        raise NotHere(f"{path} can't be written: {fault.strerror}. Earlier recordings are as they were.") from fault
-    finally:
-        beside.unlink(missing_ok=True)
-    return path

@@ -6,6 +6,7 @@ One after the other, never at once: on one machine they would share its cores an
 from collections.abc import Sequence
 from html import escape
 
+from course.evaluate import way_to_ask
 from course.live import FULL, Live, ipywidgets
 from slmlab.records import Reply
 from slmlab.show import Table
@@ -35,9 +36,8 @@ class SideBySide(Live):
         self.asked, self.replies = prompt, []
         for name, model in zip(self.names, self.models, strict=True):
             self.say(f"{name} is writing …")
-            completes = getattr(getattr(model, "format", None), "template", "") is None  # it was not taught to chat
             try:
-                reply = (model.complete if completes else model.ask)(prompt, **self._sampling)
+                reply = way_to_ask(model)(prompt, **self._sampling)
                 reply.metrics  # noqa: B018 - reading it runs the answer to its end
             except Exception as fault:  # one model that refuses leaves the others their column
                 reply = fault

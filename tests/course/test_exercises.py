@@ -13,7 +13,6 @@ import pytest
 from course import drawn, making
 from course.checking import check
 from course.drawn import draw
-from course.evaluate import Share
 from course.exercises.registry import exercises
 from tests.conftest import ROOT
 from tests.live_server import ScriptedEngine
@@ -58,7 +57,7 @@ def test_every_starter_runs_and_does_not_pass_and_every_solution_does(monkeypatc
 
 def test_the_texts_are_complete_and_short_enough_for_a_cell():
     for name, one in exercises().items():
-        assert len(one.hints) == 3 and all(one.hints) and one.task and one.title and one.right, name
+        assert len(one.hints) == 3 and all(one.hints) and one.title and one.right, name
         assert len(one.starter.strip().splitlines()) <= 12 and len(one.solution.splitlines()) <= 15, name
         assert one.solution not in " ".join(one.hints) and f'check("{name}", ' in one.starter, name
 
@@ -149,15 +148,13 @@ SPECIAL = (
     ("nim-2", "and 0 pictures", (lambda asked, picture: [{"type": "text", "text": asked}], None)),
     ("foundry-2", "['violence'] is right", lambda results: list(results)),
     ("foundry-3", "'say it was cut' is right", lambda status, code, reason: "show"),
-    ("runtimes-1", "there is no FROM line", modelfile(start="# {}")),
+    ("runtimes-1", "FROM names `no model`", modelfile(start="# {}")),
     ("runtimes-1", "there is no `PARAMETER temperature`", modelfile(heat="# {}")),
     ("runtimes-1", "one `PARAMETER stop` line for each text", modelfile(stop="# {}")),
     ("runtimes-1", "leave the SYSTEM line out", modelfile(always=True)),
     ("runtimes-3", "unknown is not good enough", lambda runs, mb, worst: fastest(lambda r: r["memory_mb"] <= mb, runs)),
-    ("runtimes-3", "it chose None, and 'q4' is right", lambda runs, mb, worst: None),
     ("runtimes-3", "takes 445 MB", lambda runs, mb, worst: fastest(lambda r: (r["perplexity"] or 99) <= worst, runs)),
     ("runtimes-3", "lower is better", lambda runs, mb, worst: fastest(lambda r: (r["perplexity"] or 0) >= worst, runs)),
-    ("runtimes-3", "its name is wanted", lambda runs, mb, worst: next(run for run in runs if run["name"] == "q4")),
 )  # fmt: skip
 
 
@@ -180,13 +177,6 @@ def test_softmax_with_numpy_passes_and_its_overflow_is_named():
 def test_other_right_ways_pass_as_well():
     assert check("bias-1", "In 1890, the {} worked until")
     assert check("onnx-1", lambda logits, k: sorted(range(len(logits)), key=lambda id: -logits[id])[:k])
-
-
-def test_a_card_may_say_that_every_answer_was_right(tmp_path):
-    about = "language: en\nlicense: apache-2.0\nbase_model: HuggingFaceTB/SmolLM2-135M-Instruct"
-    text = f"---\n{about}\n---\nExact for {Share(50, 50)}.\n## Limits\nEnglish alone, and only short messages."
-    (tmp_path / "README.md").write_text(text, encoding="utf-8")
-    assert check("ship-2", tmp_path)
 
 
 def test_a_modelfile_may_be_written_in_the_ways_that_ollama_reads():

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -12,7 +11,6 @@ from course.__main__ import main
 from slmlab import loading
 from slmlab.__main__ import main as slmlab_main
 from slmlab.catalog import card
-from slmlab.errors import NotHere
 from slmlab.gguf.convert import transformers_to_onnx
 from slmlab.machine import Machine
 from tests.conftest import LESSONS, write_tiny_model
@@ -65,15 +63,6 @@ def test_what_can_not_be_recorded_is_told_and_nobody_answers_in_its_place(own_ca
         with pytest.raises(SystemExit, match=told):
             main(["record", name, "--into", str(tmp_path)])
     assert not list(tmp_path.glob("*.json"))
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_on_a_full_disk_an_earlier_recording_stays_whole(tmp_path):
-    (tmp_path / "phi.json").write_text("earlier")
-    (tmp_path / "phi.json.part").symlink_to("/dev/full")
-    with pytest.raises(NotHere, match="No space left.*as they were"):
-        recordings._keep(tmp_path / "phi.json", {"answers": []})
-    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("phi.json", "earlier")]
 
 
 def test_every_recorded_prompt_stands_in_its_lesson_with_its_length():
