@@ -200,12 +200,6 @@ def test_every_token_is_of_one_kind():
     assert all({kind_of(text) for text in texts} == {kind} for kind, texts in wanted.items())
 
 
-def test_it_is_shown_as_a_table_cut_where_it_gets_long():
-    text = repr(routed("x" * 100, [0] * 100))
-    assert "tiny: the 2 of 4 experts" in text and "… 76 more" in text
-    assert "<table" in routed("<", [1])._repr_html_() and "&lt;" in routed("<", [1])._repr_html_()
-
-
 def test_a_layer_without_experts_has_no_shares():
     for ask in (routed("ab", [0, 1]).first, lambda layer: shares_by(["x"], [routed("ab", [0, 1])], layer)):
         with pytest.raises(BadRequest, match="no experts in layer 7"):

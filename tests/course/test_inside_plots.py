@@ -8,7 +8,6 @@ from course import drawn, inside
 from course.inside.plots import expert_colours
 from course.inside.vision import Gaze, Seen
 from course.inside.words import Lean
-from slmlab.catalog import card
 from slmlab.errors import BadRequest
 from slmlab.pictures import as_picture
 from tests.course.conftest import named
@@ -29,16 +28,6 @@ def marked(figure, gid):
     return [one for one in figure.ax.patches if one.get_gid() == gid]
 
 
-def test_a_layers_boxes_are_as_wide_as_their_parameters():
-    moe = card("phi-3.5-moe")
-    figure = inside.plots.layers([card("phi-3.5-mini"), moe])
-    boxes = marked(figure, "expert")
-    assert [box.get_width() for box in boxes] == [75_497_472] + [moe.architecture.expert_parameters] * 16
-    hollow = [box for box in boxes if box.get_facecolor() == (1, 1, 1, 1)]
-    assert len(hollow) == 14, "two of sixteen work on a token, and a dense layer has none that waits"
-    assert "16 feed-forward blocks" in figure.caption and "15% of the layer" in figure.caption
-
-
 def test_the_table_writes_shares_in_percent_and_names_the_highest():
     figure = inside.plots.expert_table({"digits": [0.7, 0.2, 0.1], "letters": np.array([0.3, 0.3, 0.4])})
     assert named(figure)[:6] == ["70", "20", "10", "30", "30", "40"]
@@ -46,12 +35,6 @@ def test_the_table_writes_shares_in_percent_and_names_the_highest():
     signed = inside.plots.expert_table({"sums": [-0.001, 0.25, np.nan]}, what="bits lost", signed=True)
     assert named(signed)[:3] == ["0", "0.25", "·"], "nothing is minus nothing, and noise is a dot"
     assert signed.caption == "The most: 0.25 bits lost, on sums and expert 1."
-
-
-def test_a_curve_is_drawn_as_it_was_measured_and_its_end_is_said():
-    figure = inside.plots.curves([1, 2], {"mixture": [3.0, 2.5], "dense": [2.9, 2.41]})
-    assert [line.get_ydata().tolist() for line in figure.ax.lines] == [[3.0, 2.5], [2.9, 2.41]]
-    assert "At the end: 2.50 for mixture, 2.41 for dense." in figure.caption
 
 
 def test_a_heads_row_is_the_word_that_looks_and_the_caption_names_the_last_ones_choice():
@@ -78,10 +61,6 @@ def test_a_long_text_goes_on_in_the_next_line():
     cells = marked(figure, "expert")
     assert max(cell.get_x() + cell.get_width() for cell in cells) <= 56
     assert len(cells) == 60 and len({cell.get_y() for cell in cells}) == 3, "28 letters in a line"
-
-
-def test_sixteen_experts_have_sixteen_colours():
-    assert len({expert_colours(expert) for expert in range(16)}) == 16 and expert_colours(16) == expert_colours(0)
 
 
 def test_patches_are_numbered_as_one_reads(seen):

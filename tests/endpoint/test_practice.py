@@ -147,17 +147,6 @@ def test_a_damaged_picture_is_refused_and_a_tag_that_is_no_picture_stays_text(nv
     assert answer.status_code == 400 and "reads text only" in answer.json()["detail"]
 
 
-def test_errors_have_a_title_and_a_detail_and_no_error(nvidia):
-    found = [
-        (nvidia.chat(headers={}), 401, "Unauthorized", "Header of type `authorization` was missing"),
-        (nvidia.chat(headers={"Authorization": "Bearer sk-other"}), 403, "Forbidden", "Authorization failed"),
-        (nvidia.chat(model="meta/llama"), 404, "Not Found", "Model 'meta/llama': Not found for account 'practice'"),
-    ]
-    for answer, status, title, detail in found:
-        assert answer.status_code == status
-        assert answer.json() == {"status": status, "title": title, "detail": detail}
-
-
 def test_health_and_metrics_are_those_of_a_container(nvidia):
     for path in ("/v1/health/ready", "/v1/health/live"):
         assert requests.get(nvidia.root + path, timeout=10).json()["message"] == "Service is ready."

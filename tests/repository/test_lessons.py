@@ -18,10 +18,6 @@ def read(path):
     return nbformat.read(path, as_version=4).cells
 
 
-def test_there_are_lessons_named_by_number_and_idea():
-    assert LESSONS and all(re.fullmatch(r"\d\d_[a-z0-9_]+", path.stem) for path in LESSONS)
-
-
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_the_stored_lesson_is_current_and_keeps_what_every_lesson_promises(path):
     found = normal_form.faults(path)

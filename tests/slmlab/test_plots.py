@@ -10,12 +10,8 @@ from matplotlib import pyplot
 from slmlab import catalog, plots
 from slmlab.chat import TokenPiece
 from slmlab.errors import BadRequest
-from slmlab.machine import Machine
 from slmlab.plots import style as drawing
 from slmlab.records import End, Metrics, Reply, Start, Token, TokenProbability
-
-LAPTOP = Machine(ram_total_bytes=8_000_000_000, ram_available_bytes=5_000_000_000)
-
 
 pytestmark = pytest.mark.usefixtures("drawn_cleanly")
 

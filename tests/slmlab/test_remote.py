@@ -4,11 +4,7 @@ import re
 import time
 import traceback
 
-import openai
 import pytest
-from azure.ai.inference import ChatCompletionsClient
-from azure.core.credentials import AzureKeyCredential
-from azure.core.exceptions import HttpResponseError
 
 from slmlab.connecting import Endpoint, as_key, connect, services
 from slmlab.engines import remote
@@ -94,19 +90,6 @@ def test_what_changes_an_answers_form_is_never_left_out_and_no_refusal_is_asked_
     model = ask(lambda body: refusals.openai_error(None, ", ".join(sorted(body, reverse=True))))
     assert fault_of(model, max_tokens=9, seed=1, top_p=0.5).status == 400
     assert len(model.server.requests) == 5, "each of the four once, and max_tokens by its other name"
-
-
-def test_the_sdks_meet_the_same_refusals(ask):
-    url, hi = ask(refusals.GPT_5).url, [{"role": "user", "content": "Hi"}]
-    chat = openai.OpenAI(base_url=url, api_key="k", max_retries=0).chat.completions
-    for name in ("max_tokens", "temperature"):
-        with pytest.raises(openai.BadRequestError) as caught:
-            chat.create(model="gpt-5-mini", messages=hi, **{name: 0})
-        assert caught.value.param == name and caught.value.code.startswith("unsupported_")
-    assert list(chat.create(model="m", messages=hi, stream=True, max_completion_tokens=8))
-    with pytest.raises(HttpResponseError) as caught:
-        ChatCompletionsClient(url, AzureKeyCredential("k"), retry_total=0).complete(messages=hi, max_tokens=8)
-    assert (caught.value.status_code, caught.value.error.code) == (400, "unsupported_parameter")
 
 
 def test_what_the_protocol_has_no_word_for_is_refused(ask):

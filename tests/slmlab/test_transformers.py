@@ -54,11 +54,6 @@ def test_a_model_that_is_split_answers_as_the_whole_one(tmp_path, capsys):
         assert ids_of(fitting.ask("hello there", max_tokens=20)) == expected
 
 
-def test_the_precision_is_of_transformers(tiny_folder):
-    with opened(tiny_folder, "bf16") as model:
-        assert model._model.dtype == torch.bfloat16 and model.complete("a", max_tokens=2).tokens
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_a_gpu_gives_the_tokens_of_the_cpu(tiny_folder, tiny_transformers):
     expected = ids_of(tiny_transformers.ask("hi", max_tokens=8))
