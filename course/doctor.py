@@ -54,12 +54,14 @@ class Report(Shown, tuple):
         rows = [(SIGNS[one.status], one.name, one.detail, one.mend)[:columns] for one in self]
         return Table(("", "looked at", "found", "the line that mends it")[:columns], rows, note=self._summary())
 
-    def _text(self) -> Table:
+    def __str__(self):
         rows = []
         for one in self:
             rows.append((one.status.upper() if one.status == "fail" else one.status, one.name, one.detail))
             rows += [("", "", f"-> {one.mend}")] if one.mend else []
-        return Table(("", "", ""), rows, note=self._summary())
+        return str(Table(("", "", ""), rows, note=self._summary()))
+
+    __repr__ = __str__
 
     def _summary(self) -> str:
         faults, warnings = (sum(one.status == status for one in self) for status in ("fail", "warn"))

@@ -22,7 +22,8 @@ class Table:
     def __str__(self):
         heads, rows, widths = self.heads, self._cells(), None
         if self.wrap and rows:
-            others = sum(max(len(row[i]) for row in [heads, *rows]) + 2 for i in range(len(heads) - 1))
+            columns = list(zip(heads, *rows, strict=True))
+            others = sum(max(map(len, "\n".join(column).split("\n"))) + 2 for column in columns[:-1])
             widths = [None] * (len(heads) - 1) + [max(30, self.wrap - others)]
         lines = _tabulated(heads, rows, "plain", 1, widths).split("\n")
         body = "\n".join(line.rstrip() for line in lines)
@@ -31,7 +32,9 @@ class Table:
     __repr__ = __str__
 
     def _repr_html_(self):
-        table, note = _tabulated(self.heads, self._cells(), "html", 0.5), self.note or self.source
+        rows = [[cell.replace("\n", "\0") for cell in row] for row in self._cells()]
+        table = _tabulated(self.heads, rows, "html", 0.5).replace("\0", "<br>")  # a page takes a line end for a space
+        note = self.note or self.source
         above = f"<p><strong>{escape(self.caption)}</strong></p>" if self.caption else ""
         below = f"<p>{escape(note)}</p>".replace("\n", "<br>") if note else ""
         left = ' style="text-align: left;"'  # else JupyterLab puts every cell to the right
@@ -43,13 +46,10 @@ class Table:
 
 
 class Shown:
-    """A record that prints as a table: give `_table() -> Table`, and `_text()` where a terminal should see less."""
-
-    def _text(self) -> Table:
-        return self._table()
+    """A record that prints as a table: give `_table() -> Table`."""
 
     def __str__(self):
-        return str(self._text())
+        return str(self._table())
 
     __repr__ = __str__
 

@@ -13,6 +13,8 @@ def test_the_last_column_folds_under_itself():
     lines = str(Table(("", ""), [("key", "word " * 20)], wrap=50)).splitlines()
     assert len(lines) == 3 and all(len(line) <= 50 for line in lines)
     assert lines[1].startswith("     word")
+    several = Table(("a", "b"), [("\n".join("abcdefghijklmno"), "word " * 20)], wrap=50)
+    assert max(map(len, str(several).splitlines())) > 40, "a cell is as wide as its longest line"
 
 
 def test_on_a_page_heads_stand_over_their_columns_and_every_cell_is_escaped():
@@ -20,7 +22,8 @@ def test_on_a_page_heads_stand_over_their_columns_and_every_cell_is_escaped():
     right = [part.split(">")[1].split("<")[0].strip() for part in shown.split("text-align: right;")[1:]]
     assert right == ["n", "7", "unknown"]
     assert Table(("<a>",), [("<b>",)], "<c>", "<d>")._repr_html_().count("&lt;") == 4
-    assert "<p>one<br>two</p>" in Table((), [], note="one\ntwo")._repr_html_()
+    lines = Table(("", ""), [("a", "b\nc")], note="one\ntwo")._repr_html_()
+    assert "b<br>c" in lines and "<p>one<br>two</p>" in lines
 
 
 def test_a_record_prints_in_a_terminal_and_on_a_page():
