@@ -16,8 +16,8 @@ def main(arguments: list[str] | None = None) -> None:
     parsed = parser.parse_args(arguments)
     try:
         print(f"Recorded in {record(parsed.model, parsed.into)}")
-    except SlmLabError as fault:
-        sys.exit(str(fault))
+    except (SlmLabError, OSError) as fault:  # of the disk
+        sys.exit(f"{fault}. Earlier recordings are as they were." if isinstance(fault, OSError) else str(fault))
 
 
 if __name__ == "__main__":

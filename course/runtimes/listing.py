@@ -39,8 +39,8 @@ class Roster(Shown, tuple):
             facts = runtime.facts
             here = "no" if runtime.need() else f"yes, {runtime.version}"
             name = facts.name if facts.maker in facts.name else f"{facts.name} ({facts.maker})"
-            rows[runtime.id] = (name, facts.what, facts.choose, facts.platforms, here)
-        heads = ("runtime", "what it is for", "choose it when", "runs on", "here")
+            rows[runtime.id] = (name, facts.choose, facts.platforms, here)
+        heads = ("runtime", "choose it when", "runs on", "here")
         note = "To have those that this machine can run: python -m pip install -r data/environments/runtimes.txt"
         return Table(heads, rows.values(), note=note, wrap=160)
 

@@ -83,6 +83,13 @@ def same(first, second) -> bool:
     return all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
+def test_logits_are_the_same_to_the_bit_alone_and_beside_others(scheduler):
+    alone = [walk(scheduler, ids, 20) for ids in TEXTS]
+    for _ in range(3):
+        together = in_threads(*[lambda ids=ids: walk(scheduler, ids, 20) for ids in TEXTS])
+        assert all(same(one, other) for one, other in zip(alone, together, strict=True))
+
+
 def test_those_who_write_at_the_same_time_share_a_run(make, monkeypatch):
     scheduler, runs = make(5, GATHER_S=0.1), []  # a slow machine gathers them all the same
     before_runs(scheduler, monkeypatch, lambda cache, first, ids: runs.append(ids.shape))
