@@ -9,7 +9,7 @@ from endpoint import start
 from tests.conftest import LESSONS
 from tests.live_server import ScriptedEngine, live
 
-CLOUD = [path for path in LESSONS if path.stem[:2] in ("06", "08")]
+CLOUD = [path for path in LESSONS if path.stem[:2] in ("06", "07", "08")]
 SWITCH = re.compile(r'^place = practise\(".+?"\)', re.MULTILINE)
 
 
