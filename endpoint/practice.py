@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from endpoint.openai_protocol import Ask, Refusal
-from endpoint.profile import CHARACTERS, Profile, Window, given_keys
+from endpoint.profile import CHARACTERS, Profile, given_keys
 from slmlab.catalog import cards
 from slmlab.records import Token
 
@@ -112,9 +112,9 @@ class GitHubModels(FilteredProfile):
                           f"Max size: {self.most_tokens} tokens.")  # fmt: skip
         return super().check(ask, model, request)
 
-    def over_limit(self, window: Window, wait: int) -> Refusal:
+    def over_limit(self, wait: int) -> Refusal:
         kind = "UserByModelByMinute"
-        words = f"Rate limit of {window.most} per {window.seconds:g}s exceeded for {kind}. "
+        words = f"Rate limit of {self.window.most} per {self.window.seconds:g}s exceeded for {kind}. "
         return Refusal(429, "RateLimitReached", f"{words}Please wait {wait} seconds before retrying.",
                        headers={"retry-after": str(wait), "x-ratelimit-type": kind})  # fmt: skip
 
@@ -155,7 +155,7 @@ class Foundry(FilteredProfile):
             raise Refusal(401, "401", "Access denied due to invalid subscription key or wrong API endpoint. Provide a "
                           "valid key for an active subscription and a correct endpoint for your resource.")  # fmt: skip
 
-    def over_limit(self, window: Window, wait: int) -> Refusal:
+    def over_limit(self, wait: int) -> Refusal:
         words = f"Requests to this deployment have exceeded its rate limit. Please retry after {wait} seconds."
         return Refusal(429, "429", words, headers={"Retry-After": str(wait), "x-ratelimit-remaining-requests": "0"})
 
@@ -188,7 +188,7 @@ class Nvidia(Profile):
         if self.is_wrong_key(request) or not any(one.startswith("nvapi-") for one in keys):
             raise Refusal(403, "forbidden", "Authorization failed")
 
-    def over_limit(self, window: Window, wait: int) -> Refusal:
+    def over_limit(self, wait: int) -> Refusal:
         return Refusal(429, "too_many_requests", "")  # this service says no time
 
     def error(self, refusal: Refusal) -> dict:

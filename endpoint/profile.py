@@ -105,7 +105,7 @@ class Profile:
         """The ask as this service reads it, unless it has a rule against it."""
         return ask
 
-    def over_limit(self, window: Window, wait: int) -> Refusal:
+    def over_limit(self, wait: int) -> Refusal:
         """What is said when the minute's requests are used up."""
         return Refusal(429, "rate_limit_exceeded", f"Try again in {wait} s.", headers={"Retry-After": str(wait)})
 
@@ -175,7 +175,7 @@ class Profile:
         if ask.has_pictures and not (self.engine.sees or getattr(known_card(model), "sees", False)):
             raise Refusal(400, "unsupported_content", f"{model} reads text only: it can't see a picture. Ask {SEEING}.")
         if (wait := math.ceil(self.window.wait(model))) > 0:
-            raise self.over_limit(self.window, wait)
+            raise self.over_limit(wait)
         self.window.count(model)
         queue = self.queue
         if ask.has_pictures or model == SEEING:

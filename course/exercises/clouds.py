@@ -59,7 +59,7 @@ def request(text):
               "required": ["order"], "additionalProperties": False}  # fmt: skip
     form = {"type": "json_schema", "json_schema": {"name": "order", "schema": schema}}
     example = [{"role": "user", "content": "My lamp leaks. It was order 31415."},
-             {"role": "assistant", "content": '{"order": 31415}'}]  # fmt: skip
+               {"role": "assistant", "content": '{"order": 31415}'}]  # fmt: skip
     return {"messages": [*example, {"role": "user", "content": text}], "response_format": form}
 
 

@@ -87,11 +87,11 @@ def race(
     bar.end()
     for racer in racers:
         if racer.result.ran and not racer.result.reads:
-            racer.note(fault=f"{racer.result.name} was left out: {bar}.")
+            racer.note(fault=f"{racer.result.name} was left out: {bar.used_up}.")
     about = (
         f"{rounds} rounds in turn, medians (smallest to largest): reading {READ} ids, writing {written} after "
         f"{ASKED}; quality on {judged} ids."
-    ) + f" Not all rounds were run: {bar}." * bar.late
+    ) + f" Not all rounds were run: {bar.used_up}." * bar.late
     ranked = sorted(_compared(racers), key=lambda one: (not one.ran, -(one.writes_tokens_per_s or 0)))
     return Results(tuple(map(with_recorded, ranked)), about, median(used))
 
@@ -102,6 +102,7 @@ class _Bar:
     def __init__(self, steps: int, most_s: float):
         self.place, self.done, self.steps, self.most_s = None, 0, steps, most_s
         self.began, self.late = perf_counter(), False
+        self.used_up = f"the time of {most_s:.0f} s was used up"
 
     def step(self, words: str) -> bool:
         """Say what is done next. False: it is too late to begin it."""
@@ -116,12 +117,9 @@ class _Bar:
 
     def _show(self, words: str) -> None:
         passed_s = perf_counter() - self.began
-        text = f"{str(self) if self.late else words} · {passed_s:.0f} s of at most {self.most_s:.0f} s"
+        text = f"{self.used_up if self.late else words} · {passed_s:.0f} s of at most {self.most_s:.0f} s"
         html = f'<progress value="{self.done}" max="{self.steps}" style="width: 320px"></progress> {escape(text)}'
         self.place = in_place(self.place, html, text)
-
-    def __str__(self):
-        return f"the time of {self.most_s:.0f} s was used up"
 
 
 def text_ids() -> list[int]:
