@@ -38,8 +38,8 @@ class AskBox(Live):
             return
         self._stopping.clear()
         self._set_running(True)
-        self.answer.value = ""
         self.say("The model is reading …")
+        self.answer.value = ""
         self._thread = threading.Thread(target=self._stream, args=(self.question.value.strip(),), daemon=True)
         self._thread.start()
 
@@ -73,8 +73,8 @@ class AskBox(Live):
             said = str(fault)
         except Exception as fault:  # a thread's fault reaches nobody unless it is shown here
             said = f"The answer broke off with {type(fault).__name__}: {fault}"
+        self._set_running(False)  # first: who reads that it ended may ask again
         self.say(said)
-        self._set_running(False)
 
     def _read(self, reply) -> None:
         text, drawn_s = "", 0.0
