@@ -30,7 +30,7 @@ def read(name):
 
 README = read("README.md")
 PROJECT = tomllib.loads(read("pyproject.toml"))["project"]
-OWN = ("data/environments/runtimes.txt", "data/environments/embeddings.txt")  # extras with a list of their own
+OWN = ("data/environments/runtimes.txt", "data/environments/hearing.txt")  # extras with a list of their own
 
 
 def pins(file="requirements.txt"):
@@ -47,7 +47,7 @@ def pins(file="requirements.txt"):
 def bounds(*extras):
     """Package to its bounds in pyproject.toml: those of some extras, or all but those with a list of their own."""
     optional = PROJECT["optional-dependencies"]
-    lines = [line for extra in extras or set(optional) - {"runtimes", "embeddings"} for line in optional[extra]]
+    lines = [line for extra in extras or set(optional) - {"runtimes", "hearing"} for line in optional[extra]]
     lines += [] if extras else PROJECT["dependencies"]
     return {re.match(r"[A-Za-z0-9-]+", line)[0].lower(): line for line in lines}
 
