@@ -157,6 +157,8 @@ class Ollama(Profile):
             raise Refusal(400, "unsupported", f'"{name}" does not support thinking')
         recipe = self._recipes[tagged(name)]
         num_ctx = (recipe.parameters | (body.options or {})).get("num_ctx")
+        if not isinstance(num_ctx, int | None):
+            raise Refusal(400, "invalid_request", 'option "num_ctx" must be of type integer')
         reply = partial(within, num_ctx) if num_ctx else reply_to_chat
         (answer,) = await self.begin(request, read_chat(line(body.asked_of(recipe))), reply)
         return await _sent(self._lines(answer, is_chat=bool(body.messages)), body.stream)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import requests
 from ollama import Client, ResponseError
 
 from slmlab.errors import SlmLabError
@@ -106,6 +107,9 @@ def test_the_oldest_turns_leave_a_window_that_is_too_small(tiny_batched):
         client.create("tiny", from_=name, parameters={"num_ctx": 1, "num_predict": 1})
         alone = client.chat(name, messages=[turns[0], turns[-1]], options={"num_predict": 1}).prompt_eval_count
         assert client.chat("tiny", messages=turns).prompt_eval_count == alone, "system text and question stay"
+        body = {"model": name, "messages": turns, "options": {"num_ctx": "2048"}}
+        refused = requests.post(f"{server.root}/api/chat", json=body)  # the client's own types would stop this text
+        assert refused.status_code == 400 and "must be of type integer" in refused.text
 
 
 def test_a_picture_reaches_a_model_that_sees_and_is_refused_for_one_that_reads(client):
