@@ -41,7 +41,7 @@ def run(function, *args, folder=None, seconds: float = 5, memory_mb: int = 1024)
     place, name = None if folder is None else str(Path(folder).resolve()), function.__name__
     try:
         order = {"name": name, "source": dedent(inspect.getsource(function)), "arguments": args}
-        order = json.dumps(order | {"folder": place, "memory_mb": memory_mb})
+        order = json.dumps(order | {"folder": place, "memory_mb": memory_mb, "seconds": seconds})
     except OSError as fault:
         raise BadRequest(f"The code of {name} isn't found: write it in a cell or a file.") from fault
     except (TypeError, ValueError) as fault:

@@ -19,8 +19,8 @@ def refuse(what: str) -> None:
     raise PermissionError(f"it may not {what}")
 
 
-def limit(memory_mb: int) -> None:
-    """What no hook hears of: memory, a file that a C library writes, a program that Tcl or multiprocessing starts."""
+def limit(memory_mb: int, seconds: float) -> None:
+    """What no hook hears of: memory, time when its parent is gone, what C writes, what Tcl and others start."""
     sys.modules.update(_tkinter=None)
     try:
         import _posixsubprocess
@@ -29,6 +29,7 @@ def limit(memory_mb: int) -> None:
         return
     vars(_posixsubprocess).update(fork_exec=lambda *_: refuse("start a program"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 1))
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
 
@@ -70,7 +71,7 @@ if __name__ == "__main__":
     order = json.load(sys.stdin)
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the function prints goes nowhere
-    limit(order.pop("memory_mb"))
+    limit(order.pop("memory_mb"), order.pop("seconds"))
     sys.addaudithook(watcher(order.pop("folder")))
     json.dump(answer(**order), out)
     out.flush()
