@@ -65,9 +65,8 @@ def read(path) -> Sound:
         if wide != 2 or not data:
             raise wave.Error(f"{len(data)} bytes, {8 * wide} bits a sample")
     except (wave.Error, EOFError) as fault:
-        raise BadRequest(
-            f"{Path(path).name} isn't a wav file of 16 bits with sound in it ({str(fault) or 'it ends too early'})."
-        ) from fault
+        why = str(fault) or "it ends too early"
+        raise BadRequest(f"{Path(path).name} isn't a wav file of 16 bits with sound in it ({why}).") from fault
     return Sound(np.frombuffer(data, np.int16).reshape(-1, channels).mean(1).astype(np.int16), rate, Path(path).name)
 
 
