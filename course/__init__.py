@@ -20,6 +20,7 @@ _HOMES = {
     "drawn": None,
     "inside": None,
     "runtimes": None,
+    "acting": None,
     "speech": None,
 }
 __all__ = list(_HOMES)

@@ -1,4 +1,5 @@
 # The public names as editors and type checkers see them: __init__.py fetches them only when they are used.
+from course import acting as acting
 from course import drawn as drawn
 from course import evaluate as evaluate
 from course import inside as inside

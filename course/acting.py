@@ -159,7 +159,7 @@ def main() -> None:
         from mcp.server import MCPServer
         from mcp.server.mcpserver.exceptions import ToolError
     except ModuleNotFoundError as fault:
-        parser.error(f"{fault.name} isn't installed: pip install mcp")
+        parser.error(f"{fault.name} isn't installed: pip install 'slmlab[acting]'")
 
     def fenced(tool):
         @wraps(tool)

@@ -76,7 +76,7 @@ def _voice() -> tuple:
     try:
         import espeakng_loader
     except ImportError as fault:
-        raise NotHere("speech needs eSpeak NG, which isn't installed: pip install 'slmlab[speech]'") from fault
+        raise NotHere("speech needs eSpeak NG, which isn't installed: pip install 'slmlab[acting]'") from fault
     data, given = Path(espeakng_loader.get_data_path()), []
     of_this_kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 

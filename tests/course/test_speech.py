@@ -10,8 +10,6 @@ import pytest
 from course import speech
 from slmlab.errors import BadRequest, NotHere, UnknownName
 
-pytest.importorskip("espeakng_loader", reason="the extra speech isn't installed")
-
 
 def test_a_spoken_fact_is_heard_back_through_a_grammar():
     pocketsphinx = pytest.importorskip("pocketsphinx", reason="it has no wheel for every Python")
