@@ -78,5 +78,5 @@ def test_any_rate_and_two_channels_are_read_and_broken_files_are_named(tmp_path)
 def test_without_the_package_the_line_to_install_it_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     speech._voice.cache_clear()
-    with pytest.raises(NotHere, match=r"pip install 'slmlab\[speech\]'"):
+    with pytest.raises(NotHere, match=r"pip install 'slmlab\[acting\]'"):
         speech.say("hello")
