@@ -3,14 +3,15 @@
 making.stories(2000)                          little stories, made from a seed
 making.tickets(100, of="test")                a shop's messages and their JSON, with words that no training has
 making.train("stories", model, loss, ...)     the steps of a training, with a bar
+making.merged("smollm2-clerk")                a shipped adapter in its base, as a folder to load with precision="int8"
 making.Chats(folder).exact(net, pairs)        how many answers a net would write as they are
 """
 
 from course.making.chats import Chats
 from course.making.texts import Task, marks, programs, read_task, sentence, stories, tickets, turn
-from course.making.training import Run, knobs, place, train
+from course.making.training import Run, knobs, merged, place, train
 
 __all__ = [
-    "Chats", "Run", "Task", "knobs", "marks", "place", "programs",
+    "Chats", "Run", "Task", "knobs", "marks", "merged", "place", "programs",
     "read_task", "sentence", "stories", "tickets", "train", "turn",
 ]  # fmt: skip

@@ -17,8 +17,10 @@ from course.evaluate import Share
 from course.live import in_place
 from slmlab.catalog import DATA
 from slmlab.errors import BadRequest
+from slmlab.loading import plan
 from slmlab.machine import cache_folder
 from slmlab.plots.style import BLUE
+from slmlab.weights import sha256_of
 
 MODE = "SLMLAB_TRAINING"  # "short": fewer steps, as tests run them; "anew": nothing finished is taken
 SAVE_EVERY_S, SHOW_EVERY_S = 20, 0.5
@@ -197,6 +199,29 @@ def place(name: str) -> Path:
     folder = cache_folder() / "made" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def merged(name: str | Path) -> Path:
+    """A whole model folder of an adapter: one of data/models, or a path. It is made once, and anew for another adapter.
+
+    slmlab.load(folder, precision="int8") runs it fast, and rounds so finely that what was tuned stays.
+    """
+    from filelock import FileLock
+    from peft import PeftConfig, PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    adapter = DATA / "models" / name
+    home = place(f"{adapter.name}-{sha256_of(adapter / 'adapter_model.safetensors')[:12]}")
+    with FileLock(home / "lock"):
+        if not (home / "model.safetensors").is_file():  # written last, and then moved to its place at once
+            asked = PeftConfig.from_pretrained(adapter).base_model_name_or_path
+            base, half = plan(asked, engine="transformers").folder, home / "half"
+            model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter).merge_and_unload()
+            AutoTokenizer.from_pretrained(base).save_pretrained(home)
+            model.save_pretrained(half)
+            for file in sorted(half.iterdir(), key=lambda file: file.suffix == ".safetensors"):
+                os.replace(file, home / file.name)
+    return home
 
 
 def knobs() -> list[dict]:

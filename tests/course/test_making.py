@@ -11,6 +11,7 @@ from course.making import training
 from slmlab.catalog import DATA
 from slmlab.errors import BadRequest
 from slmlab.weights import folder
+from tests.conftest import write_tiny_model
 
 
 @pytest.fixture(autouse=True)
@@ -181,3 +182,29 @@ def test_the_score_in_one_pass_is_what_writing_gives(monkeypatch):
     own = [(text, said) for text, said in own if len(chats.tokenizer(said).input_ids) < 40]
     wrong = [(text, f"{said} So it is.") for text, said in own]
     assert own and chats.exact(net, own + wrong).right == len(own)
+
+
+def adapter_of(base, place, seed):
+    """A detour that was trained, as far as a test can tell; and the logits of its base with it."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    shape = LoraConfig(target_modules=["q_proj"], init_lora_weights=False)
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), shape).eval()
+    model.save_pretrained(place)
+    return model(torch.arange(9)[None]).logits
+
+
+def test_an_adapter_is_merged_once_and_a_new_one_of_the_same_name_is_not_taken_for_the_old(tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    base = write_tiny_model(tmp_path / "base", "llama")
+    first = adapter_of(base, tmp_path / "clerk", seed=1)
+    whole = making.merged(tmp_path / "clerk")
+    written = (whole / "model.safetensors").stat().st_mtime_ns
+    assert torch.allclose(AutoModelForCausalLM.from_pretrained(whole)(torch.arange(9)[None]).logits, first, atol=1e-4)
+    assert making.merged(tmp_path / "clerk") == whole and (whole / "tokenizer.json").is_file()
+    assert (whole / "model.safetensors").stat().st_mtime_ns == written, "half a gigabyte is not written twice"
+    adapter_of(base, tmp_path / "clerk", seed=2)
+    assert making.merged(tmp_path / "clerk") != whole
