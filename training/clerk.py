@@ -22,7 +22,7 @@ from slmlab import weights
 from slmlab.catalog import DATA
 from training.clerk_texts import Chat, Writer
 
-STEPS, RATE = 150, 0.002
+STEPS, RATE = 200, 0.002
 KINDS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SHAPE = LoraConfig(r=8, lora_alpha=16, target_modules=KINDS, layers_to_transform=list(range(15, 30)))
 BASE, TARGET = "HuggingFaceTB/SmolLM2-135M-Instruct", DATA / "models" / "smollm2-clerk"

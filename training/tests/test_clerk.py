@@ -9,6 +9,7 @@ import torch
 
 from course import making
 from slmlab.catalog import DATA
+from slmlab.weights import sha256_of
 from training.clerk import Clerk
 from training.clerk_facts import words_of
 from training.clerk_texts import READ, Writer, work_out
@@ -120,3 +121,9 @@ def test_a_ticket_is_asked_as_in_lesson_11(clerk):
     ids = [id for id, _ in clerk.row(chat)]
     begin = chats.question(question["content"])
     assert ids[: len(begin)] == begin
+
+
+def test_the_shipped_adapter_is_the_one_that_its_row_names_and_is_small():
+    held = DATA / "models" / "smollm2-clerk" / "adapter_model.safetensors"
+    assert sha256_of(held) in (DATA / "README.md").read_text(encoding="utf-8")
+    assert held.stat().st_size < 6e6
