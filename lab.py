@@ -72,7 +72,7 @@ def later_packages(python, site):
     try:
         tool = installer(VENV, python)
         build, options, large = torch_build(tool, python)
-        size = "3 GB to download and 7 GB on disk; Ctrl-C stops it" if large else "315 MB to download, 1.1 GB on disk"
+        size = "3 GB to download and 7 GB on disk; Ctrl-C stops it" if large else "390 MB to download, 1.3 GB on disk"
         say(6, f"Packages for the other lessons: about {size}")
         print(f"      torch: {build}", flush=True)
         need_disk(CUDA_GB if large else REST_GB)

@@ -47,7 +47,7 @@ def test_the_first_answer_comes_before_what_can_wait_and_a_second_run_has_little
     hook = next(lab.VENV.rglob("lab_waiting.pth")).read_text()
     assert "'torch'" in hook and "'cv2'" in hook and "has not begun" in waiting.read(lab.LATER)["fault"]
     lab.set_up()
-    assert "315 MB to download" in capsys.readouterr().out
+    assert "390 MB to download" in capsys.readouterr().out
     assert commands[6:] == [lab.pins()[-1], "slmlab fetch --all"]
     assert waiting.read(lab.LATER) is None
     lab.set_up(everything=False)
