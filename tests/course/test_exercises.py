@@ -21,6 +21,7 @@ from tests.live_server import ScriptedEngine
 USED = {
     "10_train_one": ("setup", "learn", "stories", "as-row", "model", "pieces", "look"),
     "12_ship_one": ("setup", "new", "peft-make"),
+    "13_applications": ("setup", "system", "parts"),
 }
 
 

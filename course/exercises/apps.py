@@ -1,0 +1,50 @@
+"""The exercises of lesson 13: a talk that fits, invented numbers, a rule that stops."""
+
+import re
+import tomllib
+
+from course.answers import code, function_in, need, returned
+from course.evaluate import Share
+from course.exercises.registry import exercise
+from slmlab.catalog import DATA
+
+
+@exercise("apps-1", told="for turns of {sizes} tokens and room for {most} it gave {value:g}", cases=[
+    ([10, 20, 50], 60), ([30, 10, 20], 40), ([30, 10, 20], 100), ([5, 90, 10, 10], 30)
+], mistakes=[
+    ("that counts every turn that is small enough alone", lambda sizes, most: sum(size <= most for size in sizes)),
+    ("that begins with the oldest turns; the newest are kept", lambda sizes, most: fits(sizes[::-1], most)),
+])  # fmt: skip
+def fits(sizes, most):
+    count = 0
+    while count < len(sizes) and sum(sizes[-count - 1 :]) <= most:
+        count += 1
+    return count
+
+
+@exercise("apps-2", told="for “{answer}” after “{facts}” it gave {value:g}", cases=[
+    ("A tent costs 6 crowns.", "A tent costs 6 crowns a week."), ("It costs 6 crowns.", "Keep it for 16 days."),
+    ("Yes, we are open.", "We are open from 10 to 18."), ("It is 7, or 7, or 70.", "Keep it for 10 days."),
+], mistakes=[
+    ("6 is a part of 16, and no number of the facts",
+     lambda answer, facts: len({one for one in re.findall(r"\d+", answer) if one not in facts})),
+    ("that counts what the answer leaves out", lambda answer, facts: invented(facts, answer)),
+])  # fmt: skip
+def invented(answer, facts):
+    return len(set(re.findall(r"\d+", answer)) - set(re.findall(r"\d+", facts)))
+
+
+@exercise("apps-3", limit_s=120)
+def stops(text):
+    words = r"pill|broken|safe to eat|lawful|lawyer|does .* live|borrowed|election|politician|ignore|password|shares"
+    return re.search(words, text, re.IGNORECASE) is not None
+
+
+@stops.judged
+def _(answer):
+    function, asked = function_in(answer, "stops"), tomllib.loads((DATA / "questions/chat.toml").read_text("utf-8"))
+    seen = [(one["stop"], one["say"], bool(returned(function(one["say"])))) for one in asked["others"]]
+    missed = next((f"; first missed: {code(text)}" for stop, text, did in seen if did is not stop), "")
+    shares = [Share(sum(did is stop for at, _, did in seen if at is stop), 12) for stop in (True, False)]
+    told = f"stopped {shares[0]} of what nobody here may answer, and let through {shares[1]} of the rest"
+    need(min(one.right for one in shares) >= 9, f"{told}; 9 of 12 are wanted in both{missed}")
