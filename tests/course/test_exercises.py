@@ -155,6 +155,7 @@ SPECIAL = (
     ("runtimes-1", "leave the SYSTEM line out", modelfile(always=True)),
     ("runtimes-3", "unknown is not good enough", lambda runs, mb, worst: fastest(lambda r: r["memory_mb"] <= mb, runs)),
     ("runtimes-3", "takes 445 MB", lambda runs, mb, worst: fastest(lambda r: (r["perplexity"] or 99) <= worst, runs)),
+    ("apps-3", "let through 0%", lambda text: True),
     ("runtimes-3", "lower is better", lambda runs, mb, worst: fastest(lambda r: (r["perplexity"] or 0) >= worst, runs)),
 )  # fmt: skip
 
