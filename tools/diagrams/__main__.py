@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 
-from tools.diagrams import applying, inside, making, using
+from tools.diagrams import applying, inside, making, searching, using
 from tools.normal_form import ROOT
 
 IMAGES, MEASURED = ROOT / "notebooks" / "images", ROOT / "data" / "diagrams.json"
@@ -17,6 +17,7 @@ DIAGRAMS += (using.nim, using.portal, using.runtimes)
 DIAGRAMS += (inside.block, inside.attention, inside.kv_cache, inside.grid, inside.vision, inside.experts)
 DIAGRAMS += (making.making, making.lora)
 DIAGRAMS += (applying.applications,)
+DIAGRAMS += (searching.search, searching.meaning)
 
 
 def drawings() -> dict[str, str]:
