@@ -16,10 +16,11 @@ from zlib import crc32
 import numpy as np
 
 from slmlab.catalog import DATA
-from slmlab.errors import BadRequest
+from slmlab.errors import BadRequest, NotHere
 
 PRIME = 4_294_967_311  # above every number of 32 bits
 FEWEST = 12  # examples of a task
+MOST_MB = 1  # of a note: what is larger is a book, or no text
 
 
 @cache
@@ -136,3 +137,29 @@ def _rows_of(file: Path) -> list[tuple[str, ...]]:
 def turn(pairs: Sequence, step: int, size: int) -> list:
     """The examples of a step: so many at a time, round and round."""
     return [pairs[(step * size + at) % len(pairs)] for at in range(size)]
+
+
+def read_notes(folder: str | Path) -> dict[str, str]:
+    """The .md and .txt files of a folder by name. Of those that are left out, a line says why."""
+    folder, notes = Path(folder).expanduser(), {}
+    if not folder.is_dir():
+        raise NotHere(f"There is no folder {folder}. Give the path of a folder with .md or .txt files.")
+    for file in sorted(one for one in folder.rglob("*") if one.suffix.lower() in (".md", ".txt") and one.is_file()):
+        name = file.relative_to(folder).as_posix()
+        try:
+            notes[name] = _note(file)
+        except (OSError, UnicodeDecodeError, BadRequest) as fault:
+            why = fault if isinstance(fault, BadRequest) else "it can't be read as text in UTF-8."
+            print(f"{name} is left out: {why}")
+    if not notes:
+        raise NotHere(f"{folder} has no text to search: put .md or .txt files into it.")
+    return notes
+
+
+def _note(file: Path) -> str:
+    if file.stat().st_size > MOST_MB * 1_000_000:
+        raise BadRequest(f"it is larger than {MOST_MB} MB.")
+    text = file.read_text(encoding="utf-8-sig").strip()
+    if not text or "\0" in text:
+        raise BadRequest("it holds bytes that are no text." if text else "it is empty.")
+    return text
