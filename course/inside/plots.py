@@ -95,6 +95,25 @@ def knobs(points: Sequence[Mapping]):
         return drawing.finish(ax, told)
 
 
+def calibration(rows: Mapping[str, Sequence[tuple[float, bool]]]):
+    """For each name, answers as (the probability they were given, whether they were right), in five bins."""
+    with drawing.canvas(3.2, legend_rows=1) as ax:
+        ax.plot((0, 100), (0, 100), ":", color=drawing.GREY, label="right as often as sure")
+        told = []
+        for (name, answers), colour, shape in zip(rows.items(), drawing.COLOURS, drawing.SHAPES, strict=False):
+            bins = [[one for one in answers if min(int(one[0] * 5), 4) == place] for place in range(5)]
+            points = [(100 * np.mean(one, axis=0), len(one)) for one in bins if one]
+            xs, ys = zip(*(point for point, _ in points), strict=True)
+            ax.plot(xs, ys, shape + "-", color=colour, markersize=9, linewidth=1.6, label=drawable(name))
+            for x, y, count in zip(xs, ys, (count for _, count in points), strict=True):
+                ax.annotate(str(count), (x, y), (8, -11), **drawing.BESIDE, fontsize=12, color=colour)
+            sure, right = np.mean(answers, axis=0)
+            told.append(f"{name} is {sure:.0%} sure on average and right in {right:.0%}")
+        ax.set(xlim=(0, 104), ylim=(-4, 106), xlabel="how sure it is, in percent", ylabel="right, of 100")
+        drawing.legend(ax)
+        return drawing.finish(ax, f"Numbers count the answers of a point. {'; '.join(told)}.")
+
+
 def expert_colours(expert: int) -> tuple[str, str]:
     """The background of an expert's tokens and the ink that is read on it."""
     tint = TINTS[expert % len(TINTS)]
