@@ -15,7 +15,7 @@ QUESTIONS = tomllib.loads((DATA / "questions" / "notes.toml").read_text(encoding
 def test_a_folder_gives_its_texts_and_one_line_for_each_file_that_is_left_out(tmp_path, capsys):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a.TXT").write_text("\ufeffIt is open.", encoding="utf-8")
-    (tmp_path / "b.md").write_bytes(b"caf\xe9")
+    (tmp_path / "b.md").write_bytes(b"\xe9t\xe9")
     (tmp_path / "c.md").write_bytes(b"PK\x03\x00\x00")
     (tmp_path / "d.md").write_text(" \n")
     (tmp_path / "e.md").write_text("word " * 250_000)
