@@ -22,6 +22,7 @@ USED = {
     "10_train_one": ("setup", "learn", "stories", "as-row", "model", "pieces", "look"),
     "12_ship_one": ("setup", "new", "peft-make"),
     "13_applications": ("setup", "system", "parts"),
+    "14_search": ("setup", "folder", "bm25", "by-meaning", "read"),
 }
 
 
@@ -156,6 +157,10 @@ SPECIAL = (
     ("runtimes-3", "unknown is not good enough", lambda runs, mb, worst: fastest(lambda r: r["memory_mb"] <= mb, runs)),
     ("runtimes-3", "takes 445 MB", lambda runs, mb, worst: fastest(lambda r: (r["perplexity"] or 99) <= worst, runs)),
     ("apps-3", "let through 0%", lambda text: True),
+    ("search-3", "1 different questions, and 5 are needed", ({}, list, [("Where?", "a.md")])),
+    ("search-3", "there is no note `b.md`", ({"a.md": ""}, list, [(f"Where {at}?", "b.md") for at in range(5)])),
+    ("search-3", "`varnish` stands in a too", ({"a": "Varnish"}, list, [(f"Varnish {at}?", "a") for at in range(5)])),
+    ("search-3", "0 of 5 find their", ({"a": "", "b": ""}, lambda _: ["b"], [(f"{at}?", "a") for at in range(5)])),
     ("runtimes-3", "lower is better", lambda runs, mb, worst: fastest(lambda r: (r["perplexity"] or 0) >= worst, runs)),
 )  # fmt: skip
 

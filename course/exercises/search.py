@@ -1,0 +1,72 @@
+"""The exercises of lesson 14: recall at k, passages that overlap, questions that words miss and meaning finds."""
+
+import re
+from collections.abc import Mapping
+
+from course.answers import code, function_in, need, returned, shown
+from course.exercises.registry import exercise
+
+_QUESTIONS, _LONG = 5, 5  # questions of one's own; a word of so many letters must not stand in the note
+
+
+@exercise("search-1", told="for the places {places} and k = {k} it gave {value:.2g}",
+          otherwise=", and {right:.2g} is right", cases=[
+    ([1, 3, 2, 7], 3), ([1, 3, None, 2], 3), ([2, 2, 1], 1), ([None, None], 5), ([4, 1, 9, 5, 2], 5)
+], mistakes=[
+    ("that counts place `k` alone", lambda places, k: sum(place == k for place in places) / len(places)),
+    ("place 3 is among the first 3", lambda places, k: sum((place or 99) < k for place in places) / len(places)),
+    ("divide by all questions, also those without a place",
+     lambda places, k: sum((place or 99) <= k for place in places) / max(1, len(places) - places.count(None))),
+])  # fmt: skip
+def recall_at(places, k):
+    found = [place for place in places if place is not None and place <= k]
+    return len(found) / len(places)
+
+
+_TEN = "a b c d e f g h i j".split()
+
+
+@exercise("search-2", reads=returned, told="for ten words, size {size} and overlap {overlap} it gave {shown}",
+          otherwise="; the first is `words[:size]`, and each next one begins `size - overlap` words later", cases=[
+    (_TEN, 4, 2), (_TEN, 5, 1), (_TEN, 4, 0), (_TEN, 20, 5)
+], mistakes=[
+    ("neighbours share no words",
+     lambda words, size, overlap: [words[at:at + size] for at in range(0, len(words), size)]),
+    ("the last one holds no new word; stop before it",
+     lambda words, size, overlap: [words[at:at + size] for at in range(0, len(words), size - overlap)]),
+])  # fmt: skip
+def windows(words, size, overlap):
+    starts = range(0, max(1, len(words) - overlap), size - overlap)
+    return [words[at : at + size] for at in starts]
+
+
+own = exercise("search-3", limit_s=60, source='''
+mine = [
+    ("What is the fine if I return a novel too late?", "library.md"),
+    ("How hot is it where toddlers bathe?", "pool.md"),
+    ("Who can fix my old lamp?", "repair.md"),
+    ("How heavy is the old bronze giant?", "bell.md"),
+    ("Who gives me a vaccine?", "clinic.md"),
+]
+''')()  # fmt: skip
+
+
+@own.judged
+def _(answer):
+    need(isinstance(answer, tuple) and len(answer) == 3, f"hand over `(notes, best, mine)`, not {shown(answer)}")
+    notes, find, mine = answer
+    need(isinstance(notes, Mapping) and isinstance(mine, list), "`notes` is your folder, and `mine` a list of pairs")
+    need(len(dict(mine)) >= _QUESTIONS, f"there are {len(dict(mine))} different questions, and {_QUESTIONS} are needed")
+    missed = []
+    for question, name in mine:
+        need(name in notes, f"there is no note {code(str(name))}; there are: {', '.join(list(notes)[:12])}")
+        same = {one for one in _words(question) & _words(notes[name]) if len(one) >= _LONG}
+        need(not same, f"`{min(same, default='')}` stands in {name} too; ask {code(question)} in other words")
+        first = function_in(find, "best")(question)[0][0]
+        if first != name:
+            missed.append(f"{code(question)} leads to {first}")
+    need(len(missed) <= 1, f"{len(mine) - len(missed)} of {len(mine)} find their note first: {'; '.join(missed)}")
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
