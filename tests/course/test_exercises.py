@@ -1,6 +1,7 @@
 """Every exercise: the starter runs and fails, the solution passes, a likely mistake gets the sentence that helps."""
 
 import ast
+import linecache
 import math
 import random
 import re
@@ -23,6 +24,7 @@ USED = {
     "12_ship_one": ("setup", "new", "peft-make"),
     "13_applications": ("setup", "system", "parts"),
     "14_search": ("setup", "folder", "bm25", "by-meaning", "read"),
+    "15_tools": ("setup", "tools", "call"),
 }
 
 
@@ -38,6 +40,7 @@ def lesson(name: str) -> dict:
 
 def run_cell(source: str, of: str):
     """Run a cell as a notebook does, and give the value of its last line."""
+    linecache.cache["<cell>"] = (len(source), None, source.splitlines(keepends=True), "<cell>")  # as Jupyter keeps it
     tree = ast.parse(source)
     last = ast.Expression(tree.body.pop().value)
     names = lesson(of)  # not a copy: its functions look their names up in it
