@@ -1,9 +1,12 @@
 """The lessons' diagrams are what the program draws, say what the cards say, and can be read."""
 
+import json
 import re
 
 from slmlab import card
+from tools.diagrams import agent
 from tools.diagrams.__main__ import IMAGES, drawings
+from tools.normal_form import ROOT
 
 STORED = {path.name: path.read_text(encoding="utf-8") for path in IMAGES.glob("*.svg")}
 WORDS = {name: " ".join(re.findall(r"<text[^>]*>([^<]+)", svg)) for name, svg in STORED.items()}
@@ -33,3 +36,11 @@ def test_the_drawings_of_making_a_model_say_what_the_lessons_do():
     assert "512 entries" in WORDS["making.svg"] and "learn(read, 512)" in train
     assert "919 thousand" in WORDS["making.svg"] and "919 thousand" in train
     assert "down: 8 × 576" in WORDS["lora.svg"] and "rank=8" in tune and "layers[15:]" in tune
+
+
+def test_the_drawing_of_an_agent_shows_a_call_that_gives_its_result():
+    from course.acting import calculator
+
+    assert calculator(json.loads(agent.CALL)["input"]) == agent.RESULT
+    lesson = (ROOT / "notebooks" / "15_tools.ipynb").read_text(encoding="utf-8")
+    assert f"folder, steps={agent.STEPS}):" in lesson, "the budget of the drawing is the lesson's"

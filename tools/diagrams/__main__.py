@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 
-from tools.diagrams import applying, inside, making, searching, using
+from tools.diagrams import agent, applying, inside, making, searching, using
 from tools.normal_form import ROOT
 
 IMAGES, MEASURED = ROOT / "notebooks" / "images", ROOT / "data" / "diagrams.json"
@@ -18,6 +18,7 @@ DIAGRAMS += (inside.block, inside.attention, inside.kv_cache, inside.grid, insid
 DIAGRAMS += (making.making, making.lora)
 DIAGRAMS += (applying.applications,)
 DIAGRAMS += (searching.search, searching.meaning)
+DIAGRAMS += (agent.agent,)
 
 
 def drawings() -> dict[str, str]:
