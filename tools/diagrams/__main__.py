@@ -15,10 +15,7 @@ IMAGES, MEASURED = ROOT / "notebooks" / "images", ROOT / "data" / "diagrams.json
 DIAGRAMS = (using.loop, using.template, using.sampling, using.onnx, using.endpoint)
 DIAGRAMS += (using.nim, using.portal, using.runtimes)
 DIAGRAMS += (inside.block, inside.attention, inside.kv_cache, inside.grid, inside.vision, inside.experts)
-DIAGRAMS += (making.making, making.lora)
-DIAGRAMS += (applying.applications,)
-DIAGRAMS += (searching.search, searching.meaning)
-DIAGRAMS += (agent.agent,)
+DIAGRAMS += (making.making, making.lora, applying.applications, searching.search, searching.meaning, agent.agent)
 
 
 def drawings() -> dict[str, str]:
