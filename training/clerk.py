@@ -1,6 +1,6 @@
 """The clerk: a LoRA of the bundled model for three jobs. A shop's messages, one step of acting, an answer from a text.
 
-python -m training.clerk train      some half an hour on two cores; stopped, the same command goes on
+python -m training.clerk train      a quarter of an hour on two free cores; stopped, the same command goes on
 python -m training.clerk measure    how many of the held-out chats it would write as they are, and what it forgot
 python -m training.clerk export     the adapter, into data/models/smollm2-clerk
 """
@@ -22,7 +22,7 @@ from slmlab import weights
 from slmlab.catalog import DATA
 from training.clerk_texts import Chat, Writer
 
-STEPS, RATE = 200, 0.002
+STEPS, RATE = 180, 0.002
 KINDS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SHAPE = LoraConfig(r=8, lora_alpha=16, target_modules=KINDS, layers_to_transform=list(range(15, 30)))
 BASE, TARGET = "HuggingFaceTB/SmolLM2-135M-Instruct", DATA / "models" / "smollm2-clerk"

@@ -48,12 +48,16 @@ class Writer:
         return [_chat(ASK + text, answer) for text, answer in tickets(count, seed, of="learn")]
 
     def readings(self, count: int) -> list[Chat]:
-        """Questions about one text, one in four of which it does not answer."""
+        """Questions about one text, one in eight of which it does not answer. Some texts are of two places."""
         facts = self.facts.some(self.dice.randint(2, 5))
-        text, asked = self.facts.passage(facts, self.facts.order(0.1)), self.dice.sample(facts, len(facts))
-        chats = []
+        texts, asked = [self.facts.passage(facts, self.facts.order(0.1))], self.dice.sample(facts, len(facts))
+        others = [one for one in self.facts.some(3) if one["s"] not in [fact["s"] for fact in facts]]
+        if others and self.dice.random() < 0.4:
+            texts.insert(self.dice.randint(0, 1), self.facts.passage(others))
+            asked, facts = self.dice.sample(asked + others, len(asked + others)), facts + others
+        text, chats = "\n\n".join(texts), []
         for at in range(count):
-            missing = at % 4 == 3
+            missing = self.dice.random() < 0.125
             fact = self.facts.other(facts) if missing else asked[at % len(asked)]
             answer = "not in the text" if missing else fact["said"]
             chats.append(_chat(READ.format(text, self.facts.question(fact)), answer))
@@ -95,9 +99,9 @@ class Writer:
         return self._steps(request, end=answer)
 
     def _search(self) -> Chat:
-        """A fact from the notes; one in four is not there, and then the search finds another text or nothing."""
+        """A fact from the notes; one in six is not there, and then the search finds another text or nothing."""
         facts = self.facts.some(self.dice.randint(1, 5))
-        missing = self.dice.random() < 0.25
+        missing = self.dice.random() < 0.16
         fact = self.facts.other(facts) if missing else self.dice.choice(facts)
         question = self._placed(self.facts.question(fact), fact["place"])
         words, result = looked_for(question), self._result(facts)

@@ -1,4 +1,4 @@
-"""The starting document, row by row: each statement is taught where data/coverage.toml says, or waits for a lesson."""
+"""The starting document, row by row: each statement is taught where data/coverage.toml says."""
 
 import re
 import tomllib
@@ -17,20 +17,12 @@ def cells(number):
 
 def test_each_statement_stands_in_the_table_once_and_in_a_cell_of_its_lesson():
     assert [row["number"] for row in ROWS] == list(range(1, 55))
-    for row in [row for row in ROWS if row["lesson"] != "planned"]:
+    for row in ROWS:
         name, words = row.get("cell"), row.get("text", "\0").lower()
         found = [one for one in cells(row["lesson"]) if one.id == name or words in one.source.lower()]
         assert found, f"no such cell: {row}"
         executed = row["how"] in ("run", "practised") and any(one.cell_type == "code" for one in found)
         assert executed or row["how"] == "told", f"not executed: {row}"
-
-
-def test_what_waits_for_a_lesson_is_counted_until_the_lesson_is_there():
-    wanted = dict.fromkeys((15, 16, 17, 18), "application") | {28: "tools"}
-    there = [word for word in wanted.values() if any(word in path.name for path in LESSONS)]
-    waiting = [row["number"] for row in ROWS if "planned" in row]
-    assert waiting == [number for number, word in wanted.items() if word not in there], f"name the cells of: {there}"
-    assert all("planned" in row for row in ROWS if row["lesson"] == "planned")
 
 
 def test_the_raw_lines_for_phi_3_5_vision_run_on_a_folder_of_its_form(tiny_phi3v_folder, tmp_path, monkeypatch, capsys):

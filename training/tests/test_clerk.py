@@ -93,12 +93,12 @@ def test_an_order_in_a_note_is_never_followed():
         assert not any(end.lower() in order.lower() for order in orders if end != "not in the notes")
 
 
-def test_an_answer_stands_in_its_text_and_one_in_four_is_not_there():
+def test_an_answer_stands_in_its_text_and_one_in_eight_is_not_there():
     chats = [chat for seed in range(100) for chat in Writer(seed).readings(4)]
     for question, answer in chats:
         text, asked = re.fullmatch(READ.format("(.+)", "(.+)"), question["content"], re.DOTALL).groups()
         assert answer["content"] == "not in the text" or answer["content"].lower() in text.lower(), asked
-    assert sum(answer["content"] == "not in the text" for _, answer in chats) == len(chats) / 4
+    assert 0.08 < sum(answer["content"] == "not in the text" for _, answer in chats) / len(chats) < 0.17
 
 
 @pytest.fixture(scope="module")
