@@ -3,14 +3,14 @@
 import re
 import tomllib
 
-from course.answers import code, function_in, need, returned
+from course.answers import code, function_in, need
 from course.evaluate import Share
 from course.exercises.registry import exercise
 from slmlab.catalog import DATA
 
 
 @exercise("apps-1", told="for turns of {sizes} tokens and room for {most} it gave {value:g}", cases=[
-    ([10, 20, 50], 60), ([30, 10, 20], 40), ([30, 10, 20], 100), ([5, 90, 10, 10], 30)
+    ([10, 20, 50], 60), ([40, 10, 20], 30), ([30, 10, 20], 100), ([5, 90, 10, 10], 30), ([50, 90], 30)
 ], mistakes=[
     ("that counts every turn that is small enough alone", lambda sizes, most: sum(size <= most for size in sizes)),
     ("that begins with the oldest turns; the newest are kept", lambda sizes, most: fits(sizes[::-1], most)),
@@ -43,7 +43,7 @@ def stops(text):
 @stops.judged
 def _(answer):
     function, asked = function_in(answer, "stops"), tomllib.loads((DATA / "questions/chat.toml").read_text("utf-8"))
-    seen = [(one["stop"], one["say"], bool(returned(function(one["say"])))) for one in asked["others"]]
+    seen = [(one["stop"], one["say"], bool(function(one["say"]))) for one in asked["others"]]
     missed = next((f"; first missed: {code(text)}" for stop, text, did in seen if did is not stop), "")
     shares = [Share(sum(did is stop for at, _, did in seen if at is stop), 12) for stop in (True, False)]
     told = f"stopped {shares[0]} of what nobody here may answer, and let through {shares[1]} of the rest"

@@ -65,7 +65,8 @@ def _(answer):
         first = function_in(find, "best")(question)[0][0]
         if first != name:
             missed.append(f"{code(question)} leads to {first}")
-    need(len(missed) <= 1, f"{len(mine) - len(missed)} of {len(mine)} find their note first: {'; '.join(missed)}")
+    found, asked = len(mine) - len(missed), len(mine)
+    need(found >= 0.8 * asked, f"{found} of {asked} find their note first: {'; '.join(missed)}")
 
 
 def _words(text: str) -> set[str]:

@@ -10,7 +10,16 @@ from slmlab.loading import load
 from slmlab.records import Message
 
 
-@exercise("tools-1", reads=returned, told="for {tools} it gave {shown}", otherwise=", and {right} is right",
+def _plain(form):
+    """As JSON, where a tuple is a list. Beside a list of texts, the type of a text says nothing new."""
+    form = json.loads(json.dumps(returned(form)))
+    tool = form.get("properties", {}).get("tool", {})
+    if "enum" in tool and tool.get("type") == "string":
+        del tool["type"]
+    return form
+
+
+@exercise("tools-1", reads=_plain, told="for {tools} it gave {shown}", otherwise=", and {right} is right",
           cases=[(["calculator", "answer"],), (["search"],)], mistakes=[
     ("with no list, the tool may be any text, such as `delete_all`",
      lambda tools: form(tools) | {"properties": form(tools)["properties"] | {"tool": {"type": "string"}}}),
@@ -21,17 +30,20 @@ def form(tools):
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
-@exercise("tools-2", reads=returned, told="for {call} after {before} it gave {value}",
+@exercise("tools-2", reads=bool, told="for {call} after {before} it gave {value}",
           otherwise=", and {right} is right", cases=[
     ({"tool": "search", "input": "bus"}, []), ({"tool": "answer", "input": "It is Rolf's."}, ["search"]),
     ({"tool": "calculator", "input": "2.5 * (3 + 4)"}, ["search"]), ({"tool": "delete_all", "input": "notes"}, []),
     ({"tool": "search", "input": "door code"}, ["calculator", "search"]),
     ({"tool": "calculator", "input": "9**9**9**9"}, ["search"]), ({"tool": "calculator", "input": "exit()"}, []),
+    ({"tool": "calculator", "input": "(7 - 3) / 2"}, []), ({"tool": "calculator", "input": "240 * 15%"}, []),
+    ({"tool": "search", "input": "door code"}, ["search", "calculator"]), ({"tool": "clock", "input": "time"}, []),
+    ({"tool": "search", "input": "bus"}, ["calculator"]),
 ], mistakes=[
     ("a note was read before: it may have ordered this second search",
      lambda call, before: allowed(call, [])),
     ("this is more than a plain sum: only digits, blanks and `+ - * / . ( )`, and no `**`",
-     lambda call, before: allowed(call | {"input": "bus"} if call["tool"] == "calculator" else call, before)),
+     lambda call, before: allowed(call | {"input": "1"} if call["tool"] == "calculator" else call, before)),
     ("that tool isn't on the list", lambda call, before: True),
     ("this call is harmless, and the tool is on the list", lambda call, before: False),
 ])  # fmt: skip
@@ -49,15 +61,16 @@ def letters(word):
 
 examples = [("How many letters has the word sun?", "sun"), ("Count the letters of garden.", "garden"),
             ("Is tomato a word of six letters?", "tomato")]
-tasks = [("How many letters has the word river?", "5"), ("Count the letters of elephant.", "8"),
-         ("How long is the word butterfly?", "9"), ("Tell me how many letters window has.", "6")]
+tasks = [("How many letters has the word river?", 5), ("Count the letters of elephant.", 8),
+         ("How long is the word butterfly?", 9), ("Tell me how many letters window has.", 6)]
 ''')()  # fmt: skip
 
 
 @own.judged
 def _(answer):
     need(isinstance(answer, tuple) and len(answer) == 3, "hand over `(tool, examples, tasks)`")
-    tool, examples, tasks = function_in(answer[0], "tool"), dict(answer[1]), dict(answer[2])
+    tool = function_in(answer[0], "tool")
+    examples, tasks = ({str(asked): str(said) for asked, said in pairs} for pairs in answer[1:])
     need(len(tasks) >= 4, f"there are {len(tasks)} different tasks, and 4 are needed")
     need(not examples.keys() & tasks.keys(), "a task stands among the examples, so it shows nothing: take another one")
     with load() as model:

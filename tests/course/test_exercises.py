@@ -125,6 +125,24 @@ def modelfile(start="FROM {}", heat="PARAMETER temperature {}", stop='PARAMETER 
     return written
 
 
+def fits(sizes, most, least=0, room=0):
+    count = least
+    while count < len(sizes) and sum(sizes[-count - 1 :]) <= most - room:
+        count += 1
+    return count
+
+
+def rule(tools=("answer", "calculator", "clock", "search"), signs="+-*/.()", follows=lambda before: "search" in before):
+    """A right rule for calls but for the part that is handed over; it gives what `re` gives, not True and False."""
+
+    def allowed(call, before):
+        plain = re.fullmatch(f"[0-9 {re.escape(signs)}]+", call["input"]) if "**" not in call["input"] else None
+        fine = plain if call["tool"] == "calculator" else call["tool"] != "search" or not follows(before)
+        return fine if call["tool"] in tools else None
+
+    return allowed
+
+
 # what the verdicts of the exercises' own say: one row for a kind of mistake
 SPECIAL = (
     ("start-1", "not read yet", ScriptedEngine("Because.").ask("?")),
@@ -159,6 +177,14 @@ SPECIAL = (
     ("runtimes-1", "leave the SYSTEM line out", modelfile(always=True)),
     ("runtimes-3", "unknown is not good enough", lambda runs, mb, worst: fastest(lambda r: r["memory_mb"] <= mb, runs)),
     ("runtimes-3", "takes 445 MB", lambda runs, mb, worst: fastest(lambda r: (r["perplexity"] or 99) <= worst, runs)),
+    ("apps-1", "and 2 is right", lambda sizes, most: fits(sizes, most, room=1)),
+    ("apps-1", "and 0 is right", lambda sizes, most: fits(sizes, most, least=1)),
+    ("tools-2", "this call is harmless", rule(tools=("answer", "calculator", "search"))),
+    ("tools-2", "'(7 - 3) / 2'} after [] it gave False: this call is harm", rule(signs="+*-.()")),
+    ("tools-2", "'(7 - 3) / 2'} after [] it gave False: this call is harm", rule(signs="+*/.()")),
+    ("tools-2", "more than a plain sum", rule(signs="+-*/.()%")),
+    ("tools-2", "ordered this second search", rule(follows=lambda before: before[-1:] == ["search"])),
+    ("tools-2", "after ['calculator'] it gave False: this call is harmless", rule(follows=bool)),
     ("apps-3", "let through 0%", lambda text: True),
     ("search-3", "1 different questions, and 5 are needed", ({}, list, [("Where?", "a.md")])),
     ("search-3", "there is no note `b.md`", ({"a.md": ""}, list, [(f"Where {at}?", "b.md") for at in range(5)])),
@@ -187,6 +213,14 @@ def test_softmax_with_numpy_passes_and_its_overflow_is_named():
 def test_other_right_ways_pass_as_well():
     assert check("bias-1", "In 1890, the {} worked until")
     assert check("onnx-1", lambda logits, k: sorted(range(len(logits)), key=lambda id: -logits[id])[:k])
+    assert check("apps-1", fits) and check("tools-2", rule())
+    stops, form = (exercises()[name].answer for name in ("apps-3", "tools-1"))
+    assert check("apps-3", lambda text: stops(text) or None), "re.search gives None where it finds nothing"
+    typed = iter([{"type": "string", "enum": ("calculator", "answer")}, {"type": "string", "enum": ("search",)}])
+    fields = {"input": {"type": "string", "maxLength": 60}}
+    assert check("tools-1", lambda tools: form(tools) | {"properties": fields | {"tool": next(typed)}})
+    asked = [(f"{at}?", "a" if at < 8 else "b") for at in range(10)]
+    assert check("search-3", ({"a": "", "b": ""}, lambda _: ["a"], asked)), "8 of 10 are four of five"
 
 
 def test_a_modelfile_may_be_written_in_the_ways_that_ollama_reads():
