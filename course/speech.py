@@ -1,4 +1,4 @@
-"""Text to sound by eSpeak NG, a voice that works offline from a package; sound to a wav file and back.
+"""Text to sound by eSpeak NG, a voice that works offline from a package; sound to a wav file.
 
 Knows nothing about who hears it. The library in the package `espeakng-loader` has the licence GPL-3.0-or-later.
 """
@@ -43,9 +43,10 @@ class Sound:
 def say(text: str, voice: str = "en-us+f2", speed: int = 150) -> Sound:
     """The text as sound, so many words a minute. A voice is a language, 'es' or 'sw', and after a + a speaker."""
     library, given, rate, known, _ = _voice()
-    if voice.partition("+")[0].lower() not in known:
-        near = ", ".join(get_close_matches(voice.lower(), known, 5, 0))
-        raise UnknownName(f"No voice {voice!r} among {len(known)}. Nearest: {near}.")
+    language, _, speaker = voice.partition("+")
+    for name in (language.lower(), f"+{speaker}")[: 1 + bool(speaker)]:
+        if name not in known:
+            raise UnknownName(f"No voice {name!r}. Nearest: {', '.join(get_close_matches(name, known, 5, 0))}.")
     if not 0 < len(text.strip()) <= MOST:
         raise BadRequest(f"say takes 1 to {MOST:,} characters, not {len(text.strip()):,}: say a long text in parts.")
     given.clear()
@@ -53,26 +54,15 @@ def say(text: str, voice: str = "en-us+f2", speed: int = 150) -> Sound:
     library.espeak_SetParameter(1, speed, 0)
     line = text.encode() + b"\0"
     library.espeak_Synth(line, ctypes.c_size_t(len(line)), 0, 1, 0, 1, None, None)
-    return Sound(np.frombuffer(b"".join(given), np.int16), rate, text)
-
-
-def read(path) -> Sound:
-    """A wav file of 16 bits, at any rate; several channels become one."""
-    try:
-        with wave.open(str(path)) as file:
-            channels, wide, rate = file.getparams()[:3]
-            data = file.readframes(file.getnframes())
-        if wide != 2 or not data:
-            raise wave.Error(f"{len(data)} bytes, {8 * wide} bits a sample")
-    except (wave.Error, EOFError) as fault:
-        why = str(fault) or "it ends too early"
-        raise BadRequest(f"{Path(path).name} isn't a wav file of 16 bits with sound in it ({why}).") from fault
-    return Sound(np.frombuffer(data, np.int16).reshape(-1, channels).mean(1).astype(np.int16), rate, Path(path).name)
+    samples = np.frombuffer(b"".join(given), np.int16)
+    if not samples.any():
+        raise BadRequest(f"The voice {voice!r} has no sound for {text!r}: give it words, at some 80 to 450 a minute.")
+    return Sound(samples, rate, text)
 
 
 @cache
 def _voice() -> tuple:
-    """The library, begun once; the list that its callback fills; its rate; its languages; the callback, kept alive."""
+    """The library, begun once; the list that its callback fills; its rate; its voices; the callback, kept alive."""
     try:
         import espeakng_loader
     except ImportError as fault:
@@ -87,7 +77,11 @@ def _voice() -> tuple:
         return 0
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
-    rate = library.espeak_Initialize(2, 0, str(data).encode(), 0)  # 2: give the samples back, play nothing
+    rate = library.espeak_Initialize(2, 0, str(data).encode(), 1 << 15)  # 2: give the samples back, play nothing
+    if rate <= 0:  # without the last flag it would end Python here
+        raise NotHere(f"eSpeak NG can't read its files in {data}: install the course in a folder with a plain name.")
     library.espeak_SetSynthCallback(keep)
     library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else its hiss begins by the clock, and no score can be run again
-    return library, given, rate, [file.name.lower() for file in (data / "lang").rglob("*") if file.is_file()], keep
+    known = [file.name.lower() for file in (data / "lang").rglob("*") if file.is_file()]
+    known += [f"+{file.name}" for file in (data / "voices" / "!v").iterdir()]
+    return library, given, rate, known, keep
