@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from course.live import FULL, Live, ipywidgets, paragraph
-from slmlab.errors import SlmLabError
+from slmlab.errors import BadRequest, SlmLabError
 
 
 class ChatBox(Live):
@@ -27,11 +27,12 @@ class ChatBox(Live):
     def send(self) -> None:
         """Answer what stands in the box; a refusal is said and leaves the talk and the box as they were."""
         asked = self.text.value.strip()
-        if not asked:
-            return self.say("Write something first.")
         try:
+            if not asked:
+                raise BadRequest("Write something first.")
             self.turns += [f"You: {asked}", f"{self.name}: {self._answer(asked)}"]
         except SlmLabError as fault:
+            self.talk.value = paragraph("\n".join(self.turns))  # its end stood where the refusal comes
             return self.say(str(fault))
         self.text.value, self.talk.value = "", paragraph("\n".join(self.turns[:-1]))
         self.say(self.turns[-1])

@@ -30,6 +30,13 @@ def test_a_refusal_and_an_empty_box_leave_the_talk_as_it_was():
         assert said in box.status.value and not box.turns and box.text.value == text
 
 
+def test_a_refusal_does_not_hide_the_answer_before_it():
+    box = chat_box(refuses, "Hi")
+    for text in ("no", ""):
+        enter(box.text, text)
+        assert "Desk: &lt;b&gt;Hi" in box.talk.value, "Enter pressed twice is all that it takes"
+
+
 def test_without_a_kernel_the_talk_is_read_as_lines():
     html, text = (chat_box(refuses, "Hi")._repr_mimebundle_()[kind] for kind in ("text/html", "text/plain"))
     assert text.splitlines()[1:] == ["You: Hi", "Desk: <b>Hi</b>"] and "&lt;b&gt;Hi" in html
