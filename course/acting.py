@@ -127,7 +127,7 @@ def search(words: Annotated[str, Field(description="words to look for in the not
     import bm25s
 
     found = {}  # what is shown: what is searched
-    for file in sorted(file for file in Path().rglob("*") if file.suffix in (".md", ".txt")):
+    for file in sorted(file for file in Path().rglob("*") if file.suffix.lower() in (".md", ".txt") and file.is_file()):
         with file.open("rb") as opened:
             data = opened.read(1_000_001)
         if len(data) > 1_000_000 or b"\0" in data:

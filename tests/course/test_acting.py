@@ -332,9 +332,11 @@ def test_the_clock_knows_three_words():
 
 def test_search_gives_the_best_paragraph_and_its_file(notes):
     assert run(search, "When does the ferry leave? At noon?", folder=notes) == "ferry.md: It leaves at noon."
+    (notes / "LARGE.TXT").write_text("An elephant", "utf-8")  # as Windows names it
+    assert run(search, "elephant", folder=notes) == "LARGE.TXT: An elephant"
     assert run(search, "bread", folder=notes) == "bakery.txt: Bread is three crowns."
     assert run(search, "crowns of a ferry", folder=notes) == "ferry.md: A ticket is two crowns.", "the title counts"
-    for words in ("elephant", "", "the"):
+    for words in ("giraffe", "", "the"):
         with pytest.raises(SlmLabError, match="no paragraph has one of the words"):
             run(search, words, folder=notes)
 
@@ -349,7 +351,8 @@ def test_search_names_what_it_cannot_read(notes, tmp_path):
         with pytest.raises(SlmLabError, match="odd.txt is larger than 1 MB or no text"):
             run(search, "ferry", folder=notes)
     (notes / "odd.txt").write_bytes("Ein Käse".encode("latin-1"))
-    assert "noon" in run(search, "noon", folder=notes), "an old encoding is no reason to stop"
+    (notes / "folder.md").mkdir()
+    assert "noon" in run(search, "noon", folder=notes), "an old encoding is no reason to stop, nor is a folder"
 
 
 def asked(folder, *calls) -> tuple:
