@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import random
 import re
 import sysconfig
@@ -141,7 +142,7 @@ def turn(pairs: Sequence, step: int, size: int) -> list:
 
 def read_notes(folder: str | Path) -> dict[str, str]:
     """The .md and .txt files of a folder by name. Of those that are left out, a line says why."""
-    folder, notes = Path(folder).expanduser(), {}
+    folder, notes = Path(os.path.expanduser(folder)), {}  # it leaves the ~ of nobody as it is
     if not folder.is_dir():
         raise NotHere(f"There is no folder {folder}. Give the path of a folder with .md or .txt files.")
     for file in sorted(one for one in folder.rglob("*") if one.suffix.lower() in (".md", ".txt") and one.is_file()):

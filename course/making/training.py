@@ -16,7 +16,7 @@ from pickle import UnpicklingError
 from course.evaluate import Share
 from course.live import in_place
 from slmlab.catalog import DATA
-from slmlab.errors import BadRequest
+from slmlab.errors import BadRequest, NotHere
 from slmlab.loading import plan
 from slmlab.machine import cache_folder
 from slmlab.plots.style import BLUE
@@ -211,6 +211,8 @@ def merged(name: str | Path) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     adapter = DATA / "models" / name
+    if not (adapter / "adapter_model.safetensors").is_file():
+        raise NotHere(f"There is no adapter in {adapter}. Give 'smollm2-clerk', or the folder of one that peft saved.")
     home = place(f"{adapter.name}-{sha256_of(adapter / 'adapter_model.safetensors')[:12]}")
     with FileLock(home / "lock"):
         if not (home / "model.safetensors").is_file():  # written last, and then moved to its place at once

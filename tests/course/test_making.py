@@ -9,7 +9,7 @@ from course import making
 from course.evaluate import Share
 from course.making import training
 from slmlab.catalog import DATA
-from slmlab.errors import BadRequest
+from slmlab.errors import BadRequest, NotHere
 from slmlab.weights import folder
 from tests.conftest import write_tiny_model
 
@@ -208,3 +208,5 @@ def test_an_adapter_is_merged_once_and_a_new_one_of_the_same_name_is_not_taken_f
     assert (whole / "model.safetensors").stat().st_mtime_ns == written, "half a gigabyte is not written twice"
     adapter_of(base, tmp_path / "clerk", seed=2)
     assert making.merged(tmp_path / "clerk") != whole
+    with pytest.raises(NotHere, match="There is no adapter in .*clark. Give 'smollm2-clerk'"):
+        making.merged("smollm2-clark")

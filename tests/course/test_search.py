@@ -29,8 +29,9 @@ def test_a_folder_gives_its_texts_and_one_line_for_each_file_that_is_left_out(tm
 def test_a_folder_without_texts_and_one_that_is_not_there_say_what_to_do(tmp_path):
     with pytest.raises(NotHere, match="has no text to search: put .md or .txt files into it"):
         read_notes(tmp_path)
-    with pytest.raises(NotHere, match="There is no folder .*gone"):
-        read_notes(tmp_path / "gone")
+    for gone in (tmp_path / "gone", "~nobody-has-this-name/gone"):
+        with pytest.raises(NotHere, match="There is no folder .*gone"):
+            read_notes(gone)
 
 
 def test_each_question_is_answered_in_one_paragraph_of_its_note_alone():
