@@ -125,23 +125,11 @@ def modelfile(start="FROM {}", heat="PARAMETER temperature {}", stop='PARAMETER 
     return written
 
 
-def fits(sizes, most, least=0, room=0):
-    count = least
-    while count < len(sizes) and sum(sizes[-count - 1 :]) <= most - room:
-        count += 1
-    return count
+def solved(name):
+    return exercises()[name].answer
 
 
-def rule(tools=("answer", "calculator", "clock", "search"), signs="+-*/.()", follows=lambda before: "search" in before):
-    """A right rule for calls but for the part that is handed over; it gives what `re` gives, not True and False."""
-
-    def allowed(call, before):
-        plain = re.fullmatch(f"[0-9 {re.escape(signs)}]+", call["input"]) if "**" not in call["input"] else None
-        fine = plain if call["tool"] == "calculator" else call["tool"] != "search" or not follows(before)
-        return fine if call["tool"] in tools else None
-
-    return allowed
-
+fits, allowed = solved("apps-1"), solved("tools-2")
 
 # what the verdicts of the exercises' own say: one row for a kind of mistake
 SPECIAL = (
@@ -177,14 +165,14 @@ SPECIAL = (
     ("runtimes-1", "leave the SYSTEM line out", modelfile(always=True)),
     ("runtimes-3", "unknown is not good enough", lambda runs, mb, worst: fastest(lambda r: r["memory_mb"] <= mb, runs)),
     ("runtimes-3", "takes 445 MB", lambda runs, mb, worst: fastest(lambda r: (r["perplexity"] or 99) <= worst, runs)),
-    ("apps-1", "and 2 is right", lambda sizes, most: fits(sizes, most, room=1)),
-    ("apps-1", "and 0 is right", lambda sizes, most: fits(sizes, most, least=1)),
-    ("tools-2", "this call is harmless", rule(tools=("answer", "calculator", "search"))),
-    ("tools-2", "'(7 - 3) / 2'} after [] it gave False: this call is harm", rule(signs="+*-.()")),
-    ("tools-2", "'(7 - 3) / 2'} after [] it gave False: this call is harm", rule(signs="+*/.()")),
-    ("tools-2", "more than a plain sum", rule(signs="+-*/.()%")),
-    ("tools-2", "ordered this second search", rule(follows=lambda before: before[-1:] == ["search"])),
-    ("tools-2", "after ['calculator'] it gave False: this call is harmless", rule(follows=bool)),
+    ("apps-1", "and 2 is right", lambda sizes, most: fits(sizes, most - 1)),
+    ("apps-1", "and 0 is right", lambda sizes, most: max(1, fits(sizes, most))),
+    ("tools-2", "this call is harmless", lambda call, before: call["tool"] != "clock" and allowed(call, before)),
+    ("tools-2", "'(7 - 3) / 2'} after []", lambda call, before: "/" not in call["input"] and allowed(call, before)),
+    ("tools-2", "'(7 - 3) / 2'} after []", lambda call, before: "-" not in call["input"] and allowed(call, before)),
+    ("tools-2", "more than a plain sum", lambda call, _: allowed(call | {"input": call["input"].strip("%")}, _)),
+    ("tools-2", "ordered this second search", lambda call, before: allowed(call, before[-1:])),
+    ("tools-2", "after ['calculator'] it gave False: this", lambda call, before: allowed(call, before and ["search"])),
     ("apps-3", "let through 0%", lambda text: True),
     ("search-3", "1 different questions, and 5 are needed", ({}, list, [("Where?", "a.md")])),
     ("search-3", "there is no note `b.md`", ({"a.md": ""}, list, [(f"Where {at}?", "b.md") for at in range(5)])),
@@ -213,9 +201,9 @@ def test_softmax_with_numpy_passes_and_its_overflow_is_named():
 def test_other_right_ways_pass_as_well():
     assert check("bias-1", "In 1890, the {} worked until")
     assert check("onnx-1", lambda logits, k: sorted(range(len(logits)), key=lambda id: -logits[id])[:k])
-    assert check("apps-1", fits) and check("tools-2", rule())
-    stops, form = (exercises()[name].answer for name in ("apps-3", "tools-1"))
+    stops, form = solved("apps-3"), solved("tools-1")
     assert check("apps-3", lambda text: stops(text) or None), "re.search gives None where it finds nothing"
+    assert check("tools-2", lambda call, before: allowed(call, before) or None)
     typed = iter([{"type": "string", "enum": ("calculator", "answer")}, {"type": "string", "enum": ("search",)}])
     fields = {"input": {"type": "string", "maxLength": 60}}
     assert check("tools-1", lambda tools: form(tools) | {"properties": fields | {"tool": next(typed)}})
