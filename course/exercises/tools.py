@@ -83,7 +83,8 @@ def _missed(model, tool, examples, text, right) -> str:
     """How a task went wrong; nothing where it came out right."""
     turns = [(asked, json.dumps({"tool": tool.__name__, "input": words})) for asked, words in examples.items()]
     shots = [Message(role, said) for turn in turns for role, said in zip(("user", "assistant"), turn, strict=True)]
-    call = model.ask([*shots, Message("user", text)], schema=form([tool.__name__]), max_tokens=100).text
+    # 60 letters of Thai take 120 tokens, and 370 as escapes: a call that is cut is no JSON
+    call = model.ask([*shots, Message("user", text)], schema=form([tool.__name__]), max_tokens=400).text
     try:
         result = acting.run(tool, json.loads(call)["input"])
     except SlmLabError as fault:
