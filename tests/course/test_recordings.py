@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 from course import recordings, widgets
+from course.__main__ import main
 from slmlab import loading
 from slmlab.__main__ import main as slmlab_main
 from slmlab.catalog import card
@@ -14,7 +15,6 @@ from slmlab.gguf.convert import transformers_to_onnx
 from slmlab.machine import Machine
 from tests.conftest import LESSONS, write_tiny_model
 from tools.other_model import altered
-from tools.recording import main, prompts
 
 ASKED = "Who won the football World Cup in 2030?"
 
@@ -34,7 +34,7 @@ def test_a_fetched_model_answers_in_the_lesson_and_its_recording_is_shown_labell
         exec(source, lesson)
     assert lesson["model"].card.id == "phi-3.5-mini" and lesson["model"].precision == "int4"
 
-    main(["phi-3.5", "--into", str(kept)])
+    main(["record", "phi-3.5", "--into", str(kept)])
     found = json.loads((kept / "phi-3.5-mini.json").read_text(encoding="utf-8"))
     whole = "model name engine precision source files_sha256 settings versions machine date answers".split()
     assert list(found) == whole and all(found.values())
@@ -61,12 +61,12 @@ def test_what_can_not_be_recorded_is_told_and_nobody_answers_in_its_place(own_ca
     ):
         monkeypatch.setattr(loading, "machine", lambda gb=gb: Machine(gb * 10**9, gb * 10**9))
         with pytest.raises(SystemExit, match=told):
-            main([name, "--into", str(tmp_path)])
+            main(["record", name, "--into", str(tmp_path)])
     assert not list(tmp_path.glob("*.json"))
 
 
 def test_every_recorded_prompt_stands_in_its_lesson_with_its_length():
-    asked = prompts()
+    asked = recordings.prompts()
     for path in LESSONS:
         code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
         own = [one for one in asked if one["lesson"] == path.stem[:2]]
