@@ -23,15 +23,23 @@ def fits(sizes, most):
 
 
 @exercise("apps-2", told="for “{answer}” after “{facts}” it gave {value:g}", cases=[
-    ("A tent costs 6 crowns.", "A tent costs 6 crowns a week."), ("It costs 6 crowns.", "Keep it for 16 days."),
-    ("Yes, we are open.", "We are open from 10 to 18."), ("It is 7, or 7, or 70.", "Keep it for 10 days."),
+    ("A tent costs six crowns.", "A tent costs 6 crowns."), ("It costs seven crowns.", "It costs 6 crowns."),
+    ("It costs 6 crowns.", "Keep it for 16 days."), ("Bring money.", "Open from 10 to 18."),
+    ("It is 7, or seven, or 70.", "Keep it for ten days."),
 ], mistakes=[
-    ("6 is a part of 16, and no number of the facts",
-     lambda answer, facts: len({one for one in re.findall(r"\d+", answer) if one not in facts})),
+    ("that reads no number that is written as a word",
+     lambda answer, facts: len(set(re.findall(r"\d+", answer)) - set(re.findall(r"\d+", facts)))),
+    ("a part is no number: *one* in *money*, 6 in 16", lambda answer, _: int("money" in answer)),
     ("that counts what the answer leaves out", lambda answer, facts: invented(facts, answer)),
 ])  # fmt: skip
 def invented(answer, facts):
-    return len(set(re.findall(r"\d+", answer)) - set(re.findall(r"\d+", facts)))
+    words = "zero one two three four five six seven eight nine ten".split()
+
+    def numbers(text):
+        found = re.findall(r"\w+", text.lower())
+        return {str(words.index(one)) if one in words else one for one in found if one in words or one.isdigit()}
+
+    return len(numbers(answer) - numbers(facts))
 
 
 @exercise("apps-3", limit_s=120)
