@@ -4,17 +4,17 @@ from slmlab.plots.style import BLUE, GREEN, GREY, ORANGE
 from tools.diagrams.shapes import arrow, box, picture, text
 
 APPLICATIONS = (
-    ("Chatbot", "a question", "finds the fact,", "or stops", "words it", "numbers", "an answer"),
-    ("Content", "three words", "sets the form", "", "writes drafts", "all rules", "one draft"),
-    ("Education", "a pupil's sum", "does the sum", "", "words it kindly", "no number", "a comment"),
-    ("Accessibility", "a chart", "asks one thing", "", "reads the chart", "one sentence", "a voice"),
+    ("Chatbot", "a question", "finds the fact,", "or stops", "words it", "checks numbers", "an answer"),
+    ("Content", "three words", "sets the form", "", "writes drafts", "checks rules", "one draft"),
+    ("Education", "a pupil's sum", "does the sum", "", "words it kindly", "checks words", "a comment"),
+    ("Accessibility", "a chart", "asks one thing", "", "reads the chart", "words it", "a voice"),
 )
 
 
 def applications(_):
-    """Where code decides and where the model speaks; the colours say it again."""
-    edges, heads = (GREEN, ORANGE, BLUE, ORANGE, GREY), ("goes in", "code first", "model", "code checks", "comes out")
-    places, wide = (116, 244, 384, 520, 648), (98, 110, 106, 98, 98)
+    """Where code decides and where the model works; the colours say it again."""
+    edges, heads = (GREEN, ORANGE, BLUE, ORANGE, GREY), ("goes in", "code first", "model", "code again", "comes out")
+    places, wide = (116, 240, 376, 508, 648), (98, 110, 106, 114, 98)
     shapes = [text(x + w / 2, 34, head, "h") for x, w, head in zip(places, wide, heads, strict=True)]
     for row, (name, asked, first, more, says, checks, out) in enumerate(APPLICATIONS):
         y, lines = 52 + 74 * row, ((asked,), (first, more) if more else (first,), (says,), (checks,), (out,))
@@ -23,6 +23,6 @@ def applications(_):
             shapes += [box(x, y, w, 54, *words, edge=edge, head="s")]
         shapes += [arrow((x + w + 3, y + 27), (after - 3, y + 27))
                    for x, w, after in zip(places, wide, places[1:], strict=False)]  # fmt: skip
-    desc = "In each of four applications code works first, then the model speaks, then code checks what it said. "
+    desc = "In each of four applications code works first, then the model, then code again. "
     desc += "; ".join(f"{name}: {asked} goes in, {out} comes out" for name, asked, *_, out in APPLICATIONS) + "."
     return picture("Four small applications, and who does what in them", desc, 356, shapes)
