@@ -14,7 +14,7 @@ APPLICATIONS = (
 def applications(_):
     """Where code decides and where the model works; the colours say it again."""
     edges, heads = (GREEN, ORANGE, BLUE, ORANGE, GREY), ("goes in", "code first", "model", "code again", "comes out")
-    places, wide = (116, 240, 376, 508, 648), (98, 110, 106, 114, 98)
+    places, wide = (122, 244, 380, 510, 648), (96, 108, 106, 112, 98)
     shapes = [text(x + w / 2, 34, head, "h") for x, w, head in zip(places, wide, heads, strict=True)]
     for row, (name, asked, first, more, says, checks, out) in enumerate(APPLICATIONS):
         y, lines = 52 + 74 * row, ((asked,), (first, more) if more else (first,), (says,), (checks,), (out,))

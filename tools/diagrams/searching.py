@@ -40,5 +40,6 @@ def meaning(_):
     shapes += [arrow((430, 246), (650, 84), edge=GREEN, width=3), arrow((430, 246), (694, 118), edge=BLUE, width=3)]
     shapes += [arrow((430, 246), (470, 74), edge=GREY, width=3)]
     shapes += [text(636, 74, "question", "r"), text(692, 104, "its passage"), text(474, 64, "another passage")]
-    shapes += [text(570, 268, "small angle: found")]
+    shapes += [curve("M518 181A110 110 0 0 1 529 198", ORANGE, 3), text(542, 220, "small angle: found", "l")]
+    shapes += [curve("M444 187A60 60 0 0 1 478 210"), text(506, 150, "large angle", "s")]
     return picture("What words miss, and meaning finds", desc, 292, shapes)

@@ -54,7 +54,7 @@ def course_map(here=None):
     lessons, w, h, shapes = list(lesson_titles()), 128, 74, []
     for place, (number, title) in enumerate(lessons):
         row, column = divmod(place, 5)
-        x, y, lit = 24 + 146 * column, 24 + 116 * row, number == here
+        x, y, lit = 24 + 146 * column, 20 + 102 * row, number == here
         middle, lines = x + w / 2, _lines(title)
         shapes += [rect(x, y, w, h, BLUE if lit else LINE, BLUE if lit else WHITE)]
         shapes += [text(x + 10, y + 20, number, "h l w" if lit else "s l")]
@@ -64,10 +64,10 @@ def course_map(here=None):
         if place + 1 < len(lessons) and column < 4:
             shapes += [arrow((x + w + 2, y + h / 2), (x + w + 16, y + h / 2))]
         elif place + 1 < len(lessons):
-            shapes += [arrow((middle, y + h + 4), (middle, y + h + 20), (88, y + h + 20), (88, y + h + 38))]
+            shapes += [arrow((middle, y + h + 2), (middle, y + h + 13), (88, y + h + 13), (88, y + h + 25))]
     desc = ", ".join(f"{number} {title}" for number, title in lessons)
     desc += f". You are at {here}." if here else "."
-    return picture("The lessons of the course, in order", desc, 116 * -(-len(lessons) // 5) + 6, shapes)
+    return picture("The lessons of the course, in order", desc, 102 * -(-len(lessons) // 5) + 8, shapes)
 
 
 def _lines(title, most=14):
