@@ -1,4 +1,4 @@
-"""The exercises of lesson 14: recall at k, passages that overlap, questions that words miss and meaning finds."""
+"""The exercises of lesson 14: recall at k, passages of whole sentences, questions that words miss and meaning finds."""
 
 import re
 from collections.abc import Mapping
@@ -23,21 +23,26 @@ def recall_at(places, k):
     return len(found) / len(places)
 
 
-_TEN = "a b c d e f g h i j".split()
+_FOUR = ["It is old.", "It cracked in 1929.", "Now it is silent.", "Odile strikes."]
 
 
-@exercise("search-2", reads=returned, told="for ten words, size {size} and overlap {overlap} it gave {shown}",
-          otherwise="; the first is `words[:size]`, and each next one begins `size - overlap` words later", cases=[
-    (_TEN, 4, 2), (_TEN, 5, 1), (_TEN, 4, 0), (_TEN, 20, 5)
+@exercise("search-2", reads=returned, told="for {sentences} and at most {most} words it gave {shown}",
+          otherwise=", and {right} is right", cases=[
+    (_FOUR, 8), (_FOUR, 7), (["One two three four five.", "Six.", "Seven."], 3)
 ], mistakes=[
-    ("neighbours share no words",
-     lambda words, size, overlap: [words[at:at + size] for at in range(0, len(words), size)]),
-    ("the last one holds no new word; stop before it",
-     lambda words, size, overlap: [words[at:at + size] for at in range(0, len(words), size - overlap)]),
+    ("join sentences as long as the words are few enough", lambda sentences, most: sentences),
+    ("this piece has too many words", lambda sentences, most: [" ".join(sentences)]),
+    ("a piece may have exactly `most` words", lambda sentences, most: pieces(sentences, most - 1)),
 ])  # fmt: skip
-def windows(words, size, overlap):
-    starts = range(0, max(1, len(words) - overlap), size - overlap)
-    return [words[at : at + size] for at in starts]
+def pieces(sentences, most):
+    found = sentences[:1]
+    for one in sentences[1:]:
+        joined = f"{found[-1]} {one}"
+        if len(joined.split()) <= most:
+            found[-1] = joined
+        else:
+            found.append(one)
+    return found
 
 
 own = exercise("search-3", limit_s=60, source='''
@@ -56,7 +61,8 @@ def _(answer):
     need(isinstance(answer, tuple) and len(answer) == 3, f"hand over `(notes, best, mine)`, not {shown(answer)}")
     notes, find, mine = answer
     need(isinstance(notes, Mapping) and isinstance(mine, list), "`notes` is your folder, and `mine` a list of pairs")
-    need(len(dict(mine)) >= _QUESTIONS, f"there are {len(dict(mine))} different questions, and {_QUESTIONS} are needed")
+    count = len(dict(mine))
+    need(count >= _QUESTIONS, f"you have {count} question{'s' * (count != 1)}; {_QUESTIONS} are needed")
     missed = []
     for question, name in mine:
         need(name in notes, f"there is no note {code(str(name))}; there are: {', '.join(list(notes)[:12])}")

@@ -57,11 +57,11 @@ def expert_table(rows: Mapping, *, what="share of the choices", signed=False):
 
 
 def curves(read: Sequence[float], rows: Mapping, *, across="million bytes read in training",
-           what="Bits per byte on held-out texts", told=""):  # fmt: skip
+           what="Bits per byte on held-out texts", told="", marker=""):  # fmt: skip
     """Lines side by side: for each name its value after so much of a training. `told`: a caption for other figures."""
     with drawing.canvas(2.7, legend_rows=1) as ax:
         for (name, values), colour, line in zip(rows.items(), drawing.COLOURS, ("-", "--", ":"), strict=False):
-            ax.plot(read, values, line, color=colour, linewidth=2.2, label=drawable(name))
+            ax.plot(read, values, line, marker=marker, color=colour, linewidth=2.2, label=drawable(name))
         ax.set_xlabel(across)
         drawing.legend(ax)
         ends = ", ".join(f"{values[-1]:.2f} for {name}" for name, values in rows.items())

@@ -174,7 +174,7 @@ SPECIAL = (
     ("tools-2", "ordered this second search", lambda call, before: allowed(call, before[-1:])),
     ("tools-2", "after ['calculator'] it gave False: this", lambda call, before: allowed(call, before and ["search"])),
     ("apps-3", "let through 0%", lambda text: True),
-    ("search-3", "1 different questions, and 5 are needed", ({}, list, [("Where?", "a.md")])),
+    ("search-3", "you have 1 question; 5 are needed", ({}, list, [("Where?", "a.md")])),
     ("search-3", "there is no note `b.md`", ({"a.md": ""}, list, [(f"Where {at}?", "b.md") for at in range(5)])),
     ("search-3", "`varnish` stands in a too", ({"a": "Varnish"}, list, [(f"Varnish {at}?", "a") for at in range(5)])),
     ("search-3", "0 of 5 find their", ({"a": "", "b": ""}, lambda _: ["b"], [(f"{at}?", "a") for at in range(5)])),
