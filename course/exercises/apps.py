@@ -29,7 +29,7 @@ def fits(sizes, most):
 ], mistakes=[
     ("that reads no number that is written as a word",
      lambda answer, facts: len(set(re.findall(r"\d+", answer)) - set(re.findall(r"\d+", facts)))),
-    ("a part is no number: *one* in *money*, 6 in 16", lambda answer, _: int("money" in answer)),
+    ("*one* in *money* is no number", lambda answer, facts: invented(answer, facts) + ("money" in answer)),
     ("that counts what the answer leaves out", lambda answer, facts: invented(facts, answer)),
 ])  # fmt: skip
 def invented(answer, facts):
