@@ -72,7 +72,7 @@ class Facts:
         return [{"kind": kind, "s": thing, "said": said, "number": number, "place": place}]
 
     def other(self, facts: list[dict]) -> dict:
-        """A fact that the text lacks, one time in five of a kind that it has: more made a model that says no too often."""
+        """A fact that the text lacks, one time in five of a kind that it has: more, and the clerk says no too often."""
         kinds = [fact["kind"] for fact in facts] if self.dice.random() < 0.2 else self.words["fact"]
         for kind in self.dice.sample(kinds, len(kinds)) + self.words["fact"]:
             if new := self.new(facts, kind, facts[0]["place"]):
