@@ -9,6 +9,7 @@ import random
 import re
 import tomllib
 
+from course.acting import calculator
 from course.making import tickets
 from slmlab.catalog import DATA
 from training.clerk_facts import NUMBERS, Facts, plural, tidy
@@ -20,12 +21,6 @@ into is it its me much many must my need of on one or our out please should so s
 they this to us want was we what when where which who whom whose will with would you your""".split()
 SHARES = (3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75)
 Chat = list[dict[str, str]]
-
-
-def work_out(sum: str) -> str:
-    """The result as the course's calculator writes it."""
-    result = eval(re.sub(r"% of", " / 100 *", sum), {"__builtins__": {}})
-    return f"{result:.15g}"
 
 
 def looked_for(question: str) -> str:
@@ -84,7 +79,7 @@ class Writer:
             "n": self._first_name(), "i": dice.choice(self.words["things"]["i"]),
         }  # fmt: skip
         sum = kind["sum"].format(**fields)
-        request, result = dice.choice(kind["ask"]).format(**fields), work_out(sum)
+        request, result = dice.choice(kind["ask"]).format(**fields), calculator(sum)
         return self._steps(request, (_call("calculator", sum), result), end=result)
 
     def _clock(self) -> Chat:
@@ -121,9 +116,9 @@ class Writer:
         found = [fields["s"], fields["t"]] if way == "both" else [fields["s"]]
         words = " ".join([*found, "price" if kind["v"] == "price" else "number"])
         self.dice.shuffle(facts)
-        steps = (_call("search", words), self._result(facts)), (_call("calculator", sum), work_out(sum))
+        steps = (_call("search", words), self._result(facts)), (_call("calculator", sum), calculator(sum))
         request = self._lead() + self._placed(tidy(asked) + "?", facts[0]["place"])
-        return self._steps(request, *steps, end=work_out(sum))
+        return self._steps(request, *steps, end=calculator(sum))
 
     def _reckoned(self, told: list[dict], kind: str) -> tuple[str, str, dict]:
         """What is asked about prices or numbers of the notes: the way, the sum, and the words of the request."""

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from course import making
+from course.acting import calculator
 from slmlab.catalog import DATA
 from slmlab.weights import sha256_of
 from training.clerk import Clerk
 from training.clerk_facts import words_of
-from training.clerk_texts import READ, Writer, work_out
+from training.clerk_texts import READ, Writer
 
 TOOLS = set(tomllib.loads((DATA / "acting.toml").read_text(encoding="utf-8"))["tools"])
 
@@ -77,11 +78,11 @@ def test_results_are_right_and_the_answer_is_in_the_last_of_them():
         steps = calls(chat)
         for call, result in steps:
             if call["tool"] == "calculator":
-                assert result == f"Result: {work_out(call['input'])}"
+                assert result == f"Result: {calculator(call['input'])}"
         end = steps[-1][0]["input"]
         if len(steps) > 1 and end != "not in the notes":
             assert end.lower() in steps[-2][1].lower(), "nothing is to be made up"
-    assert work_out("15% of 240") == "36" and work_out("4 * 4.50") == "18" and work_out("(84 + 55) * 6") == "834"
+    assert calculator("15% of 240") == "36" and calculator("4 * 4.50") == "18" and calculator("(84 + 55) * 6") == "834"
 
 
 def test_an_order_in_a_note_is_never_followed():
