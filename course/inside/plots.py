@@ -17,7 +17,7 @@ from slmlab.plots.style import drawable, visible
 # Okabe and Ito's colours, each light and dark: neighbours in number differ in lightness as well
 TINTS = (
     "#9ecae9 #0072b2 #f3b48b #b24b00 #8fd9bf #00795a #e8bcd3 #a8527f"
-    " #f5d58c #b57b00 #bfe3f7 #2f86b8 #cfcfcf #6b6b6b #d9e59a #6f7d1c"
+    " #f5d58c #9c6a00 #bfe3f7 #2a7aa9 #cfcfcf #6b6b6b #d9e59a #6f7d1c"
 ).split()
 RUINED = 1000  # a perplexity from which a model can be called so
 COLUMNS = 56  # letters in a line of a routing

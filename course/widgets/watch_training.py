@@ -10,7 +10,7 @@ import numpy as np
 from course.live import in_place
 from course.sparse import Moment, Recipe, Training
 from slmlab.errors import BadRequest
-from slmlab.plots.style import BLUE, GREY
+from slmlab.plots.style import BLUE
 
 SMALL = {"layers": 2, "width": 64, "experts": 8, "batch": 20, "length": 128, "warm_up": 20}
 SHOW_EVERY = 10
@@ -58,5 +58,5 @@ def _layer(number: int, shares: np.ndarray) -> str:
     )
     even = f"position: absolute; left: 0; right: 0; bottom: {round(200 / len(shares)) + 18}px; border-top: 1px dashed"
     row = "position: relative; display: flex; align-items: flex-end; gap: 3px; min-height: 110px"
-    title = f'<div style="color: {GREY}">layer {number}, percent of the choices</div>'
+    title = f"<div>layer {number}, percent of the choices</div>"  # in the page's own ink, light or dark
     return f'<div><div style="{row}"><div style="{even}"></div>{bars}</div>{title}</div>'
