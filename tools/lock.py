@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LISTS = ("requirements.txt", "data/environments/runtimes.txt", "data/environments/hearing.txt")
+LISTS = ("requirements.txt", *(f"data/environments/{one}.txt" for one in ("runtimes", "hearing", "site")))
 
 
 def main(arguments: list[str]) -> int:

@@ -30,7 +30,8 @@ def read(name):
 
 README = read("README.md")
 PROJECT = tomllib.loads(read("pyproject.toml"))["project"]
-OWN = ("data/environments/runtimes.txt", "data/environments/hearing.txt")  # extras with a list of their own
+EXTRAS = {"runtimes", "hearing", "site"}  # extras with a list of their own
+OWN = [f"data/environments/{one}.txt" for one in sorted(EXTRAS)]
 
 
 def pins(file="requirements.txt"):
@@ -47,7 +48,7 @@ def pins(file="requirements.txt"):
 def bounds(*extras):
     """Package to its bounds in pyproject.toml: those of some extras, or all but those with a list of their own."""
     optional = PROJECT["optional-dependencies"]
-    lines = [line for extra in extras or set(optional) - {"runtimes", "hearing"} for line in optional[extra]]
+    lines = [line for extra in extras or set(optional) - EXTRAS for line in optional[extra]]
     lines += [] if extras else PROJECT["dependencies"]
     return {re.match(r"[A-Za-z0-9-]+", line)[0].lower(): line for line in lines}
 
@@ -74,7 +75,7 @@ def test_the_lock_has_every_pin_a_wheel_for_each_python_and_system_and_what_less
     lock = {}
     for package in tomllib.loads(read("uv.lock"))["package"]:
         lock.setdefault(package["name"], []).append(package)
-    for name, version in (pins() | pins(OWN[0]) | pins(OWN[1])).items():
+    for name, version in [pin for one in ("requirements.txt", *OWN) for pin in pins(one).items()]:
         assert [one["version"] for one in lock[name]] == [version], f"{name}: run python -m tools.lock"
     assert set(lock["slmlab"][0]["optional-dependencies"]) == set(PROJECT["optional-dependencies"])
     torch = " ".join(wheel["url"] for wheel in lock["torch"][0]["wheels"])
@@ -176,7 +177,7 @@ def page(path):
 def test_every_link_of_a_page_or_lesson_leads_to_a_file_and_a_heading():
     pages = [*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/*.md"), *ROOT.glob(".github/**/*.md"), *LESSONS]
     lost = []
-    for path in pages:
+    for path in (one for one in pages if "node_modules" not in one.parts):
         for link in re.findall(r"\]\(([^)\s]+)\)", page(path)):
             name, _, heading = link.partition("#")
             target = path.parent / name if name else path
