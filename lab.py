@@ -5,9 +5,10 @@ python lab.py              set up what lesson 00 needs, prove it, open JupyterLa
 python lab.py test         the same set-up, then every test and every notebook, with the network blocked
 python lab.py setup        the set-up alone, to its end
 python lab.py notebooks    run every notebook and store it as it should be stored (--check, --measure, names)
+python lab.py site         the stored notebooks as a web site, in site/_build/html (--serve shows it, --out FOLDER)
 
 Everything it makes is in .venv, and a run that was interrupted is mended by the next one.
-Words after `test` go to pytest, words after `notebooks` to tools/refresh.py.
+Words after `test` go to pytest, words after `notebooks` to tools/refresh.py, words after `site` to site/build.py.
 """
 
 # The standard library alone, in the syntax of Python 3.6: an old Python can read the sentence that says it is too old.
@@ -125,6 +126,15 @@ def set_up(everything=True):
     return python, ready
 
 
+def site_packages(python):
+    """What builds the site, in the versions of its list; what is there takes no time, and no network."""
+    wanted = (ROOT / "data/environments/site.txt").read_text(encoding="utf-8") + fingerprint(ROOT, version_of(VENV)[1])
+    if (waiting.read(STATE) or {}).get("site") != wanted:
+        print("Packages for the site: about 10 MB to download", flush=True)
+        install(installer(VENV, python), site_of(VENV, version_of(VENV)[1]), "-r", "data/environments/site.txt")
+        waiting.note(STATE, site=wanted)
+
+
 def go_on_in_background():
     """The same set-up to its end; it outlives this terminal, and the next run goes on from there."""
     log = open(str(VENV / "later.log"), "a", encoding="utf-8")
@@ -158,12 +168,13 @@ def hand_over(command, env=None):
 
 def main(words):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", nargs="?", choices=("open", "setup", "test", "notebooks"), default="open")
+    parser.add_argument("command", nargs="?", choices=("open", "setup", "test", "notebooks", "site"), default="open")
     parser.add_argument("--no-browser", action="store_true", help="start JupyterLab and only print its address")
     parser.add_argument(
         "--port", type=int, default=8888, help="JupyterLab's port (default: %(default)s, or the next free)"
     )
-    passed_on = words[1:] if words[:1] in (["test"], ["notebooks"]) and words[1:] not in (["--help"], ["-h"]) else []
+    others = words[:1] in (["test"], ["notebooks"], ["site"]) and words[1:] not in (["--help"], ["-h"])
+    passed_on = words[1:] if others else []
     options = parser.parse_args(words[: len(words) - len(passed_on)])
     fault = machine_fault(this_machine(), ROOT)
     if fault:
@@ -179,6 +190,9 @@ def main(words):
         return hand_over([python, "-m", "pytest", *passed_on], offline_environment(os.environ, ROOT))
     if options.command == "notebooks":
         return hand_over([python, "tools/refresh.py", *passed_on])
+    if options.command == "site":
+        site_packages(python)
+        return hand_over([python, "site/build.py", *passed_on])
     return 0 if options.command == "setup" else open_lab(python, options.port, not options.no_browser)
 
 

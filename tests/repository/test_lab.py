@@ -97,6 +97,10 @@ def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatc
     assert "OPENAI_API_KEY" not in environ and "no_network" in environ["PYTHONPATH"]
     lab.main(["notebooks", "01", "--measure"])
     assert handed.pop()[0] == ["python", "tools/refresh.py", "01", "--measure"]
+    monkeypatch.setattr(lab, "site_packages", handed.append)
+    lab.main(["site", "--serve"])
+    assert handed == ["python", (["python", "site/build.py", "--serve"], None)], "packages first, then the site"
+    handed.clear()
     lab.main(["--no-browser", "--port", "9001"])
     line = " ".join(handed.pop()[0])
     assert handed.pop() == "rest", "the rest is installed while the lesson is open"
