@@ -130,7 +130,7 @@ def site_packages(python):
     """What builds the site, in the versions of its list; what is there takes no time, and no network."""
     wanted = (ROOT / "data/environments/site.txt").read_text(encoding="utf-8") + fingerprint(ROOT, version_of(VENV)[1])
     if (waiting.read(STATE) or {}).get("site") != wanted:
-        print("Packages for the site: about 10 MB to download", flush=True)
+        print("Packages for the site: about 12 MB to download", flush=True)
         install(installer(VENV, python), site_of(VENV, version_of(VENV)[1]), "-r", "data/environments/site.txt")
         waiting.note(STATE, site=wanted)
 
@@ -183,8 +183,8 @@ def main(words):
             raise Stop(fault)
         print(f"{fault.split('. ')[0]}. Going on with {' '.join(other)}.", flush=True)
         return hand_over([*other, ROOT / "lab.py", *words])
-    python, ready = set_up(everything=options.command != "open")
-    if not ready:
+    python, ready = set_up(everything=options.command not in ("open", "site"))
+    if not ready and options.command == "open":
         go_on_in_background()
     if options.command == "test":
         return hand_over([python, "-m", "pytest", *passed_on], offline_environment(os.environ, ROOT))
