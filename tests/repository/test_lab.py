@@ -116,6 +116,12 @@ def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatc
         lab.main(["setup"])
 
 
+def test_what_builds_the_site_is_installed_once(commands):
+    lab.site_packages("python")
+    lab.site_packages("python")
+    assert commands == ["data/environments/site.txt"]
+
+
 def test_setting_up_needs_the_standard_library_alone_in_the_syntax_of_an_old_python():
     for path in SCRIPTS:
         tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 6))
