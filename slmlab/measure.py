@@ -14,8 +14,6 @@ from slmlab.errors import BadRequest
 from slmlab.machine import best_threads
 from slmlab.records import Metrics, Reply
 
-LEAST_BYTES = 200_000_000  # read in each run, whatever the size: a run that is too short measures the starting of it
-
 
 def rounds(wanted: int) -> int:
     """So many rounds, or fewer where SLMLAB_ROUNDS says so: a test of a lesson compares no speed, and measures once."""
@@ -53,27 +51,17 @@ def agreement(first: Sequence[int], second: Sequence[int]) -> float:
 
 def memory_bandwidth(megabytes: int = 256, runs: int = 7) -> float:
     """Bytes per second that the processor reads from memory at best, on as many threads as a model gets."""
-    return max(read_rates(megabytes << 20, best_threads(), runs))
-
-
-def read_rates(size_bytes: int, threads: int, runs: int) -> list[float]:
-    """Bytes per second in each of some runs that read a block of this size, shared out among so many threads."""
     import numpy as np
 
-    blocks = [np.ones(max(1, size_bytes // threads // 4), dtype=np.int32) for _ in range(threads)]
-    times = max(1, LEAST_BYTES // size_bytes)
-
-    def read(block) -> None:
-        for _ in range(times):
-            block.max()  # whole numbers, several at once: it waits for memory, where a sum is bound by its additions
-
-    rates = []
+    threads, rates = best_threads(), []
+    blocks = [np.ones((megabytes << 18) // threads, dtype=np.int32) for _ in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(runs + 1):
             began = perf_counter()
-            list(pool.map(read, blocks))
-            rates.append(sum(block.nbytes for block in blocks) * times / (perf_counter() - began))
-    return rates[1:]  # the first run brings the block where it will be read from
+            # whole numbers, several at once: it waits for memory, where a sum is bound by its additions
+            list(pool.map(np.max, blocks))
+            rates.append(sum(block.nbytes for block in blocks) / (perf_counter() - began))
+    return max(rates[1:])  # the first run brings the blocks where they will be read from
 
 
 def speed_limit(read_bytes: float, bytes_per_s: float) -> float:
