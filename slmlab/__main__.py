@@ -13,7 +13,7 @@ from slmlab.catalog import card, cards
 from slmlab.errors import SlmLabError
 from slmlab.machine import machine, will_it_fit
 from slmlab.pictures import as_pictures
-from slmlab.records import MEANINGS, Sampling
+from slmlab.records import Sampling
 from slmlab.show import Table, in_count
 
 
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(name, **settings)
     for field in SETTINGS:  # --max-tokens for max_tokens, of the type of its default
         kind = {"type": int if field.default is None else type(field.default), "default": field.default}
-        kind["help"] = MEANINGS.get(field.name)
+        kind["help"] = field.metadata.get("limits", [None])[-1]
         kind = {"action": "append", "default": [], "help": "end at this text"} if field.name == "stop" else kind
         command.add_argument(f"--{field.name.replace('_', '-')}", **kind)
     for more in sorted(entry_points(group="slmlab.commands")):

@@ -1,20 +1,16 @@
-"""What travels the road: Message and Sampling in, Start, Token and End out; a Reply that arrives while it is read.
-
-Knows nothing about which engine, networks or notebooks.
-"""
+"""What travels the road: Message and Sampling in, Start, Token and End out; a Reply that arrives while it is read."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from slmlab.errors import BadRequest, in_range
 
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation."""
-
     role: str
     content: str
     images: tuple = ()  # of slmlab.pictures.Picture
@@ -27,46 +23,35 @@ class Message:
         object.__setattr__(self, "images", tuple(self.images))
 
 
-_LIMITS = (  # name, lowest, highest, what a good value means
-    ("max_tokens", 1, 1_000_000, "how many tokens the answer may have, 1 or more"),
-    ("temperature", 0.0, 5.0, "0 for greedy, about 0.7 for lively, at most 5"),
-    ("top_p", 1e-6, 1.0, "above 0, and 1 keeps every token"),
-    ("top_k", 0, 1_000_000, "0 keeps every token"),
-    ("repetition_penalty", 0.1, 10.0, "1 changes nothing, 1.1 discourages repeats"),
-    ("frequency_penalty", -2.0, 2.0, "0 changes nothing, 2 discourages what was written often"),
-    ("presence_penalty", -2.0, 2.0, "0 changes nothing, 2 discourages what was written at all"),
-    ("beams", 1, 16, "1 for no beam search, at most 16"),
-    ("top_logprobs", 0, 20, "how many of the likeliest tokens to tell at each step, at most 20"),
-    ("seed", 0, 2**31 - 1, "a whole number, or None for a new one each time"),
-)
-MEANINGS = {name: meaning for name, _, _, meaning in _LIMITS}
+def _limited(default, low: float, high: float, meaning: str) -> Any:
+    return field(default=default, metadata={"limits": (low, high, meaning)})
 
 
 @dataclass(frozen=True)
 class Sampling:
     """How the next token is chosen. The default is greedy, so that answers repeat; a service has its own defaults."""
 
-    max_tokens: int = 256
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    repetition_penalty: float = 1.0
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
-    beams: int = 1
-    seed: int | None = None
+    max_tokens: int = _limited(256, 1, 1_000_000, "how many tokens the answer may have, 1 or more")
+    temperature: float = _limited(0.0, 0.0, 5.0, "0 for greedy, about 0.7 for lively, at most 5")
+    top_p: float = _limited(1.0, 1e-6, 1.0, "above 0, and 1 keeps every token")
+    top_k: int = _limited(0, 0, 1_000_000, "0 keeps every token")
+    repetition_penalty: float = _limited(1.0, 0.1, 10.0, "1 changes nothing, 1.1 discourages repeats")
+    frequency_penalty: float = _limited(0.0, -2.0, 2.0, "0 changes nothing, 2 discourages what was written often")
+    presence_penalty: float = _limited(0.0, -2.0, 2.0, "0 changes nothing, 2 discourages what was written at all")
+    beams: int = _limited(1, 1, 16, "1 for no beam search, at most 16")
+    seed: int | None = _limited(None, 0, 2**31 - 1, "a whole number, or None for a new one each time")
     stop: tuple[str, ...] = ()
     logprobs: bool = False
-    top_logprobs: int = 0
+    top_logprobs: int = _limited(0, 0, 20, "how many of the likeliest tokens to tell at each step, at most 20")
     scorer: Callable | None = None  # (ids so far, logits) -> scores to choose by
     schema: dict | type | None = None  # a JSON schema, or a class of pydantic's: the answer is JSON that fits it
     grammar: str | None = None  # a grammar in Lark's form: the answer is a text of it
     asked: tuple[str, ...] = field(default=(), compare=False, repr=False)  # the names that the caller gave
 
     def __post_init__(self):
-        for name, *limits in _LIMITS:
-            if name != "seed" or self.seed is not None:
-                object.__setattr__(self, name, in_range(name, getattr(self, name), *limits))
+        for one in fields(self):
+            if "limits" in one.metadata and (one.name, self.seed) != ("seed", None):
+                object.__setattr__(self, one.name, in_range(one.name, getattr(self, one.name), *one.metadata["limits"]))
         object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()))
         if "" in self.stop:
             raise BadRequest("stop takes texts that end the answer, and an empty one would end it before it begins.")
@@ -95,8 +80,6 @@ class Start:
 
 @dataclass(frozen=True)
 class TokenProbability:
-    """A token that could come next, and how likely the model holds it."""
-
     id: int | None  # a remote server tells none
     text: str
     probability: float
