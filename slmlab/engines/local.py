@@ -73,9 +73,7 @@ class LocalEngine(Engine):
         self._cached_session: Session | None = None
         self._weights = 0  # goes up when they change: what was read before is of no use afterwards
 
-    def stream(
-        self, ids: list[int], sampling: Sampling, weights=None, image_inputs=None, constraint: Constraint | None = None
-    ) -> Iterator[Event]:
+    def stream(self, ids: list[int], sampling: Sampling, weights=None, images=None, constraint=None) -> Iterator[Event]:
         """The primitive: a Start, a Token for each id as soon as it is known, an End."""
         weights = self._weights if weights is None else weights  # those that the question was put to
         self._check_open(weights)
@@ -87,8 +85,8 @@ class LocalEngine(Engine):
             yield from self._write([(id, None) for id in found], max_new, sampling)
             return
         capacity = capacity_for(len(ids) + max_new, self.context)
-        session = self._take_cached(ids, max_new, image_inputs) or self.session(capacity)
-        session.image_inputs, finished = image_inputs, False
+        session = self._take_cached(ids, max_new, images) or self.session(capacity)
+        session.image_inputs, finished = images, False
         try:
             # 1) read the prompt, without what the answer before has read of it
             yield Start(began, len(ids), reused_tokens=len(session.ids))
@@ -195,10 +193,7 @@ class LocalEngine(Engine):
             self._cached_session = self._model = self._reader = None
 
     def _answer(self, messages: list[Message], sampling: Sampling, on_end) -> Reply:
-        if any(message.images for message in messages):
-            ids, image_inputs = self._look(messages)
-        else:
-            ids, image_inputs = self._fitting(self.format.prompt_ids(messages)), None
+        ids, image_inputs = self._look(messages)
         return self._reply(ids, sampling, on_end, image_inputs)
 
     def _reply(self, ids: list[int], sampling: Sampling, on_end, image_inputs=None) -> Reply:
@@ -209,14 +204,16 @@ class LocalEngine(Engine):
             constraint = Constraint(self.format.constraint_tokens, sampling.schema, sampling.grammar)
         return Reply(lambda: self.stream(ids, sampling, weights, image_inputs, constraint), self.name, on_end)
 
-    def _look(self, messages: list[Message]) -> tuple[list[int], ImageInputs]:
-        """The ids of a conversation with pictures in it, and what the runtime made of them."""
+    def _look(self, messages: list[Message]) -> tuple[list[int], ImageInputs | None]:
+        """The ids of a conversation, and what the runtime made of the pictures in it."""
+        pictures = tuple(picture for message in messages for picture in message.images)
+        if not pictures:
+            return self._fitting(self.format.prompt_ids(messages)), None
         if not self.sees:
             raise BadRequest(f"{self.name} reads text only: it can't see a picture. Ask slmlab.load({SEEING!r}).")
         self._ids_of(self.format.prompt(messages))  # refuses what is wrong with the text alone
         if found := self.format.marks_in(messages):  # beside pictures, it would be one
             raise BadRequest(f"The text holds {found[0]}, which {self.name} takes for a mark of its own. Leave it out.")
-        pictures = tuple(picture for message in messages for picture in message.images)
         try:
             ids, inputs = self._see(messages)
         except Exception as fault:  # of any type: a picture that the runtime can't cut up
@@ -252,9 +249,7 @@ class LocalEngine(Engine):
             raise BadRequest("The model has changed since this was asked. Read a reply inside its own `with` block.")
 
 
-def choose(
-    session: Session, sampling: Sampling, constraint: Constraint | None = None
-) -> Iterator[tuple[int, np.ndarray | None]]:
+def choose(session: Session, sampling: Sampling, constraint: Constraint | None) -> Iterator[tuple]:
     """Ids one after another, each with the log-probabilities of its place where asked for."""
     chooser, scorer, begun = Chooser(sampling), sampling.scorer, len(session.ids)
     while chooser.is_greedy and not (sampling.logprobs or scorer or constraint):
