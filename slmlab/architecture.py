@@ -1,7 +1,4 @@
-"""The shape of a decoder, and what follows from it by arithmetic: parameters, bytes, cost of a token.
-
-Knows nothing about models by name.
-"""
+"""The shape of a decoder, and what follows from it by arithmetic: parameters, bytes, cost of a token."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,4 @@
-"""The models of the course: cards and published benchmarks, read from data/, and what they cost.
-
-Gives a card by any of its names. Knows nothing about loading a model, machines or networks.
-"""
+"""The models of the course: cards and published benchmarks, read from data/, and what they cost."""
 
 import json
 import tomllib

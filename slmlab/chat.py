@@ -130,7 +130,6 @@ class ChatFormat:
 
     @cached_property
     def _as_text(self):
-        """The tokenizer without its marks."""
         from tokenizers import Tokenizer
 
         plain = Tokenizer.from_str(self._tokenizer.to_str())

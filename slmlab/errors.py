@@ -1,7 +1,4 @@
-"""The exceptions of slmlab. Every message says what happened and what to do next.
-
-Knows nothing about models, files or networks: the room that finds a fault words it.
-"""
+"""The exceptions of slmlab. Every message says what happened and what to do next."""
 
 from difflib import SequenceMatcher
 from numbers import Integral, Real

@@ -144,9 +144,8 @@ class FitReport(Shown):
         free = f"{in_bytes(here.ram_available_bytes)} of {in_bytes(here.ram_total_bytes)} RAM free"
         gpu = f", GPU {in_bytes(here.vram_free_bytes)} free" if here.vram_bytes else ""
         caption = f"{self.card.name} with {self.context:,} tokens of context on {here.name} ({free}{gpu})"
-        return Table(
-            ("precision", "weights", "KV cache", "runtime", "in memory", "verdict", ""), rows, caption, wrap=100
-        )
+        heads = ("precision", "weights", "KV cache", "runtime", "in memory", "verdict", "")
+        return Table(heads, rows, caption, wrap=100)
 
 
 def will_it_fit(

@@ -1,7 +1,4 @@
-"""How records print: one table for a terminal and for a page, sizes in words, text as HTML.
-
-Pure: knows nothing about what the rows are about.
-"""
+"""How records print: one table for a terminal and for a page, sizes in words, text as HTML."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -76,7 +76,6 @@ def transformers_to_onnx(source: Path, target: Path, precision: str) -> None:
 
 
 def _read(source: Path) -> tuple[list, dict, dict]:
-    """The tensors of a file, its fields, and its configuration."""
     from gguf import GGUFReader
 
     class Reader(GGUFReader):

@@ -85,9 +85,8 @@ def benchmarks(rows):
             colour, shape = drawing.COLOURS[index % len(drawing.COLOURS)], drawing.SHAPES[index % len(drawing.SHAPES)]
             lane = (index - (len(models) - 1) / 2) * 0.75 / len(models)  # near scores stay apart
             points = [(row.value, tests.index(row.benchmark) + lane) for row in rows if row.model == model]
-            ax.plot(
-                *zip(*points, strict=True), shape, markersize=12, label=model, color=colour, markeredgecolor="white"
-            )
+            look = {"markersize": 12, "color": colour, "markeredgecolor": "white"}
+            ax.plot(*zip(*points, strict=True), shape, label=model, **look)
         ax.grid(axis="x", color="#dddddd", linewidth=1)
         ax.set_xlabel("score")
         drawing.legend(ax)
