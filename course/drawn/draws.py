@@ -4,6 +4,7 @@ The same seed gives the same scene for ever, so the order of the draws here neve
 and scored on these pictures. Training and test use seeds that never meet.
 """
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,26 +14,10 @@ from course.drawn import scenes
 from course.drawn.canvas import COLOURS, Style
 from course.drawn.pictures import FORMS_OF_SHAPES, Row, Shape
 from course.drawn.questions import ABSENT, Question, Scene
+from slmlab.catalog import DATA
 from slmlab.errors import UnknownName, nearest
 
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-QUARTERS = ("Q1", "Q2", "Q3", "Q4")
-GOODS = (
-    "Milk", "Bread", "Tea", "Coffee", "Rice", "Eggs", "Apple", "Butter", "Soap", "Juice", "Salt", "Cake", "Beans",
-    "Cheese", "Pasta", "Honey", "Water", "Pizza", "Soup", "Banana", "Sugar", "Lemon", "Fish", "Onion", "Cocoa",
-)  # fmt: skip
-NAMES = (
-    "Anna", "Bob", "Chen", "Dora", "Emil", "Fatma", "Gita", "Hugo", "Ines", "Jonas", "Kofi", "Lena", "Mia", "Noah",
-    "Olga", "Pia", "Quin", "Rosa", "Sami", "Tara", "Umar", "Vera", "Wim", "Xena", "Yuki", "Zoe",
-)  # fmt: skip
-THINGS = (
-    "Cats", "Dogs", "Birds", "Fish", "Cars", "Bikes", "Trains", "Buses", "Gas", "Oil", "Coal", "Sun", "Wind", "North",
-    "South", "East", "West", "Red", "Web", "Shop", "Food", "Rent", "Fun", "Books", "Games", "Music", "Sport",
-)  # fmt: skip
-HEADS = ("Name", "Item", "City", "Team", "Day", "Who", "Part", "Room")
-COLUMNS = ("Age", "Score", "Price", "Goals", "Size", "Points", "No", "Count", "Sales")
-SIGNS = ("HELLO", "EXIT", "STOP", "OPEN", "CLOSED", "SALE", "Welcome", "Coffee", "PUSH", "PULL", "Library", "TAXI")
+WORDS = tomllib.loads((DATA / "drawn.toml").read_text(encoding="utf-8"))["words"]
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # without O and I, which look like 0 and 1
 CODE = LETTERS + "0123456789"
 AXIS = range(5, 101, 5)  # what can be told from an axis
@@ -67,7 +52,7 @@ def word(rng: Chance, least: int, most: int) -> str:
     return letters.upper() if rng.random() < 0.2 else letters.capitalize()
 
 
-def labels(rng: Chance, number: int, most: int, pool: Sequence[str] = THINGS) -> list[str]:
+def labels(rng: Chance, number: int, most: int, pool: Sequence[str] = WORDS["things"]) -> list[str]:
     """So many different labels of at most so many letters: months, days, letters, a list's, or made up."""
     if rng.easy:
         return rng.sample(LETTERS, number)
@@ -75,11 +60,11 @@ def labels(rng: Chance, number: int, most: int, pool: Sequence[str] = THINGS) ->
     known = [one for one in pool if len(one) <= most]
     if share < 0.15:
         start = rng.randrange(12)
-        return [MONTHS[(start + at) % 12] for at in range(number)]
+        return [WORDS["months"][(start + at) % 12] for at in range(number)]
     if share < 0.30:
-        return list(DAYS[:number])
+        return list(WORDS["days"][:number])
     if share < 0.37 and number <= 4:
-        return list(QUARTERS[:number])
+        return list(WORDS["quarters"][:number])
     if share < 0.57:
         return rng.sample(LETTERS, number)
     if share < 0.85 and len(known) >= number:
@@ -110,7 +95,7 @@ def _values(rng: Chance, number: int, printed: bool) -> list[int]:
 
 
 def _style(rng: Chance) -> Style:
-    return Style.random(rng, rng.choice((*THINGS, *GOODS)) if rng.random() < 0.15 else "")
+    return Style.random(rng, rng.choice(WORDS["things"] + WORDS["goods"]) if rng.random() < 0.15 else "")
 
 
 def _bars(rng: Chance, printed: bool = True) -> Scene:
@@ -142,14 +127,14 @@ def _shares(rng: Chance, number: int) -> list[int]:
 
 
 def _receipt(rng: Chance) -> Scene:
-    names = _names(rng, rng.randint(2, 4), GOODS)
+    names = _names(rng, rng.randint(2, 4), WORDS["goods"])
     prices = rng.sample(range(25, 1000, 5), len(names))
     return scenes.receipt(list(zip(names, prices, strict=True)), _style(rng))
 
 
 def _table(rng: Chance) -> Scene:
-    names = _names(rng, rng.randint(2, 5), NAMES)
-    heads, style = (rng.choice(HEADS), rng.choice(COLUMNS)), Style.random(rng)
+    names = _names(rng, rng.randint(2, 5), WORDS["names"])
+    heads, style = (rng.choice(WORDS["heads"]), rng.choice(WORDS["columns"])), Style.random(rng)
     return scenes.table(heads, list(zip(names, rng.sample(range(1, 100), len(names)), strict=True)), style)
 
 
@@ -166,7 +151,8 @@ def _line_of_text(rng: Chance) -> str:
         return _code(rng, 3, 5)
     if share < 0.5:
         return str(rng.randint(0, 10 ** rng.randint(1, 5) - 1))
-    return rng.choice((*SIGNS, *GOODS, *NAMES, *THINGS)) if share < 0.65 else word(rng, 2, 6)
+    known = [one for name in ("signs", "goods", "names", "things") for one in WORDS[name]]
+    return rng.choice(known) if share < 0.65 else word(rng, 2, 6)
 
 
 def _code(rng: Chance, least: int, most: int) -> str:
