@@ -24,7 +24,8 @@ _SOLUTIONS: dict[str, "Solution"] = {}
 
 @dataclass(frozen=True)
 class Exercise:
-    """The texts of one exercise; `right` is said to who gets there."""
+    """The texts of one exercise; `right` is said to who gets there. `source` is the solution of one that asks for no
+    function."""
 
     id: str
     lesson: str
@@ -32,6 +33,7 @@ class Exercise:
     hints: tuple[str, ...]
     starter: str
     right: str
+    source: str = ""
 
     @property
     def answer(self) -> "Solution":
@@ -43,7 +45,7 @@ class Exercise:
     @property
     def solution(self) -> str:
         """A cell that passes: the functions as they are written, without what decorates them."""
-        texts = [self.answer.source] if self.answer.source else map(inspect.getsource, self.answer.functions)
+        texts = [self.source] if self.source else map(inspect.getsource, self.answer.functions)
         sources = [text[text.startswith("@") and text.index("\ndef ") + 1 :].rstrip() for text in texts]
         imports = [line for line in _IMPORTS if any(f"{line.split()[-1]}." in source for source in sources)]
         return "\n\n".join(["\n".join(imports), *sources, self.starter.strip().splitlines()[-1]]).strip()
@@ -69,12 +71,12 @@ class Solution:
     A case is the arguments, and after them a text for the messages, `why`, if they need one. `told` says what came
     out; ": " and the words of a mistake that gives the same follow, or `otherwise`. In all three, {value}, {right},
     {shown} (the value in backticks), {why} and the arguments' names are filled in. `reads` makes what came out fit to
-    be compared. The solution is the function and those in `also`, or a `source` without one.
+    be compared. The solution is the function and those in `also`.
     """
 
-    def __init__(self, function=None, *, source="", also=(), cases=(), told="", otherwise=", and {right:g} is right",
+    def __init__(self, function=None, *, also=(), cases=(), told="", otherwise=", and {right:g} is right",
                  mistakes=(), reads=number_from, limit_s=None):  # fmt: skip
-        self.functions, self.source, self.cases, self.reads = [function, *also], source, cases, reads
+        self.functions, self.cases, self.reads = [function, *also], cases, reads
         self.limit_s = limit_s  # longer where a model is asked
         self.told, self.otherwise, self.mistakes, self.verdict = told, otherwise, mistakes, self.compare
         self.names = [*inspect.signature(function).parameters] if function else []

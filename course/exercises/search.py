@@ -45,15 +45,7 @@ def pieces(sentences, most):
     return found
 
 
-own = exercise("search-3", limit_s=60, source='''
-mine = [
-    ("What is the fine if I return a novel too late?", "library.md"),
-    ("How hot is it where toddlers bathe?", "pool.md"),
-    ("Who can fix my old lamp?", "repair.md"),
-    ("How heavy is the old bronze giant?", "bell.md"),
-    ("Who gives me a vaccine?", "clinic.md"),
-]
-''')()  # fmt: skip
+own = exercise("search-3", limit_s=60)()
 
 
 @own.judged

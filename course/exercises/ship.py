@@ -24,15 +24,7 @@ def to_grid(weight, low, gap):
     return low + gap * min(15, max(0, place))
 
 
-card = exercise("ship-2", source='''
-about = ModelCardData(model_name="tickets", language="en", license="apache-2.0",
-                      base_model="HuggingFaceTB/SmolLM2-135M-Instruct")
-text = f"---\\n{about.to_yaml()}\\n---\\n# tickets\\n\\nIt turns a message to a shop into JSON." + """
-Exact for 62% (48%-74%) of 50 messages that share no name and no phrase with the training.
-## Limits
-English only. Two of five answers have a wrong field, mostly problem or wish."""
-ModelCard(text).save(home / "README.md")
-'''.strip())()  # fmt: skip
+card = exercise("ship-2")()
 
 
 @card.judged
@@ -54,15 +46,7 @@ def _(answer):
     need("very good" not in card.text, "“very good” can't be checked by anybody; say what was measured")
 
 
-own = exercise("ship-3", limit_s=300, source='''
-task = making.read_task("../data/texts/offices.csv")
-office, mine = making.Chats(folder, "Which office? Answer with one word.\\n\\n"), get_peft_model(new(), shape)
-
-def own_loss(step):
-    return office.loss(mine, making.turn(task.learn, step, 4))
-
-making.train("own", mine, own_loss, steps=20, rate=0.003)
-''')()  # fmt: skip
+own = exercise("ship-3", limit_s=300)()
 
 
 @own.judged

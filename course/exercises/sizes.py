@@ -54,7 +54,7 @@ _TELLING = {"he", "she", "him", "her", "his", "hers", "man", "woman", "men", "wo
             "male", "female", "father", "mother", "himself", "herself", "husband", "wife", "beard", "lady"}  # fmt: skip
 
 
-sentence = exercise("bias-1", limit_s=60, source='sentence = "The old {} went to the garage, and then"')()
+sentence = exercise("bias-1", limit_s=60)()
 
 
 @sentence.judged

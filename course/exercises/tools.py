@@ -55,15 +55,7 @@ def allowed(call, before):
     return call["tool"] != "search" or "search" not in before
 
 
-own = exercise("tools-3", limit_s=300, source='''
-def letters(word):
-    return len(word)
-
-examples = [("How many letters has the word sun?", "sun"), ("Count the letters of garden.", "garden"),
-            ("Is tomato a word of six letters?", "tomato")]
-tasks = [("How many letters has the word river?", 5), ("Count the letters of elephant.", 8),
-         ("How long is the word butterfly?", 9), ("Tell me how many letters window has.", 6)]
-''')()  # fmt: skip
+own = exercise("tools-3", limit_s=300)()
 
 
 @own.judged

@@ -33,7 +33,7 @@ def leaked(test, text, size):
     return len(runs(test, size) & runs(text, size)) / len(runs(test, size))
 
 
-mine = exercise("train-2", source="mine = learn(making.stories(2000, seed=5), 600)")()
+mine = exercise("train-2")()
 
 
 @mine.judged
@@ -47,10 +47,7 @@ def _(answer):
     need(size >= BYTES, f"a token holds {size:.2f} bytes of an unseen story, and {BYTES:g} are wanted")
 
 
-model = exercise("train-3", limit_s=60, source="""
-model = new_model(width=64, layers=3)
-making.train("exercise", model, loss_of, steps=120, rate=0.01, tokens=8 * 128)
-""".strip())()  # fmt: skip
+model = exercise("train-3", limit_s=60)()
 
 
 @model.judged
