@@ -30,10 +30,13 @@ def pytest_runtest_setup(item):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     """A cell out of time fails, also where it catches nbval's interrupt and ends well, which nbval itself would pass.
-    nbval expects the cells after it to fail: they do so here, so that none is counted as passed by surprise."""
+    nbval expects the cells after it to fail: they do so here, so that none is counted as passed by surprise.
+    An exercise's starter fails where it passes its own check."""
     done = yield
     if _is_cell(item) and item.parent.timed_out:
         item.raise_cell_error(f"It took more than {item.config.option.nbval_cell_timeout:g} s, a cell's time limit")
+    if _is_cell(item) and "exercise" in item.cell.metadata.get("tags", ()) and "Not yet" not in str(item.test_outputs):
+        item.raise_cell_error("This starter of an exercise passes its own check")
     return done
 
 

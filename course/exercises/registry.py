@@ -18,7 +18,7 @@ from slmlab.errors import UnknownName, nearest, quoted
 
 # where exercises stand whose file has another name than their id: it is read when one of them is checked
 _FILES = {"inside": "sizes", "size": "sizes", "bias": "sizes", "github": "clouds", "nim": "clouds", "foundry": "clouds"}
-_IMPORTS = ("import json", "import math", "import numpy as np")
+_IMPORTS = ("import json", "import math", "import random", "import numpy as np")
 _SOLUTIONS: dict[str, "Solution"] = {}
 
 

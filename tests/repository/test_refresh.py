@@ -21,10 +21,10 @@ LESSON = (
 )
 
 
-def make(path: Path, sources=LESSON, measured=(1,)) -> Path:
+def make(path: Path, sources=LESSON, tag="measured") -> Path:
     cells = [new_markdown_cell("# A lesson", id="title")]
     for number, source in enumerate(sources):
-        tags = {"tags": ["measured"]} if number in measured else {}
+        tags = {"tags": [tag]} if number == 1 else {}
         cells.append(new_code_cell(source, id=f"c{number}", metadata={**tags, "execution": {"x": "y"}}))
     path.write_text(nbformat.writes(new_notebook(cells=cells)), encoding="utf-8")
     return path
@@ -157,11 +157,12 @@ def test_a_measured_cell_keeps_its_output_where_only_figures_or_random_ids_moved
     assert not kept(old, new, ran="b", stored_as="b"), "an editor saves new code with old outputs"
 
 
-def test_a_cell_that_catches_the_interrupt_at_its_time_limit_does_not_pass(pytester):
+def test_a_cell_that_catches_the_interrupt_at_its_time_limit_and_a_starter_that_is_right_do_not_pass(pytester):
     caught = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    pass"
-    path = make(pytester.path / "slow.ipynb", [caught, "1 + 1"])
+    make(pytester.path / "slow.ipynb", [caught, "1 + 1"])
+    make(pytester.path / "starters.ipynb", ["'Not yet'", "'Right'"], tag="exercise")
     pytester.makeini(f"[pytest]\npythonpath = {ROOT.as_posix()}\n")
     options = "-p tools.offline_notebooks -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=2"
-    result = pytester.runpytest_subprocess(*options.split(), path)
-    result.assert_outcomes(failed=1, xfailed=1)
-    result.stdout.fnmatch_lines("*took more than 2 s*")
+    result = pytester.runpytest_subprocess(*options.split(), "slow.ipynb", "starters.ipynb")
+    result.assert_outcomes(failed=2, xfailed=1, passed=1)
+    result.stdout.fnmatch_lines(["*took more than 2 s*", "*This starter of an exercise passes*"])
