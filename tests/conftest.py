@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import slmlab
 from slmlab.catalog import card_of_folder
 from slmlab.errors import SlmLabError
 
@@ -109,10 +110,7 @@ def tiny_folder(request, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_mixture(tmp_path_factory):
     """Microsoft's mixture of experts with random weights: 2 layers, 6 experts, 2 for a token."""
-    from slmlab.engines.transformers import TransformersEngine
-
-    folder = write_tiny_model(tmp_path_factory.mktemp("phimoe") / "transformers", "phimoe")
-    return TransformersEngine(card_of_folder(folder), folder, "fp32")
+    return slmlab.load(write_tiny_model(tmp_path_factory.mktemp("phimoe") / "transformers", "phimoe"))
 
 
 @pytest.fixture(scope="session")
@@ -128,16 +126,12 @@ def tiny_onnx_folder(tiny_folder, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_transformers(tiny_folder):
-    from slmlab.engines.transformers import TransformersEngine
-
-    return TransformersEngine(card_of_folder(tiny_folder), tiny_folder, "fp32")
+    return slmlab.load(tiny_folder)
 
 
 @pytest.fixture(scope="session")
 def tiny_onnx(tiny_onnx_folder):
-    from slmlab.engines.onnx import OnnxEngine
-
-    return OnnxEngine(card_of_folder(tiny_onnx_folder), tiny_onnx_folder, "fp32")
+    return slmlab.load(tiny_onnx_folder, precision="fp32")
 
 
 @pytest.fixture(scope="session")
@@ -165,9 +159,7 @@ def tiny_sight_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_sight(tiny_sight_folder):
     """LLaVA's kind with random weights: 16 tokens a picture, 2 layers, a context of 256."""
-    from slmlab.engines.transformers import VisionEngine
-
-    return VisionEngine(card_of_folder(tiny_sight_folder), tiny_sight_folder, "fp32", threads=1)
+    return slmlab.load(tiny_sight_folder, threads=1)
 
 
 @pytest.fixture(scope="session")
@@ -189,16 +181,12 @@ def tiny_phi3v_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_phi3v(tiny_phi3v_folder):
     """Phi-3.5-vision's form in ONNX with random weights: up to 16 crops a picture, a context of 4,096."""
-    from slmlab.engines.onnx import OnnxEngine
-
-    return OnnxEngine(card_of_folder(tiny_phi3v_folder), tiny_phi3v_folder, "fp32", threads=1)
+    return slmlab.load(tiny_phi3v_folder, precision="fp32", threads=1)
 
 
 @pytest.fixture(scope="session")
 def bundled():
     """The course's own model in its default form, fetched and converted where this machine lacks it."""
-    import slmlab
-
     return slmlab.load()
 
 

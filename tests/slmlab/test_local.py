@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from slmlab.catalog import card_of_folder
-from slmlab.engines.transformers import TransformersEngine
+import slmlab
 from slmlab.errors import BadRequest, SlmLabError
 from slmlab.records import End, Sampling, Start, Token
 from tests.conftest import ids_of
@@ -124,7 +123,7 @@ def test_a_scorer_gives_a_score_for_each_id_and_joins_no_beam_search(tiny):
 
 
 def test_a_closed_model_says_how_to_get_it_back_and_keeps_nothing(tiny_folder):
-    model = TransformersEngine(card_of_folder(tiny_folder), tiny_folder)
+    model = slmlab.load(tiny_folder)
     unread, begun = model.complete("a"), iter(model.complete("a", max_tokens=50))
     next(begun)
     model.close()
@@ -215,12 +214,8 @@ def test_a_text_appended_after_greedy_tokens_is_read_after_all_of_them(tiny):
         assert len(session.ids) == 5 + written + 9 and np.allclose(session.logits(), afresh.logits(), atol=1e-4)
 
 
-SCHEMA = {
-    "type": "object",
-    "properties": {"on": {"type": "boolean"}},
-    "required": ["on"],
-    "additionalProperties": False,
-}
+PROPERTIES = {"on": {"type": "boolean"}}
+SCHEMA = {"type": "object", "properties": PROPERTIES, "required": ["on"], "additionalProperties": False}
 
 
 def test_an_answer_stays_inside_a_schema_or_a_grammar_whatever_the_weights(tiny):
@@ -263,6 +258,6 @@ os.wait()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows forks no process")
-def test_a_forked_process_is_told_to_load_its_own(tiny):
+def test_a_forked_process_is_told_to_load_its_own():
     said = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=100).stdout
     assert "doesn't work in a forked process" in said, "it would wait for ever for threads that aren't there"
