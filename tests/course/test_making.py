@@ -176,12 +176,11 @@ def test_the_score_in_one_pass_is_what_writing_gives(monkeypatch):
     monkeypatch.delenv("SLMLAB_CACHE")  # the real model is in the real cache
     held = folder("smollm2-135m", "transformers")
     net, chats = AutoModelForCausalLM.from_pretrained(held).eval(), making.Chats(held)
-    asked = ["What is the capital of France?", "What is 2+2?", "Name a colour."]
-    own = list(zip(asked, chats.says_all(net, asked, 40), strict=True))
-    assert own[0][1] == chats.says(net, asked[0], 40), "whoever is asked at once"
-    own = [(text, said) for text, said in own if len(chats.tokenizer(said).input_ids) < 40]
+    asked = ["What is the capital of France?", "What is 2+2?"]  # whose answers are short
+    own = list(zip(asked, chats.says_all(net, asked), strict=True))
+    assert own[0][1] == chats.says(net, asked[0]), "whoever is asked at once"
     wrong = [(text, f"{said} So it is.") for text, said in own]
-    assert own and chats.exact(net, own + wrong).right == len(own)
+    assert chats.exact(net, own + wrong).right == len(own)
 
 
 def adapter_of(base, place, seed):

@@ -238,7 +238,7 @@ def test_an_adapter_that_does_not_fit_is_refused_in_one_line(tickets, tmp_path):
         slmlab.load(folder)
 
 
-def test_a_folder_of_ones_own_is_converted_once_for_its_content(own_cache, tmp_path, capsys):
+def test_a_folder_of_ones_own_is_converted_once_for_its_content(own_cache, tmp_path, capsys, monkeypatch):
     folder, text = write_tiny_model(tmp_path / "merged", "llama"), "a learner's own model"
     with slmlab.load(folder) as plain, slmlab.load(folder, precision="int8") as small:
         assert plain.precision == "fp32" and str(small) == "merged · onnx · int8 · context 256"
@@ -246,6 +246,7 @@ def test_a_folder_of_ones_own_is_converted_once_for_its_content(own_cache, tmp_p
     assert "Converting merged to onnx-int8." in capsys.readouterr().out
     assert plan(folder, engine="onnx").folder == small.folder and not capsys.readouterr().out, "once is enough"
     write_tiny_model(folder, "llama", seed=1)
+    monkeypatch.setattr(weights, "_convert", lambda *_: None)
     assert plan(folder, precision="int8").folder != small.folder, "other weights are another model"
     with pytest.raises(BadRequest, match="q4 is a GGUF file's own blocks"):
         plan(folder, precision="q4")
