@@ -16,6 +16,9 @@ from tests.conftest import ROOT
 NOTEBOOK = "const lab = window.jupyterapp, notebook = lab.shell.currentWidget.content"
 FIND = """words => notebook.widgets.flatMap(({model}, at) =>
   model.type === "code" && model.sharedModel.source.includes(words) ? [at] : [])"""
+RUN = f"""async words => {{ const [at] = ({FIND})(words); notebook.activeCellIndex = at;
+  await lab.commands.execute("notebook:run-all-above"); notebook.activeCellIndex = at;
+  await lab.commands.execute("notebook:run-cell") }}"""
 HTML = "all => all.map(one => one.outerHTML).join()"
 RED = """() => notebook.widgets.flatMap(({model}) => (model.outputs?.toJSON() ?? []).filter(out => out.name === "stderr"
   || (out.output_type === "error" && !(model.getMetadata("tags") ?? []).includes("raises-exception")))
@@ -52,9 +55,10 @@ def lab(tmp_path_factory):
 
 
 class Lesson:
-    """A lesson in a page, opened and run; `close` fails with all that a reader should never see."""
+    """A lesson in a page, opened and run up to the cell with these words; `close` fails with all that a reader should
+    never see."""
 
-    def __init__(self, browser, lab, name, theme="Light"):
+    def __init__(self, browser, lab, name, words, theme="Light"):
         self.page, self.faults = browser.new_page(viewport={"width": 1280, "height": 800}), []
         self.page.set_default_timeout(1_200_000)  # to run a lesson on two busy cores
         self.page.on("pageerror", lambda error: self.faults.append(f"page: {error}"))
@@ -64,7 +68,7 @@ class Lesson:
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         self.js("() => lab.shell.currentWidget.sessionContext.ready")
         self.js("theme => lab.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {theme}")
-        self.js("() => lab.commands.execute('notebook:run-all-cells')")
+        self.js(RUN, words)
         self.length = self.js("() => notebook.widgets.length")
         self.page.set_default_timeout(20_000)
 
@@ -102,7 +106,7 @@ class Lesson:
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_guesses_hints_questions_and_a_quiz_answer_mouse_and_keyboard(browser, lab, theme):
-    lesson = Lesson(browser, lab, "00_start_here", theme)
+    lesson = Lesson(browser, lab, "00_start_here", "quiz(", theme)
     for cell, key in zip(lesson.cells('predict("'), ("", "Enter"), strict=True):
         cell.get_by_role("button").first.press("ArrowRight")
         lesson.press(cell, lesson.page.locator(":focus"), key, "Locked: you said")
@@ -124,7 +128,7 @@ def test_guesses_hints_questions_and_a_quiz_answer_mouse_and_keyboard(browser, l
 
 
 def test_the_sampling_playgrounds_sliders_and_buttons_answer(browser, lab):
-    lesson = Lesson(browser, lab, "02_instruct")
+    lesson = Lesson(browser, lab, "02_instruct", "sampling_playground(")
     for cell in lesson.cells("sampling_playground("):
         for slider in reversed(cell.locator(".widget-slider").all()):  # top-k first: top-p may leave it nothing to do
             handle = slider.get_by_role("slider")
@@ -138,7 +142,7 @@ def test_the_sampling_playgrounds_sliders_and_buttons_answer(browser, lab):
 
 
 def test_the_chart_box_answers(browser, lab):
-    lesson = Lesson(browser, lab, "04_vision")
+    lesson = Lesson(browser, lab, "04_vision", "chart_box(")
     for cell in lesson.cells("chart_box("):
         lesson.press(cell, cell.get_by_role("slider").first, "ArrowRight")
         lesson.press(cell, cell.locator(".noUi-base").first)
