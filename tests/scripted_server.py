@@ -69,7 +69,9 @@ class _Handler(BaseHTTPRequestHandler):
         script = self.script
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", 0)))
-        script.requests.append({"path": self.path, "headers": headers, "body": json.loads(body) if body else None})
+        if body and "/blobs/" not in self.path:  # there, Ollama is sent a file
+            body = json.loads(body)
+        script.requests.append({"path": self.path, "headers": headers, "body": body or None})
         answer = script.answers[min(len(script.requests), len(script.answers)) - 1]
         answer = answer(script.bodies[-1]) if callable(answer) else answer
         self.send_response(answer.status)
@@ -86,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.then == "end" and chunked:
             self.wfile.write(b"0\r\n\r\n")
 
-    do_GET = do_POST
+    do_GET = do_HEAD = do_DELETE = do_POST
 
     def log_message(self, *_):
         """Say nothing: a test looks at all that is printed."""
