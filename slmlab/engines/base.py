@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 
 from slmlab.chat import as_messages
@@ -10,7 +10,7 @@ from slmlab.errors import BadRequest, nearest, quoted
 from slmlab.records import Message, Reply, Sampling
 
 
-class Engine:
+class Engine(AbstractContextManager):
     """A model that answers. A runtime defines `_answer(messages, sampling, on_end)`, which gives a Reply."""
 
     engine: str  # the runtime's name
@@ -39,9 +39,6 @@ class Engine:
 
     def close(self) -> None:
         """Free what the model holds. Using it afterwards is refused."""
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         self.close()
