@@ -144,7 +144,9 @@ class LocalEngine(Engine):
 
     def prompt(self, question, system: str | None = None, images=None) -> str:
         """The text that the model is really given for a question or a list of messages."""
-        messages = as_messages(question, system, images)
+        return self._prompt(as_messages(question, system, images))
+
+    def _prompt(self, messages: list[Message]) -> str:
         if any(message.images for message in messages):
             return self.format.marked(self._look(messages)[0])  # each picture as the tokens that stand for it
         return self.format.prompt(messages)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from slmlab.chat import as_messages
 from slmlab.engines.local import LocalEngine, Session
 from slmlab.errors import BadRequest, NotHere
 from slmlab.gguf import EVERY
@@ -38,11 +37,9 @@ class OnnxEngine(LocalEngine):
         self._reader = None  # the graph with the logits after every id, where it is another: opened when it is asked
         self._processor = self._made(self._model.create_multimodal_processor) if self.sees else None
 
-    def prompt(self, question, system: str | None = None, images=()) -> str:
-        """The text that the model is given; <|image_1|> stands where the processor puts a picture's tokens."""
-        if not self.sees:
-            return super().prompt(question, system, images)
-        return self.format.prompt(_with_marks(as_messages(question, system, images)))
+    def _prompt(self, messages: list[Message]) -> str:
+        """<|image_1|> stands where the processor puts a picture's tokens."""
+        return self.format.prompt(_with_marks(messages)) if self.sees else super()._prompt(messages)
 
     def _open_graph(self, **decoder):
         # The runtime's own default used one thread on a machine of two cores: half the speed.
@@ -69,8 +66,7 @@ class OnnxEngine(LocalEngine):
 
     def _see(self, messages: list[Message]) -> tuple[list[int], dict]:
         files = [as_picture(picture.image).data for one in messages for picture in one.images]  # upright, on white
-        prompt = self.format.prompt(_with_marks(messages))
-        inputs = self._processor(prompt, images=self._og.Images.open_bytes(*files))
+        inputs = self._processor(self._prompt(messages), images=self._og.Images.open_bytes(*files))
         return np.asarray(inputs["input_ids"].as_numpy())[0].tolist(), {"inputs": inputs}
 
     def _beams(self, ids: Sequence[int], max_new: int, sampling: Sampling) -> list[int]:
