@@ -33,7 +33,7 @@ def gguf_to_transformers(source: Path, target: Path) -> None:
     tensors, fields, config = _read(source)
     _write_json(target / "config.json", config)
     _write_json(target / "generation_config.json", {key: config[key] for key in ("bos_token_id", "eos_token_id")})
-    _write_tokenizer(fields, target)
+    _write_tokenizer(fields, config, target)
     heads, found = {"attn_q": config["num_attention_heads"], "attn_k": config["num_key_value_heads"]}, {}
     for tensor in tensors:
         *block, kind, _ = tensor.name.split(".")
@@ -56,7 +56,7 @@ def gguf_to_onnx(source: Path, target: Path) -> None:
     model |= {"type": "llama", "context_length": config["max_position_embeddings"], "decoder": decoder}
     search = {"max_length": model["context_length"], "past_present_share_buffer": True}
     _write_json(target / "genai_config.json", {"model": model, "search": search})
-    _write_tokenizer(fields, target)
+    _write_tokenizer(fields, config, target)
 
 
 def transformers_to_onnx(source: Path, target: Path, precision: str) -> None:
@@ -103,14 +103,11 @@ def _config(fields: dict) -> dict:
     config = NAMES["fixed"] | {name: fields[f"llama.{key}"] for name, key in NAMES["config"].items()}
     config["head_dim"] = config["hidden_size"] // config["num_attention_heads"]
     config["rope_parameters"] = {"rope_type": "default", "rope_theta": fields["llama.rope.freq_base"]}
-    return config | {f"{name}_token_id": id for name, id in _marks(fields).items()}
+    marks = NAMES["tokens"].items()
+    return config | {f"{name}_token_id": fields[f"tokenizer.ggml.{key}_token_id"] for name, key in marks}
 
 
-def _marks(fields: dict) -> dict[str, int]:
-    return {name: fields[f"tokenizer.ggml.{key}_token_id"] for name, key in NAMES["tokens"].items()}
-
-
-def _write_tokenizer(fields: dict, target: Path) -> None:
+def _write_tokenizer(fields: dict, config: dict, target: Path) -> None:
     """Byte-level BPE, after cutting numbers into single digits: a step that Transformers' own reader forgets."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -123,7 +120,7 @@ def _write_tokenizer(fields: dict, target: Path) -> None:
     kinds = zip(tokens, fields["tokenizer.ggml.token_type"], strict=True)
     tokenizer.add_special_tokens([AddedToken(text, special=True) for text, kind in kinds if kind == CONTROL])
     tokenizer.save(str(target / "tokenizer.json"))
-    settings = {f"{name}_token": tokens[id] for name, id in _marks(fields).items()}
+    settings = {f"{name}_token": tokens[config[f"{name}_token_id"]] for name in NAMES["tokens"]}
     _write_json(target / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **settings})
     shutil.copyfile(TEMPLATE, target / "chat_template.jinja")
 
