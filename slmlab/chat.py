@@ -125,7 +125,6 @@ class ChatFormat:
         return sorted(found, key=len, reverse=True)
 
     def text_ids(self, text: str) -> list[int]:
-        """The ids of a text in which a mark is text."""
         return self._as_text.encode(text, add_special_tokens=False).ids
 
     @cached_property
@@ -180,7 +179,6 @@ class StopWatcher:
         self._stops, self.held, self.stopped = stops, "", False
 
     def read(self, text: str) -> str:
-        """The part of the text so far that may be shown."""
         text = self.held + text
         ends = [text.index(stop) for stop in self._stops if stop in text]
         sizes = [(stop, size) for stop in self._stops for size in range(min(len(stop), len(text) + 1))]

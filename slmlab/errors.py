@@ -4,8 +4,6 @@ from difflib import SequenceMatcher
 from numbers import Integral, Real
 from textwrap import fill
 
-SHOWN_WIDTH = 96
-
 
 class SlmLabError(Exception):
     """Anything slmlab refuses on purpose; catch this one to catch them all."""
@@ -15,10 +13,10 @@ class SlmLabError(Exception):
 
     def show(self) -> None:
         """Print the message in lines that fit a notebook, what to do on lines of its own."""
-        print(fill(str(self).removesuffix(self.advice).rstrip(), SHOWN_WIDTH, break_on_hyphens=False))
+        fit = {"width": 96, "break_on_hyphens": False}
+        print(fill(str(self).removesuffix(self.advice).rstrip(), **fit))
         if self.advice:
-            hanging = {"initial_indent": "→ ", "subsequent_indent": "  "}
-            print(fill(self.advice, SHOWN_WIDTH, break_on_hyphens=False, **hanging))
+            print(fill(self.advice, initial_indent="→ ", subsequent_indent="  ", **fit))
 
 
 class UnknownName(SlmLabError):

@@ -148,9 +148,7 @@ class FitReport(Shown):
         return Table(heads, rows, caption, wrap=100)
 
 
-def will_it_fit(
-    name: str | Card, precision: str | None = None, context: int | None = None, machine: Machine | str | None = None
-) -> FitReport:
+def will_it_fit(name: str | Card, precision: str | None = None, context: int | None = None, machine=None) -> FitReport:
     """Whether a model fits a machine (this one, unless 'phone' or 'laptop' is named), in one precision or in each, with
     a conversation of `context` tokens: 4,096, or the model's own limit, if not given."""
     chosen = card(name)

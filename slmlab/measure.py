@@ -1,7 +1,4 @@
-"""Figures out of records, and one of the machine: medians over runs, perplexity, the limit that memory sets.
-
-A single reply's figures are `reply.metrics`. Knows nothing about engines or plotting.
-"""
+"""Figures out of records, and one of the machine: medians over runs, perplexity, the limit that memory sets."""
 
 import math
 import os

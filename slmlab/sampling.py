@@ -1,7 +1,4 @@
-"""From the logits of one position to the next token: the same arithmetic for every local engine.
-
-Knows nothing about engines: it takes an array of logits and a Sampling, and gives probabilities or one id.
-"""
+"""From the logits of one position to the next token: the same arithmetic for every local engine."""
 
 import json
 from collections import Counter

@@ -16,5 +16,5 @@ def test_a_name_of_megabytes_is_cut_and_compared_in_no_time():
 def test_show_writes_what_to_do_on_lines_of_its_own(capsys):
     errors.ProviderError("No answer. " * 12, "Try again. " * 12, status=503).show()
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= errors.SHOWN_WIDTH and len(lines) == 4
+    assert max(map(len, lines)) <= 96 and len(lines) == 4
     assert lines[2].startswith("→ Try again.") and lines[3].startswith("  ")
