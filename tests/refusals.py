@@ -9,7 +9,7 @@ FORBIDDEN = {"type": "extra_forbidden", "msg": "Extra inputs are not permitted"}
 
 def refusing(**refused: Answer) -> Callable[[dict], Answer]:
     """Refuses a body that holds one of these names, each with its answer, and answers any other."""
-    return lambda body: next((refused[name] for name in body if name in refused), stream("Hello"))
+    return lambda asked: next((refused[name] for name in asked["body"] if name in refused), stream("Hello"))
 
 
 def openai_error(param: str | None, says: str, kind: str = "parameter") -> Answer:

@@ -42,7 +42,7 @@ def stream(*texts: str, reason: str = "stop", usage=(7, 3)) -> Answer:
 
 
 class ScriptedServer:
-    """Answers each request with the next of `answers`, the last one again and again; a function answers by the body."""
+    """Answers each request with the next of `answers`, the last one for ever; a function answers by the request."""
 
     def __init__(self, *answers: Answer | Callable[[dict], Answer]):
         self.answers = list(answers)
@@ -71,15 +71,16 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(headers.get("content-length", 0)))
         if body and "/blobs/" not in self.path:  # there, Ollama is sent a file
             body = json.loads(body)
-        script.requests.append({"path": self.path, "headers": headers, "body": body or None})
+        asked = {"path": self.path, "headers": headers, "body": body or None}
+        script.requests.append(asked)
         answer = script.answers[min(len(script.requests), len(script.answers)) - 1]
-        answer = answer(script.bodies[-1]) if callable(answer) else answer
+        answer = answer(asked) if callable(answer) else answer
         self.send_response(answer.status)
         for name, value in {**answer.headers, "connection": "close"}.items():
             self.send_header(name, value)
         self.end_headers()
         chunked = "transfer-encoding" in answer.headers
-        for block in answer.blocks:
+        for block in () if self.command == "HEAD" else answer.blocks:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(block), block) if chunked else block)
         if answer.then == "hold":
             with contextlib.suppress(ConnectionResetError):  # a client that goes with bytes unread resets

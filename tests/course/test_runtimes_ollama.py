@@ -10,8 +10,9 @@ from course.runtimes.ollama import NAME, recipe
 from tests.scripted_server import Answer, ScriptedServer, answer_json
 
 
-def said(path: str, body) -> Answer:
+def said(asked: dict) -> Answer:
     """' one' as often as it is asked; no blob is there before it is sent."""
+    path, body = asked["path"], asked["body"]
     if path.startswith("/api/blobs/"):
         return Answer(201 if body else 404, headers={"content-length": "0"})
     words = " one" * (body or {}).get("options", {}).get("num_predict", 0)
@@ -22,7 +23,7 @@ def said(path: str, body) -> Answer:
 
 @pytest.fixture
 def speaker(monkeypatch):
-    server = ScriptedServer(lambda body: said(server.requests[-1]["path"], body))
+    server = ScriptedServer(said)
     monkeypatch.setenv("OLLAMA_HOST", server.url.removesuffix("/v1"))
     yield server
     server.close()

@@ -87,7 +87,7 @@ def test_what_changes_an_answers_form_is_never_left_out_and_no_refusal_is_asked_
     large = {"message": "max_tokens is too large: 9. This model supports at most 8.", "param": "max_tokens"}
     assert fault_of(ask(answer_json(400, {"error": large})), max_tokens=9).status == 400
     assert len(model.server.requests) == 1 and capsys.readouterr().out == ""
-    model = ask(lambda body: refusals.openai_error(None, ", ".join(sorted(body, reverse=True))))
+    model = ask(lambda asked: refusals.openai_error(None, ", ".join(sorted(asked["body"], reverse=True))))
     assert fault_of(model, max_tokens=9, seed=1, top_p=0.5).status == 400
     assert len(model.server.requests) == 5, "each of the four once, and max_tokens by its other name"
 

@@ -1,9 +1,6 @@
 """weights from a hub: a real download over a socket, from a small hub that this test runs on the loopback."""
 
 import hashlib
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ from slmlab import weights
 from slmlab.catalog import card
 from slmlab.errors import NotHere
 from slmlab.weights import fault_of, folder, place
+from tests.scripted_server import Answer, ScriptedServer, answer_json
 
 PHI = card("phi-3.5-mini")
 
@@ -37,40 +35,26 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-class Hub(BaseHTTPRequestHandler):
+def told(hub, asked: dict) -> Answer:
     """The paths of a model hub that a download uses, with ranges and the hub's headers."""
+    path = asked["path"]
+    if "/tree/" in path:
+        return answer_json(200, [entry(*one) for one in hub.files.items()])
+    if path.startswith("/api/models/"):
+        return answer_json(200, {"id": "x/y", "sha": COMMIT, "siblings": []})
+    name = path.split(f"/{COMMIT}/")[-1]
+    content = hub.contents.get(name, hub.files[name])
+    start = int(asked["headers"].get("range", "bytes=0-").removeprefix("bytes=").split("-")[0])
+    headers = {"x-repo-commit": COMMIT, "etag": f'"{sha256(hub.files[name])}"'}
+    headers["content-length"] = str(len(content) - start)
+    if start:
+        headers["content-range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+    return Answer(206 if start else 200, (content[start:],), headers)
 
-    protocol_version = "HTTP/1.1"
 
-    def do_GET(self):
-        self.server.asked.append(self.path)
-        if "/tree/" in self.path:
-            return self._send(200, json.dumps([self._entry(name) for name in self.server.files]).encode(), {})
-        if self.path.startswith("/api/models/"):
-            return self._send(200, json.dumps({"id": "x/y", "sha": COMMIT, "siblings": []}).encode(), {})
-        name = self.path.split(f"/{COMMIT}/")[-1]
-        file = self.server.files[name]
-        content = self.server.contents.get(name, file)
-        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{sha256(file)}"'}
-        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        return self._send(206 if start else 200, content[start:], headers)
-
-    do_HEAD = do_GET
-
-    def _entry(self, name):
-        file = self.server.files[name]
-        lfs = {"oid": sha256(file), "size": len(file), "pointerSize": 130}
-        return {"type": "file", "path": name, "size": len(file), "oid": "0" * 40, "lfs": lfs}
-
-    def _send(self, status, content, headers):
-        self.send_response(status)
-        for name, value in {"Content-Length": len(content), "Content-Type": "application/json", **headers}.items():
-            self.send_header(name, str(value))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+def entry(name: str, content: bytes) -> dict:
+    lfs = {"oid": sha256(content), "size": len(content), "pointerSize": 130}
+    return {"type": "file", "path": name, "size": len(content), "oid": "0" * 40, "lfs": lfs}
 
 
 @pytest.fixture
@@ -79,17 +63,18 @@ def model_hub(own_cache, monkeypatch):
 
     for name in (*weights.SWITCHES, "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.asked, server.files, server.contents = [], FILES, {}
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
+    server = ScriptedServer(lambda asked: told(server, asked))
+    server.files, server.contents, address = FILES, {}, server.url.removesuffix("/v1")
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", address)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
     yield server
-    server.shutdown()
-    server.server_close()
+    server.close()
+
+
+def paths(hub) -> list[str]:
+    return [one["path"] for one in hub.requests]
 
 
 def names_in(found: Path) -> set[str]:
@@ -101,8 +86,8 @@ def test_the_size_is_said_and_only_the_wanted_folder_comes(model_hub, capsys):
     assert names_in(found) == {"model.onnx", "model.onnx.data", "genai_config.json"}
     assert (found / "model.onnx.data").read_bytes() == FILES[f"{INSIDE}/model.onnx.data"]
     assert "0.00 GB in 3 files" in capsys.readouterr().out and not list(found.parent.glob("*.partial"))
-    model_hub.asked.clear()
-    assert folder(PHI, "onnx-int4") == found and model_hub.asked == [], "a second call asks the hub nothing"
+    model_hub.requests.clear()
+    assert folder(PHI, "onnx-int4") == found and model_hub.requests == [], "a second call asks the hub nothing"
     with pytest.raises(NotHere, match="not published as onnx-int8. Available: transformers, onnx-int4"):
         folder(PHI, "onnx-int8")
 
@@ -110,7 +95,7 @@ def test_the_size_is_said_and_only_the_wanted_folder_comes(model_hub, capsys):
 def test_no_code_no_pickle_and_no_second_copy_of_the_weights_is_taken(model_hub):
     found = folder(PHI, "transformers")
     assert names_in(found) == {"model.safetensors", "config.json", "vision-lora/adapter_model.safetensors"}
-    assert not any(name.endswith((".py", ".bin")) or "consolidated" in name for name in model_hub.asked)
+    assert not any(name.endswith((".py", ".bin")) or "consolidated" in name for name in paths(model_hub))
 
 
 def test_a_file_that_arrives_damaged_is_not_kept(model_hub):
@@ -120,9 +105,9 @@ def test_a_file_that_arrives_damaged_is_not_kept(model_hub):
         folder(PHI, "onnx-int4")
     assert fault_of(place(PHI, "onnx-int4"))
     model_hub.contents.clear()
-    model_hub.asked.clear()
+    model_hub.requests.clear()
     assert (folder(PHI, "onnx-int4") / "model.onnx.data").read_bytes() == FILES[name]
-    assert not any("genai_config" in asked for asked in model_hub.asked), "what had arrived whole is not fetched again"
+    assert not any("genai_config" in asked for asked in paths(model_hub)), "what had arrived whole is not fetched again"
 
 
 def test_without_the_hub_its_fault_and_both_ways_are_said(model_hub, monkeypatch):
