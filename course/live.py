@@ -11,7 +11,7 @@ from slmlab.catalog import DATA
 from slmlab.errors import SlmLabError
 
 FULL = {"width": "98%"}
-_SIZE = ".slmlab-live {--jp-widgets-font-size: 15px}"  # labels as large as the page's text
+_LOOK = (DATA / "live.css").read_text(encoding="utf-8")
 _KEYS = (DATA / "live.js").read_text(encoding="utf-8")  # what ipywidgets can't say by itself
 GOOD, BAD, OPEN = "#009E73", "#D55E00", "#808080"  # stripes that stand out in both themes, for colour-blind eyes too
 
@@ -24,7 +24,7 @@ class Live:
         """Rows below each other; with questions, each `.slmlab-asked` names the next `.slmlab-options`."""
         w = ipywidgets()
         keys = f' onload="{escape(_KEYS.replace("QUESTIONS", str(questions)))}"' if questions else ""
-        style = w.HTML(f"<style{keys}>{_SIZE}</style>", layout={"display": "none"})
+        style = w.HTML(f"<style{keys}>{_LOOK}</style>", layout={"display": "none"})
         self.status = w.HTML()
         self.box = w.VBox([*rows, style, self.status], layout=layout)
         self.box.add_class("slmlab-live")

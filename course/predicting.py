@@ -12,9 +12,6 @@ from slmlab.errors import BadRequest
 
 _asked: dict[str, "PredictBox"] = {}  # those of this kernel, by id
 
-_STYLE = """<style>.slmlab-predict button {height: auto; min-height: 38px; width: auto; max-width: 100%;
-padding: 4px 16px; font-size: 16px; line-height: 1.3; white-space: normal}</style>"""
-
 
 class PredictBox(Live):
     """One question on the page. `.choose(option)` does by code what a reader does by hand; `.chosen` is the option."""
@@ -54,7 +51,7 @@ class PredictBox(Live):
             told = f"Locked: you said {_quoted(self.chosen)}. Now run on. {note}".strip()
         locked = " slmlab-locked" if self.chosen is not None else ""
         ask = f'<div class="slmlab-asked{locked}" style="font-size: 16px"><b>{marked(self.question)}</b></div>'
-        self.asked.value = ask + _STYLE
+        self.asked.value = ask
         self.say(told)
 
     def said(self, value: str | float, shown: str = "") -> tuple[str, bool | None]:

@@ -61,14 +61,6 @@ def quizzes() -> dict[str, Quiz]:
     }
 
 
-# long options wrap, and are read from the back row
-_STYLE = """<style>.slmlab-quiz .widget-radio-box label, .slmlab-quiz .widget-checkbox label
-{display: flex; align-items: flex-start; height: auto; white-space: normal; font-size: 15px; line-height: 1.4}
-.slmlab-quiz .widget-radio-box label {flex-direction: row-reverse; justify-content: flex-end}
-.slmlab-quiz .widget-checkbox {height: auto; width: auto}
-.slmlab-quiz input {flex: none; margin: 3px 8px 0 0}</style>"""
-
-
 class QuizBox(Live):
     """One quiz on the page. `.choices` and `.check()` do by code what a reader does by hand."""
 
@@ -76,7 +68,7 @@ class QuizBox(Live):
         w = ipywidgets()
         self.quiz, self.choices, self.remarks = quiz, [], []
         title = f"<h4 style='margin: 0'>Quiz: {escape(quiz.title)}</h4>"
-        rows = [w.HTML(_STYLE, layout={"display": "none"}), w.HTML(title)]
+        rows = [w.HTML(title)]
         for number, one in enumerate(quiz.questions, 1):
             ask = f'<div class="slmlab-asked" style="font-size: 16px; margin-top: 8px"><b>{number}. '
             self.choices.append(_options(w, one))
