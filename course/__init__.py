@@ -16,6 +16,7 @@ _HOMES = {
     "table": "slmlab.show",
     "evaluate": None,  # None: the module itself
     "making": None,
+    "sweeps": None,
     "widgets": None,
     "drawn": None,
     "inside": None,

@@ -6,6 +6,7 @@ from course import inside as inside
 from course import making as making
 from course import runtimes as runtimes
 from course import speech as speech
+from course import sweeps as sweeps
 from course import widgets as widgets
 from course.checking import check as check
 from course.checking import progress as progress

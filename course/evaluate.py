@@ -87,14 +87,15 @@ def questions(name: str) -> list[Question]:
 
 def score(model, asked: Sequence[Question], max_tokens: int = 40) -> Score:
     """Ask every question: a choice goes to the likelier option, an open question to the text the model writes."""
-    return Score(model.name, tuple(_judge(model, one, max_tokens) for one in asked))
+    return Score(model.name, tuple(judge(model, one, max_tokens=max_tokens) for one in asked))
 
 
-def _judge(model, question: Question, max_tokens: int) -> Verdict:
+def judge(model, question: Question, **settings) -> Verdict:
+    """One question; the settings are those of the text that the model writes, and no choice heeds them."""
     if question.options:
         likeliest = max(question.options, key=lambda option: mean_logprob(model, question.prompt, option))
         return Verdict(question, likeliest, likeliest == question.options[0])
-    said = way_to_ask(model)(question.prompt, max_tokens=max_tokens).text.strip()
+    said = way_to_ask(model)(question.prompt, **settings).text.strip()
     return Verdict(question, said, any(says(said, answer) for answer in question.answers))
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LISTS = ("requirements.txt", *(f"data/environments/{one}.txt" for one in ("runtimes", "hearing", "site")))
+LISTS = ("requirements.txt", *(f"data/environments/{one}.txt" for one in ("runtimes", "hearing", "site", "scale")))
 
 
 def main(arguments: list[str]) -> int:

@@ -21,7 +21,7 @@ from tests.conftest import LESSONS, ROOT
 from tools.badges import BADGE, address, rewrite
 from tools.normal_form import CODE
 
-MOST_NAMES = {"slmlab": 16, "course": 16, "endpoint": 13}
+MOST_NAMES = {"slmlab": 16, "course": 17, "endpoint": 13}
 
 
 def read(name):
@@ -30,7 +30,7 @@ def read(name):
 
 README = read("README.md")
 PROJECT = tomllib.loads(read("pyproject.toml"))["project"]
-EXTRAS = {"runtimes", "hearing", "site"}  # extras with a list of their own
+EXTRAS = {"runtimes", "hearing", "site", "scale"}  # extras with a list of their own
 OWN = [f"data/environments/{one}.txt" for one in sorted(EXTRAS)]
 
 
