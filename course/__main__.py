@@ -1,24 +1,59 @@
-"""python -m course record MODEL: a model's answers to the lessons' own prompts, as a file that the lessons show."""
+"""What a learner or an instructor types beside the lessons: a recording of a larger model, and what has been done."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from course.recordings import FOLDER, record
+from course import collecting, recordings
 from slmlab.errors import SlmLabError
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m course", description=__doc__)
-    parser.add_argument("command", choices=["record"])
-    parser.add_argument("model", help="a name from `python -m slmlab models`, such as phi-3.5-mini")
-    parser.add_argument("--into", type=Path, default=FOLDER, metavar="FOLDER", help="default: where lessons look")
+    commands = parser.add_subparsers(dest="command", required=True)
+    record = commands.add_parser("record", help="a larger model's answers to the lessons' own prompts, as a file")
+    record.add_argument("model", help="a name from `python -m slmlab models`, such as phi-3.5-mini")
+    record.add_argument("--into", type=Path, default=recordings.FOLDER, help="a folder; default: where lessons look")
+    hand_in = commands.add_parser("hand-in", help="what you have done, as a file for your instructor; nothing is sent")
+    hand_in.add_argument("--into", type=Path, default=".", metavar="FOLDER", help="default: this folder")
+    collect = commands.add_parser("collect", help="check what learners handed in, and show it as a table")
+    collect.add_argument("folder", type=Path, help="its .json files are read, and those of the folders in it")
+    collect.add_argument("--csv", type=Path, metavar="FILE", help="write the table for a spreadsheet as well")
+    certificate = commands.add_parser("certificate", help="the lessons that you have finished, drawn as an SVG")
+    certificate.add_argument("--out", type=Path, default="certificate.svg", metavar="FILE")
+    for one in (hand_in, certificate):
+        one.add_argument("name", help='your name, such as "Ann Lee"')
+    for one in (hand_in, collect):
+        one.add_argument("--word", default="", help="a word that the instructor told this class")
     parsed = parser.parse_args(arguments)
     try:
-        print(f"Recorded in {record(parsed.model, parsed.into)}")
+        _RUN[parsed.command](parsed)
     except (SlmLabError, OSError) as fault:  # of the disk
-        sys.exit(f"{fault}. Earlier recordings are as they were." if isinstance(fault, OSError) else str(fault))
+        sys.exit(f"{fault}. What was there is as it was." if isinstance(fault, OSError) else str(fault))
 
+
+def _record(parsed) -> None:
+    print(f"Recorded in {recordings.record(parsed.model, parsed.into)}")
+
+
+def _hand_in(parsed) -> None:
+    path, body = collecting.hand_in(parsed.name, parsed.word, parsed.into)
+    kept = body["record"]
+    print(f"{path} holds the name {body['name']}, the date, the course's version, {len(kept['exercises'])} exercises, "
+          f"the scores of {len(kept['quizzes'])} quizzes and {len(kept['guesses'])} guesses.\n"
+          "Nothing was sent: read it if you like, and give it to your instructor yourself.")  # fmt: skip
+
+
+def _collect(parsed) -> None:
+    print(collecting.collect(parsed.folder, parsed.word, parsed.csv))
+
+
+def _certificate(parsed) -> None:
+    drawn, signed = collecting.certificate(parsed.name, parsed.out)
+    print(f"{drawn} is your certificate. Its hash belongs to {signed}, which `python -m course collect` checks.")
+
+
+_RUN = {"record": _record, "hand-in": _hand_in, "collect": _collect, "certificate": _certificate}
 
 if __name__ == "__main__":
     main()

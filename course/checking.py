@@ -5,6 +5,7 @@ Shows and keeps; which answer is right is said by the exercises.
 
 from dataclasses import dataclass
 from html import escape
+from typing import NamedTuple
 
 from course import record
 from course.answers import judge
@@ -86,14 +87,40 @@ def check(exercise_id: str, answer: object = None) -> Verdict:
     return Verdict(found, False, missing + ("" if missing.endswith("?") else "."))
 
 
+class Standing(NamedTuple):
+    """How far a record is in one lesson; `best` is None before the first try of its quiz."""
+
+    lesson: str
+    title: str
+    done: int
+    exercises: int
+    best: int | None
+    questions: int
+
+    @property
+    def finished(self) -> bool:
+        """Every exercise right, and two of three quiz answers."""
+        return self.done == self.exercises and 3 * (self.best or 0) >= 2 * self.questions
+
+
+def standings(kept: dict) -> list[Standing]:
+    """A record, lesson by lesson. What it has of an older course doesn't count."""
+    found = []
+    for quiz in quizzes().values():  # a lesson has one
+        done = [one.id in kept["exercises"] for one in exercises().values() if one.lesson == quiz.lesson]
+        best, asked = kept["quizzes"].get(quiz.id, {}).get("best"), len(quiz.questions)
+        best = None if best is None else min(int(best), asked)
+        found.append(Standing(quiz.lesson, quiz.title, sum(done), len(done), best, asked))
+    return found
+
+
 def progress() -> Table:
     """Exercises done and best quiz scores (–: no try yet), lesson by lesson, and how many guesses surprised."""
     kept, note = record.read()
     lessons = []
-    for quiz in quizzes().values():  # a lesson has one
-        done = [one.id in kept["exercises"] for one in exercises().values() if one.lesson == quiz.lesson]
-        best = kept["quizzes"].get(quiz.id, {}).get("best", "–")
-        lessons.append((quiz.lesson, f"{sum(done)} of {len(done)}", f"{best} of {len(quiz.questions)}"))
+    for one in standings(kept):
+        best = "–" if one.best is None else one.best
+        lessons.append((one.lesson, f"{one.done} of {one.exercises}", f"{best} of {one.questions}"))
     outcomes = [one["right"] for one in kept["guesses"].values() if "right" in one]
     told = f"{outcomes.count(False)} of {len(outcomes)} guesses surprised you." if outcomes else ""
     return Table(("lesson", "exercises", "quiz, best"), lessons, note=f"{told} {note}".strip())

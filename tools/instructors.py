@@ -39,6 +39,11 @@ Each lesson has a path of twenty minutes, to show to a room before everybody wor
 room at each prediction and let hands go up before you run on. The answers to expect are those stored in the lesson:
 figures of speed differ on your machine. The answer key stands below each path.
 
+**Who has done what**: each learner runs `python -m course hand-in "Name"` and gives you the file. Then
+`python -m course collect FOLDER --csv class.csv` checks all files and makes a table. A hash shows an accident or a
+careless edit. It is no proof against a learner who signs another record. A word that you tell your class (`--word`)
+shows which files come from elsewhere.
+
 **To present** a lesson live: in JupyterLab, View > Appearance > Presentation Mode and Simple Interface.
 
 **As slides**: the cells of each path are marked, at most {MOST_SLIDES} slides a lesson.
