@@ -35,9 +35,9 @@ def sweep(
     ("local" starts Ray on this machine). Where ray.init() was called before, it is that cluster.
     score: (model, question, **setting) gives an evaluate.Verdict.
     """
-    settings = {", ".join(f"{name}={one[name]}" for name in sorted(one)) or "as it is": dict(one) for one in settings}
-    tasks = {(model, one.id, words): (model, one, settings[words], score)
-             for model in models for words in settings for one in questions}  # fmt: skip
+    named = {", ".join(f"{name}={one[name]}" for name in sorted(one)) or "as it is": dict(one) for one in settings}
+    tasks = {(model, one.id, words): (model, one, named[words], score)
+             for model in models for words in named for one in questions}  # fmt: skip
     rows = {key: row for key, row in _kept(Path(results)).items() if key in tasks}
     left = {key: task for key, task in tasks.items() if "error" in rows.get(key, {"error": ""})}
     found = ((key, _answer(*task)) for key, task in left.items()) if on == "here" else _on_ray(left, on)
@@ -51,12 +51,10 @@ def sweep(
                 words = f"{done:,} of {len(tasks):,} answers"
                 place, shown_s = in_place(place, f"<div>{words}</div>", words), time.monotonic()
     _loaded.clear()
-    failed = Counter((key[0], row["error"]) for key, row in rows.items() if "error" in row)
-    told = [
-        f"{model}: {count:,} failed, and the same line asks them again. {why}" for (model, why), count in failed.items()
-    ]
-    shares = [[model, *(_share(rows, model, words) for words in settings)] for model in models]
-    return Table(("model", *settings), shares, note="\n".join(told))
+    failed = Counter((key[0], row["error"]) for key, row in rows.items() if "error" in row).most_common(5)
+    told = [f"{name}: {count:,} failed, and the same line asks again. {why}" for (name, why), count in failed]
+    shares = [[model, *(_share(rows, model, words) for words in named)] for model in models]
+    return Table(("model", *named), shares, note="\n".join(told))
 
 
 def _share(rows: Mapping, model: str, setting: str) -> Share | str:
@@ -100,6 +98,7 @@ def _on_ray(tasks: Mapping, address: str) -> Iterator[tuple]:
     def answer(*task) -> dict:
         return _answer(*task, threads=1) | {"node": ray.get_runtime_context().get_node_id()}
 
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray that starts here tells its makers nothing
     there = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(answer)  # else one node is filled before the next
     with nullcontext() if ray.is_initialized() else ray.init(address, log_to_driver=False, logging_level="ERROR"):
         waiting = {there.remote(*task): key for key, task in tasks.items()}
