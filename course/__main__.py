@@ -26,34 +26,30 @@ def main(arguments: list[str] | None = None) -> None:
     for one in (hand_in, collect):
         one.add_argument("--word", default="", help="a word that the instructor told this class")
     parsed = parser.parse_args(arguments)
+    sys.stdout.reconfigure(errors="replace")  # an old Windows console lacks letters of some names
     try:
-        _RUN[parsed.command](parsed)
+        print(_done(parsed))
     except (SlmLabError, OSError) as fault:  # of the disk
         sys.exit(f"{fault}. What was there is as it was." if isinstance(fault, OSError) else str(fault))
 
 
-def _record(parsed) -> None:
-    print(f"Recorded in {recordings.record(parsed.model, parsed.into)}")
-
-
-def _hand_in(parsed) -> None:
+def _done(parsed) -> str:
+    """Do what was asked for; what there is to say of it."""
+    if parsed.command == "record":
+        return f"Recorded in {recordings.record(parsed.model, parsed.into)}"
+    if parsed.command == "collect":
+        return str(collecting.collect(parsed.folder, parsed.word, parsed.csv))
+    if parsed.command == "certificate":
+        drawn, signed = collecting.certificate(parsed.name, parsed.out)
+        return f"{drawn} is your certificate. Its hash belongs to {signed}, which `python -m course collect` checks."
     path, body = collecting.hand_in(parsed.name, parsed.word, parsed.into)
-    kept = body["record"]
-    print(f"{path} holds the name {body['name']}, the date, the course's version, {len(kept['exercises'])} exercises, "
-          f"the scores of {len(kept['quizzes'])} quizzes and {len(kept['guesses'])} guesses.\n"
-          "Nothing was sent: read it if you like, and give it to your instructor yourself.")  # fmt: skip
+    counts = [len(body["record"][part]) for part in ("exercises", "quizzes", "guesses")]
+    return (
+        f"{path} holds the name {body['name']}, the date, the course's version, and your record with "
+        "{} exercises, {} quizzes and {} guesses.\n".format(*counts)
+        + "Nothing was sent: read the file if you like, and give it to your instructor yourself."
+    )
 
-
-def _collect(parsed) -> None:
-    print(collecting.collect(parsed.folder, parsed.word, parsed.csv))
-
-
-def _certificate(parsed) -> None:
-    drawn, signed = collecting.certificate(parsed.name, parsed.out)
-    print(f"{drawn} is your certificate. Its hash belongs to {signed}, which `python -m course collect` checks.")
-
-
-_RUN = {"record": _record, "hand-in": _hand_in, "collect": _collect, "certificate": _certificate}
 
 if __name__ == "__main__":
     main()

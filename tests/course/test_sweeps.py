@@ -40,16 +40,18 @@ def lines(results) -> list[dict]:
 
 
 def test_a_sweep_goes_on_after_a_stop_and_a_half_written_line_and_asks_nothing_twice(opened, tmp_path):
-    results, asked = tmp_path / "results.jsonl", []
+    results, asked, kept = tmp_path / "results.jsonl", [], []
 
     def stopping(model, question, **setting):
         if len(asked) == 8:
+            kept.append(results.read_bytes().count(b"\n"))
             raise KeyboardInterrupt
         asked.append((question.id, setting["max_tokens"]))
         return Verdict(question, "no", setting["max_tokens"] == 5)
 
     with pytest.raises(KeyboardInterrupt):
         sweep(["one"], QUESTIONS, SETTINGS, results, score=stopping)
+    assert kept == [8], "a kill at this moment would have lost answers"
     with results.open("a") as file:
         file.write('{"model": "one", "question": "q2", "setting": "max_tok')
     whole = results.read_text().splitlines()[:8]
