@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     certificate.add_argument("--out", type=Path, default="certificate.svg", metavar="FILE")
     for one in (hand_in, certificate):
         one.add_argument("name", help='your name, such as "Ann Lee"')
-    for one in (hand_in, collect):
+    for one in (hand_in, collect, certificate):
         one.add_argument("--word", default="", help="a word that the instructor told this class")
     parsed = parser.parse_args(arguments)
     sys.stdout.reconfigure(errors="replace")  # an old Windows console lacks letters of some names
@@ -40,14 +40,13 @@ def _done(parsed) -> str:
     if parsed.command == "collect":
         return str(collecting.collect(parsed.folder, parsed.word, parsed.csv))
     if parsed.command == "certificate":
-        drawn, signed = collecting.certificate(parsed.name, parsed.out)
+        drawn, signed = collecting.certificate(parsed.name, parsed.out, parsed.word)
         return f"{drawn} is your certificate. Its hash belongs to {signed}, which `python -m course collect` checks."
     path, body = collecting.hand_in(parsed.name, parsed.word, parsed.into)
-    counts = [len(body["record"][part]) for part in ("exercises", "quizzes", "guesses")]
+    counts = ", ".join(f"{part} {len(body['record'][part])}" for part in ("exercises", "quizzes", "guesses"))
     return (
-        f"{path} holds the name {body['name']}, the date, the course's version, and your record with "
-        "{} exercises, {} quizzes and {} guesses.\n".format(*counts)
-        + "Nothing was sent: read the file if you like, and give it to your instructor yourself."
+        f"{path} holds the name {body['name']}, the date, the course's version, and your record ({counts}).\n"
+        "Nothing was sent: read the file if you like, and give it to your instructor yourself."
     )
 
 

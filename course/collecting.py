@@ -110,12 +110,12 @@ def _write(path: Path, *rows: tuple) -> None:
             writer.writerow(f"'{cell}" if str(cell).startswith(FORMULA) else cell for cell in row)
 
 
-def certificate(name: str, out: str | Path = "certificate.svg") -> tuple[Path, Path]:
+def certificate(name: str, out: str | Path = "certificate.svg", word: str = "") -> tuple[Path, Path]:
     """Draw the finished lessons with their scores as an SVG; beside it, the signed record that its hash belongs to."""
     lessons, out = standings(record.read()[0]), Path(out).expanduser()
     if not any(one.finished for one in lessons):
         raise BadRequest(f"No lesson is finished yet, so no certificate was made. {FINISHED}")
-    beside, body = hand_in(name, into=out.parent)
+    beside, body = hand_in(name, word, out.parent)
     out.write_text(_drawn(body, lessons), encoding="utf-8")
     return out, beside
 

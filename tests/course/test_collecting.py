@@ -42,7 +42,7 @@ def test_what_is_handed_in_is_counted_and_said(tmp_path, capsys):
     record.note_outcome("tokens", True)
     main(["hand-in", "  Ann \t Lee\x1b ", "--into", str(tmp_path)])
     told = capsys.readouterr().out
-    assert "the name Ann Lee, " in told and "2 exercises" in told and "1 guesses" in told and "Nothing was sent" in told
+    assert "the name Ann Lee, " in told and "(exercises 2, quizzes 2, guesses 1)" in told and "Nothing was sent" in told
     main(["collect", str(tmp_path)])
     told = capsys.readouterr().out
     assert re.search(r"^Ann Lee +2 +7 +1 +1 +1 ", told, re.MULTILINE) and "no proof" in told
