@@ -87,9 +87,9 @@ def _checked(path: Path, word: str) -> tuple:
     try:
         body = json.loads(path.read_bytes())
         name, lessons, guesses = _clean(body["name"]), standings(body["record"]), body["record"]["guesses"].values()
-        right = sum(one.get("right") is True for one in guesses)
+        right, handed = sum(one.get("right") is True for one in guesses), _clean(body["date"])
         same = hmac.compare_digest(_seal(body, word if body["word"] else ""), body["sha256"])
-    except ValueError as fault:
+    except (ValueError, OverflowError, RecursionError) as fault:
         raise BadRequest("is damaged: ask for it again.") from fault
     except (KeyError, TypeError, AttributeError) as fault:
         raise BadRequest("is nothing that `hand-in` wrote.") from fault
@@ -99,7 +99,7 @@ def _checked(path: Path, word: str) -> tuple:
     if not same:
         raise BadRequest(f"({name}) doesn't count: it was changed" + (", or made with another word." if word else "."))
     done, best = sum(one.done for one in lessons), sum(one.best or 0 for one in lessons)
-    return name, done, best, len(guesses), right, sum(one.finished for one in lessons), body["date"]
+    return name, done, best, len(guesses), right, sum(one.finished for one in lessons), handed
 
 
 def _write(path: Path, *rows: tuple) -> None:

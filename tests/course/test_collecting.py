@@ -54,17 +54,16 @@ def test_what_does_not_count_is_named_in_a_sentence_each(tmp_path):
     changed["record"]["exercises"] = {"size-1": "done"}
     (tmp_path / "changed.json").write_text(json.dumps(changed))
     half.write_bytes(good.read_bytes()[:90])
-    for number, other in enumerate(([], {"name": "x"}, json.loads(good.read_text()) | {"record": {"quizzes": 3}})):
+    mine = json.loads(good.read_text())
+    for number, other in enumerate(([], {"name": "x"}, mine | {"record": {"quizzes": 3}}, mine | {"date": 5})):
         (tmp_path / f"other{number}.json").write_text(json.dumps(other))
     (tmp_path / "away.json").symlink_to(tmp_path / "nowhere")
-    good.write_text(
-        json.dumps(json.loads(good.read_text()))
-    )  # laid out in another way, as mail may do: the same record
+    good.write_text(json.dumps(mine))  # laid out in another way, as mail may do: the same record
     found = collect(tmp_path)
     assert names(found) == ["Ann"]
     assert "changed.json (Ann) doesn't count: it was changed." in found.note
     assert "half.json is damaged" in found.note and "away.json can't be read" in found.note
-    assert found.note.count("is nothing that `hand-in` wrote") == 3
+    assert found.note.count("is nothing that `hand-in` wrote") == 4
 
 
 def test_of_two_with_one_name_the_later_counts(tmp_path, monkeypatch):
