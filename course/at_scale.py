@@ -105,6 +105,7 @@ def simulate(learners: int, seconds: float, think_s: float, tokens: float, speed
     """The same without a model. `speed` tells how many tokens per second all get together when so many ask at once, as
     crowd(..., think_s=0) measures it; `first_s` is the wait of one alone for a first token."""
     chance, reading = random.Random(seed), first_s * speed[1]  # a prompt costs as much as so many tokens
+    rates = np.interp(range(slots + 1), sorted(speed), [speed[count] for count in sorted(speed)]).tolist()
     # 1) everybody thinks first: on top of the heap is who asks next
     asks = [(chance.expovariate(1) * think_s, who) for who in range(learners)]
     heapify(asks)
@@ -112,7 +113,7 @@ def simulate(learners: int, seconds: float, think_s: float, tokens: float, speed
     given = 0.0  # tokens that each busy slot has got since the beginning: all get the same
     while asks or marks:
         # 2) what comes next: a question, or the token at which an answer begins or ends
-        share = np.interp(busy, sorted(speed), [speed[n] for n in sorted(speed)]) / max(busy, 1)
+        share = rates[busy] / max(busy, 1)
         reached = now + (marks[0][0] - given) / share if marks else float("inf")
         before, now = now, min(asks[0][0] if asks else reached, reached)
         given += (now - before) * share
@@ -138,28 +139,31 @@ def simulate(learners: int, seconds: float, think_s: float, tokens: float, speed
     return Crowd(asked, learners, seconds)
 
 
-def class_of(n: int, measured: Mapping | None = None) -> Table:
+def class_of(n: int, given: Mapping | None = None) -> Table:
     """What a class of n needs where each learner asks once a minute; from data/class.json, if nothing else is given."""
-    given = measured or json.loads((DATA / "class.json").read_text(encoding="utf-8"))
+    given = given or json.loads((DATA / "class.json").read_text(encoding="utf-8"))
     shared, own = ([row for row in given["rows"] if row["shared"] is kind][-1] for kind in (True, False))
+    end, point = given["endpoint"], max(given["points"], key=lambda one: one["asked"]["learners"])
     speed = {int(count): rate for count, rate in given["speed"].items()}
-    hour = simulate(n, 3600, 60, given["tokens"], speed, given["first_s"]).settled(60)
-    point, held = given["points"][-1], given["endpoint"]["bytes"]
-
-    def source(row: Mapping) -> str:
-        far = f", extrapolated to {n}" * (n > row["learners"])
-        return f"measured with {row['learners']} learners{far}"
-
+    hour = simulate(n, 3600, 60, given["tokens"], speed, given["first_s"], end["slots"], end["waiting"]).settled(60)
+    ratio, most = point["ratio"]["to_first_s"], point["asked"]["learners"]
     rows = [
-        ("a learner's kernel, endpoint shared", in_bytes(shared["kernel_bytes"]), source(shared)),
-        (f"{n} such kernels and the endpoint", in_bytes(n * shared["kernel_bytes"] + held), source(shared)),
-        (f"{n} kernels with a model in each", in_bytes(n * own["kernel_bytes"]), source(own)),
-        ("the endpoint", f"2 cores, {in_bytes(held)}, {given['endpoint']['slots']} slots", source(shared)),
-        ("its answers per second, of those wanted", f"{hour.throughput:.2f} of {n / 60:.2f}", "simulated"),
-        ("seconds to the first token: median, 95 % below", "{:.1f}, {:.1f}".format(*hour.to_first_s),
-         f"simulated; at {point['learners']} learners {point['ratio']['first_s']:.2f} of the measured median"),
-        ("questions refused in an hour", hour.refused, "simulated"),
-        ("the same with vLLM or NIM on a GPU", "", "not measured: deploy/engines"),
-        ("cost", "", "open: your price of such a machine, times the hours"),
+        ("a learner's Jupyter server", in_bytes(given["jupyter_bytes"]), "measured"),
+        ("a learner's kernel, the endpoint shared", in_bytes(shared["kernel_bytes"]), _source(shared, n)),
+        ("the endpoint, on 2 cores", in_bytes(end["bytes"]), f"measured after {shared['learners']} learners"),
+        (f"{n} of both, and the endpoint",
+         in_bytes(n * (given["jupyter_bytes"] + shared["kernel_bytes"]) + end["bytes"]), "added up"),
+        (f"{n} of both, with a model in each kernel",
+         in_bytes(n * (given["jupyter_bytes"] + own["kernel_bytes"])), f"added up; a kernel {_source(own, n)}"),
+        ("answers per second, of those wanted", f"{hour.throughput:.2f} of {n / 60:.2f}", "simulated"),
+        ("seconds to the first token: median, 95 % below", "{:.2f}, {:.2f}".format(*hour.to_first_s),
+         f"simulated; for {most} learners it said {ratio:.2f} of what was measured"),
+        ("refused in an hour", hour.refused, "simulated"),
+        ("the same on a GPU", "", "not measured: deploy/engines"),
+        ("what it costs", "", "open: the price of your machine, times the hours"),
     ]  # fmt: skip
     return Table(("", f"class of {n}", "how it is known"), rows, note=f"{given['machine']}, {given['date']}")
+
+
+def _source(row: Mapping, n: int) -> str:
+    return f"measured with {row['learners']}" + f", extrapolated to {n}" * (n > row["learners"])
