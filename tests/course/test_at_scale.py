@@ -1,13 +1,18 @@
 """A crowd at an endpoint, really and as a simulation: what is counted, and what can be worked out by hand."""
 
+import json
 import random
 
 import pytest
 
-from course.at_scale import crowd, simulate
+from course.at_scale import class_of, crowd, simulate
+from slmlab.catalog import DATA
+from slmlab.show import in_bytes
 from tests.live_server import ScriptedEngine, live
 
 SPEED = {1: 80.0, 4: 160.0, 16: 240.0}
+CLASS = json.loads((DATA / "class.json").read_text(encoding="utf-8"))
+SPEEDS = {int(count): rate for count, rate in CLASS["speed"].items()}
 
 
 def test_littles_law_holds_in_a_long_simulation_where_learners_queue():
@@ -46,3 +51,20 @@ def test_a_crowd_gets_as_many_tokens_as_the_endpoint_counts():
     assert {one.learner for one in asked.asked} == {0, 1}
     assert sum(one.tokens for one in asked.asked) == float(counted[0].split()[-1]) == 3 * len(asked.asked)
     assert all(one.asked_s < one.first_s <= one.ended_s for one in asked.asked)
+
+
+def test_the_stored_ratios_are_what_the_simulation_says_now():
+    for point in CLASS["points"]:
+        now = simulate(speed=SPEEDS, **point["asked"])
+        said = {name: getattr(now, name) for name in ("throughput", "tokens_per_s", "latency_s", "in_system")}
+        said["to_first_s"] = now.to_first_s[0]
+        ratio = {name: said[name] / measured for name, measured in point["measured"].items()}
+        assert ratio == pytest.approx(point["ratio"], rel=0.01), f"{point['what']}: run benchmarks/class.py again"
+
+
+def test_a_class_larger_than_the_measured_one_says_what_is_extrapolated():
+    thirty, many = str(class_of(30)), str(class_of(300))
+    assert "extrapolated" not in thirty.split("model in each")[0] and "measured with 32, extrapolated to 300" in many
+    kernel = next(row for row in CLASS["rows"] if row["shared"] and row["learners"] == 32)["kernel_bytes"]
+    whole = 300 * (kernel + CLASS["jupyter_bytes"]) + CLASS["endpoint"]["bytes"]
+    assert in_bytes(whole) in many and "not measured" in many
