@@ -16,6 +16,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -26,6 +27,7 @@ from measure import finish, machine_in_words, options, put_between, used_by_othe
 
 from course.at_scale import Asked, Crowd, crowd, simulate
 from endpoint import serve
+from slmlab.records import Message
 from slmlab.show import in_bytes, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,13 +37,18 @@ MARKS = ("<!-- class: written by python benchmarks/class.py -->", "<!-- end of c
 FIRST, *ASKING = ("setup", "well", "prompt-text", "system-answers", "seeds", "json-asked", "few-shot")  # cells' ids
 WATCH = """
 from time import perf_counter as _now
+from slmlab.chat import as_messages as _messages
 _kept, _ask = [], model.ask
-def _watched(*given, **named):
-    _kept.append((_now(), _ask(*given, **named)))
-    return _kept[-1][1]
+def _watched(question, system=None, **settings):
+    at, reply = _now(), _ask(question, system, **settings)
+    _kept.append((at, reply, [vars(one) for one in _messages(question, system)]))
+    return reply
 model.ask = _watched
 """
-TELL = "print(json.dumps([(at, one.tokens[0].time_s, one.end.time_s, one.metrics.new_tokens) for at, one in _kept]))"
+TELL = """
+print(json.dumps([(at, reply.tokens[0].time_s, reply.end.time_s, reply.metrics.new_tokens, messages)
+                  for at, reply, messages in _kept]))
+"""
 SLOTS, WAITING = 16, 32  # of the endpoint, as it starts
 WATCHED_S = 20  # how long a crowd asks
 
@@ -55,12 +62,13 @@ class Learner:
     start_s: float = 0.0
     setup_s: float = 0.0
     failed: dict = field(default_factory=dict)  # cell to what it said
+    questions: list = field(default_factory=list)  # conversations that its cells asked
     said: str = ""
 
     def start(self) -> None:
         began = perf_counter()
         self.manager = KernelManager(kernel_name="python3")
-        self.manager.start_kernel(env=self.environment, cwd=str(ROOT / "notebooks"))
+        self.manager.start_kernel(env=self.environment, cwd=str(ROOT / "notebooks"), stderr=subprocess.DEVNULL)
         self.client = self.manager.blocking_client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=300)
@@ -80,7 +88,9 @@ class Learner:
     def asked(self, began: float) -> list[Asked]:
         self.run(TELL, "what was asked")
         rows = json.loads(self.said.splitlines()[-1])
-        return [Asked(self.number, at - began, first - began, end - began, tokens) for at, first, end, tokens in rows]
+        self.questions = [[Message(**one) for one in messages] for *_, messages in rows]
+        times = [(*(moment - began for moment in row[:3]), row[3]) for row in rows]
+        return [Asked(self.number, *row) for row in times]
 
     def stop(self) -> None:
         self.client.stop_channels()
@@ -93,8 +103,8 @@ def held(pid: int, kind: str = "pss") -> int:
     return sum(getattr(one.memory_full_info(), kind) for one in (whole, *whole.children(recursive=True)))
 
 
-def lesson(count: int, url: str | None, scratch: str) -> tuple[dict, Crowd]:
-    """So many learners run the lesson's cells, all at the same time: the row of the table, and who asked what when."""
+def lesson(count: int, url: str | None, scratch: str) -> tuple[dict, Crowd, list]:
+    """So many learners run the lesson's cells, all at the same time: the row of the table, who asked when, and what."""
     cells = {cell.id: cell.source for cell in nbformat.read(ROOT / "notebooks" / "02_instruct.ipynb", 4).cells}
     plain = {name: value for name, value in os.environ.items() if name != "SLMLAB_ENDPOINT"}
     plain |= {"SLMLAB_ENDPOINT": url} if url else {}
@@ -130,7 +140,7 @@ def lesson(count: int, url: str | None, scratch: str) -> tuple[dict, Crowd]:
         "start_s": statistics.median(one.start_s for one in learners),
         "setup_s": statistics.median(one.setup_s for one in learners),
         "first_s": seen.to_first_s[0], "tokens_per_s": seen.tokens_per_s, "cells_s": took_s, "failed": failed,
-    }, seen  # fmt: skip
+    }, seen, learners[0].questions  # fmt: skip
 
 
 def think_s(seen: Crowd) -> float:
@@ -178,15 +188,18 @@ def measured(quick: bool, scratch: str) -> dict:
         given["endpoint"] = {"start_s": perf_counter() - began, "slots": SLOTS, "waiting": WAITING}
         pid = next(one.pid for one in psutil.Process().children() if "serve" in one.cmdline())
         given["endpoint"]["idle_bytes"] = held(pid)
-        crowd(server.url, 2, 3, 0)
-        alone, *more = (crowd(server.url, count, WATCHED_S, 0) for count in ((1, 2) if quick else (1, 2, 4, 8, 16)))
+        # what the lesson asks is asked by the clients too: their answers take as long, and their prompts to read
+        *_, questions = lesson(1, server.url, scratch)
+        asking = partial(crowd, server.url, max_tokens=40, questions=questions)
+        alone, *more = (asking(count, WATCHED_S, 0) for count in ((1, 2) if quick else (1, 2, 4, 8, 16)))
         speed = {one.learners: one.tokens_per_s for one in (alone, *more)}
-        given |= {"speed": speed, "first_s": alone.to_first_s[0], "tokens": 40, "rows": [], "points": []}
+        tokens = statistics.fmean(one.tokens for one in alone.requests)
+        given |= {"speed": speed, "first_s": alone.to_first_s[0], "tokens": tokens, "rows": [], "points": []}
         for learners, think in ((2, 2),) if quick else ((8, 5), (32, 20), (32, 5)):
-            seen = crowd(server.url, learners, 2 * WATCHED_S, think).settled(WATCHED_S / 2)
+            seen = asking(learners, 2 * WATCHED_S, think).settled(WATCHED_S / 2)
             given["points"].append(point("clients", seen, think, speed, given["first_s"]))
         for count in (1, 2) if quick else (1, 8, 32):
-            row, seen = lesson(count, server.url, scratch)
+            row, seen, _ = lesson(count, server.url, scratch)
             given["rows"].append(row)
             given["points"].append(point("kernels", seen, think_s(seen), speed, given["first_s"]))
             print(row, flush=True)
@@ -196,7 +209,7 @@ def measured(quick: bool, scratch: str) -> dict:
         if count > 1 and count * given["rows"][-1]["kernel_bytes"] > 0.8 * room:
             print(f"{count} models of their own don't fit into {in_bytes(room)}: left out.")
             continue
-        row, _ = lesson(count, None, scratch)
+        row, *_ = lesson(count, None, scratch)
         given["rows"].append(row)
         print(row, flush=True)
     given["others_cores"] = max(given["others_cores"], used_by_others())

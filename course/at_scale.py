@@ -156,7 +156,7 @@ def class_of(n: int, given: Mapping | None = None) -> Table:
         (f"{n} of both, with a model in each kernel",
          in_bytes(n * (given["jupyter_bytes"] + own["kernel_bytes"])), f"added up; a kernel {_source(own, n)}"),
         ("answers per second, of those wanted", f"{hour.throughput:.2f} of {n / 60:.2f}",
-         f"simulated, answers of {given['tokens']} tokens"),
+         f"simulated, answers of {given['tokens']:.0f} tokens"),
         ("seconds to the first token: median, 95 % below", "{:.2f}, {:.2f}".format(*hour.to_first_s),
          f"simulated; for {most} learners it said {ratio:.2f} of what was measured"),
         ("written at once, and waiting, before one is refused", f"{end['slots']}, {end['waiting']}", "a setting"),
