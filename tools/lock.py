@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LISTS = ("requirements.txt", *(f"data/environments/{one}.txt" for one in ("runtimes", "hearing", "site", "scale")))
+OWN = ("runtimes", "hearing", "site", "scale", "class")  # extras with a list of their own
+LISTS = ("requirements.txt", *(f"data/environments/{one}.txt" for one in OWN))
 
 
 def main(arguments: list[str]) -> int:

@@ -30,7 +30,7 @@ def read(name):
 
 README = read("README.md")
 PROJECT = tomllib.loads(read("pyproject.toml"))["project"]
-EXTRAS = {"runtimes", "hearing", "site", "scale"}  # extras with a list of their own
+EXTRAS = {"runtimes", "hearing", "site", "scale", "class"}  # extras with a list of their own
 OWN = [f"data/environments/{one}.txt" for one in sorted(EXTRAS)]
 
 
