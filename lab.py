@@ -6,9 +6,11 @@ python lab.py test         the same set-up, then every test and every notebook, 
 python lab.py setup        the set-up alone, to its end
 python lab.py notebooks    run every notebook and store it as it should be stored (--check, --measure, names)
 python lab.py site         the stored notebooks as a web site, in site/_build/html (--serve shows it, --out FOLDER)
+python lab.py class        a hub for a class, with one model that everybody asks (--help: names, passwords, places)
 
 Everything it makes is in .venv, and a run that was interrupted is mended by the next one.
-Words after `test` go to pytest, words after `notebooks` to tools/refresh.py, words after `site` to site/build.py.
+Words after `test` go to pytest; those after `notebooks`, `site` and `class` to tools/refresh.py, site/build.py and
+deploy/class/start.py.
 """
 
 # The standard library alone, in the syntax of Python 3.6: an old Python can read the sentence that says it is too old.
@@ -37,6 +39,8 @@ OPENED = "jupyterlab.labapp, notebook_shim, jupyter_lsp, ipykernel.kernelapp, ip
 OPENED += "matplotlib.figure, matplotlib.backends.backend_agg"  # what a plot is drawn with
 QUESTION = "What is the capital of France?"
 FIRST_GB, REST_GB, CUDA_GB = 1, 3, 10  # of disk, for each of the two steps, measured and rounded up
+PROGRAMS = {"notebooks": "tools/refresh.py", "site": "site/build.py", "class": "deploy/class/start.py"}
+EXTRA_MB = {"site": 12, "class": 14}  # what these need beside the course, to download
 BEGAN = time.monotonic()
 
 
@@ -126,13 +130,14 @@ def set_up(everything=True):
     return python, ready
 
 
-def site_packages(python):
-    """What builds the site, in the versions of its list; what is there takes no time, and no network."""
-    wanted = (ROOT / "data/environments/site.txt").read_text(encoding="utf-8") + fingerprint(ROOT, version_of(VENV)[1])
-    if (waiting.read(STATE) or {}).get("site") != wanted:
-        print("Packages for the site: about 12 MB to download", flush=True)
-        install(installer(VENV, python), site_of(VENV, version_of(VENV)[1]), "-r", "data/environments/site.txt")
-        waiting.note(STATE, site=wanted)
+def extra_packages(python, name):
+    """What one command needs besides, in the versions of its list; what is there takes no time, and no network."""
+    listed = f"data/environments/{name}.txt"
+    wanted = (ROOT / listed).read_text(encoding="utf-8") + fingerprint(ROOT, version_of(VENV)[1])
+    if (waiting.read(STATE) or {}).get(name) != wanted:
+        print(f"Packages for the {name}: about {EXTRA_MB[name]} MB to download", flush=True)
+        install(installer(VENV, python), site_of(VENV, version_of(VENV)[1]), "-r", listed)
+        waiting.note(STATE, **{name: wanted})
 
 
 def go_on_in_background():
@@ -168,12 +173,13 @@ def hand_over(command, env=None):
 
 def main(words):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", nargs="?", choices=("open", "setup", "test", "notebooks", "site"), default="open")
+    parser.add_argument("command", nargs="?", choices=("open", "setup", "test", *PROGRAMS), default="open")
     parser.add_argument("--no-browser", action="store_true", help="start JupyterLab and only print its address")
     parser.add_argument(
         "--port", type=int, default=8888, help="JupyterLab's port (default: %(default)s, or the next free)"
     )
-    others = words[:1] in (["test"], ["notebooks"], ["site"]) and words[1:] not in (["--help"], ["-h"])
+    asks_us = words[1:] in (["--help"], ["-h"]) and words[0] != "class"  # a class has words of its own
+    others = words[:1] and words[0] in ("test", *PROGRAMS) and not asks_us
     passed_on = words[1:] if others else []
     options = parser.parse_args(words[: len(words) - len(passed_on)])
     fault = machine_fault(this_machine(), ROOT)
@@ -188,11 +194,10 @@ def main(words):
         go_on_in_background()
     if options.command == "test":
         return hand_over([python, "-m", "pytest", *passed_on], offline_environment(os.environ, ROOT))
-    if options.command == "notebooks":
-        return hand_over([python, "tools/refresh.py", *passed_on])
-    if options.command == "site":
-        site_packages(python)
-        return hand_over([python, "site/build.py", *passed_on])
+    if options.command in EXTRA_MB:
+        extra_packages(python, options.command)
+    if options.command in PROGRAMS:
+        return hand_over([python, PROGRAMS[options.command], *passed_on])
     return 0 if options.command == "setup" else open_lab(python, options.port, not options.no_browser)
 
 

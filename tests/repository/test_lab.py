@@ -97,9 +97,11 @@ def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatc
     assert "OPENAI_API_KEY" not in environ and "no_network" in environ["PYTHONPATH"]
     lab.main(["notebooks", "01", "--measure"])
     assert handed.pop()[0] == ["python", "tools/refresh.py", "01", "--measure"]
-    monkeypatch.setattr(lab, "site_packages", handed.append)
+    monkeypatch.setattr(lab, "extra_packages", lambda python, name: handed.append(name))
     lab.main(["site", "--serve"])
-    assert handed == ["python", (["python", "site/build.py", "--serve"], None)], "packages first, then the site"
+    assert handed == ["site", (["python", "site/build.py", "--serve"], None)], "packages first, then the site"
+    lab.main(["class", "--help"])
+    assert handed[2:] == ["class", (["python", "deploy/class/start.py", "--help"], None)]
     handed.clear()
     lab.main(["--no-browser", "--port", "9001"])
     line = " ".join(handed.pop()[0])
@@ -116,10 +118,10 @@ def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatc
         lab.main(["setup"])
 
 
-def test_what_builds_the_site_is_installed_once(commands):
-    lab.site_packages("python")
-    lab.site_packages("python")
-    assert commands == ["data/environments/site.txt"]
+def test_what_a_command_needs_besides_is_installed_once(commands):
+    for name in ("site", "site", "class", "class"):
+        lab.extra_packages("python", name)
+    assert commands == ["data/environments/site.txt", "data/environments/class.txt"]
 
 
 def test_setting_up_needs_the_standard_library_alone_in_the_syntax_of_an_old_python():

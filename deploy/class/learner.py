@@ -1,0 +1,72 @@
+"""What runs before a learner's server, as the learner: their copy of the course, a limit, and then the server itself.
+
+python learner.py [--memory-gb N] COMMAND ...      COMMAND is jupyterhub-singleuser with its options
+
+It writes into the learner's home alone, and never as root where the hub is one: links that a learner made lead nowhere
+that the learner couldn't write to anyway.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("README.md", "notebooks", "data")  # lessons open ../data
+LEFT = ("models", "environments", "__pycache__", ".ipynb_checkpoints")  # the package itself knows where its models are
+NOTE = ".given.json"  # the hash of each file as it was given
+
+
+def digest(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+
+
+def renew(course: Path, own: Path) -> list[str]:
+    """Bring a learner's copy up to date. A file that the learner changed is kept, and the new one is put beside it."""
+    note = own / NOTE
+    given = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+    beside = []
+    for file in sorted(one for part in PARTS for one in (course / part, *(course / part).rglob("*")) if one.is_file()):
+        name = file.relative_to(course).as_posix()
+        if set(Path(name).parts) & set(LEFT):
+            continue
+        target, new, mine = own / name, digest(file), digest(own / name)
+        if mine != new and given.get(name) != new or mine is None:
+            if mine not in (None, given.get(name)):  # the learner's work
+                target = target.with_stem(target.stem + ".new")
+                beside.append(target.relative_to(own).as_posix())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+        given[name] = new
+    own.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(given), encoding="utf-8")
+    return beside
+
+
+def limit(gigabytes: float) -> None:
+    """No process of this learner gets more: Python raises MemoryError there. Linux counts; macOS takes no notice."""
+    import resource
+
+    size = int(gigabytes * 1e9)
+    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--memory-gb", type=float, help="the most that each process of this learner may hold")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
+    own = Path.home() / "slm-lab"
+    for name in renew(ROOT, own):
+        print(f"{own / name} is new in the course. Your own file is kept beside it.", flush=True)
+    if options.memory_gb:
+        limit(options.memory_gb)
+    os.chdir(own)
+    os.execvp(options.command[0], options.command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

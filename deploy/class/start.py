@@ -1,0 +1,181 @@
+"""A class on this machine: JupyterHub, its learners, and one endpoint that all of them ask. Ctrl-C ends everything.
+
+python lab.py class                         five learners and an instructor, at http://127.0.0.1:8000
+python lab.py class --learners ana ben      with these names; or a number
+python lab.py class --host 0.0.0.0          for the laptops of this room
+
+It takes four ports in a row, from --port on. Learners' work stays in --folder, and the next start goes on with it.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT))
+
+from kept import Kept, end_all, until_up  # noqa: E402
+
+from setup.machine import SECRET  # noqa: E402
+from setup.programs import Stop  # noqa: E402
+
+NODE = Path(sys.prefix) / "share" / "slmlab-class"  # the proxy is a program of node
+PROXY = NODE / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
+HUB_GB, ENDPOINT_GB, ASKS_GB, LOOKS_GB = 0.25, 0.9, 0.26, 2.0  # measured; the last is most lessons' in the README
+
+
+def options(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python lab.py class", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--learners", nargs="+", default=["5"], metavar="N|NAME", help="how many, or their names")
+    parser.add_argument("--port", type=int, default=8000, help="the first of four (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="where it can be reached (default: on this machine alone)")
+    parser.add_argument("--folder", type=Path, default=Path("~/slm-lab-class"), help="learners' work (%(default)s)")
+    parser.add_argument("--memory-gb", type=float, default=4, help="for each program of a learner; counts on Linux")
+    parser.add_argument("--endpoint", metavar="URL", help="ask this one, such as vLLM's, and start none here")
+    parser.add_argument("--certificate", metavar="FILE", help="for https, with --key")
+    parser.add_argument("--key", metavar="FILE", help="the certificate's key")
+    parser.add_argument("--no-passwords", action="store_true", help="to try it alone: a name is enough, here only")
+    parser.add_argument("--new-passwords", action="store_true", help="make new ones; the old ones count no more")
+    parser.add_argument("--prepare", action="store_true", help="bring the proxy here, and start nothing")
+    given = parser.parse_args(words)
+    given.folder = given.folder.expanduser().absolute()
+    if len(given.learners) == 1 and given.learners[0].isdecimal():
+        given.learners = [f"learner{n}" for n in range(1, int(given.learners[0]) + 1)]
+    return given
+
+
+def check(given: argparse.Namespace) -> None:
+    """What can't work is said before anything starts."""
+    here = given.host in ("127.0.0.1", "localhost", "::1")
+    if os.name == "nt":
+        raise Stop("JupyterHub runs on Linux and macOS. On Windows, start this inside WSL.")
+    if not find_spec("jupyterhub"):
+        raise Stop("JupyterHub is missing here. `python lab.py class` brings it.")
+    if given.no_passwords and not here:
+        raise Stop("Without passwords anyone in your network could run programs as you: leave --no-passwords out.")
+    strange = [name for name in given.learners if not name.isidentifier() or not name.isascii() or name != name.lower()]
+    if strange or "instructor" in given.learners:
+        raise Stop(f"A learner's name has small letters and digits, and isn't instructor: {strange or 'instructor'}")
+    for port in range(given.port, given.port + 4):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1" if here else given.host, port))
+            except OSError as fault:
+                why = f"Port {port} of {given.host} can't be used: {fault.strerror}."
+                raise Stop(f"{why} Is another class running? Or choose other ports with --port.") from fault
+
+
+def bring_proxy() -> None:
+    if PROXY.exists():
+        return
+    npm = shutil.which("npm")
+    if not npm:
+        raise Stop(
+            "The hub's proxy needs Node.js 20 or newer and its npm. Install it (nodejs.org), then run this again."
+        )
+    print("The hub's proxy comes from npm: 9 MB.", flush=True)
+    NODE.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(HERE / name, NODE)
+    quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
+    if subprocess.run([npm, "ci", *quiet], cwd=NODE).returncode or not PROXY.exists():
+        raise Stop("npm couldn't bring the hub's proxy: its lines above say why.")
+
+
+def settle(given: argparse.Namespace, hub: Path) -> Path:
+    """Write what the hub's configuration reads. Passwords are shown once; only their hashes are kept."""
+    from jupyterhub.utils import hash_token
+
+    hub.mkdir(parents=True, exist_ok=True)
+    hub.chmod(0o700)
+    file = hub / "class.json"
+    kept = json.loads(file.read_text(encoding="utf-8"))["passwords"] if file.exists() else {}
+    people = [*given.learners, "instructor"]
+    new = {name: secrets.token_hex(5) for name in people if given.new_passwords or name not in kept}
+    hashes = {name: hash_token(new[name]) if name in new else kept[name] for name in people}
+    settings = {"host": given.host, "port": given.port, "scheme": "https" if given.certificate else "http",
+                "certificate": given.certificate or "", "key": given.key or "", "memory_gb": given.memory_gb,
+                "learners": given.learners, "passwords": {} if given.no_passwords else hashes,
+                "proxy": [shutil.which("node") or "node", str(PROXY)]}  # fmt: skip
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+        json.dump(settings, out)
+    if given.no_passwords:
+        print(f"Names: {', '.join(people)}. No password is asked for.")
+    else:
+        print(
+            "\n".join(
+                f"  {name:12}  password {new.get(name, 'as before (--new-passwords makes others)')}" for name in people
+            )
+        )
+    return file
+
+
+def fits() -> str:
+    import psutil
+
+    free = psutil.virtual_memory().available / 1e9 - HUB_GB - ENDPOINT_GB
+    return (f"Memory: {free:.0f} GB for learners. That is about {max(0, free / ASKS_GB):.0f} who ask the endpoint, "
+            f"or {max(0, free / LOOKS_GB):.0f} who all look inside a model at the same time.")  # fmt: skip
+
+
+def run(given: argparse.Namespace) -> None:
+    hub = given.folder / "hub"
+    env = {name: value for name, value in os.environ.items() if not SECRET.search(name)}  # no key of yours goes on
+    env |= {"SLMLAB_CLASS": str(settle(given, hub)),
+            "SLMLAB_ENDPOINT": given.endpoint or f"http://127.0.0.1:{given.port + 3}/v1"}  # fmt: skip
+    kept: list[Kept] = []
+    try:
+        if not given.endpoint:
+            serve = ["-m", "slmlab", "serve", "--seats", 16, "--port", given.port + 3, "--until-input-ends"]
+            kept.append(Kept("endpoint", [sys.executable, *serve], env, hub))
+        config = HERE / "jupyterhub_config.py"
+        kept.append(Kept("hub", [sys.executable, "-m", "jupyterhub", "-f", config], env, hub))
+        until_up(kept, f"http://127.0.0.1:{given.port + 2}/hub/api")
+        if not given.endpoint:
+            until_up(kept, f"http://127.0.0.1:{given.port + 3}/health")
+        name = socket.gethostname() if given.host == "0.0.0.0" else given.host
+        print(f"The class is open at http{'s' * bool(given.certificate)}://{name}:{given.port}\n{fits()}")
+        print(
+            f"Endpoint: {env['SLMLAB_ENDPOINT']}. Learners' work: {given.folder / 'learners'}. Ctrl-C ends the class."
+        )
+        sys.stdout.flush()
+        while True:
+            time.sleep(0.5)
+            for one in kept:
+                one.look()
+    finally:
+        end_all(kept, given.folder / "learners")
+        print("The class is closed. No program of it is left.", flush=True)
+
+
+def main(words: list[str]) -> int:
+    given = options(words)
+    check(given)
+    bring_proxy()
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends it, too
+        signal.signal(sign, signal.default_int_handler)
+    if not given.prepare:
+        with suppress(KeyboardInterrupt):
+            run(given)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Stop as stop:
+        sys.exit(f"\n{stop}")
