@@ -91,7 +91,7 @@ def bring_proxy() -> None:
     NODE.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(HERE / name, NODE)
-    quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     if subprocess.run([npm, "ci", *quiet], cwd=NODE).returncode or not PROXY.exists():
         raise Stop("npm couldn't bring the hub's proxy: its lines above say why.")
 
