@@ -26,7 +26,7 @@ c = get_config()  # noqa: F821
 c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV"]
 c.Spawner.environment = {
     "SLMLAB_ENDPOINT": os.environ.get("SLMLAB_ENDPOINT", "http://127.0.0.1:8003/v1"),  # load() asks it
-    "SLMLAB_CACHE": str(CACHE),  # one for all: where a lesson looks inside, the weights are on this machine once
+    "SLMLAB_CACHE": str(CACHE),  # learner.py links to its models: weights are on this machine once
     "SLMLAB_OFFLINE": "1",  # nobody fetches 8 GB over the line that the class shares
 }
 # learner.py gives each learner a copy of the course, and then becomes the server

@@ -1,4 +1,4 @@
-"""What runs before a learner's server, as the learner: their copy of the course, a limit, and then the server itself.
+"""What runs before a learner's server, as the learner: a copy of the course, models, a limit, then the server itself.
 
 python learner.py [--memory-gb N] COMMAND ...      COMMAND is jupyterhub-singleuser with its options
 
@@ -46,6 +46,14 @@ def renew(course: Path, own: Path) -> list[str]:
     return beside
 
 
+def share_models(shared: Path, own: Path) -> None:
+    """Let a learner's own cache show the shared models. What a lesson makes or trains goes into their own."""
+    own.mkdir(parents=True, exist_ok=True)
+    for model in (one for one in shared.glob("*") if one.is_dir()):
+        if not os.path.lexists(own / model.name):
+            (own / model.name).symlink_to(model)
+
+
 def limit(gigabytes: float) -> None:
     """No process of this learner gets more: Python raises MemoryError there. Linux counts; macOS takes no notice."""
     import resource
@@ -62,6 +70,8 @@ def main() -> None:
     own = Path.home() / "slm-lab"
     for name in renew(ROOT, own):
         print(f"{own / name} is new in the course. Your own file is kept beside it.", flush=True)
+    if shared := os.environ.pop("SLMLAB_CACHE", None):  # from here on the learner's own is in the usual place
+        share_models(Path(shared) / "models", Path.home() / ".cache/slmlab/models")
     if options.memory_gb:
         limit(options.memory_gb)
     os.chdir(own)

@@ -126,6 +126,9 @@ def test_each_learner_runs_the_first_cells_and_the_shared_endpoint_writes_the_an
         assert hub.endpoint in said, "one line says who answers"
         assert "Paris" in learner.run(ask)
         assert written(hub) > before
+    where = "from slmlab.machine import cache_folder as own\n"
+    where += "print(own(), (own() / 'models/smollm2-135m').resolve().is_relative_to(own()))"
+    assert hub.learners[0].run(where) == f"{hub.folder}/learners/ana/.cache/slmlab False\n", "what ana trains is hers"
     for one in of_the_class(hub):
         print(f"{' '.join(one.cmdline())[:60]}: {one.memory_info().rss / 1e6:.0f} MB")
 
