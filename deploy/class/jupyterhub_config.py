@@ -15,7 +15,7 @@ from jupyterhub.utils import compare_token
 from traitlets import Dict
 
 HERE = Path(__file__).resolve().parent
-CACHE = Path(os.environ.get("SLMLAB_CACHE") or "~/.cache/slmlab").expanduser()
+CACHE = Path(os.environ.get("SLMLAB_CACHE") or "~/.cache/slmlab").expanduser().absolute()
 FIRST_LESSON = "/lab/tree/notebooks/00_start_here.ipynb"
 
 c = get_config()  # noqa: F821

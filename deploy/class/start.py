@@ -10,6 +10,7 @@ It takes four ports in a row, from --port on. Learners' work stays in --folder, 
 import argparse
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -32,7 +33,7 @@ from setup.programs import Stop  # noqa: E402
 
 NODE = Path(sys.prefix) / "share" / "slmlab-class"  # the proxy is a program of node
 PROXY = NODE / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
-HUB_GB, ENDPOINT_GB, ASKS_GB, LOOKS_GB = 0.25, 0.9, 0.26, 2.0  # measured; the last is most lessons' in the README
+HUB_GB, ENDPOINT_GB, ASKS_GB, LOOKS_GB = 0.2, 0.9, 0.27, 2.0  # measured; the last is most lessons' in the README
 
 
 def options(words: list[str]) -> argparse.Namespace:
@@ -45,8 +46,8 @@ def options(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path("~/slm-lab-class"), help="learners' work (%(default)s)")
     parser.add_argument("--memory-gb", type=float, default=4, help="for each program of a learner; counts on Linux")
     parser.add_argument("--endpoint", metavar="URL", help="ask this one, such as vLLM's, and start none here")
-    parser.add_argument("--certificate", metavar="FILE", help="for https, with --key")
-    parser.add_argument("--key", metavar="FILE", help="the certificate's key")
+    parser.add_argument("--certificate", type=os.path.abspath, metavar="FILE", help="for https, with --key")
+    parser.add_argument("--key", type=os.path.abspath, metavar="FILE", help="the certificate's key")
     parser.add_argument("--no-passwords", action="store_true", help="to try it alone: a name is enough, here only")
     parser.add_argument("--new-passwords", action="store_true", help="make new ones; the old ones count no more")
     parser.add_argument("--prepare", action="store_true", help="bring the proxy here, and start nothing")
@@ -59,23 +60,23 @@ def options(words: list[str]) -> argparse.Namespace:
 
 def check(given: argparse.Namespace) -> None:
     """What can't work is said before anything starts."""
-    here = given.host in ("127.0.0.1", "localhost", "::1")
+    here = given.host in ("127.0.0.1", "localhost")
     if os.name == "nt":
         raise Stop("JupyterHub runs on Linux and macOS. On Windows, start this inside WSL.")
     if not find_spec("jupyterhub"):
         raise Stop("JupyterHub is missing here. `python lab.py class` brings it.")
     if given.no_passwords and not here:
         raise Stop("Without passwords anyone in your network could run programs as you: leave --no-passwords out.")
-    strange = [name for name in given.learners if not name.isidentifier() or not name.isascii() or name != name.lower()]
-    if strange or "instructor" in given.learners:
-        raise Stop(f"A learner's name has small letters and digits, and isn't instructor: {strange or 'instructor'}")
-    for port in range(given.port, given.port + 4):
+    strange = [name for name in given.learners if not re.fullmatch("[a-z][a-z0-9_-]*", name) or name == "instructor"]
+    if strange:
+        raise Stop(f"{strange[0]!r} can't be a learner's name: take small letters and digits, and not instructor.")
+    for host, port in zip((given.host, *["127.0.0.1"] * 3), range(given.port, given.port + 4), strict=True):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1" if here else given.host, port))
+                probe.bind((host, port))
             except OSError as fault:
-                why = f"Port {port} of {given.host} can't be used: {fault.strerror}."
+                why = f"Port {port} of {host} can't be used: {fault.strerror}."
                 raise Stop(f"{why} Is another class running? Or choose other ports with --port.") from fault
 
 
@@ -116,11 +117,8 @@ def settle(given: argparse.Namespace, hub: Path) -> Path:
     if given.no_passwords:
         print(f"Names: {', '.join(people)}. No password is asked for.")
     else:
-        print(
-            "\n".join(
-                f"  {name:12}  password {new.get(name, 'as before (--new-passwords makes others)')}" for name in people
-            )
-        )
+        for name in people:
+            print(f"  {name:12}  password {new.get(name, 'as before (--new-passwords makes others)')}")
     return file
 
 
@@ -149,10 +147,8 @@ def run(given: argparse.Namespace) -> None:
             until_up(kept, f"http://127.0.0.1:{given.port + 3}/health")
         name = socket.gethostname() if given.host == "0.0.0.0" else given.host
         print(f"The class is open at http{'s' * bool(given.certificate)}://{name}:{given.port}\n{fits()}")
-        print(
-            f"Endpoint: {env['SLMLAB_ENDPOINT']}. Learners' work: {given.folder / 'learners'}. Ctrl-C ends the class."
-        )
-        sys.stdout.flush()
+        print(f"Endpoint: {env['SLMLAB_ENDPOINT']}. Learners' work: {given.folder / 'learners'}.")
+        print("Leave this window open; Ctrl-C ends the class.", flush=True)
         while True:
             time.sleep(0.5)
             for one in kept:
