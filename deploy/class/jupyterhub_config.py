@@ -65,8 +65,10 @@ def table(settings: dict, folder: Path) -> None:
     c.JupyterHub.log_level = "WARN"
     c.JupyterHub.authenticator_class = LearnersPasswords if settings["passwords"] else DummyAuthenticator
     c.LearnersPasswords.hashes = settings["passwords"]
-    c.Authenticator.allowed_users = set(settings["learners"])
-    c.Authenticator.admin_users = {"instructor"}  # may stop a learner's server, and not look into it
+    c.Authenticator.allowed_users = {*settings["learners"], "instructor"}
+    # no admin, who could look into every server: it sees who is there, and starts and stops servers
+    scopes = ["self", "admin-ui", "list:users", "read:servers", "servers"]
+    c.JupyterHub.load_roles = [{"name": "instructor", "scopes": scopes, "users": ["instructor"]}]
     c.JupyterHub.spawner_class = "simple"
     c.SimpleLocalProcessSpawner.home_dir_template = str(folder.parent / "learners" / "{username}")
     c.Spawner.mem_limit = f"{settings['memory_gb']}G"

@@ -74,7 +74,7 @@ class Learner:
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
     """The class, open, with three who have logged in; it is closed by Ctrl-C."""
-    folder, port = tmp_path_factory.mktemp("class"), 20000 + os.getpid() % 20000 // 4 * 4
+    folder, port = tmp_path_factory.mktemp("class"), 20000 + os.getpid() % 3000 * 4
     names = ["ana", "ben", "eve"]
     command = [sys.executable, CLASS / "start.py", f"--port={port}", f"--folder={folder}", "--learners", *names]
     env = os.environ | PLANTED | {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
@@ -143,6 +143,10 @@ def test_a_learner_finds_no_key_and_does_not_reach_the_server_of_another(hub):
     assert ana.run(code.format(ana.url + "/api/contents")) == "200\n"
     assert ana.run(code.format(ben.url + "/api/contents")) in ("403\n", "404\n")
     assert requests.get(ben.url + "/api/contents", headers=ana.head, timeout=20).status_code in (403, 404)
+    instructor = Learner(hub.root, "instructor", hub.passwords["instructor"])
+    assert requests.get(ana.url + "/api/contents", headers=instructor.head, timeout=20).status_code in (403, 404)
+    stopped = requests.delete(hub.learners[2].me + "/server", headers=instructor.head, timeout=60)
+    assert stopped.status_code in (202, 204), "an instructor stops a server, and doesn't look into it"
     with pytest.raises(requests.HTTPError):
         Learner(hub.root, "ben", hub.passwords["ana"])
     assert hub.passwords["ana"] not in (hub.folder / "hub/class.json").read_text(), "only its hash is kept"
@@ -181,7 +185,7 @@ def answers(address):
 def test_ctrl_c_ends_everything_and_learners_work_is_kept(hub):
     work = hub.folder / "learners/ana/slm-lab/notebooks/mine.txt"
     hub.learners[0].run("open('mine.txt', 'w').write('kept')")
-    assert len(of_the_class(hub)) > 7, "hub, proxy, endpoint, and a server and a kernel for each"
+    assert len(of_the_class(hub)) >= 7, "hub, proxy, endpoint, and two servers with a kernel each"
     hub.process.send_signal(signal.SIGINT)
     assert hub.process.wait(100) == 0 and not of_the_class(hub)
     assert work.read_text() == "kept" and "Traceback" not in hub.said()
