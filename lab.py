@@ -125,7 +125,7 @@ def set_up(everything=True):
             slmlab(python, "fetch", "--all")
             waiting.note(STATE, all=wanted)
     ready = waiting.read(STATE).get("all") == wanted
-    said = "SLM Lab is ready" if ready else "The first lesson is ready, and the rest is on its way"
+    said = "SLM Lab is ready" if ready else "The first lesson is ready"
     print(f"{said}  ({time.monotonic() - BEGAN:.1f} s)", flush=True)
     return python, ready
 
@@ -144,6 +144,7 @@ def go_on_in_background():
     """The same set-up to its end; it outlives this terminal, and the next run goes on from there."""
     log = open(str(VENV / "later.log"), "a", encoding="utf-8")
     own = {"creationflags": 0x08000000} if os.name == "nt" else {"start_new_session": True}  # Ctrl-C is JupyterLab's
+    print("What later lessons need is on its way.", flush=True)
     rest = start([sys.executable, ROOT / "lab.py", "setup"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, **own)
 
     def say_how_it_ended():
