@@ -103,12 +103,34 @@ def held(pid: int, kind: str = "pss") -> int:
     return sum(getattr(one.memory_full_info(), kind) for one in (whole, *whole.children(recursive=True)))
 
 
+def code() -> dict[str, str]:
+    """The lesson's cells of code, by their ids."""
+    cells = nbformat.read(ROOT / "notebooks" / "02_instruct.ipynb", 4).cells
+    return {cell.id: cell.source for cell in cells if cell.cell_type == "code"}
+
+
+def learner(number: int, url: str | None, scratch: str) -> Learner:
+    plain = {name: value for name, value in os.environ.items() if name != "SLMLAB_ENDPOINT"}
+    plain |= {"SLMLAB_PROGRESS": f"{scratch}/{number}.json"} | ({"SLMLAB_ENDPOINT": url} if url else {})
+    return Learner(number, plain)
+
+
+def whole_lesson(url: str, scratch: str) -> int:
+    """The memory of a kernel that has run every cell: some load PyTorch, some look inside and open the weights."""
+    one = learner(0, url, scratch)
+    one.start()
+    try:
+        for cell, source in code().items():
+            one.run(source, cell)
+        print(f"The whole lesson: {one.failed or 'no cell failed'}.")
+        return held(one.manager.provisioner.pid)
+    finally:
+        one.stop()
+
+
 def lesson(count: int, url: str | None, scratch: str) -> tuple[dict, Crowd, list]:
     """So many learners run the lesson's cells, all at the same time: the row of the table, who asked when, and what."""
-    cells = {cell.id: cell.source for cell in nbformat.read(ROOT / "notebooks" / "02_instruct.ipynb", 4).cells}
-    plain = {name: value for name, value in os.environ.items() if name != "SLMLAB_ENDPOINT"}
-    plain |= {"SLMLAB_ENDPOINT": url} if url else {}
-    learners = [Learner(who, plain | {"SLMLAB_PROGRESS": f"{scratch}/{who}.json"}) for who in range(count)]
+    cells, learners = code(), [learner(who, url, scratch) for who in range(count)]
 
     def begin(one: Learner) -> None:
         one.start()
@@ -204,6 +226,7 @@ def measured(quick: bool, scratch: str) -> dict:
             given["points"].append(point("kernels", seen, think_s(seen), speed, given["first_s"]))
             print(row, flush=True)
         given["endpoint"]["bytes"] = held(pid)
+        given["lesson_bytes"] = whole_lesson(server.url, scratch)
     for count in (1, 2) if quick else (1, 8):
         room = psutil.virtual_memory().available
         if count > 1 and count * given["rows"][-1]["kernel_bytes"] > 0.8 * room:
@@ -225,16 +248,18 @@ def page(given: dict) -> str:
     ]
     heads = ("simulated / measured", "answers a second", "tokens/s", "whole answer", "first token")
     held_against = [
-        f"| {one['asked']['learners']} {one['what']}, {one['asked']['think_s']:.1f} s between two questions | "
+        f"| {one['what']}, {one['asked']['learners']}, {one['asked']['think_s']:.1f} s between two questions | "
         + " | ".join(f"{one['simulated'][name]:.2f} / {one['measured'][name]:.2f} = {one['ratio'][name]:.2f}"
                      for name in ("throughput", "tokens_per_s", "latency_s", "to_first_s")) + " |"
         for one in given["points"]
     ]  # fmt: skip
     end, others = given["endpoint"], f"{given['others_cores']:.0%} of a core"
+    server, whole = in_bytes(given["jupyter_bytes"]), in_bytes(given["lesson_bytes"])
     return "\n".join([
-        f"{given['date']}; {given['machine']}; before and after, other programs used at most {others}.",
-        f"The endpoint starts in {end['start_s']:.1f} s and holds {in_bytes(end['idle_bytes'])}, after all these runs",
-        f"{in_bytes(end['bytes'])}. A learner's Jupyter server holds {in_bytes(given['jupyter_bytes'])}.", "",
+        f"{given['date']}; {given['machine']}; before and after, other programs used at most {others}. The endpoint",
+        f"starts in {end['start_s']:.1f} s and holds {in_bytes(end['idle_bytes'])}, after all these runs "
+        f"{in_bytes(end['bytes'])}. A learner's Jupyter server holds {server}, and",
+        f"a kernel that has run all of the lesson {whole}: some cells load PyTorch, some open the weights.", "",
         "| learners | who answers | a kernel (PSS) | starts + first cell | first token | tokens/s | cells | failed |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |", *rows, "",
         f"| {' | '.join(heads)} |", "| --- | --- | --- | --- | --- |", *held_against,
