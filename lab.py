@@ -191,7 +191,8 @@ def main(words):
         print(f"{fault.split('. ')[0]}. Going on with {' '.join(other)}.", flush=True)
         return hand_over([*other, ROOT / "lab.py", *words])
     python, ready = set_up(everything=options.command not in ("open", "site"))
-    if not ready and options.command == "open":
+    # the site needs no later package, and leaves none half-renewed that was here
+    if not ready and (options.command == "open" or "packages" in waiting.read(STATE)):
         go_on_in_background()
     if options.command == "test":
         return hand_over([python, "-m", "pytest", *passed_on], offline_environment(os.environ, ROOT))

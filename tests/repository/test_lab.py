@@ -85,8 +85,10 @@ def test_a_rest_that_failed_is_told_to_those_who_wait_and_no_gigabytes_come_in_s
     assert "3 GB to download and 7 GB on disk; Ctrl-C stops it" in capsys.readouterr().out, "never in silence"
 
 
-def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatch):
+def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatch, tmp_path):
     handed = []
+    monkeypatch.setattr(lab, "STATE", tmp_path / "lab.json")
+    waiting.note(lab.STATE, first="done")
     monkeypatch.setattr(lab, "set_up", lambda everything: ("python", everything))
     monkeypatch.setattr(lab, "go_on_in_background", lambda: handed.append("rest"))
     monkeypatch.setattr(lab, "hand_over", lambda command, env=None: handed.append((command, env)) or 7)
@@ -100,6 +102,10 @@ def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatc
     monkeypatch.setattr(lab, "extra_packages", lambda python, name: handed.append(name))
     lab.main(["site", "--serve"])
     assert handed == ["site", (["python", "site/build.py", "--serve"], None)], "packages first, then the site"
+    waiting.note(lab.STATE, packages="those of an older course")
+    lab.main(["site"])
+    assert handed[2:] == ["rest", "site", (["python", "site/build.py"], None)], "it leaves nothing half-renewed"
+    del handed[2:]
     lab.main(["class", "--help"])
     assert handed[2:] == ["class", (["python", "deploy/class/start.py", "--help"], None)]
     handed.clear()
