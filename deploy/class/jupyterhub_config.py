@@ -32,6 +32,7 @@ c.Spawner.environment = {
 # learner.py gives each learner a copy of the course, and then becomes the server
 SERVER = [sys.executable, "-m", "jupyterhub.singleuser"]
 c.Spawner.cmd = [sys.executable, str(HERE / "learner.py"), *SERVER]
+c.Spawner.args = ["--KernelManager.transport=ipc"]  # thirty at once took each other's ports
 c.Spawner.notebook_dir = "~/slm-lab"
 c.Spawner.default_url = FIRST_LESSON
 c.Spawner.mem_limit = "4G"  # the largest of the README's table of lessons; learner.py holds it where the spawner can't
@@ -73,7 +74,8 @@ def table(settings: dict, folder: Path) -> None:
     c.SimpleLocalProcessSpawner.home_dir_template = str(folder.parent / "learners" / "{username}")
     c.Spawner.mem_limit = f"{settings['memory_gb']}G"
     c.Spawner.cmd = [sys.executable, str(HERE / "learner.py"), f"--memory-gb={settings['memory_gb']}", *SERVER]
-    c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []  # as in most containers
+    c.Spawner.args += ["--allow-root"] if os.geteuid() == 0 else []  # as in most containers
+    c.Spawner.environment["JUPYTER_RUNTIME_DIR"] = lambda spawner: f"{settings['sockets']}/{spawner.user.name}"
 
 
 if path := os.environ.get("SLMLAB_CLASS"):

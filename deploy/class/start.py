@@ -21,6 +21,7 @@ import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -97,7 +98,7 @@ def bring_proxy() -> None:
         raise Stop("npm couldn't bring the hub's proxy: its lines above say why.")
 
 
-def settle(given: argparse.Namespace, hub: Path) -> Path:
+def settle(given: argparse.Namespace, hub: Path, sockets: str) -> Path:
     """Write what the hub's configuration reads. Passwords are shown once; only their hashes are kept."""
     from jupyterhub.utils import hash_token
 
@@ -110,7 +111,7 @@ def settle(given: argparse.Namespace, hub: Path) -> Path:
     hashes = {name: hash_token(new[name]) if name in new else kept[name] for name in people}
     settings = {"host": given.host, "port": given.port, "scheme": "https" if given.certificate else "http",
                 "certificate": given.certificate or "", "key": given.key or "", "memory_gb": given.memory_gb,
-                "learners": given.learners, "passwords": {} if given.no_passwords else hashes,
+                "sockets": sockets, "learners": given.learners, "passwords": {} if given.no_passwords else hashes,
                 "proxy": [shutil.which("node") or "node", str(PROXY)]}  # fmt: skip
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
         json.dump(settings, out)
@@ -133,7 +134,8 @@ def fits() -> str:
 def run(given: argparse.Namespace) -> None:
     hub = given.folder / "hub"
     env = {name: value for name, value in os.environ.items() if not SECRET.search(name)}  # no key of yours goes on
-    env |= {"SLMLAB_CLASS": str(settle(given, hub)),
+    sockets = TemporaryDirectory(prefix="class-", dir="/tmp")  # the path of a socket has 104 letters at most
+    env |= {"SLMLAB_CLASS": str(settle(given, hub, sockets.name)),
             "SLMLAB_ENDPOINT": given.endpoint or f"http://127.0.0.1:{given.port + 3}/v1"}  # fmt: skip
     kept: list[Kept] = []
     try:
@@ -155,6 +157,7 @@ def run(given: argparse.Namespace) -> None:
                 one.look()
     finally:
         end_all(kept, given.folder / "learners")
+        sockets.cleanup()
         print("The class is closed. No program of it is left.", flush=True)
 
 

@@ -21,4 +21,7 @@ c.Spawner.cmd = [
 c.SystemdSpawner.mem_limit = "4G"  # all of a learner's programs together; a larger one is ended by the system
 c.SystemdSpawner.cpu_limit = 2.0  # cores: a loop without end takes no more
 c.SystemdSpawner.isolate_tmp = True
+c.Spawner.environment["JUPYTER_RUNTIME_DIR"] = (
+    "/tmp/jupyter"  # of the learner alone; kernels' sockets want a short path
+)
 c.SystemdSpawner.readonly_paths = ["/opt/slm-lab"]
