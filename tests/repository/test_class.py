@@ -137,6 +137,8 @@ def test_each_learner_runs_the_first_cells_and_the_shared_endpoint_writes_the_an
 def test_a_learner_finds_no_key_and_does_not_reach_the_server_of_another(hub):
     ana, ben = hub.learners[:2]
     assert not [key for key in PLANTED.values() if key in ana.run("import os; print(dict(os.environ))")]
+    told = ana.run("from ipykernel.connect import get_connection_info as told; print(told())")
+    assert '"transport": "ipc"' in told, "kernels listen at no port: thirty that start at once take each other's"
     code = "import os, urllib.request as u\ntoken = os.environ['JUPYTERHUB_API_TOKEN']\n"
     code += "try: print(u.urlopen(u.Request({!r}, headers=dict(Authorization='token ' + token))).status)\n"
     code += "except OSError as fault: print(fault.code)"
