@@ -13,7 +13,8 @@ const mega = (bytes) => Math.round(bytes / 1e6);
 
 let engine = null;
 let working = null; // what Cancel and Stop end
-let broken; // a promise that fails when the model's worker does
+let broken; // a promise that fails when the model's worker does, by this function:
+let fail = () => {};
 
 // What the page says
 
@@ -129,11 +130,10 @@ async function start(blob) {
   const { Wllama } = await import(ENGINE).catch(() => {
     throw new Unreachable(ENGINE);
   });
-  let fail;
   broken = new Promise((_, reject) => (fail = reject));
   broken.catch(() => {});
   const quiet = () => {};
-  const logger = { debug: quiet, log: quiet, warn: quiet, error: fail }; // its worker's faults come this way alone
+  const logger = { debug: quiet, log: quiet, warn: quiet, error: fail };
   const made = new Wllama({ default: "wllama/wllama.wasm" }, { logger, suppressNativeLog: true });
   const compat = new URL("wllama/compat/", document.baseURI).href;
   made.setCompat({ worker: `${compat}wllama.js`, wasm: `${compat}wllama.wasm` });
@@ -302,6 +302,7 @@ function turn() {
 
 // Every control
 
+addEventListener("error", ({ message }) => working && fail(message)); // a fault that wllama's own handler stumbles over
 the("theme").addEventListener("click", turn);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", nameTheme);
 nameTheme();
