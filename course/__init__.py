@@ -22,6 +22,7 @@ _HOMES = {
     "inside": None,
     "runtimes": None,
     "acting": None,
+    "at_scale": None,
     "speech": None,
 }
 __all__ = list(_HOMES)

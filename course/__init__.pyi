@@ -1,5 +1,6 @@
 # The public names as editors and type checkers see them: __init__.py fetches them only when they are used.
 from course import acting as acting
+from course import at_scale as at_scale
 from course import drawn as drawn
 from course import evaluate as evaluate
 from course import inside as inside
