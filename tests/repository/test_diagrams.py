@@ -1,8 +1,10 @@
 """The lessons' diagrams are what the program draws, say what the cards say, and can be read."""
 
+import argparse
 import json
 import re
 
+from endpoint import start
 from slmlab import card
 from tools.diagrams import agent
 from tools.diagrams.__main__ import IMAGES, drawings
@@ -44,3 +46,10 @@ def test_the_drawing_of_an_agent_shows_a_call_that_gives_its_result():
     assert calculator(json.loads(agent.CALL)["input"]) == agent.RESULT
     lesson = (ROOT / "notebooks" / "15_tools.ipynb").read_text(encoding="utf-8")
     assert f"folder, steps={agent.STEPS}):" in lesson, "the budget of the drawing is the lesson's"
+
+
+def test_the_drawing_of_a_class_has_the_slots_and_the_queue_of_the_endpoint():
+    commands = argparse.ArgumentParser().add_subparsers()
+    start.register(commands)
+    asked = commands.choices["serve"].parse_args([])
+    assert f"{asked.waiting} may wait" in WORDS["scale.svg"] and f"{asked.seats} slots" in WORDS["scale.svg"]

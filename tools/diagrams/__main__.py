@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 
-from tools.diagrams import agent, applying, inside, making, searching, using
+from tools.diagrams import agent, applying, inside, making, scaling, searching, using
 from tools.normal_form import ROOT
 
 IMAGES, MEASURED = ROOT / "notebooks" / "images", ROOT / "data" / "diagrams.json"
@@ -16,6 +16,7 @@ DIAGRAMS = (using.loop, using.template, using.sampling, using.onnx, using.endpoi
 DIAGRAMS += (using.nim, using.portal, using.runtimes)
 DIAGRAMS += (inside.block, inside.attention, inside.kv_cache, inside.grid, inside.vision, inside.experts)
 DIAGRAMS += (making.making, making.lora, applying.applications, searching.search, searching.meaning, agent.agent)
+DIAGRAMS += (scaling.scale,)
 
 
 def drawings() -> dict[str, str]:
