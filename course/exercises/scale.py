@@ -59,5 +59,5 @@ def _(answer):
     for pace in (0.5, 2.5, 6.5):
         for load in (0.7, 1.5):
             share, best = (in_time(rule, pace, load) for rule in (function, admit))
-            told = f"a server of {pace} answers per second is asked for {load * pace:.2g}: {share:.0%} of the questions"
-            need(share >= 0.8 * best, f"{told} begin to be answered in time, and {best:.0%} can be")
+            told = f"a server that answers {pace} questions per second gets {load * pace:.2g}: {share:.0%} begin"
+            need(share >= 0.8 * best, f"{told} to be answered in time, and {best:.0%} are possible")

@@ -172,6 +172,9 @@ SPECIAL = (
     ("tools-2", "ordered this second search", lambda call, before: allowed(call, before[-1:])),
     ("tools-2", "after ['calculator'] it gave False: this", lambda call, before: allowed(call, before and ["search"])),
     ("apps-3", "let through 0%", lambda text: True),
+    ("scale-3", "0% begin to be answered in time, and 56% are", lambda ahead, pace: True),
+    ("scale-3", "gets 0.35: 58% begin", lambda ahead, pace: ahead == 0),
+    ("scale-3", "gets 0.75: 19% begin", lambda ahead, pace: ahead < 5),
     ("search-3", "you have 1 question; 5 are needed", ({}, list, [("Where?", "a.md")])),
     ("search-3", "there is no note `b.md`", ({"a.md": ""}, list, [(f"Where {at}?", "b.md") for at in range(5)])),
     ("search-3", "`varnish` stands in a too", ({"a": "Varnish"}, list, [(f"Varnish {at}?", "a") for at in range(5)])),
@@ -199,6 +202,7 @@ def test_softmax_with_numpy_passes_and_its_overflow_is_named():
 def test_other_right_ways_pass_as_well():
     assert check("bias-1", "In 1890, the {} worked until")
     assert check("onnx-1", lambda logits, k: sorted(range(len(logits)), key=lambda id: -logits[id])[:k])
+    assert all(check("scale-3", lambda ahead, pace, most=most: ahead <= most * pace) for most in (3, 4, 5))
     stops, form = solved("apps-3"), solved("tools-1")
     assert check("apps-3", lambda text: stops(text) or None), "re.search gives None where it finds nothing"
     assert check("tools-2", lambda call, before: allowed(call, before) or None)
