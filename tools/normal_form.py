@@ -93,10 +93,12 @@ def keep_measured(fresh, stored) -> None:
 
 
 def shape(output) -> tuple:
-    """An output without its figures and random ids: what stays the same when only the machine's speed differs."""
+    """An output without its figures and random ids: what stays the same when only the machine's speed differs. Blanks
+    are gone, for a column is filled up with them; a row of numbers is one, for a plot may have a tick more."""
     texts = {kind: text for kind, text in _texts(output)}
     masked = {
-        kind: " ".join(BAR.sub("", NUMBER.sub("0", RANDOM_ID.sub("id", text))).split()) for kind, text in texts.items()
+        kind: re.sub("0+", "0", "".join(BAR.sub("", NUMBER.sub("0", RANDOM_ID.sub("id", text))).split()))
+        for kind, text in texts.items()
     }
     return output.output_type, output.get("name"), tuple(sorted(output.get("data", {}))), tuple(sorted(masked.items()))
 

@@ -151,6 +151,7 @@ def test_a_measured_cell_keeps_its_output_where_only_figures_or_random_ids_moved
     assert kept(text('"chatcmpl-79dbb1f7fc4d4d09923a70dd"'), text('"chatcmpl-e482c346aef34884970a41ff"'))
     figures = [text("x", **{"text/html": f'<img src="data:image/png;base64,iV/tmp/{end}">'}) for end in ("AB=", "+DEF")]
     assert kept(*figures) and normal_form._clean(figures[0], normal_form.ROOT) == figures[0], "letters of a picture"
+    assert kept(text("<td>   2</td> Rows: 1, 2, 3."), text("<td>0.94</td> Rows: 2.5, 5."))
     assert not kept(old, text("97 tokens per second ██ 1,024 tokens")), "its words changed"
     assert not kept(old, new, ran="b"), "its code changed"
     assert not kept(old, text("97 tok/s ██ 1,024 tokens", **{"image/png": "aGk="})), "a picture came"
