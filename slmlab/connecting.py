@@ -4,6 +4,7 @@ Decides which address is asked and which key may go there: a service's own key t
 """
 
 import os
+import re
 import tomllib
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -103,9 +104,9 @@ def is_loopback(place: str) -> bool:
 def checked_url(text: str, who: Provider, key=None) -> str:
     """A URL that this key may be sent to, with its provider's path. A refusal repeats none: it may hold a password."""
     url = text.strip().rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or any(one in url for one in " @?#"):
+    if not re.fullmatch(r"(?i)https?://(\[[\da-f:.]+\]|[\w-]+(\.[\w-]+)*\.?)(:\d{1,5})?(/[^@?#\s]*)?", url):
         raise BadRequest("This is no base URL: http:// or https:// and a host, without a blank, a password, ? or #.")
+    parts = urlsplit(url)
     if key and parts.scheme == "http" and not is_loopback(url):
         raise BadRequest(f"http to {parts.hostname} would show the key to every machine on the way: use https.")
     if who.id == "foundry" and parts.path == "/models":
@@ -158,7 +159,7 @@ def placed(where, url: str | None = None, key=None) -> Endpoint:
     elif url is not None:
         raise BadRequest("url=... goes with a provider's name; this place has an address already.")
     elif isinstance(where, str):
-        where = Endpoint(Provider(**vars(own) | {"name": urlsplit(where).netloc, "go_to": ""}), where)
+        where = Endpoint(Provider(**vars(own) | {"name": where.split("/")[2], "go_to": ""}), where)
     elif not isinstance(where, Endpoint):
         who = services().get(where.profile, own)
         where = Endpoint(who, where.url, where.key, live=who.practice is None)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slmlab import weights
 from slmlab.catalog import Card, card, card_of_folder
-from slmlab.connecting import connect, known_card
+from slmlab.connecting import connect, known_card, placed
 from slmlab.engines import onnx, transformers
 from slmlab.engines.base import Engine
 from slmlab.engines.local import SEEING
@@ -58,7 +58,7 @@ def load(
     endpoint answers for the models it serves.
     """
     if os.environ.get(SHARED) and (engine, precision, quantization) == (None, None, None):
-        if shared := _shared(name, os.environ[SHARED], threads):
+        if shared := _shared(name, os.environ[SHARED], threads, download):
             return shared
     choice = {"engine": engine, "precision": precision, "fallback": fallback, "download": download}
     return opened(plan(name, **choice, quantization=quantization), threads)
@@ -77,7 +77,7 @@ def opened(chosen: Plan, threads: int | None = None) -> Engine:
     return kind(*given, threads=threads, **options)
 
 
-def _shared(name, url: str, threads: int | None) -> Engine | None:
+def _shared(name, url: str, threads: int | None, download: bool) -> Engine | None:
     """A model that the endpoint of a class answers for, or None: it doesn't serve this one, or doesn't answer."""
     from slmlab.engines.shared import SharedEngine  # here: the openai package costs a lesson's first cell half a second
 
@@ -85,14 +85,14 @@ def _shared(name, url: str, threads: int | None) -> Engine | None:
     if wanted is None:
         return None
     try:
-        remote = connect(url, wanted.id)
-        if remote.model not in remote.models():
+        if f'"{wanted.id}"' not in placed(url).read("/models"):  # asked once: an endpoint that hangs costs ten seconds
             return None
+        remote = connect(url, wanted.id)
     except SlmLabError as fault:
         print(f"The class's endpoint ({SHARED}) can't be asked, so {wanted.id} is loaded here. {fault}")
         return None
     try:
-        found = plan(wanted.id, fallback=False, download=wanted.wheel is not None)
+        found = plan(wanted.id, fallback=False, download=download and wanted.wheel is not None)
     except NotHere:
         found = None
     if found and wanted.kind != "text":  # its lessons look inside from the first cell on

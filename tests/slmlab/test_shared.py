@@ -46,6 +46,15 @@ def test_the_endpoint_is_not_asked_where_it_has_no_part(shared, monkeypatch, cap
         assert isinstance(instead, OnnxEngine) and "is loaded here" in capsys.readouterr().out
 
 
+def test_an_endpoint_that_fails_is_asked_once_for_its_models(bundled, monkeypatch, capsys):
+    server = ScriptedServer(answer_json(503, {}))
+    monkeypatch.setenv("SLMLAB_ENDPOINT", server.url)
+    with slmlab.load() as instead:
+        assert isinstance(instead, OnnxEngine) and "is loaded here" in capsys.readouterr().out
+    server.close()
+    assert len(server.requests) == 1, "three tries of two minutes each, where it hangs"
+
+
 def test_a_model_that_only_the_endpoint_has_is_asked_there(own_cache, monkeypatch, capsys):
     listed = answer_json(200, {"data": [{"id": "phi-3.5-mini"}]})
     server = ScriptedServer(listed, stream("Hello"))
