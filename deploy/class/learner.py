@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -27,23 +26,36 @@ def digest(file: Path) -> str | None:
 def renew(course: Path, own: Path) -> list[str]:
     """Bring a learner's copy up to date. A file that the learner changed is kept, and the new one is put beside it."""
     note = own / NOTE
-    given = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+    try:
+        given = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # the first time; or the learner changed it
+        given = {}
     beside = []
     for file in sorted(one for part in PARTS for one in (course / part, *(course / part).rglob("*")) if one.is_file()):
-        name = file.relative_to(course).as_posix()
-        if set(Path(name).parts) & set(LEFT):
+        name, new = file.relative_to(course).as_posix(), file.read_bytes()
+        known = hashlib.sha256(new).hexdigest()
+        if set(Path(name).parts) & set(LEFT) or given.get(name) == known and (own / name).exists():
             continue
-        target, new, mine = own / name, digest(file), digest(own / name)
-        if mine != new and given.get(name) != new or mine is None:
-            if mine not in (None, given.get(name)):  # the learner's work
-                target = target.with_stem(target.stem + ".new")
-                beside.append(target.relative_to(own).as_posix())
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
-        given[name] = new
-    own.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps(given), encoding="utf-8")
+        target = own / name
+        while digest(target) not in (None, known, given.get(target.relative_to(own).as_posix())):  # the learner's work
+            target = target.with_stem(target.stem + ".new")
+        if digest(target) != known:
+            put(target, new)
+            beside += [target.relative_to(own).as_posix()] if target != own / name else []
+        given |= {name: known, target.relative_to(own).as_posix(): known}
+    put(note, json.dumps(given).encode())
     return beside
+
+
+def put(target: Path, content: bytes) -> None:
+    """All of it or nothing: half a lesson would look like the learner's work."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    try:
+        part.write_bytes(content)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def share_models(shared: Path, own: Path) -> None:
@@ -68,8 +80,12 @@ def main() -> None:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     own = Path.home() / "slm-lab"
-    for name in renew(ROOT, own):
-        print(f"{own / name} is new in the course. Your own file is kept beside it.", flush=True)
+    own.mkdir(parents=True, exist_ok=True)
+    try:
+        for name in renew(ROOT, own):
+            print(f"{own / name} is new in the course. Your own file is kept beside it.", flush=True)
+    except OSError as fault:  # a full disk: the learner comes in, and can delete something
+        print(f"The course's files were not all renewed: {fault}", flush=True)
     if shared := os.environ.pop("SLMLAB_CACHE", None):  # from here on the learner's own is in the usual place
         share_models(Path(shared) / "models", Path.home() / ".cache/slmlab/models")
     if options.memory_gb:

@@ -218,6 +218,23 @@ def test_a_newer_course_leaves_what_a_learner_changed_and_puts_the_new_file_besi
     assert mine.read_text() == "my work" and (own / "notebooks/a.new.ipynb").read_text() == "second"
     assert (own / "notebooks/b.ipynb").read_text() == "second", "what was not changed is renewed"
     assert renew(course, own) == []
+    (own / "notebooks/a.new.ipynb").write_text("my work, too")
+    (own / ".given.json").write_text("")  # as a full disk leaves it
+    lessons[0].write_text("third")
+    assert renew(course, own) == ["notebooks/a.new.new.ipynb"] and mine.read_text() == "my work"
+    assert (own / "notebooks/a.new.ipynb").read_text() == "my work, too"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts on Linux")
+def test_a_full_disk_leaves_no_half_lesson_and_the_learner_comes_in(tmp_path):
+    full = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (3000, 3000))\nimport signal, runpy, sys\n"
+    full += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); sys.argv = ['learner', 'echo', 'opened']\n"
+    full += f"runpy.run_path({str(CLASS / 'learner.py')!r}, run_name='__main__')"
+    env = {name: value for name, value in os.environ.items() if name != "SLMLAB_CACHE"} | {"HOME": str(tmp_path)}
+    said = subprocess.run([sys.executable, "-c", full], env=env, capture_output=True, text=True)
+    assert said.stdout.endswith("opened\n"), said.stderr
+    files = [one.relative_to(tmp_path / "slm-lab") for one in tmp_path.rglob("slm-lab/**/*") if one.is_file()]
+    assert all((ROOT / one).read_bytes() == (tmp_path / "slm-lab" / one).read_bytes() for one in files)
 
 
 def test_the_cluster_says_what_the_table_says_and_has_room_for_each_lesson_of_the_readme():
