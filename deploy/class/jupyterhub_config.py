@@ -64,9 +64,10 @@ def table(settings: dict, folder: Path) -> None:
     c.JupyterHub.db_url = f"sqlite:///{folder / 'jupyterhub.sqlite'}"
     c.JupyterHub.cookie_secret_file = str(folder / "cookie_secret")
     c.JupyterHub.log_level = "WARN"
-    c.JupyterHub.authenticator_class = LearnersPasswords if settings["passwords"] else DummyAuthenticator
-    c.LearnersPasswords.hashes = settings["passwords"]
-    c.Authenticator.allowed_users = {*settings["learners"], "instructor"}
+    c.JupyterHub.authenticator_class = LearnersPasswords if settings["asks_passwords"] else DummyAuthenticator
+    names = {*settings["learners"], "instructor"}
+    c.LearnersPasswords.hashes = {name: kept for name, kept in settings["passwords"].items() if name in names}
+    c.Authenticator.allowed_users = names
     # no admin, who could look into every server: it sees who is there, and starts and stops servers
     scopes = ["self", "admin-ui", "list:users", "read:servers", "servers"]
     c.JupyterHub.load_roles = [{"name": "instructor", "scopes": scopes, "users": ["instructor"]}]

@@ -71,6 +71,11 @@ def check(given: argparse.Namespace) -> None:
     strange = [name for name in given.learners if not re.fullmatch("[a-z][a-z0-9_-]*", name) or name == "instructor"]
     if strange:
         raise Stop(f"{strange[0]!r} can't be a learner's name: take small letters and digits, and not instructor.")
+    for file in (given.certificate, given.key):
+        if (given.certificate or given.key) and not os.path.isfile(file or ""):
+            raise Stop(f"https needs --certificate and --key, both a file. This is none: {file or 'what is not given'}")
+    if not 0 < given.port < 65533:
+        raise Stop(f"There is no port {given.port} with three after it: take one from 1024 to 65532.")
     for host, port in zip((given.host, *["127.0.0.1"] * 3), range(given.port, given.port + 4), strict=True):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -102,19 +107,22 @@ def settle(given: argparse.Namespace, hub: Path, sockets: str) -> Path:
     """Write what the hub's configuration reads. Passwords are shown once; only their hashes are kept."""
     from jupyterhub.utils import hash_token
 
-    hub.mkdir(parents=True, exist_ok=True)
     hub.chmod(0o700)
     file = hub / "class.json"
-    kept = json.loads(file.read_text(encoding="utf-8"))["passwords"] if file.exists() else {}
+    again = file.exists() and not given.new_passwords
+    kept = json.loads(file.read_text(encoding="utf-8"))["passwords"] if again else {}
     people = [*given.learners, "instructor"]
-    new = {name: secrets.token_hex(5) for name in people if given.new_passwords or name not in kept}
-    hashes = {name: hash_token(new[name]) if name in new else kept[name] for name in people}
+    new = {name: secrets.token_hex(5) for name in people if name not in kept and not given.no_passwords}
+    hashes = kept | {name: hash_token(word) for name, word in new.items()}  # also of who isn't here today
     settings = {"host": given.host, "port": given.port, "scheme": "https" if given.certificate else "http",
                 "certificate": given.certificate or "", "key": given.key or "", "memory_gb": given.memory_gb,
-                "sockets": sockets, "learners": given.learners, "passwords": {} if given.no_passwords else hashes,
+                "sockets": sockets, "learners": given.learners, "passwords": hashes,
+                "asks_passwords": not given.no_passwords,
                 "proxy": [shutil.which("node") or "node", str(PROXY)]}  # fmt: skip
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+    part = file.with_suffix(".part")
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
         json.dump(settings, out)
+    part.replace(file)  # all of it or nothing: a full disk loses no password
     if given.no_passwords:
         print(f"Names: {', '.join(people)}. No password is asked for.")
     else:
@@ -132,7 +140,15 @@ def fits() -> str:
 
 
 def run(given: argparse.Namespace) -> None:
+    import fcntl
+
     hub = given.folder / "hub"
+    hub.mkdir(parents=True, exist_ok=True)
+    lock = os.open(hub / "lock", os.O_CREAT | os.O_RDWR, 0o600)  # the system frees it when this program ends
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Stop(f"A class is open in {given.folder} already. End it, or give another --folder.") from None
     env = {name: value for name, value in os.environ.items() if not SECRET.search(name)}  # no key of yours goes on
     sockets = TemporaryDirectory(prefix="class-", dir="/tmp")  # the path of a socket has 104 letters at most
     env |= {"SLMLAB_CLASS": str(settle(given, hub, sockets.name)),

@@ -19,6 +19,7 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.live_server import until
+from tests.scripted_server import ScriptedServer, answer_json
 
 CLASS = ROOT / "deploy" / "class"
 NODE = os.path.join(sys.prefix, "share", "slmlab-class", "node_modules")
@@ -198,6 +199,48 @@ def test_without_passwords_it_opens_on_this_machine_alone():
     told = subprocess.run([sys.executable, CLASS / "start.py", "--no-passwords", "--host=0.0.0.0"],
                           capture_output=True, text=True)  # fmt: skip
     assert told.returncode == 1 and told.stderr.strip().count(".") == 1 and "anyone in your network" in told.stderr
+
+
+@pytest.fixture
+def start(monkeypatch):
+    monkeypatch.syspath_prepend(str(CLASS))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
+    return SimpleNamespace(**runpy.run_path(str(CLASS / "start.py")))
+
+
+@pytest.mark.parametrize(
+    "words", [["--port=65534"], ["--key=/nowhere"], ["--certificate=/nowhere", "--key=/nowhere"]], ids=" ".join
+)
+def test_a_port_or_a_certificate_that_is_none_is_a_sentence_before_anything_starts(start, words):
+    with pytest.raises(start.Stop, match="no port 65534|https needs"):
+        start.check(start.options(words))
+
+
+@needs_a_hub
+def test_a_password_outlives_a_smaller_class_and_one_without_passwords(start, tmp_path, capsys):
+    seen = []
+    for words in ("ana ben", "ana", "ana --no-passwords", "ana ben", "ana ben --new-passwords"):
+        start.settle(start.options(["--learners", *words.split()]), tmp_path, "")
+        seen.append(re.findall(r"  (\w+) +password (?!as before)", capsys.readouterr().out))
+    assert seen == [["ana", "ben", "instructor"], [], [], [], ["ana", "ben", "instructor"]]
+
+
+@needs_a_hub
+def test_a_second_class_in_the_folder_of_an_open_one_is_refused(hub):
+    second = [sys.executable, CLASS / "start.py", "--port=39000", f"--folder={hub.folder}"]
+    told = subprocess.run(second, capture_output=True, text=True, timeout=100)
+    assert told.returncode == 1 and "A class is open in" in told.stderr
+    assert answers(hub.root + "/hub/api")
+
+
+def test_a_proxy_of_the_school_is_not_asked_for_this_machine(start, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    server = ScriptedServer(answer_json(200, {}))
+    looks = iter(range(3))
+    start.until_up([SimpleNamespace(look=lambda: next(looks))], server.url)
+    server.close()
+    assert server.requests
 
 
 def test_a_newer_course_leaves_what_a_learner_changed_and_puts_the_new_file_beside_it(tmp_path):
