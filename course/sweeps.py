@@ -14,7 +14,7 @@ from textwrap import shorten
 
 from course.evaluate import Question, Share, judge
 from course.live import in_place
-from slmlab.errors import NotHere
+from slmlab.errors import BadRequest, NotHere
 from slmlab.loading import load
 from slmlab.show import Table
 
@@ -65,10 +65,16 @@ def _share(rows: Mapping, model: str, setting: str) -> Share | str:
 def _kept(results: Path) -> dict[tuple, dict]:
     """The answers of earlier calls. A line that a killed one left half written is cut off."""
     lines = results.read_bytes() if results.exists() else b""
-    whole = lines[: lines.rfind(b"\n") + 1]
-    if whole != lines:
+    whole, half = lines[: lines.rfind(b"\n") + 1], lines[lines.rfind(b"\n") + 1 :]
+    try:
+        rows = {(row["model"], row["question"], row["setting"]): row for row in map(json.loads, whole.splitlines())}
+    except (ValueError, TypeError, KeyError):
+        half = b"?"
+    if half[:9] != b'{"model":'[: len(half)]:
+        raise BadRequest(f"{results} holds what no sweep wrote, and stays as it is: name another file for the results.")
+    if half:
         os.truncate(results, len(whole))
-    return {(row["model"], row["question"], row["setting"]): row for row in map(json.loads, whole.splitlines())}
+    return rows
 
 
 def _answer(name: str, question: Question, setting: Mapping, score: Callable, threads: int | None = None) -> dict:

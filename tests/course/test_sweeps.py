@@ -11,7 +11,7 @@ import pytest
 from course import sweeps
 from course.evaluate import Question, Verdict
 from course.sweeps import sweep
-from slmlab.errors import NotHere
+from slmlab.errors import BadRequest, NotHere
 from tests.live_server import ScriptedEngine
 
 RAY = pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="no Ray: data/environments/scale.txt installs it")
@@ -61,6 +61,15 @@ def test_a_sweep_goes_on_after_a_stop_and_a_half_written_line_and_asks_nothing_t
     assert [str(cell) for cell in found.rows[0]] == ["one", "0% (0%-39%, n=6)", "100% (61%-100%, n=6)"]
     sweep(["one"], QUESTIONS, SETTINGS, results, score=stopping)
     assert len(asked) == 13 and opened == ["one"], "a finished sweep loads no model"
+
+
+def test_a_file_that_no_sweep_wrote_stays_as_it_is(opened, tmp_path):
+    for text in ('{"mine": 1}', "my notes\n", "[1]\n", '{"model": 1}\n'):
+        results = tmp_path / "mine.json"
+        results.write_text(text)
+        with pytest.raises(BadRequest, match="no sweep wrote"):
+            sweep(["one"], QUESTIONS, SETTINGS, results)
+        assert results.read_text() == text and not opened
 
 
 def test_a_model_that_fails_is_named_and_asked_again_and_the_others_go_on(opened, tmp_path, monkeypatch):
