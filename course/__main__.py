@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         print(_done(parsed))
     except (SlmLabError, OSError) as fault:  # of the disk
-        sys.exit(f"{fault}. What was there is as it was." if isinstance(fault, OSError) else str(fault))
+        sys.exit(f"{fault}. Mend that, then run the same line again." if isinstance(fault, OSError) else str(fault))
 
 
 def _done(parsed) -> str:

@@ -38,7 +38,11 @@ def hand_in(name: str, word: str = "", into: str | Path = ".") -> tuple[Path, di
     body["sha256"] = _seal(body, word)
     words = "-".join(["progress", *re.findall(r"\w+", name)])[:50]
     path = Path(into).expanduser() / f"{words}-{body['sha256'][:8]}.json"  # of two with one name, both are kept
-    path.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    try:
+        path.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError:  # a full disk: no half file that a learner gives away
+        path.unlink(missing_ok=True)
+        raise
     return path, body
 
 

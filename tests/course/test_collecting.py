@@ -48,6 +48,18 @@ def test_what_is_handed_in_is_counted_and_said(tmp_path, capsys):
     assert re.search(r"^Ann Lee +2 +7 +1 +1 +1 ", told, re.MULTILINE) and "no proof" in told
 
 
+def test_a_full_disk_leaves_no_half_file_to_hand_in(tmp_path):
+    resource = pytest.importorskip("resource", reason="Windows has no limit of a file's size")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+    try:
+        with pytest.raises(SystemExit, match="run the same line again"):
+            main(["hand-in", "Ann", "--into", str(tmp_path / "")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.glob("progress*"))
+
+
 def test_what_does_not_count_is_named_in_a_sentence_each(tmp_path):
     good = handed(tmp_path, "Ann")
     changed, half = json.loads(good.read_text()), tmp_path / "half.json"
