@@ -43,12 +43,12 @@ function recorded(why) {
   document.documentElement.classList.add("show-recorded");
 }
 
-function missing() {
+async function missing() {
   if (!globalThis.isSecureContext) return "This address is not secure: the model needs https, or this machine itself.";
   if (typeof WebAssembly !== "object") return "WebAssembly is switched off in this browser, so the model can't run here.";
-  if (!globalThis.caches) return "This browser keeps nothing for this page, so the model can't be loaded.";
   if (navigator.deviceMemory < 1) return "This device has less than 1 GB of memory, too little for the model.";
-  return "";
+  const nothing = "This browser keeps nothing for this page, so the model can't be loaded.";
+  return file.kept().then(() => "", () => nothing); // cookies that are blocked block this, too
 }
 
 async function showKept() {
@@ -307,7 +307,7 @@ the("theme").addEventListener("click", turn);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", nameTheme);
 nameTheme();
 
-const why = missing();
+const why = await missing();
 if (why) {
   the("ask").hidden = true;
   recorded(why);
