@@ -138,8 +138,7 @@ def build(out: Path) -> None:
             raise Failed("The site is not whole: mend what the lines above name, then run this again.")
         inner = shutil.ignore_patterns("_sources", ".buildinfo")
         shutil.copytree(f"{work}/html", out, dirs_exist_ok=True, ignore=inner)
-    first = HERE / "first.py"
-    if not first.exists() or subprocess.run([sys.executable, str(first), str(out)]).returncode:
+    if subprocess.run([sys.executable, str(HERE / "first.py"), str(out)]).returncode:
         print("The site is without its first page: index.html leads to the lessons.", flush=True)
         (out / "index.html").write_text(ON, encoding="utf-8")
 

@@ -108,6 +108,8 @@ def settle(given: argparse.Namespace, hub: Path, sockets: str) -> Path:
     from jupyterhub.utils import hash_token
 
     hub.chmod(0o700)
+    for name in ("jupyterhub.sqlite", "cookie_secret"):  # a login ends with its class: who left it stays out
+        (hub / name).unlink(missing_ok=True)
     file = hub / "class.json"
     again = file.exists() and not given.new_passwords
     kept = json.loads(file.read_text(encoding="utf-8"))["passwords"] if again else {}

@@ -185,6 +185,14 @@ def answers(address):
 
 
 @needs_a_hub
+def test_a_second_class_in_the_folder_of_an_open_one_is_refused(hub):
+    second = [sys.executable, CLASS / "start.py", "--port=39000", f"--folder={hub.folder}"]
+    told = subprocess.run(second, capture_output=True, text=True, timeout=30)
+    assert told.returncode == 1 and "A class is open in" in told.stderr
+    assert answers(hub.root + "/hub/api")
+
+
+@needs_a_hub
 def test_ctrl_c_ends_everything_and_learners_work_is_kept(hub):
     work = hub.folder / "learners/ana/slm-lab/notebooks/mine.txt"
     hub.learners[0].run("open('mine.txt', 'w').write('kept')")
@@ -226,11 +234,24 @@ def test_a_password_outlives_a_smaller_class_and_one_without_passwords(start, tm
 
 
 @needs_a_hub
-def test_a_second_class_in_the_folder_of_an_open_one_is_refused(hub):
-    second = [sys.executable, CLASS / "start.py", "--port=39000", f"--folder={hub.folder}"]
-    told = subprocess.run(second, capture_output=True, text=True, timeout=100)
-    assert told.returncode == 1 and "A class is open in" in told.stderr
-    assert answers(hub.root + "/hub/api")
+def test_a_login_ends_with_its_class(tmp_path):
+    port = 32000 + os.getpid() % 3000 * 4
+    command = [sys.executable, CLASS / "start.py", f"--port={port}", f"--folder={tmp_path}", "--endpoint=http://h"]
+    me, seen = f"http://127.0.0.1:{port}/hub/api/users/ana", []
+    for learners in (["ana"], ["ben"]):
+        with subprocess.Popen([*command, "--learners", *learners], stdout=subprocess.PIPE, text=True) as process:
+            try:
+                said = "".join(iter(process.stdout.readline, "Leave this window open; Ctrl-C ends the class.\n"))
+                if learners == ["ana"]:
+                    password = re.search(r"ana +password (\w+)", said)[1]
+                    body = {"auth": {"username": "ana", "password": password}}
+                    head = {
+                        "Authorization": f"token {requests.post(f'{me}/tokens', json=body, timeout=60).json()['token']}"
+                    }
+                seen.append(requests.get(me, headers=head, timeout=60).status_code)
+            finally:
+                process.send_signal(signal.SIGINT)
+    assert seen == [200, 403], "who is no learner any more would start programs as the instructor"
 
 
 def test_a_proxy_of_the_school_is_not_asked_for_this_machine(start, monkeypatch):
