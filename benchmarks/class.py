@@ -97,10 +97,10 @@ class Learner:
         self.manager.shutdown_kernel(now=True)
 
 
-def held(pid: int, kind: str = "pss") -> int:
+def held(pid: int) -> int:
     """The memory of a process and of those that it started."""
     whole = psutil.Process(pid)
-    return sum(getattr(one.memory_full_info(), kind) for one in (whole, *whole.children(recursive=True)))
+    return sum(one.memory_full_info().pss for one in (whole, *whole.children(recursive=True)))
 
 
 def code() -> dict[str, str]:
@@ -148,7 +148,7 @@ def lesson(count: int, url: str | None, scratch: str) -> tuple[dict, Crowd, list
             list(pool.map(go_on, learners))
             took_s = perf_counter() - began
             asked = [one for learner in learners for one in learner.asked(began)]
-            memory = {kind: [held(one.manager.provisioner.pid, kind) for one in learners] for kind in ("pss", "rss")}
+            memory = [held(one.manager.provisioner.pid) for one in learners]
         finally:
             list(pool.map(Learner.stop, learners))
     last = [max(one.ended_s for one in asked if one.learner == who) for who in range(count)]
@@ -157,8 +157,7 @@ def lesson(count: int, url: str | None, scratch: str) -> tuple[dict, Crowd, list
         {"learner": one.number, "cell": cell, "said": said} for one in learners for cell, said in one.failed.items()
     ]
     return {
-        "learners": count, "shared": url is not None, "kernel_bytes": int(statistics.median(memory["pss"])),
-        "kernel_rss_bytes": int(statistics.median(memory["rss"])),
+        "learners": count, "shared": url is not None, "kernel_bytes": int(statistics.median(memory)),
         "start_s": statistics.median(one.start_s for one in learners),
         "setup_s": statistics.median(one.setup_s for one in learners),
         "first_s": seen.to_first_s[0], "tokens_per_s": seen.tokens_per_s, "cells_s": took_s, "failed": failed,

@@ -65,7 +65,7 @@ def collect(folder: str | Path, word: str = "", into: str | Path | None = None) 
         raise BadRequest(f"There is no folder {folder}. Give the one that holds what learners handed in.")
     found, told = {}, []
     for path in sorted(folder.rglob("*.json")):
-        file = _clean(str(path.relative_to(folder)))
+        file = _clean(path.relative_to(folder).as_posix())
         try:
             row = (*_checked(path, word), file)
         except OSError as fault:
