@@ -87,7 +87,8 @@ def check(given: argparse.Namespace) -> None:
 
 
 def bring_proxy() -> None:
-    if PROXY.exists():
+    done, lock = NODE / "node_modules" / ".package-lock.json", HERE / "package-lock.json"  # npm writes the first last
+    if done.exists() and (NODE / lock.name).read_bytes() == lock.read_bytes():
         return
     npm = shutil.which("npm")
     if not npm:

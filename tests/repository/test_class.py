@@ -254,6 +254,17 @@ def test_a_login_ends_with_its_class(tmp_path):
     assert seen == [200, 403], "who is no learner any more would start programs as the instructor"
 
 
+def test_a_hubs_proxy_that_came_in_part_is_brought_again(start, tmp_path, monkeypatch):
+    proxy = tmp_path / "node_modules" / start.PROXY.name
+    proxy.parent.mkdir()
+    proxy.touch()
+    for name, value in (("NODE", tmp_path), ("PROXY", proxy)):
+        monkeypatch.setitem(start.bring_proxy.__globals__, name, value)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(start.Stop, match="needs Node.js"):
+        start.bring_proxy()
+
+
 def test_a_proxy_of_the_school_is_not_asked_for_this_machine(start, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
