@@ -29,8 +29,8 @@ def sweep(
     """Ask every model every question in every setting: a table of the shares of right answers, with their intervals.
 
     settings: what `model.ask` takes, such as [{"max_tokens": 40}, {"temperature": 0.8, "seed": 1}].
-    results: a file that grows by a line for each answer. The same call goes on after a stop and asks nothing twice,
-    but what failed. A model's name, a question's id and a setting's words say which answer it is.
+    results: a file that grows by a line for each answer. After a stop, the same call goes on: it asks what is missing
+    and what failed. A model's name, a question's id and a setting's words say which answer it is.
     on: "here", one after another, with one model in memory; or a Ray cluster's address, where each core holds a model
     ("local" starts Ray on this machine). Where ray.init() was called before, it is that cluster.
     score: (model, question, **setting) gives an evaluate.Verdict.

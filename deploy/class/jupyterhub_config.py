@@ -68,7 +68,7 @@ def table(settings: dict, folder: Path) -> None:
     names = {*settings["learners"], "instructor"}
     c.LearnersPasswords.hashes = {name: kept for name, kept in settings["passwords"].items() if name in names}
     c.Authenticator.allowed_users = names
-    # no admin, who could look into every server: it sees who is there, and starts and stops servers
+    # The instructor sees who is there, and starts and stops servers. An admin could also look into them.
     scopes = ["self", "admin-ui", "list:users", "read:servers", "servers"]
     c.JupyterHub.load_roles = [{"name": "instructor", "scopes": scopes, "users": ["instructor"]}]
     c.JupyterHub.spawner_class = "simple"

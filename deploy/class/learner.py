@@ -2,8 +2,7 @@
 
 python learner.py [--memory-gb N] COMMAND ...      COMMAND is jupyterhub-singleuser with its options
 
-It writes into the learner's home alone, and never as root where the hub is one: links that a learner made lead nowhere
-that the learner couldn't write to anyway.
+It runs under the learner's account, so a link that a learner made can't lead it to a place closed to the learner.
 """
 
 import argparse
