@@ -25,7 +25,7 @@ class SharedEngine(LocalEngine):
             return super()._answer(messages, sampling, on_end)
 
     def __getattr__(self, name: str):
-        if name.startswith("_") and name != "_beams":  # IPython asks for many that nobody has
+        if name not in ("session", "logits", "forward", "exclusive", "threads", "device", "_beams"):  # no slip opens it
             raise AttributeError(f"A shared model has no {name}.")
         if "_inside" not in vars(self):
             print(f"{self.name} is opened here too: this looks inside it.")

@@ -23,7 +23,8 @@ def test_a_class_is_answered_by_its_endpoint_and_told_so_in_one_line(shared, bun
         assert isinstance(model, SharedEngine) and capsys.readouterr().out.count("\n") == 1
         assert model.ask(QUESTION, max_tokens=12).text == bundled.ask(QUESTION, max_tokens=12).text
         assert model.tokens(model.prompt(QUESTION)) == bundled.tokens(bundled.prompt(QUESTION))
-        assert capsys.readouterr().out == "", "neither an answer nor its tokens opened the weights"
+        assert not hasattr(model, "asked")
+        assert capsys.readouterr().out == "", "neither a slip nor an answer nor its tokens opened the weights"
 
 
 def test_what_looks_inside_opens_the_weights_once(shared, bundled, capsys):
