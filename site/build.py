@@ -160,7 +160,7 @@ if __name__ == "__main__":
         print(f"The site is in {options.out}")
         if options.serve:
             serve(options.out)
-    except Failed as fault:
+    except (Failed, OSError) as fault:  # of the disk
         sys.exit(str(fault))
     except KeyboardInterrupt:
         pass

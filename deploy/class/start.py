@@ -32,6 +32,7 @@ from kept import Kept, end_all, until_up  # noqa: E402
 from setup.machine import SECRET  # noqa: E402
 from setup.programs import Stop  # noqa: E402
 
+HERE_ALONE = ("127.0.0.1", "localhost")
 NODE = Path(sys.prefix) / "share" / "slmlab-class"  # the proxy is a program of node
 PROXY = NODE / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
 HUB_GB, ENDPOINT_GB, ASKS_GB, LOOKS_GB = 0.2, 0.9, 0.27, 2.0  # measured; the last is most lessons' in the README
@@ -61,7 +62,7 @@ def options(words: list[str]) -> argparse.Namespace:
 
 def check(given: argparse.Namespace) -> None:
     """What can't work is said before anything starts."""
-    here = given.host in ("127.0.0.1", "localhost")
+    here = given.host in HERE_ALONE
     if os.name == "nt":
         raise Stop("JupyterHub runs on Linux and macOS. On Windows, start this inside WSL.")
     if not find_spec("jupyterhub"):
@@ -168,6 +169,8 @@ def run(given: argparse.Namespace) -> None:
             until_up(kept, f"http://127.0.0.1:{given.port + 3}/health")
         name = socket.gethostname() if given.host == "0.0.0.0" else given.host
         print(f"The class is open at http{'s' * bool(given.certificate)}://{name}:{given.port}\n{fits()}")
+        if given.host not in HERE_ALONE and not given.certificate:
+            print("Passwords travel unencrypted: use a network that you trust, or give --certificate and --key.")
         print(f"Endpoint: {env['SLMLAB_ENDPOINT']}. Learners' work: {given.folder / 'learners'}.")
         print("Leave this window open; Ctrl-C ends the class.", flush=True)
         while True:

@@ -46,7 +46,7 @@ def test_one_more_than_slots_and_queue_hold_is_refused():
 
 def test_a_crowd_gets_as_many_tokens_as_the_endpoint_counts():
     with live(ScriptedEngine("so", " it", " is", seats=2, pace_s=0.01)) as server:
-        asked = crowd(server.url, learners=2, seconds=1, think_s=0.05)
+        asked = crowd(server.url, learners=2, seconds=2, think_s=0.1)
         counted = [line for line in server.get("/metrics").text.splitlines() if "generation_tokens_total{" in line]
     assert {one.learner for one in asked.asked} == {0, 1}
     assert sum(one.tokens for one in asked.asked) == float(counted[0].split()[-1]) == 3 * len(asked.asked)

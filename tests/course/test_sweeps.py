@@ -101,10 +101,14 @@ def test_two_nodes_share_a_sweep_and_a_node_that_dies_loses_and_doubles_nothing(
             here = ray.get_runtime_context().get_node_id()
             with tries.open("a") as file:
                 file.write(f"{question.id} {here}\n")
+            for _ in range(900):  # else the first node may have done all before the second is up
+                if gone in tries.read_text():
+                    break
+                time.sleep(0.1)
             if here == gone and tries.read_text().count(gone) == 3:
                 hangs.touch()
                 time.sleep(600)  # its node dies before
-            time.sleep(0.3)  # as long as an answer takes: else the first node has done all before the second is up
+            time.sleep(0.3)  # as long as an answer takes
             return Verdict(question, model.name, True)
 
         def kill():
