@@ -63,7 +63,7 @@ class Crowd(Shown):
         return Crowd(self.asked, self.learners, self.seconds, since_s)
 
     def _table(self) -> Table:
-        law = f"{self.throughput:.2f} · {self.latency_s:.2f} = {self.throughput * self.latency_s:.2f}"
+        law = f"{self.throughput:.2f} · {self.latency_s:.3f} = {self.throughput * self.latency_s:.2f}"
         rows = [("learners", self.learners), ("answers", len(self.requests)), ("refused", self.refused),
                 ("X, answers per second · R, mean seconds for one", law),
                 ("L, questions in the system, counted", f"{self.in_system:.2f}"),

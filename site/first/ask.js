@@ -187,6 +187,7 @@ async function ask(question) {
   the("asked").textContent = question;
   the("said").textContent = the("speed").textContent = "";
   the("answer").hidden = false;
+  the("answer").scrollIntoView({ block: "nearest" });
   preview(question);
   announce("The model is reading.");
   const began = performance.now();
@@ -204,6 +205,7 @@ async function ask(question) {
     const how = { temperature, top_k: 0, top_p: 1, min_p: 0, max_tokens: MOST_TOKENS, timings_per_token: true };
     const options = { prompt: settings.prompt.join(question), ...how, stream: true, onData };
     await Promise.race([engine.createCompletion({ ...options, abortSignal: working.signal }), broken]);
+    the("answer").scrollIntoView({ block: "nearest" }); // it has grown
     announce(`${answer} ${the("speed").textContent}`);
     judge(question, answer);
   } catch (fault) {

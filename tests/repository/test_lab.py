@@ -106,8 +106,10 @@ def test_each_command_hands_over_to_its_program_on_a_machine_that_can(monkeypatc
     lab.main(["site"])
     assert handed[2:] == ["rest", "site", (["python", "site/build.py"], None)], "it leaves nothing half-renewed"
     del handed[2:]
+    lab.main(["class", "--learners", "3"])
+    assert handed[2:] == ["class", (["python", "deploy/class/start.py", "--learners", "3"], None)]
     lab.main(["class", "--help"])
-    assert handed[2:] == ["class", (["python", "deploy/class/start.py", "--help"], None)]
+    assert handed[4:] == [([sys.executable, "deploy/class/start.py", "--help"], None)], "nothing is installed for it"
     handed.clear()
     lab.main(["--no-browser", "--port", "9001"])
     line = " ".join(handed.pop()[0])
