@@ -91,7 +91,11 @@ def _answer(name: str, question: Question, setting: Mapping, score: Callable, th
         verdict = score(_loaded[name], question, **setting)
         return {"right": bool(verdict.right), "said": verdict.said}
     except Exception as fault:  # whatever it is, the other tasks go on
-        return {"error": shorten(f"{type(fault).__name__}: {fault}", 160, placeholder=" ...")}
+        return _failed(fault)
+
+
+def _failed(fault: Exception) -> dict:
+    return {"error": shorten(f"{type(fault).__name__}: {fault}", 160, placeholder=" ...")}
 
 
 def _on_ray(tasks: Mapping, address: str) -> Iterator[tuple]:
@@ -114,7 +118,7 @@ def _on_ray(tasks: Mapping, address: str) -> Iterator[tuple]:
                 try:
                     found = ray.get(ref)
                 except ray.exceptions.RayError as fault:  # its process or node died again and again
-                    found = {"error": shorten(f"{type(fault).__name__}: {fault}", 160, placeholder=" ...")}
+                    found = _failed(fault)
                 yield waiting.pop(ref), found
         finally:
             for ref in waiting:  # of a sweep that was stopped

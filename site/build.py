@@ -23,7 +23,9 @@ import nbformat
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(HERE), str(ROOT)]  # also where a test runs this file
+
+from first import readme  # noqa: E402
 
 from tools.badges import BADGE, address  # noqa: E402
 
@@ -35,7 +37,6 @@ PAGES = {"README": "Set up and use", "glossary": "Glossary", "INSTRUCTORS": "For
 ON = """<!doctype html><html lang="en"><title>SLM Lab</title><meta http-equiv="refresh" content="0; url=lessons.html">
 <a href="lessons.html">All lessons</a></html>
 """
-ROW = re.compile(r"^\| \[((\d\d) · .+?)\]\(notebooks/(\w+)\.ipynb\) \| (.+?) \| (\d+) \| (.+?) \|.*$", re.MULTILINE)
 
 
 class Failed(Exception):
@@ -84,24 +85,23 @@ def glossary() -> str:
     """Every term with its sentence, and the lesson where a reader meets it."""
     terms = tomllib.loads((ROOT / "data/glossary.toml").read_text(encoding="utf-8"))
     files = {path.name[:2]: path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
-    rows = [f"{term}\n: {about['means']} [Lesson {about['lesson']}](notebooks/{files[about['lesson']]})"
+    rows = [f"{term}\n  {about['means']} [Lesson {about['lesson']}](notebooks/{files[about['lesson']]})"
             for term, about in sorted(terms.items(), key=lambda one: one[0].lower())]  # fmt: skip
-    body = "\n\n".join(row.replace("\n: ", "\n  ") for row in rows)
-    return f"# Glossary\n\n```{{glossary}}\n{body}\n```\n"
+    return "\n\n".join(["# Glossary", "```{glossary}", *rows, "```\n"])
 
 
 def contents() -> str:
     """The page of all lessons, from README's table, in groups; and the order of the pages."""
-    rows = ROW.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    rows = readme()["lessons"]
     drawing = "![The lessons of the course as a path of numbered boxes, from 00 on](notebooks/images/map.svg)"
     parts = ["# All lessons", "Each lesson asks for a guess, runs, and explains what came out.", drawing]
     for (first, name), (after, _) in pairwise(GROUPS):
-        here = [row for row in rows if first <= row[1] < after]
+        here = [row for row in rows if first <= row["number"] < after]
         parts += [f"## {name}"]
-        for title, _, file, learned, minutes, memory in here:
-            sentence = f"{learned[0].upper()}{learned[1:]}."
-            parts += [f"**[{title}](notebooks/{file}.ipynb)** · {minutes} minutes, {memory}\\\n{sentence}"]
-        parts += [toctree(name, [f"{title} <notebooks/{file}>" for title, _, file, *_ in here])]
+        for row in here:
+            head = "**[{number} · {title}](notebooks/{file}.ipynb)** · {minutes} minutes, {memory}".format(**row)
+            parts += [f"{head}\\\n{row['what'][0].upper()}{row['what'][1:]}."]
+        parts += [toctree(name, ["{number} · {title} <notebooks/{file}>".format(**row) for row in here])]
     return "\n\n".join([*parts, toctree("More", [f"{title} <{page}>" for page, title in PAGES.items()])])
 
 
