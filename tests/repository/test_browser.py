@@ -134,9 +134,10 @@ def test_the_sampling_playgrounds_sliders_and_buttons_answer(browser, lab):
             handle = slider.get_by_role("slider")
             lesson.press(cell, handle, "ArrowLeft" if float(handle.get_attribute("aria-valuenow")) else "ArrowRight")
             lesson.press(cell, slider.locator(".noUi-base"))
+        temperature = cell.get_by_role("slider").first
         for button in cell.get_by_role("button").all():
             for key in ("", "Enter"):
-                cell.get_by_role("slider").first.press("ArrowLeft")  # so that a button that resets has something to do
+                lesson.press(cell, temperature, "ArrowLeft")  # so that a button that resets has something to do
                 lesson.press(cell, button, key)
     lesson.close()
 

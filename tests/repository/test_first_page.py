@@ -221,7 +221,7 @@ def test_without_webassembly_the_recorded_answers_are_shown(visit):
 
 def test_a_browser_that_keeps_nothing_shows_the_recorded_answers(visit):
     page = visit(script="CacheStorage.prototype.open = async () => { throw new Error('cookies are blocked'); }").page
-    page.locator("#recorded").wait_for(timeout=5000)
+    page.locator("#recorded").wait_for()
     assert "keeps nothing for this page" in page.inner_text("#why") and not page.locator("#ask").is_visible()
 
 
@@ -288,6 +288,7 @@ def test_the_next_visit_takes_it_from_this_browser_by_keyboard_alone_on_two_thre
 
 def press_to(page, name):
     """Tab until this button has the focus, and press Enter."""
+    page.get_by_role("button", name=name).wait_for()
     for _ in range(20):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent") == name:
