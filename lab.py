@@ -192,6 +192,8 @@ def main(words):
         return hand_over([*other, ROOT / "lab.py", *words])
     if options.command == "class" and passed_on in (["--help"], ["-h"]):  # said before anything is installed
         return hand_over([sys.executable, PROGRAMS["class"], "--help"])
+    if options.command == "class" and os.name == "nt":
+        raise Stop("JupyterHub runs on Linux and macOS. On Windows, start this inside WSL.")
     python, ready = set_up(everything=options.command not in ("open", "site"))
     # the site needs no later package, and leaves none half-renewed that was here
     if not ready and (options.command == "open" or "packages" in waiting.read(STATE)):

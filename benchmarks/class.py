@@ -276,9 +276,7 @@ def main() -> None:
     print(table({"cell": one["cell"], "said": one["said"]} for row in given["rows"] for one in row["failed"]))
     if not quick:
         put_between(MARKS, page(given), PAGE)
-    finish(
-        **{f"ratio_{one['what']}_{one['asked']['learners']}": one["ratio"]["tokens_per_s"] for one in given["points"]}
-    )
+    finish(**{f"ratio_{one['what']}_{at}": one["ratio"]["tokens_per_s"] for at, one in enumerate(given["points"])})
 
 
 if __name__ == "__main__":

@@ -63,11 +63,13 @@ def collect(folder: str | Path, word: str = "", into: str | Path | None = None) 
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise BadRequest(f"There is no folder {folder}. Give the one that holds what learners handed in.")
-    found, told = {}, []
+    found, told, others = {}, [], []
     for path in sorted(folder.rglob("*.json")):
         file = _clean(path.relative_to(folder).as_posix())
         try:
             row = (*_checked(path, word), file)
+        except LookupError:
+            others.append(file)
         except OSError as fault:
             told.append(f"{file} can't be read: {fault.strerror}.")
         except BadRequest as fault:
@@ -76,6 +78,8 @@ def collect(folder: str | Path, word: str = "", into: str | Path | None = None) 
             *earlier, later = sorted(filter(None, (found.get(row[0].casefold()), row)), key=lambda one: one[-2:])
             found[row[0].casefold()] = later
             told += [f"{row[0]} is there twice: {later[-1]} counts, {one[-1]} is earlier." for one in earlier]
+    if others:
+        told.append(f"Files that `hand-in` did not write: {len(others):,}, such as {others[0]}.")
     every = standings({"exercises": {}, "quizzes": {}})
     exercises, asked = sum(one.exercises for one in every), sum(one.questions for one in every)
     heads = ("name", f"exercises of {exercises}", f"quiz answers of {asked}", "guesses", "guesses right",
@@ -96,7 +100,7 @@ def _checked(path: Path, word: str) -> tuple:
     except (ValueError, OverflowError, RecursionError) as fault:
         raise BadRequest("is damaged: ask for it again.") from fault
     except (KeyError, TypeError, AttributeError) as fault:
-        raise BadRequest("is nothing that `hand-in` wrote.") from fault
+        raise LookupError("nothing that `hand-in` wrote") from fault
     if bool(word) != body["word"]:
         how = "without the class's word" if word else "with a word: give it by --word"
         raise BadRequest(f"({name}) doesn't count: it was made {how}.")

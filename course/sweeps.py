@@ -19,7 +19,7 @@ from slmlab.loading import load
 from slmlab.show import Table
 
 SHOW_EVERY_S = 0.5
-_loaded: dict = {}  # in this process: one model by its name, or the reason why it can't be had
+_loaded: dict = {}  # in this process: one model by its name
 
 
 def sweep(
@@ -40,7 +40,8 @@ def sweep(
              for model in models for words in named for one in questions}  # fmt: skip
     rows = {key: row for key, row in _kept(Path(results)).items() if key in tasks}
     left = {key: task for key, task in tasks.items() if "error" in rows.get(key, {"error": ""})}
-    found = ((key, _answer(*task)) for key, task in left.items()) if on == "here" else _on_ray(left, on)
+    faults: dict = {}
+    found = ((key, _answer(faults, *task)) for key, task in left.items()) if on == "here" else _on_ray(left, on)
     place, shown_s = None, 0.0
     with open(results, "a", encoding="utf-8") as file:
         for done, (key, row) in enumerate(found, len(tasks) - len(left) + 1):
@@ -77,17 +78,18 @@ def _kept(results: Path) -> dict[tuple, dict]:
     return rows
 
 
-def _answer(name: str, question: Question, setting: Mapping, score: Callable, threads: int | None = None) -> dict:
-    """One task, in whichever process it runs."""
+def _answer(faults: dict, name: str, question: Question, setting: Mapping, score: Callable, threads=None) -> dict:
+    """One task, in whichever process it runs. `faults`: why a model can't be had; this sweep doesn't load it again."""
     try:
+        if name in faults:
+            raise faults[name]
         if name not in _loaded:
             _loaded.clear()  # never two in memory
             try:
                 _loaded[name] = load(name, fallback=False, threads=threads)
-            except Exception as fault:  # kept: the next question doesn't try to load it again
-                _loaded[name] = fault
-        if isinstance(_loaded[name], Exception):
-            raise _loaded[name]
+            except Exception as fault:
+                faults[name] = fault
+                raise
         verdict = score(_loaded[name], question, **setting)
         return {"right": bool(verdict.right), "said": verdict.said}
     except Exception as fault:  # whatever it is, the other tasks go on
@@ -105,8 +107,10 @@ def _on_ray(tasks: Mapping, address: str) -> Iterator[tuple]:
     except ModuleNotFoundError as fault:
         raise NotHere("Ray is not installed. Run: python -m pip install -r data/environments/scale.txt") from fault
 
+    faults: dict = {}  # each of Ray's processes has a copy for this call
+
     def answer(*task) -> dict:
-        return _answer(*task, threads=1) | {"node": ray.get_runtime_context().get_node_id()}
+        return _answer(faults, *task, threads=1) | {"node": ray.get_runtime_context().get_node_id()}
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray that starts here tells its makers nothing
     there = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(answer)  # else one node is filled before the next

@@ -9,10 +9,8 @@ npm brings wllama, which is llama.cpp in WebAssembly. Questions, answers and tit
 import argparse
 import ast
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -25,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
+from setup.programs import Stop, npm_ci  # noqa: E402
 from tools.badges import address  # noqa: E402
 
 MODEL = "smollm2-135m"
@@ -95,39 +94,9 @@ def readme() -> dict:
     return {"lessons": lessons, "commands": [[part.strip() for part in line] for line in commands]}
 
 
-def packages() -> Path:
-    """wllama, as package-lock.json has it: npm brings what is not here, from its own cache where that has it."""
-    here, wanted = (held(HERE / file) for file in ("node_modules/.package-lock.json", "package-lock.json"))
-    if here != wanted:
-        if not (npm := shutil.which("npm")):
-            sys.exit("The first page needs npm. Install Node.js (https://nodejs.org), which has it, and try again.")
-        quiet = ("--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-        if subprocess.run([npm, "ci", *quiet], cwd=HERE, stdout=subprocess.DEVNULL).returncode:
-            sys.exit("npm could not bring wllama: the lines above say why. With a network, try again.")
-    return HERE / "node_modules"
-
-
-def held(lock: Path) -> dict[str, str]:
-    """Each package of a lock file, and the hash of it."""
-    if not lock.is_file():
-        return {}
-    found = json.loads(lock.read_text(encoding="utf-8"))["packages"]
-    return {name: one["integrity"] for name, one in found.items() if name}
-
-
 def copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-
-
-def link(source: Path, target: Path) -> None:
-    """The same file under a second name; another disk gets a copy."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def weights(card: dict, out: Path, beside: bool) -> dict:
@@ -137,7 +106,7 @@ def weights(card: dict, out: Path, beside: bool) -> dict:
     if beside:
         from slmlab.weights import folder  # the one part that needs the course's own packages
 
-        link(folder(MODEL, "gguf") / file, out / "model" / file)
+        copy(folder(MODEL, "gguf") / file, out / "model" / file)
         sources.insert(0, f"model/{file}")
     size = next(one["bytes"] for one in card["downloads"] if one["form"] == "onnx-q4")  # as its source says, the file's
     return {"bytes": size, "sha256": card["wheel"]["file_sha256"], "sources": sources}
@@ -145,9 +114,10 @@ def weights(card: dict, out: Path, beside: bool) -> dict:
 
 def write(out: Path, model: bool = False) -> None:
     """The page into a folder. `model` puts the model's file beside it, and the page takes it from there first."""
-    node, told = packages(), lesson()
+    npm_ci(HERE, HERE, "The first page")
+    told = lesson()
     for name, source in TAKEN.items():
-        copy(node / source, out / "wllama" / name)
+        copy(HERE / "node_modules" / source, out / "wllama" / name)
     copy(ROOT / "notebooks" / PICTURE, out / Path(PICTURE).name)
     for name in ("ask.js", "model.js", "theme.js", "style.css"):
         copy(HERE / "first" / name, out / name)
@@ -174,4 +144,7 @@ if __name__ == "__main__":
     parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write into")
     parser.add_argument("--model", action="store_true", help="put the model's file beside the page (98 MB)")
     chosen = parser.parse_args()
-    write(chosen.out, chosen.model)
+    try:
+        write(chosen.out, chosen.model)
+    except Stop as stop:
+        sys.exit(str(stop))

@@ -54,12 +54,11 @@ def load(
     precision: 'q4', 'int8', 'int4', 'fp32' or 'bf16'. The bundled model's 'int8' and 'int4' are rounded a second time.
     fallback: False raises where another model would answer. download: False uses only what is on this machine.
     quantization: a configuration of Transformers' own, such as BitsAndBytesConfig(...), which it loads with.
-    Where the variable SLMLAB_ENDPOINT names a class's endpoint, and neither engine nor precision is asked for, that
-    endpoint answers for the models it serves.
+    Where SLMLAB_ENDPOINT names a class's endpoint, it answers for what it serves, unless you say how to run it.
     """
-    if os.environ.get(SHARED) and (engine, precision, quantization) == (None, None, None):
-        if shared := _shared(name, os.environ[SHARED], threads, download):
-            return shared
+    anyhow = (engine, precision, quantization, threads) == (None, None, None, None)
+    if anyhow and (shared := _shared(name, os.environ.get(SHARED), download)):
+        return shared
     choice = {"engine": engine, "precision": precision, "fallback": fallback, "download": download}
     return opened(plan(name, **choice, quantization=quantization), threads)
 
@@ -77,15 +76,11 @@ def opened(chosen: Plan, threads: int | None = None) -> Engine:
     return kind(*given, threads=threads, **options)
 
 
-def _shared(name, url: str, threads: int | None, download: bool) -> Engine | None:
+def _shared(name, url: str | None, download: bool) -> Engine | None:
     """A model that the endpoint of a class answers for, or None: it doesn't serve this one, or doesn't answer."""
-    from slmlab.engines.shared import SharedEngine  # here: the openai package costs a lesson's first cell half a second
-
-    wanted = known_card(name) if isinstance(name, str) else None
-    if wanted is None:
-        return None
-    try:
-        if f'"{wanted.id}"' not in placed(url).read("/models"):  # asked once: an endpoint that hangs costs ten seconds
+    wanted = known_card(name) if url and isinstance(name, str) else None
+    try:  # asked once: an endpoint that hangs costs ten seconds
+        if not wanted or f'"{wanted.id}"' not in placed(url).read("/models"):
             return None
         remote = connect(url, wanted.id)
     except SlmLabError as fault:
@@ -98,7 +93,10 @@ def _shared(name, url: str, threads: int | None, download: bool) -> Engine | Non
     if found and wanted.kind != "text":  # its lessons look inside from the first cell on
         return None
     print(f"{wanted.id} answers from the class's endpoint, {url}: no weights are loaded here.")
-    return SharedEngine(found, remote, lambda: opened(found, threads)) if found else remote
+    remote.always = ("max_tokens", "temperature", "top_p")  # what a learner alone gets; vLLM has defaults of its own
+    from slmlab.engines.shared import SharedEngine  # here: the openai package costs a lesson's first cell half a second
+
+    return SharedEngine(found, remote, lambda: opened(found)) if found else remote
 
 
 def plan(name=BUNDLED, *, engine=None, precision=None, fallback=True, download=True, quantization=None) -> Plan:

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
 from setup.programs import Stop
+from slmlab.connecting import read_at
+from slmlab.errors import SlmLabError
 
 CALM_S = 60  # what ends three times in this time has a fault that starting again won't mend
 STOP_S = 60  # the hub ends every learner's server first
@@ -55,13 +56,12 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG
 
 
-def until_up(kept: list[Kept], address: str) -> None:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a school's proxy can't reach this machine
+def until_up(kept: list[Kept], port: int, path: str) -> None:
     while True:
         for one in kept:
             one.look()
-        with suppress(OSError):
-            direct.open(address, timeout=5).close()
+        with suppress(SlmLabError):
+            read_at(f"http://127.0.0.1:{port}", path)
             return
         time.sleep(0.3)
 

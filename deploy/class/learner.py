@@ -31,9 +31,11 @@ def renew(course: Path, own: Path) -> list[str]:
         given = {}
     beside = []
     for file in sorted(one for part in PARTS for one in (course / part, *(course / part).rglob("*")) if one.is_file()):
+        if set(file.relative_to(course).parts) & set(LEFT):
+            continue
         name, new = file.relative_to(course).as_posix(), file.read_bytes()
         known = hashlib.sha256(new).hexdigest()
-        if set(Path(name).parts) & set(LEFT) or given.get(name) == known and (own / name).exists():
+        if given.get(name) == known and (own / name).exists():
             continue
         target = own / name
         while digest(target) not in (None, known, given.get(target.relative_to(own).as_posix())):  # the learner's work
@@ -61,8 +63,10 @@ def share_models(shared: Path, own: Path) -> None:
     """Let a learner's own cache show the shared models. What a lesson makes or trains goes into their own."""
     own.mkdir(parents=True, exist_ok=True)
     for model in (one for one in shared.glob("*") if one.is_dir()):
-        if not os.path.lexists(own / model.name):
-            (own / model.name).symlink_to(model)
+        mine = own / model.name
+        if not mine.exists():
+            mine.unlink(missing_ok=True)  # it led to a place that is no more
+            mine.symlink_to(model)
 
 
 def limit(gigabytes: float) -> None:

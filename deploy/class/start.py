@@ -15,7 +15,6 @@ import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -28,14 +27,15 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
 from kept import Kept, end_all, until_up  # noqa: E402
+from learner import put  # noqa: E402
 
 from setup.machine import SECRET  # noqa: E402
-from setup.programs import Stop  # noqa: E402
+from setup.programs import Stop, npm_ci  # noqa: E402
 
 HERE_ALONE = ("127.0.0.1", "localhost")
 NODE = Path(sys.prefix) / "share" / "slmlab-class"  # the proxy is a program of node
 PROXY = NODE / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
-HUB_GB, ENDPOINT_GB, ASKS_GB, LOOKS_GB = 0.2, 0.9, 0.27, 2.0  # measured; the last is most lessons' in the README
+ASKS_GB, LOOKS_GB = 0.27, 2.0  # measured; the second is most lessons' in the README
 
 
 def options(words: list[str]) -> argparse.Namespace:
@@ -63,8 +63,6 @@ def options(words: list[str]) -> argparse.Namespace:
 def check(given: argparse.Namespace) -> None:
     """What can't work is said before anything starts."""
     here = given.host in HERE_ALONE
-    if os.name == "nt":
-        raise Stop("JupyterHub runs on Linux and macOS. On Windows, start this inside WSL.")
     if not find_spec("jupyterhub"):
         raise Stop("JupyterHub is missing here. `python lab.py class` brings it.")
     if given.no_passwords and not here:
@@ -87,24 +85,6 @@ def check(given: argparse.Namespace) -> None:
                 raise Stop(f"{why} Is another class running? Or choose other ports with --port.") from fault
 
 
-def bring_proxy() -> None:
-    done, lock = NODE / "node_modules" / ".package-lock.json", HERE / "package-lock.json"  # npm writes the first last
-    if done.exists() and (NODE / lock.name).read_bytes() == lock.read_bytes():
-        return
-    npm = shutil.which("npm")
-    if not npm:
-        raise Stop(
-            "The hub's proxy needs Node.js 20 or newer and its npm. Install it (nodejs.org), then run this again."
-        )
-    print("The hub's proxy comes from npm: 9 MB.", flush=True)
-    NODE.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / name, NODE)
-    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    if subprocess.run([npm, "ci", *quiet], cwd=NODE).returncode or not PROXY.exists():
-        raise Stop("npm couldn't bring the hub's proxy: its lines above say why.")
-
-
 def settle(given: argparse.Namespace, hub: Path, sockets: str) -> Path:
     """Write what the hub's configuration reads. Passwords are shown once; only their hashes are kept."""
     from jupyterhub.utils import hash_token
@@ -123,10 +103,7 @@ def settle(given: argparse.Namespace, hub: Path, sockets: str) -> Path:
                 "sockets": sockets, "learners": given.learners, "passwords": hashes,
                 "asks_passwords": not given.no_passwords,
                 "proxy": [shutil.which("node") or "node", str(PROXY)]}  # fmt: skip
-    part = file.with_suffix(".part")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-        json.dump(settings, out)
-    part.replace(file)  # all of it or nothing: a full disk loses no password
+    put(file, json.dumps(settings).encode())  # all of it or nothing: a full disk loses no password
     if given.no_passwords:
         print(f"Names: {', '.join(people)}. No password is asked for.")
     else:
@@ -138,20 +115,20 @@ def settle(given: argparse.Namespace, hub: Path, sockets: str) -> Path:
 def fits() -> str:
     import psutil
 
-    free = psutil.virtual_memory().available / 1e9 - HUB_GB - ENDPOINT_GB
-    return (f"Memory: {free:.0f} GB for learners. That is about {max(0, free / ASKS_GB):.0f} who ask the endpoint, "
-            f"or {max(0, free / LOOKS_GB):.0f} who all look inside a model at the same time.")  # fmt: skip
+    free = psutil.virtual_memory().available / 1e9
+    return (f"Memory: {free:.0f} GB for learners. That is about {free / ASKS_GB:.0f} who ask the endpoint, "
+            f"or {free / LOOKS_GB:.0f} who all look inside a model at the same time.")  # fmt: skip
 
 
 def run(given: argparse.Namespace) -> None:
-    import fcntl
+    from filelock import FileLock, Timeout
 
     hub = given.folder / "hub"
     hub.mkdir(parents=True, exist_ok=True)
-    lock = os.open(hub / "lock", os.O_CREAT | os.O_RDWR, 0o600)  # the system frees it when this program ends
+    lock = FileLock(hub / "lock")  # the system frees it when this program ends
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(timeout=0)
+    except Timeout:
         raise Stop(f"A class is open in {given.folder} already. End it, or give another --folder.") from None
     env = {name: value for name, value in os.environ.items() if not SECRET.search(name)}  # no key of yours goes on
     sockets = TemporaryDirectory(prefix="class-", dir="/tmp")  # the path of a socket has 104 letters at most
@@ -164,9 +141,9 @@ def run(given: argparse.Namespace) -> None:
             kept.append(Kept("endpoint", [sys.executable, *serve], env, hub))
         config = HERE / "jupyterhub_config.py"
         kept.append(Kept("hub", [sys.executable, "-m", "jupyterhub", "-f", config], env, hub))
-        until_up(kept, f"http://127.0.0.1:{given.port + 2}/hub/api")
+        until_up(kept, given.port + 2, "/hub/api")
         if not given.endpoint:
-            until_up(kept, f"http://127.0.0.1:{given.port + 3}/health")
+            until_up(kept, given.port + 3, "/health")
         name = socket.gethostname() if given.host == "0.0.0.0" else given.host
         print(f"The class is open at http{'s' * bool(given.certificate)}://{name}:{given.port}\n{fits()}")
         if given.host not in HERE_ALONE and not given.certificate:
@@ -185,8 +162,9 @@ def run(given: argparse.Namespace) -> None:
 
 def main(words: list[str]) -> int:
     given = options(words)
-    check(given)
-    bring_proxy()
+    if not given.prepare:
+        check(given)
+    npm_ci(HERE, NODE, "The hub's proxy")
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends it, too
         signal.signal(sign, signal.default_int_handler)
     if not given.prepare:
@@ -198,5 +176,5 @@ def main(words: list[str]) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except Stop as stop:
-        sys.exit(f"\n{stop}")
+    except (Stop, OSError) as fault:  # such as a folder that can't be written
+        sys.exit(f"\n{fault}")

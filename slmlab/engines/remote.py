@@ -36,6 +36,7 @@ class RemoteEngine(Engine):
     """A model behind OpenAI's protocol. Its tokens are the pieces that the server sends; the server counts them."""
 
     engine = "openai"
+    always: tuple[str, ...] = ()  # the settings that are sent also where nobody asked for them
 
     def __init__(self, card: Card, provider: Provider, url: str, model: str, key: SecretStr | None, timeout_s: float):
         super().__init__(card)
@@ -75,7 +76,8 @@ class RemoteEngine(Engine):
         body = {"model": self.model, "stream": True, "stream_options": {"include_usage": True}}
         if sampling.schema is not None:
             body["response_format"] = {"type": "json_schema", "json_schema": {"name": "a", "schema": sampling.schema}}
-        return body | {one: given[one] for one in sampling.asked if one in SETTINGS and given[one] not in (None, ())}
+        names = (*self.always, *sampling.asked)
+        return body | {one: given[one] for one in names if one in SETTINGS and given[one] not in (None, ())}
 
     def _sent(self, message: Message) -> dict:
         most = self.provider.img_tags and self.provider.image_characters

@@ -75,7 +75,7 @@ def test_what_does_not_count_is_named_in_a_sentence_each(tmp_path):
     assert names(found) == ["Ann"]
     assert "changed.json (Ann) doesn't count: it was changed." in found.note
     assert "half.json is damaged" in found.note and "away.json can't be read" in found.note
-    assert found.note.count("is nothing that `hand-in` wrote") == 4
+    assert "Files that `hand-in` did not write: 4, such as other0.json." in found.note
 
 
 def test_of_two_with_one_name_the_later_counts(tmp_path, monkeypatch):

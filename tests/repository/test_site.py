@@ -14,10 +14,6 @@ from setup.machine import offline_environment
 from tests.conftest import LESSONS, ROOT
 
 READ = ("lessons", "notebooks/00_start_here", "notebooks/05_moe", "glossary", "INSTRUCTORS")
-AXE = ROOT / "site/node_modules/axe-core/axe.min.js"
-FAULTS = """async () => (await axe.run({resultTypes: ["violations"]})).violations
-  .filter(one => ["serious", "critical"].includes(one.impact))
-  .map(one => `${one.id}: ${one.nodes.length} times, as ${one.nodes[0].html.slice(0, 200)}`)"""
 
 
 class Page(HTMLParser):
@@ -94,18 +90,12 @@ def test_a_broken_notebook_a_picture_without_words_and_a_missing_package_are_a_s
         build["build"](tmp_path)
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="no axe: npm ci --prefix site")
 @pytest.mark.parametrize("name", READ)
-def test_a_page_is_accessible_in_light_and_dark_and_fits_a_telephone(browser, site, name):
+def test_a_page_is_accessible_in_light_and_dark_and_fits_a_telephone(browser, site, readable, name):
     page, asked = browser.new_page(viewport={"width": 1280, "height": 800}), []
     page.on("request", lambda request: asked.append(request.url))
     page.goto((site / f"{name}.html").as_uri())
-    page.add_script_tag(path=AXE)
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        assert not page.evaluate(FAULTS), scheme
-    page.set_viewport_size({"width": 360, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    readable(page)
     assert not [url for url in asked if not url.startswith(("file:", "data:"))]
     page.close()
 

@@ -40,7 +40,7 @@ def test_what_looks_inside_opens_the_weights_once(shared, bundled, capsys):
 
 
 def test_the_endpoint_is_not_asked_where_it_has_no_part(shared, monkeypatch, capsys):
-    with slmlab.load(engine="onnx") as asked_for, slmlab.load("tiny-moe") as not_served:
+    with slmlab.load(threads=1) as asked_for, slmlab.load("tiny-moe") as not_served:
         assert isinstance(asked_for, OnnxEngine) and not isinstance(not_served, SharedEngine)
     monkeypatch.setenv("SLMLAB_ENDPOINT", "http://127.0.0.1:9/v1")
     with slmlab.load() as instead:
@@ -62,4 +62,6 @@ def test_a_model_that_only_the_endpoint_has_is_asked_there(own_cache, monkeypatc
     monkeypatch.setenv("SLMLAB_ENDPOINT", server.url)
     assert slmlab.load("phi-3.5-mini").ask("Hi").text == "Hello"
     assert "answers from the class's endpoint" in capsys.readouterr().out
+    alone = {"max_tokens": 256, "temperature": 0, "top_p": 1}
+    assert alone.items() <= server.bodies[1].items(), "an engine's own settings are others"
     server.close()

@@ -11,17 +11,11 @@ os.environ["SLMLAB_ENDPOINT"] = "http://127.0.0.1:8003/v1"  # slm-lab-endpoint.s
 load_subconfig("/opt/slm-lab/deploy/class/jupyterhub_config.py")  # noqa: F821
 
 c = get_config()  # noqa: F821
-c.Spawner.cmd = [
-    "/opt/slm-lab/.venv/bin/python",
-    "/opt/slm-lab/deploy/class/learner.py",
-    "/opt/slm-lab/.venv/bin/python",
-    "-m",
-    "jupyterhub.singleuser",
-]
+PYTHON = "/opt/slm-lab/.venv/bin/python"
+c.Spawner.cmd = [PYTHON, "/opt/slm-lab/deploy/class/learner.py", PYTHON, "-m", "jupyterhub.singleuser"]
 c.SystemdSpawner.mem_limit = "4G"  # all of a learner's programs together; a larger one is ended by the system
 c.SystemdSpawner.cpu_limit = 2.0  # cores: a loop without end takes no more
 c.SystemdSpawner.isolate_tmp = True
-c.Spawner.environment["JUPYTER_RUNTIME_DIR"] = (
-    "/tmp/jupyter"  # of the learner alone; kernels' sockets want a short path
-)
+# of the learner alone; kernels' sockets want a short path
+c.Spawner.environment["JUPYTER_RUNTIME_DIR"] = "/tmp/jupyter"
 c.SystemdSpawner.readonly_paths = ["/opt/slm-lab"]
