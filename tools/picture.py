@@ -52,18 +52,19 @@ def start_jupyterlab(folder: Path, lesson: dict) -> tuple[subprocess.Popen, str]
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content), encoding="utf-8")
     shutil.copytree(LESSON.parent / "images", folder / "notebooks" / "images")
+    shutil.copytree(PICTURES, folder / "data" / "images")  # the badge
     with socket.create_server(("127.0.0.1", 0)) as free:
         port, token = free.getsockname()[1], secrets.token_hex()
     own = {"JUPYTER_CONFIG_DIR": str(folder), "IPYTHONDIR": str(folder), "SLMLAB_PROGRESS": str(folder / "done.json")}
     env = offline_environment(os.environ, ROOT) | own | {"JUPYTER_TOKEN": token}
     options = f"ip=127.0.0.1 port={port} port_retries=0 allow_root=True open_browser=False log_level=CRITICAL".split()
-    options = [f"--ServerApp.{option}" for option in (*options, f"root_dir={folder / 'notebooks'}")]
+    options = [f"--ServerApp.{option}" for option in (*options, f"root_dir={folder}")]
     options += ["--LabApp.expose_app_in_browser=True", "--LabApp.log_level=ERROR"]
     lab = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=env)
     while lab.poll() is None:
         with socket.socket() as client:
             if client.connect_ex(("127.0.0.1", port)) == 0:
-                return lab, f"http://127.0.0.1:{port}/doc/tree/{LESSON.name}?token={token}"
+                return lab, f"http://127.0.0.1:{port}/doc/tree/notebooks/{LESSON.name}?token={token}"
         time.sleep(0.2)
     sys.exit("JupyterLab did not start.")
 
