@@ -275,15 +275,14 @@ def main() -> None:
         watched.area("raw HTTP", partial(raw, watched))
         for name, body in heavy().items():
             watched.area(name, lambda body=body: [judged(send(host, CHAT, body))], HEALTH_S, tries=3)
-        forms = [name for name, form in FORMS.items() if send(host, CHAT, HELLO | form)[0] == 200]
-        watched.area("one client", partial(alone, watched, forms, references, 6 if quick else 54))
+        watched.area("one client", partial(alone, watched, list(FORMS), references, 6 if quick else 54))
         client = partial(soaked, watched, references, time.monotonic() + (6 if quick else given.minutes * 60))
         watched.area("soak, 32 clients", lambda: chain.from_iterable(threads.map(client, range(32))))
         memory["after 32 clients"] = watched.memory()
         body = json.dumps(HELLO | {"max_tokens": 20}).encode()
         watched.area("storm of 200", lambda: threads.map(lambda _: judged(send(host, CHAT, body)), range(200)))
         watched.area("slow requests", lambda: [one.result() for one in slow_ones])
-        watched.area("one client again", partial(alone, watched, forms, references, 0))
+        watched.area("one client again", partial(alone, watched, list(FORMS), references, 0))
         memory["after all"] = watched.memory()
         rates = {name: [speed(host, many, form) for many in (1, 8)] for name, form in SPEEDS.items()}
         if not quick:

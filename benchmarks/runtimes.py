@@ -50,7 +50,7 @@ def publish(found: Results) -> None:
 def record(found: Results, names: list[str]) -> None:
     """The rows of some runtimes, with versions, date and machine; refuses figures of a busy machine."""
     refuse_busy(found.others_cores)
-    if missing := [found[name].fault or found[name].absent for name in names if not found[name].reads]:
+    if missing := [found[name].fault or found[name].absent for name in names if not found[name].ran]:
         raise SystemExit(f"Not recorded: {' '.join(missing)}")
     kept = [{key: value for key, value in asdict(found[name]).items() if value is not None} for name in names]
     told = {"date": f"{date.today()}", "machine": machine_in_words(), "about": found.note(), "results": kept}

@@ -57,7 +57,8 @@ def _answer(order: str, folder: str | None, seconds: float) -> dict:
     environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {"OMP_NUM_THREADS": "1"}
     command, pipe = [sys.executable, "-I", "-B", fence.__file__], subprocess.PIPE
     options = {"cwd": folder, "env": environment, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, **options) as child:
+    options |= {"encoding": "utf-8", "errors": "surrogatepass"}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, **options) as child:
         timer = Timer(seconds, child.kill)
         timer.start()
         try:

@@ -74,7 +74,7 @@ def examine() -> Report:
     """Look at everything once. A check that fails itself becomes a finding: a doctor that falls over helps nobody."""
     here = machine()
     checks = {
-        "Python": _python,
+        "Python": lambda: ("ok", f"Python {sys.version_info[0]}.{sys.version_info[1]}"),
         "notebook kernel": _kernel,
         "packages": _packages,
         "cores": lambda: ("ok", f"{cores()[1]} to use, {best_threads()} threads for a model"),
@@ -93,14 +93,6 @@ def examine() -> Report:
         except Exception as fault:  # see above; only the fault's type is shown: its text could hold anything
             findings.append(Finding(name, "warn", f"could not be looked at ({type(fault).__name__})"))
     return Report(findings)
-
-
-def _python() -> tuple[str, ...]:
-    here = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
-    if sys.version_info < (3, 15):  # on one older than 3.11 nothing of the course starts
-        return "ok", here
-    mend = "install Python 3.14 from python.org, then: python3.14 lab.py (Windows: py -3.14 lab.py)"
-    return "warn", f"{here}; the course is for 3.11 to 3.14", mend
 
 
 def _kernel() -> tuple[str, ...]:

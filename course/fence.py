@@ -69,10 +69,10 @@ def answer(name: str, source: str, arguments: list) -> dict:
 
 if __name__ == "__main__":
     order = json.load(sys.stdin)
-    out = os.fdopen(os.dup(1), "w")
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="surrogatepass")
     os.dup2(2, 1)  # what the function prints goes nowhere
     limit(order.pop("memory_mb"), order.pop("seconds"))
     sys.addaudithook(watcher(order.pop("folder")))
-    json.dump(answer(**order), out)
+    json.dump(answer(**order), out, ensure_ascii=False)
     out.flush()
     os._exit(0)  # threads that are left end with it

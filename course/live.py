@@ -55,9 +55,6 @@ class Live:
     def __repr__(self):
         return self.static_text()
 
-    def close(self) -> None:
-        self.box.close()
-
 
 def ipywidgets():
     import ipywidgets

@@ -35,11 +35,9 @@ class PredictBox(Live):
 
     def choose(self, option: str | float) -> None:
         """Lock this option and keep it; a second choice changes nothing."""
-        if option not in self.options:
-            raise BadRequest(f"{option!r} is none of the options: {', '.join(map(_words, self.options))}.")
         if self.chosen is None:
             self.chosen = option
-            self._show(record.note_guess(self.id, str(option)))
+            self._show(record.note_guess(self.id, str(option), [*map(str, self.options)]))
 
     def _show(self, note: str = "") -> None:
         told = "Choose one before you run on. It is locked then."
@@ -80,11 +78,13 @@ def predict(guess_id: str, question: str, options: Sequence[str | float]) -> Pre
     return _asked[guess_id]
 
 
-def answer(guess_id: str, value: str | float, *, shown: str = "") -> None:
+def answer(guess_id: str, value: str | float | None, *, shown: str = "") -> None:
     """Print how the guess came out. Of numbers the nearest option is right.
 
     `shown` is a sentence that says what is true, where "It is 4.2." doesn't.
     """
+    if value is None:  # such as tokens per second, of an answer of one token
+        return print("This run gave no number to compare with, so your guess stays open. Run the cell above again.")
     line, right = _sentence(value, shown), None
     if guess_id in _asked:
         line, right = _asked[guess_id].said(value, shown)

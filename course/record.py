@@ -6,7 +6,7 @@ Knows nothing about what the exercises are.
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -55,9 +55,14 @@ def note_quiz(quiz_id: str, right: int, of: int) -> str:
     return update(change)
 
 
-def note_guess(guess_id: str, said: str) -> str:
-    """Keep the first one: it is a guess only before the answer is known."""
-    return update(lambda record: record["guesses"].setdefault(guess_id, {"said": said}))
+def note_guess(guess_id: str, said: str, options: Sequence[str]) -> str:
+    """Keep the first of these options: it is a guess only before the answer is known."""
+
+    def change(record):
+        if record["guesses"].get(guess_id, {}).get("said") not in options:  # an older lesson had other options
+            record["guesses"][guess_id] = {"said": said}
+
+    return update(change)
 
 
 def note_outcome(guess_id: str, right: bool) -> str:

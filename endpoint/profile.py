@@ -205,7 +205,7 @@ class Profile:
                         return
         finally:
             self.telemetry.prompt_tokens.inc(answer.prompt_tokens)
-            self.telemetry.new_tokens.inc(len(answer.tokens))
+            self.telemetry.new_tokens.inc(max(0, len(answer.tokens) - answer.ask.echo * answer.prompt_tokens))
 
     def _seeing_queue(self) -> Queue:
         """Who answers about pictures: the model itself, or the course's own that sees, opened when first asked."""

@@ -40,7 +40,7 @@ def shortlist(
 def _best(race: Results, read: int, write: int) -> tuple[Result, float, float]:
     """The runtime that does the job soonest and loses little, with its seconds for reading and for writing."""
     times = [(one, read / median(one.reads), write / median(one.writes))
-             for one in race.timed if (one.loss or 0) <= POOR]  # fmt: skip
+             for one in race.timed if one.loss is not None and one.loss <= POOR]  # fmt: skip
     if not times:
         raise SlmLabError("No runtime of this race has both speeds: run the race again, when the machine is quiet.")
     return min(times, key=lambda one: one[1] + one[2])

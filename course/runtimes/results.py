@@ -93,7 +93,7 @@ class Results(Shown):
     def __getitem__(self, name: str) -> Result:
         known = {one.name: one for one in self.results}
         if name not in known:
-            raise UnknownName(f"No {quoted(name)} in this race. {nearest(name, list(known))}.")
+            raise UnknownName(f"No {quoted(name)} in this race. {nearest(str(name), list(known))}.")
         return known[name]
 
     @property

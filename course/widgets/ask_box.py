@@ -47,19 +47,9 @@ class AskBox(Live):
         """End the answer after the token at hand; what it frees is the engine's to say."""
         self._stopping.set()
 
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Wait for the answer's end; for cells and tests that go on from it."""
-        if self.running:
-            self._thread.join(timeout_s)
-
     @property
     def running(self) -> bool:
         return self._thread.is_alive()
-
-    def close(self) -> None:
-        self.stop()
-        self.wait(5)
-        super().close()
 
     def _set_running(self, running: bool) -> None:
         self.ask_button.disabled, self.stop_button.disabled = running, not running

@@ -31,9 +31,9 @@ class ChatBox(Live):
             if not asked:
                 raise BadRequest("Write something first.")
             self.turns += [f"You: {asked}", f"{self.name}: {self._answer(asked)}"]
-        except SlmLabError as fault:
+        except Exception as fault:  # `answer` is a learner's own; a button's fault reaches nobody unless it is shown
             self.talk.value = paragraph("\n".join(self.turns))  # its end stood where the refusal comes
-            return self.say(str(fault))
+            return self.say(str(fault) if isinstance(fault, SlmLabError) else f"{type(fault).__name__}: {fault}")
         self.text.value, self.talk.value = "", paragraph("\n".join(self.turns[:-1]))
         self.say(self.turns[-1])
 

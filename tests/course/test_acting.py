@@ -188,8 +188,8 @@ def printing_forever():
         os.write(1, b"again\n")
 
 
-def much(characters):
-    return "x" * characters
+def much(characters, letter="x"):
+    return letter * characters
 
 
 def test_a_tool_has_its_time_and_its_length():
@@ -200,6 +200,7 @@ def test_a_tool_has_its_time_and_its_length():
         run(much, 10**6, seconds=0)
     with pytest.raises(SlmLabError, match="it gave more than 100,000 characters"):
         run(much, 10**6)
+    assert run(much, 20_000, "字") == "字" * 20_000 and run(much, 1, "\ud800") == "\ud800", "a character counts as one"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory is limited on Linux only")

@@ -38,7 +38,7 @@ def names(table) -> list[str]:
 def test_what_is_handed_in_is_counted_and_said(tmp_path, capsys):
     do("00_start_here")
     record.note_quiz("slm-vs-llm", 4, 5)
-    record.note_guess("tokens", "4")
+    record.note_guess("tokens", "4", ["4"])
     record.note_outcome("tokens", True)
     main(["hand-in", "  Ann \t Lee\x1b ", "--into", str(tmp_path)])
     told = capsys.readouterr().out

@@ -19,7 +19,11 @@ def test_the_first_choice_is_locked_kept_and_shown_again_by_a_later_run(capsys):
         assert seen.buttons[2].description == "4 (your guess)" and "you said 4. Now run on.</div>" in seen.status.value
     predict.answer("tokens", 4.18)
     assert capsys.readouterr().out == "You said 4: right.\n"
+    predict.answer("tokens", None)
+    assert "no number to compare with" in capsys.readouterr().out
     assert record.read()[0]["guesses"] == {"tokens": {"said": "4", "right": True}}
+    predict("tokens", "How many times more?", [3, 9]).choose(9)
+    assert record.read()[0]["guesses"] == {"tokens": {"said": "9"}}, "the lesson has other options now"
 
 
 def test_a_guess_is_answered_in_one_plain_line(capsys):

@@ -40,8 +40,7 @@ def box(model):
     shown = widgets.chart_box(model, ROWS)
     model.box = shown
     shown.ask()
-    yield shown
-    shown.close()
+    return shown
 
 
 def test_it_asks_at_once_and_shows_reading_truth_and_mark(box, model):

@@ -8,6 +8,8 @@ from tests.course.conftest import enter
 def refuses(text):
     if text == "no":
         raise BadRequest("Not today.")
+    if text == "bug":
+        raise KeyError("tent")
     return f"<b>{text}</b>"
 
 
@@ -24,7 +26,7 @@ def test_enter_sends_and_the_newest_answer_is_said():
 
 def test_a_refusal_and_an_empty_box_leave_the_talk_as_it_was():
     box = chat_box(refuses)
-    for text, said in (("no", "Not today."), ("  ", "Write something first.")):
+    for text, said in (("no", "Not today."), ("bug", "KeyError: &#x27;tent"), ("  ", "Write something first.")):
         box.text.value = text
         box.send_button.click()
         assert said in box.status.value and not box.turns and box.text.value == text

@@ -10,9 +10,7 @@ from tests.course.conftest import enter
 
 @pytest.fixture
 def box(tiny_mixture):
-    shown = widgets.routing_box(tiny_mixture, untrained(tiny_mixture, 1), text="a <b>")
-    yield shown
-    shown.close()
+    return widgets.routing_box(tiny_mixture, untrained(tiny_mixture, 1), text="a <b>")
 
 
 def test_it_shows_each_model_with_every_token_and_its_experts(box):

@@ -21,9 +21,7 @@ GONE, HALF = result("gone", None, None), result("half", 900, None)
 
 @pytest.fixture
 def box():
-    shown = widgets.workload_box(raced(GONE, SLOW, READER, HALF, WRITER))
-    yield shown
-    shown.close()
+    return widgets.workload_box(raced(GONE, SLOW, READER, HALF, WRITER))
 
 
 def test_a_job_is_reading_and_then_writing_the_fastest_first_and_the_unknown_last():
@@ -56,7 +54,6 @@ def test_a_form_that_lost_its_quality_or_ran_elsewhere_is_hatched_and_never_wins
     assert [("repeating-linear-gradient(45deg" in row) for row in rows[1:]] == [True, True, False, False]
     busy = widgets.workload_box(raced(READER, WRITER, others_cores=1.0))
     assert "too busy to conclude" in busy.status.value and "done first" not in busy.static_text()
-    shown.close(), busy.close()
 
 
 def test_moving_a_slider_ranks_the_runtimes_anew(box):
