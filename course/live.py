@@ -23,8 +23,8 @@ class Live:
     def lay_out(self, *rows, questions: int = 0, **layout) -> None:
         """Rows below each other; with questions, each `.slmlab-asked` names the next `.slmlab-options`."""
         w = ipywidgets()
-        keys = f' onload="{escape(_KEYS.replace("QUESTIONS", str(questions)))}"' if questions else ""
-        style = w.HTML(f"<style{keys}>{_LOOK}</style>", layout={"display": "none"})
+        keys = escape(_KEYS.replace("QUESTIONS", str(questions)))
+        style = w.HTML(f'<style onload="{keys}">{_LOOK}</style>', layout={"display": "none"})
         self.status = w.HTML()
         self.box = w.VBox([*rows, style, self.status], layout=layout)
         self.box.add_class("slmlab-live")

@@ -1,6 +1,7 @@
-// What ipywidgets can't say by itself: the options of a question are one group, with its text as their name for a screen
-// reader. Arrows, Enter, Space and letters stay in the box and don't go to JupyterLab's own keys, until it is locked.
-// Arrows go from button to button; a new `.slmlab-end` comes into view.
+// What ipywidgets can't do by itself. Arrows, Enter, Space and letters stay in the box and don't go to JupyterLab's own
+// keys, until it is locked: else an arrow leaves a list or a slider for the next cell. The options of a question are one
+// group, with its text as their name for a screen reader. Arrows go from button to button; a new `.slmlab-end` comes into
+// view.
 let tries = 50; const own = 'asked' + Math.random(), mend = () => {
   const box = this.closest('.slmlab-live'), find = (what, where = box) => [...(where || this).querySelectorAll(what)];
   const asked = find('.slmlab-asked'), groups = find('.slmlab-options'), end = find('.slmlab-end')[0];

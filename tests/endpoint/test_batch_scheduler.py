@@ -178,7 +178,7 @@ def test_closing_tells_all_who_wait(make, monkeypatch):
     def close():
         assert running.wait(10)
         until(lambda: len(scheduler._waiting) == 2)
-        threading.Timer(0.05, go.set).start()
+        threading.Thread(target=lambda: (until(lambda: scheduler._closed), go.set())).start()
         scheduler.close()
 
     *found, _ = in_threads(*[lambda: walk(scheduler, TEXTS[4], 50)] * 3, close)

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -77,9 +76,8 @@ def test_stopping_ends_the_child_and_frees_its_port(tiny_onnx_folder):
         pid, port = server._process.pid, int(server.root.rsplit(":", 1)[1])
         with pytest.raises(SlmLabError, match=r"serve\(record=True\)"):
             server.exchange()
-        began = time.monotonic()
         server.stop()
-        assert time.monotonic() - began < 5, "one that answers nothing stops at once"
+        assert server._process.returncode == 0, "one that answers nothing stops by itself"
         assert is_gone(pid) and not server.is_running and repr(server).endswith("stopped)")
     socket.create_server(("127.0.0.1", port)).close()
 
@@ -105,13 +103,13 @@ def test_no_orphan_is_left_when_the_starter_is_killed(tiny_onnx_folder):
 
 
 def test_a_mistake_is_refused_without_a_process():
-    before = len(psutil.Process().children())
+    before = set(psutil.Process().children())
     with pytest.raises(BadRequest, match="Unknown profile 'nvidea'.*nvidia"):
         serve(profile="nvidea")
     for key in ("", "  ", "a b", "ключ"):
         with pytest.raises(BadRequest, match="key"):
             serve(key=key)
-    assert len(psutil.Process().children()) == before
+    assert set(psutil.Process().children()) <= before
 
 
 # The command

@@ -23,6 +23,8 @@ HTML = "all => all.map(one => one.outerHTML).join()"
 RED = """() => notebook.widgets.flatMap(({model}) => (model.outputs?.toJSON() ?? []).filter(out => out.name === "stderr"
   || (out.output_type === "error" && !(model.getMetadata("tags") ?? []).includes("raises-exception")))
   .map(out => `cell ${model.id}, red: ${out.evalue ?? out.text}`))"""
+IDLE = """async () => { const {kernel} = lab.shell.currentWidget.sessionContext.session;
+  for (let n = 1500; n-- && kernel.status !== "idle";) await new Promise(done => setTimeout(done, 20)) }"""
 WIDE = """async () => { const found = []; for (const [at, cell] of notebook.widgets.entries()) {
   await notebook.scrollToItem(at); await new Promise(requestAnimationFrame);
   for (const out of cell.node.querySelectorAll(".jp-OutputArea-output, .jp-OutputArea-output *"))
@@ -43,6 +45,7 @@ def lab(tmp_path_factory):
     own = {name: str(home / name.lower()) for name in names} | {"SLMLAB_PROGRESS": str(home / "progress.json")}
     options = ("--no-browser", "--allow-root", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True")
     command = [sys.executable, "-m", "jupyterlab", *options, f"--port={port}", f"--notebook-dir={home / 'work'}"]
+    command += ["--ServerApp.port_retries=0"]  # else it would take another, and the tests would ask whoever is there
     server = subprocess.Popen(command, env=offline_environment(os.environ, ROOT) | own, cwd=home)
     while True:
         assert server.poll() is None, "JupyterLab ended"
@@ -85,12 +88,15 @@ class Lesson:
 
     def press(self, cell, control, key="", shows=""):
         """Click a control, or press a key on it; the cell has to show something new, and these words."""
+        self.js(IDLE)  # what the last press began is over
         parts = cell.locator(".widget-html, .widget-image, .widget-output")  # a kernel changes them, a page doesn't
-        before = parts.evaluate_all(HTML)
+        before, changed = parts.evaluate_all(HTML), False
         box = control.bounding_box()  # not its middle, where a slider's handle may be
         control.press(key) if key else control.click(position={"x": box["width"] * 0.7, "y": box["height"] / 2})
         for _ in range(300):
-            if (after := parts.evaluate_all(HTML)) != before and shows in after:
+            after = parts.evaluate_all(HTML)
+            changed = changed or after != before
+            if changed and shows in after:
                 return
             self.page.wait_for_timeout(100)
         name = control.evaluate("one => one.innerText || one.className")
@@ -130,6 +136,8 @@ def test_guesses_hints_questions_and_a_quiz_answer_mouse_and_keyboard(browser, l
 def test_the_sampling_playgrounds_sliders_and_buttons_answer(browser, lab):
     lesson = Lesson(browser, lab, "02_instruct", "sampling_playground(")
     for cell in lesson.cells("sampling_playground("):
+        for role, last in (("slider", 2), ("button", 1)):
+            cell.get_by_role(role).nth(last).wait_for()
         for slider in reversed(cell.locator(".widget-slider").all()):  # top-k first: top-p may leave it nothing to do
             handle = slider.get_by_role("slider")
             lesson.press(cell, handle, "ArrowLeft" if float(handle.get_attribute("aria-valuenow")) else "ArrowRight")

@@ -19,11 +19,13 @@ from slmlab.chat import ChatFormat
 from slmlab.records import Message
 from slmlab.weights import folder
 from tests.conftest import ROOT
+from tests.live_server import until
 
 WLLAMA = ROOT / "site/node_modules/@wllama/wllama"
 PIECE, SHA256 = 8 * 1024 * 1024, card("smollm2-135m").wheel.file_sha256
 PATIENCE_MS = 120_000  # on two busy cores
 FRANCE, CUP = "What is the capital of France?", "Who won the football World Cup in 2030?"
+LISTENS = "#kept:not(:empty), .show-recorded"  # the page has looked for the model, and hears its buttons
 KEPT = "async () => (await (await caches.open('slmlab-model')).keys()).length"
 
 
@@ -99,6 +101,7 @@ def visit(browser, root):
             context.add_init_script(script)
         page, host = context.new_page(), host or Host(root)
         page.goto(host.url)
+        page.locator(LISTENS).first.wait_for(state="attached")
         return SimpleNamespace(page=page, host=host, context=context)
 
     yield opened
@@ -115,10 +118,12 @@ def loaded(browser, root):
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda line: line.type == "error" and faults.append(line.text))
     page.goto(host.url)
+    page.locator(LISTENS).first.wait_for(state="attached")
     before = page.locator("#before").inner_text()
     host.gate.clear()
     page.get_by_role("button", name="Load the model").click()
     page.locator("#amount", has_text="17 of 98 MB").wait_for()
+    until(lambda: any(asked == f"bytes={2 * PIECE}-{3 * PIECE - 1}" for _, asked in host.asked))
     during = page.locator("#loading").inner_text()
     page.get_by_role("button", name="Cancel").click()
     page.locator("#note").wait_for()

