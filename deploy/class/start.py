@@ -46,7 +46,7 @@ def options(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8000, help="the first of four (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="where it can be reached (default: on this machine alone)")
     parser.add_argument("--folder", type=Path, default=Path("~/slm-lab-class"), help="learners' work (%(default)s)")
-    parser.add_argument("--memory-gb", type=float, default=4, help="for each program of a learner; counts on Linux")
+    parser.add_argument("--memory-gb", type=float, default=6, help="for each program of a learner; counts on Linux")
     parser.add_argument("--endpoint", metavar="URL", help="ask this one, such as vLLM's, and start none here")
     parser.add_argument("--certificate", type=os.path.abspath, metavar="FILE", help="for https, with --key")
     parser.add_argument("--key", type=os.path.abspath, metavar="FILE", help="the certificate's key")

@@ -157,7 +157,7 @@ def test_a_learner_finds_no_key_and_does_not_reach_the_server_of_another(hub):
 def test_memory_that_is_asked_for_without_end_is_an_error_of_that_cell_alone(hub):
     ana, ben = hub.learners[:2]
     if sys.platform == "linux":  # the one system that holds the limit
-        assert "MemoryError" in ana.run("hog = bytearray(5 * 10**9)")
+        assert "MemoryError" in ana.run("hog = bytearray(7 * 10**9)")
     assert ana.run("print(1 + 1)") == "2\n" and ben.run("print(2 + 2)") == "4\n"
 
 
