@@ -93,8 +93,8 @@ def npm_ci(listed, place, what):
     """Bring what package-lock.json in `listed` names to `place`; what is there takes no time, and no network."""
     if _held(place / "node_modules" / ".package-lock.json") == _held(listed / "package-lock.json"):
         return
-    node, npm, old = shutil.which("node"), shutil.which("npm"), "process.exit(parseInt(process.versions.node) < 20)"
-    if not (node and npm) or subprocess.run([node, "-e", old]).returncode:
+    node, npm, code = shutil.which("node"), shutil.which("npm"), "parseInt(process.versions.node) >= 20 ? 0 : 1"
+    if not (node and npm) or subprocess.run([node, "-e", f"process.exit({code})"]).returncode:
         raise Stop(f"{what} needs Node.js 20 or newer, and its npm. Install it (https://nodejs.org), then try again.")
     print(f"{what} comes from npm.", flush=True)
     place.mkdir(parents=True, exist_ok=True)

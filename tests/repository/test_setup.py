@@ -3,7 +3,9 @@ torch's build, a .venv that is made once and mended, and imports that wait."""
 
 import hashlib
 import http.server
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,11 +20,11 @@ from setup import packages, waiting
 from setup import venv as venvs
 from setup.machine import LONGEST_FOLDER, Machine, another_python, machine_fault, offline_environment, this_machine
 from setup.packages import CPU_INDEX, Installer, network_fault, pip_settings, torch_build, uv_environment
-from setup.programs import Stop, only_one, watch
+from setup.programs import Stop, npm_ci, only_one, watch
 from setup.venv import ready_venv, site_of, venv_fault
 from slmlab.connecting import services
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 HERE = Path("/home/ann/slm-lab")
 TORCH = next(pin for pin in packages.pins() if pin.startswith("torch=="))
 SLEEP = "import time; print('hi', flush=True); time.sleep(60)"
@@ -271,6 +273,14 @@ def test_a_real_venv_is_made_left_alone_and_made_anew_after_it_broke_or_was_half
     monkeypatch.setattr(venvs, "watch", lambda command: (1, ["Error: no space"]))
     with pytest.raises(Stop, match="(?s)no space.*could not be made"):
         ready_venv(folder, tmp_path)
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="no npm")
+def test_npm_brings_what_a_list_names_to_another_folder(tmp_path):
+    for name, more in (("package", {}), ("package-lock", {"lockfileVersion": 3, "packages": {"": {}}})):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"name": "x"} | more))
+    npm_ci(tmp_path, tmp_path / "place", "It")
+    assert (tmp_path / "place" / "package-lock.json").exists()
 
 
 # Waiting

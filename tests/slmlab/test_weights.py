@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from dataclasses import replace
 
@@ -199,9 +198,7 @@ def test_after_a_killed_program_the_next_run_repairs(tiny_wheel):
         "weights.folder('smollm2-135m', 'transformers')"
     )
     program = subprocess.Popen([sys.executable, "-c", script])
-    deadline = time.monotonic() + 30
-    while not (home / "transformers.new").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until((home / "transformers.new").exists, most_s=30)
     program.kill()
     program.wait()
     assert (home / "transformers.new").exists() and not (home / "transformers").exists()
