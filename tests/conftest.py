@@ -11,6 +11,7 @@ import pytest
 
 import slmlab
 from slmlab.catalog import card_of_folder
+from slmlab.connecting import services
 from slmlab.errors import SlmLabError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,6 +43,14 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} shows a planted key: {', '.join(found)}"
     return report
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """No variable of any provider is set."""
+    for one in services().values():
+        for variable in (*one.key_variables, *one.url_variables):
+            monkeypatch.delenv(variable, raising=False)
 
 
 TEMPLATE = (

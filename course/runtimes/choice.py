@@ -42,5 +42,5 @@ def _best(race: Results, read: int, write: int) -> tuple[Result, float, float]:
     times = [(one, read / median(one.reads), write / median(one.writes))
              for one in race.timed if one.loss is not None and one.loss <= POOR]  # fmt: skip
     if not times:
-        raise SlmLabError("No runtime of this race has both speeds: run the race again, when the machine is quiet.")
+        raise SlmLabError("No runtime here has both speeds and a known quality: run the race again, when it is quiet.")
     return min(times, key=lambda one: one[1] + one[2])

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -90,12 +91,16 @@ def test_a_request_of_two_lengths_is_refused_and_one_that_never_comes_is_not_wai
     b'{"messages": [{"role": "user", "content": "x"}], "x": [' + b"[]," * 3_000_000 + b"[]]}",
     b'{"messages": [{"role": "user", "content": "x"}]' + b"".join(b', "k%d": 0' % one for one in range(200_000)) + b"}",
 ])  # fmt: skip
-def test_a_body_that_is_heavy_to_read_is_refused(body):
+def test_a_body_that_is_heavy_to_read_is_refused_and_holds_nobody_up(body):
     with live(ScriptedEngine()) as server, ThreadPoolExecutor(1) as other:
         asked = other.submit(requests.post, server.root + "/v1/chat/completions", data=body, timeout=30)
+        longest = 0.0
         while not asked.done():
+            began = time.perf_counter()
             assert server.get("/health").ok
+            longest = max(longest, time.perf_counter() - began)
         assert asked.result().status_code in (400, 413) and asked.result().json()["error"]["message"]
+        assert longest < 2, "seconds of standing still, before; the bound here is for a machine that is busy"
 
 
 def test_the_page_says_who_answers_and_no_exchange_is_kept_unasked(server):

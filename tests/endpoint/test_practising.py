@@ -5,16 +5,12 @@ from types import SimpleNamespace
 import pytest
 
 from endpoint import practise, start
-from slmlab.connecting import services
 from slmlab.errors import UnknownName
 
 
 @pytest.fixture(autouse=True)
-def started(monkeypatch):
-    """No variable of any provider is set, and a practice server is one that starts no process; gives their profiles."""
-    for one in services().values():
-        for variable in (*one.key_variables, *one.url_variables):
-            monkeypatch.delenv(variable, raising=False)
+def started(monkeypatch, bare):
+    """A practice server is one that starts no process; gives their profiles."""
     made = []
 
     def serve(profile, record):

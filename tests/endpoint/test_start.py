@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -76,8 +77,9 @@ def test_stopping_ends_the_child_and_frees_its_port(tiny_onnx_folder):
         pid, port = server._process.pid, int(server.root.rsplit(":", 1)[1])
         with pytest.raises(SlmLabError, match=r"serve\(record=True\)"):
             server.exchange()
+        began = time.monotonic()
         server.stop()
-        assert server._process.returncode == 0, "one that answers nothing stops by itself"
+        assert time.monotonic() - began < 5, "one that answers nothing stops at once"
         assert is_gone(pid) and not server.is_running and repr(server).endswith("stopped)")
     socket.create_server(("127.0.0.1", port)).close()
 

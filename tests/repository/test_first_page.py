@@ -228,7 +228,7 @@ def test_without_webassembly_the_recorded_answers_are_shown(visit):
 
 def test_a_browser_that_keeps_nothing_shows_the_recorded_answers(visit):
     page = visit(script="CacheStorage.prototype.open = async () => { throw new Error('cookies are blocked'); }").page
-    page.locator("#recorded").wait_for()
+    page.locator("#recorded").wait_for(timeout=5000)
     assert "keeps nothing for this page" in page.inner_text("#why") and not page.locator("#ask").is_visible()
 
 

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from slmlab.catalog import DATA, GRADES, Card, benchmarks, card, card_of_folder, cards
+from slmlab.errors import UnknownName
 
 EVERY = list(cards().values())
 NATIVE = [one for one in EVERY if one.native]
@@ -65,6 +66,11 @@ def test_a_card_is_found_by_any_of_its_names():
     for name in ("PHI-3.5-Mini", " phi3.5 ", "microsoft/Phi-3.5-mini-instruct", "Phi-3.5-mini-instruct"):
         assert card(name).id == "phi-3.5-mini"
     assert card(card("gpt-4")) is card("gpt-4")
+
+
+def test_an_unknown_name_lists_the_near_ones_first():
+    with pytest.raises(UnknownName, match="Unknown model 'phi-3.5-mni'. Available: phi-3.5-mini, "):
+        card("phi-3.5-mni")
 
 
 # Published figures

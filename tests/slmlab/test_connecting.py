@@ -14,12 +14,7 @@ from tests.scripted_server import Answer, ScriptedServer, answer_json, stream
 SECRET = "nvapi-PLANTED-22"
 
 
-@pytest.fixture(autouse=True)
-def bare(monkeypatch):
-    """No variable of any provider is set."""
-    for one in services().values():
-        for variable in (*one.key_variables, *one.url_variables):
-            monkeypatch.delenv(variable, raising=False)
+pytestmark = pytest.mark.usefixtures("bare")
 
 
 @pytest.fixture

@@ -107,6 +107,7 @@ def test_two_programs_make_a_form_once_and_other_models_do_not_wait(own_cache, t
     (tmp_path / "made.told").touch()
     assert [program.wait(60) for program in both] == [0, 0]
     assert (tmp_path / "made").read_text() == "g", "the second waited for the first and found its work done"
+    assert (tmp_path / "said").read_text().count("Another program is preparing") == 1
     homes = [place(card(name), "transformers").parent for name in ("phi-3.5-mini", "phi-3.5-moe")]
     with weights._locked(homes[0], "phi-3.5-mini"), weights._locked(homes[1], "phi-3.5-moe"):
         locks = {path.name for path in homes[0].parent.glob("*.lock")}
